@@ -1,0 +1,135 @@
+//! What Monolift reads of one package's Cargo.toml. It knows nothing of the other packages.
+
+use std::path::{Path, PathBuf};
+
+use crate::document::{Document, Entry, Table, Value};
+
+/// A package of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// The folder that holds it.
+    pub directory: PathBuf,
+    /// Its Cargo.toml.
+    pub cargo_toml: PathBuf,
+    /// Its direct dependencies, those for one target only included; not those for development or build scripts.
+    pub dependencies: Vec<Dependency>,
+    /// `[package.metadata.monolift] module = …`: `true` makes it a module although it provides no interface, `false`
+    /// says that it is none although a package of its name and `-api` exists.
+    pub module: Option<bool>,
+    /// `[package.metadata.monolift] api = false`: it is no interface's crate although its name ends in `-api`.
+    pub api: Option<bool>,
+    /// `[package.metadata.monolift] host = …`.
+    pub host: HostMark,
+}
+
+/// Whether a package says that it is the host: the existing program of an application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HostMark {
+    /// It does not.
+    #[default]
+    None,
+    /// `host = true`: of any application of this workspace that has a host.
+    Any,
+    /// `host = "shop"`: of that application.
+    Of(String),
+}
+
+/// A direct dependency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The real name of the package, also where the dependency is renamed.
+    pub package: String,
+    /// The folder, where it is given by path.
+    pub path: Option<PathBuf>,
+    /// The line of Cargo.toml, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+/// The package of a Cargo.toml, if it has one. `inherited` are the `[workspace.dependencies]` and the root to which
+/// their paths are relative.
+pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option<Package> {
+    let section = document.root.table("package")?;
+    let marks = section
+        .table("metadata")
+        .and_then(|metadata| metadata.table("monolift"));
+    let directory = document.file.parent().unwrap_or(Path::new("")).to_owned();
+    Some(Package {
+        name: section.string("name")?.to_owned(),
+        dependencies: entries(document, &["dependencies"])
+            .map(|entry| dependency(document, entry, &directory, inherited))
+            .collect(),
+        module: marks.and_then(|marks| marks.boolean("module")),
+        api: marks.and_then(|marks| marks.boolean("api")),
+        host: match marks
+            .and_then(|marks| marks.get("host"))
+            .map(|entry| &entry.value)
+        {
+            Some(Value::Boolean(true)) => HostMark::Any,
+            Some(Value::String(app)) => HostMark::Of(app.clone()),
+            _ => HostMark::None,
+        },
+        cargo_toml: document.file.clone(),
+        directory,
+    })
+}
+
+/// The folders of everything that a package depends on by path, for whatever purpose.
+pub(crate) fn path_dependencies(document: &Document, inherited: (&Table, &Path)) -> Vec<PathBuf> {
+    let directory = document.file.parent().unwrap_or(Path::new(""));
+    entries(
+        document,
+        &["dependencies", "dev-dependencies", "build-dependencies"],
+    )
+    .filter_map(|entry| dependency(document, entry, directory, inherited).path)
+    .collect()
+}
+
+/// The entries of the named tables of dependencies, for all targets.
+fn entries<'a>(document: &'a Document, tables: &'a [&str]) -> impl Iterator<Item = &'a Entry> {
+    let targets = document
+        .root
+        .table("target")
+        .into_iter()
+        .flat_map(|targets| &targets.0);
+    let for_targets = targets.filter_map(|target| {
+        if let Value::Table(table) = &target.value {
+            Some(table)
+        } else {
+            None
+        }
+    });
+    std::iter::once(&document.root)
+        .chain(for_targets)
+        .flat_map(move |table| tables.iter().filter_map(move |name| table.table(name)))
+        .flat_map(|dependencies| &dependencies.0)
+}
+
+fn dependency(
+    document: &Document,
+    entry: &Entry,
+    directory: &Path,
+    (shared, root): (&Table, &Path),
+) -> Dependency {
+    let (line, column) = document.key_position(entry);
+    let mut settings = if let Value::Table(table) = &entry.value {
+        Some(table)
+    } else {
+        None
+    };
+    let mut base = directory;
+    if settings.and_then(|table| table.boolean("workspace")) == Some(true) {
+        settings = shared.table(&entry.key);
+        base = root;
+    }
+    let setting = |key| settings.and_then(|table: &Table| table.string(key));
+    Dependency {
+        package: setting("package").unwrap_or(&entry.key).to_owned(),
+        path: setting("path").map(|path| crate::members::tidy(&base.join(path))),
+        line,
+        column,
+    }
+}

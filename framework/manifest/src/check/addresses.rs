@@ -1,0 +1,81 @@
+//! Whether every listener has an address of its own.
+
+use super::Check;
+use crate::address::Address;
+use crate::manifest::Process;
+
+/// A listener, as the manifest gives it.
+struct Listener<'a> {
+    key: &'static str,
+    name: &'a str,
+    process: &'a Process,
+    address: Address,
+    position: (usize, usize),
+}
+
+/// Listeners that want an address which one further up already has.
+pub(super) fn clashes(check: &mut Check<'_>) {
+    let manifest = check.manifest;
+    let mut listeners: Vec<Listener<'_>> = Vec::new();
+    for (name, process) in &manifest.processes {
+        let listener = |key, address, position| Listener {
+            key,
+            name,
+            process,
+            address,
+            position,
+        };
+        listeners.extend(
+            process
+                .http
+                .clone()
+                .map(|http| listener("http", Address::Tcp(http), process.http_position)),
+        );
+        listeners.extend(
+            process
+                .listen
+                .clone()
+                .map(|listen| listener("listen", listen, process.listen_position)),
+        );
+    }
+    listeners.sort_by_key(|listener| listener.position);
+    for (index, later) in listeners.iter().enumerate() {
+        let taken_by = listeners[..index].iter().find(|earlier| {
+            earlier.address.clashes_with(&later.address)
+                && !on_other_machines(earlier.process, later.process)
+        });
+        if let Some(earlier) = taken_by {
+            let message = format!(
+                "`{}` of process `{}` is taken by `{}` of process `{}`: `{}` and `{}` (line {}) cannot both be listened on",
+                later.key,
+                later.name,
+                earlier.key,
+                earlier.name,
+                later.address,
+                earlier.address,
+                earlier.position.0
+            );
+            let help =
+                "use another port; processes on different machines say so by a `connect` for each";
+            check.wrong_placing(later.position, message, Some(help.to_owned()));
+        }
+    }
+}
+
+/// Whether both say where others reach them, and name different hosts: then each can have `0.0.0.0:7100`.
+fn on_other_machines(one: &Process, other: &Process) -> bool {
+    let host = |process: &Process| {
+        Some(
+            process
+                .connect
+                .as_ref()?
+                .host_and_port()?
+                .0
+                .to_ascii_lowercase(),
+        )
+    };
+    match (host(one), host(other)) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    }
+}

@@ -1,0 +1,321 @@
+//! A TOML file as a tree that remembers where each key stands. It knows nothing of manifests or of Cargo.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use toml::Spanned;
+
+use crate::problem::Problem;
+
+/// A file, its text and what it holds.
+pub(crate) struct Document {
+    pub(crate) file: PathBuf,
+    pub(crate) root: Table,
+    text: String,
+}
+
+/// The keys of a table, in the order of the file.
+#[derive(Debug, Default)]
+pub(crate) struct Table(pub(crate) Vec<Entry>);
+
+/// A key and its value.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    /// The byte at which the key begins, and the one behind it.
+    start: usize,
+    end: usize,
+}
+
+/// A value.
+#[derive(Debug)]
+pub(crate) enum Value {
+    String(String),
+    Integer(i64),
+    Boolean(bool),
+    Array(Vec<Value>),
+    Table(Table),
+    Float,
+    Date,
+}
+
+impl Document {
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Document, Problem> {
+        let mut document = Document {
+            file: file.to_owned(),
+            root: Table::default(),
+            text: text.to_owned(),
+        };
+        match toml::from_str(text) {
+            Ok(Value::Table(root)) => document.root = root,
+            Ok(_) => {}
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                return Err(
+                    document.problem(document.position(at), error.message().replace('\n', ", "))
+                );
+            }
+        }
+        Ok(document)
+    }
+
+    pub(crate) fn read(file: &Path) -> Result<Document, Problem> {
+        match fs::read_to_string(file) {
+            Ok(text) => Document::parse(&text, file),
+            Err(error) => Err(Problem {
+                file: file.to_owned(),
+                line: 0,
+                column: 0,
+                message: format!("cannot be read: {error}"),
+                help: None,
+            }),
+        }
+    }
+
+    /// Where a key stands.
+    pub(crate) fn key_position(&self, entry: &Entry) -> (usize, usize) {
+        self.position(entry.start)
+    }
+
+    /// Where a key's value begins; where the key does if the value is not written behind it (a `[table]`).
+    pub(crate) fn value_position(&self, entry: &Entry) -> (usize, usize) {
+        // The reader gives spans of keys; a value stands behind its key, spaces and an equals sign.
+        let rest = self.text.get(entry.end..).unwrap_or_default();
+        let value = rest
+            .trim_start_matches([' ', '\t'])
+            .strip_prefix('=')
+            .map(|rest| rest.trim_start_matches([' ', '\t']));
+        self.position(value.map_or(entry.start, |value| self.text.len() - value.len()))
+    }
+
+    pub(crate) fn problem(&self, (line, column): (usize, usize), message: String) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line,
+            column,
+            message,
+            help: None,
+        }
+    }
+
+    /// Line and column, both from 1, the column in characters.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &self.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+}
+
+impl Table {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.key == key)
+    }
+
+    pub(crate) fn table(&self, key: &str) -> Option<&Table> {
+        match self.get(key) {
+            Some(Entry {
+                value: Value::Table(table),
+                ..
+            }) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn string(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(Entry {
+                value: Value::String(text),
+                ..
+            }) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn boolean(&self, key: &str) -> Option<bool> {
+        match self.get(key) {
+            Some(Entry {
+                value: Value::Boolean(value),
+                ..
+            }) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The strings of an array; empty if there is none.
+    pub(crate) fn strings(&self, key: &str) -> Vec<&str> {
+        let values = match self.get(key) {
+            Some(Entry {
+                value: Value::Array(values),
+                ..
+            }) => values.as_slice(),
+            _ => &[],
+        };
+        values
+            .iter()
+            .filter_map(|value| {
+                if let Value::String(text) = value {
+                    Some(text.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+}
+
+impl Value {
+    /// What it is, with its article, for "…, found an integer".
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Value::String(_) => "a string",
+            Value::Integer(_) => "an integer",
+            Value::Boolean(_) => "a boolean",
+            Value::Array(_) => "an array",
+            Value::Table(_) => "a table",
+            Value::Float => "a float",
+            Value::Date => "a date",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any TOML value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Float)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(value) = values.next_element()? {
+            array.push(value);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut table = Table::default();
+        loop {
+            let key = match entries.next_key::<Spanned<String>>() {
+                Ok(Some(key)) => key,
+                Ok(None) => return Ok(Value::Table(table)),
+                // The reader hands out a date as a map of one key without a span; no other key lacks one.
+                Err(_) if table.0.is_empty() => return Ok(Value::Date),
+                Err(error) => return Err(error),
+            };
+            let (start, end) = (key.span().start, key.span().end);
+            table.0.push(Entry {
+                key: key.into_inner(),
+                value: entries.next_value()?,
+                start,
+                end,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Document, Problem> {
+        Document::parse(text, Path::new("a.toml"))
+    }
+
+    #[test]
+    fn keys_and_values_know_where_they_stand() {
+        let document =
+            parse("a = 1\n[b]\n\"é\" =\t\"x\"\nd = 1979-05-27\n[c.d]\ne.f = [1.5, true, \"s\"]\n")
+                .expect("valid");
+        let (a, b) = (
+            document.root.get("a").expect("a"),
+            document.root.get("b").expect("b"),
+        );
+        assert_eq!(
+            (document.key_position(a), document.value_position(a)),
+            ((1, 1), (1, 5))
+        );
+        assert_eq!(
+            (document.key_position(b), document.value_position(b)),
+            ((2, 2), (2, 2))
+        );
+        let inner = document
+            .root
+            .table("b")
+            .expect("a table")
+            .get("é")
+            .expect("é");
+        assert_eq!(
+            (document.key_position(inner), document.value_position(inner)),
+            ((3, 1), (3, 7))
+        );
+        let kinds: Vec<_> = document
+            .root
+            .table("b")
+            .expect("a table")
+            .0
+            .iter()
+            .map(|entry| entry.value.kind())
+            .collect();
+        assert_eq!(kinds, ["a string", "a date"]);
+        let nested = document
+            .root
+            .table("c")
+            .and_then(|c| c.table("d"))
+            .and_then(|d| d.table("e"))
+            .expect("dotted");
+        assert_eq!(nested.strings("f"), ["s"]);
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        let message = |text: &str| parse(text).err().expect("invalid").to_string();
+        assert_eq!(
+            message("a = 1\na = 2\n"),
+            "a.toml:2:1: duplicate key `a` in document root"
+        );
+        assert_eq!(
+            message("a = [\n1,\n"),
+            "a.toml:3:1: invalid array, expected `]`"
+        );
+        assert_eq!(message("é = 1"), "a.toml:1:1: invalid key");
+        assert_eq!(
+            parse("").map(|document| document.root.0.len()).ok(),
+            Some(0)
+        );
+    }
+}

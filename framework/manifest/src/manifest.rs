@@ -1,0 +1,169 @@
+//! What a deployment manifest says, as plain data. How it is read is in `parse`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::parse;
+use crate::problem::Problems;
+
+/// A deployment manifest: which module lives in which process, and how processes reach each other.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The application's name.
+    pub app: String,
+    /// The process in which an existing program's own `main` runs.
+    pub host: Option<String>,
+    /// `[modules]`, in the order of the file.
+    pub modules: Vec<Placement>,
+    /// `[process.*]`, by name.
+    pub processes: BTreeMap<String, Process>,
+    /// `[calls]`.
+    pub calls: Calls,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// The file that it was read from.
+    pub file: PathBuf,
+    pub(crate) host_position: (usize, usize),
+    pub(crate) modules_position: (usize, usize),
+}
+
+/// One line of `[modules]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The module.
+    pub module: String,
+    /// The process that it lives in.
+    pub process: String,
+    /// The line of the manifest, from 1.
+    pub line: usize,
+    /// The column at which the module's name begins, from 1.
+    pub column: usize,
+}
+
+/// One `[process.*]` table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Where its gateway listens, `host:port`.
+    pub http: Option<String>,
+    /// Where other processes call the modules that live in it.
+    pub listen: Option<Address>,
+    /// Where others reach it, when that is not `listen`.
+    pub connect: Option<Address>,
+    /// The line of its table in the manifest, from 1.
+    pub line: usize,
+    /// The column at which its name begins, from 1.
+    pub column: usize,
+    pub(crate) http_position: (usize, usize),
+    pub(crate) listen_position: (usize, usize),
+}
+
+/// `[calls]`: how modules call each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calls {
+    /// The deadline of a call that sets none of its own.
+    pub deadline: Duration,
+    /// What happens when the default deadline passes.
+    pub deadline_mode: DeadlineMode,
+    /// Connections to each peer process; `None` is one for each worker thread.
+    pub connections: Option<usize>,
+    /// How long a stop waits for calls in flight.
+    pub drain: Duration,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Calls {
+            deadline: Duration::from_secs(5),
+            deadline_mode: DeadlineMode::Enforce,
+            connections: None,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What happens when the default deadline passes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeadlineMode {
+    /// The call ends with an error.
+    #[default]
+    Enforce,
+    /// It is logged, and the call goes on.
+    Observe,
+}
+
+/// `[limits]`: what a peer may ask of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest frame, in bytes.
+    pub frame: usize,
+    /// How deep a value may be nested.
+    pub nesting: usize,
+    /// Calls in flight on one connection.
+    pub in_flight: usize,
+    /// Connections accepted at one time.
+    pub connections: usize,
+    /// How long a new connection has to introduce itself.
+    pub hello: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            frame: 4 << 20,
+            nesting: 64,
+            in_flight: 1024,
+            connections: 1024,
+            hello: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest. `file` is where the text came from: it is what problems point into, and is not opened.
+    ///
+    /// Unknown keys, wrong types, bad names, addresses and quantities are refused, all of them at once. Whether the
+    /// modules exist and who calls whom is [`Graph::check`](crate::Graph::check)'s to say.
+    pub fn parse(text: &str, file: &Path) -> Result<Manifest, Problems> {
+        parse::manifest(text, file)
+    }
+
+    /// The modules that live in a process, in the order of the file.
+    pub fn modules_of(&self, process: &str) -> impl Iterator<Item = &str> {
+        self.modules
+            .iter()
+            .filter(move |placement| placement.process == process)
+            .map(|placement| placement.module.as_str())
+    }
+
+    /// The process that a module lives in.
+    pub fn process_of(&self, module: &str) -> Option<&str> {
+        self.placement(module)
+            .map(|placement| placement.process.as_str())
+    }
+
+    /// Every process, in the order of the alphabet: those with a table, those only named in `[modules]`, the host's.
+    pub fn all_processes(&self) -> impl Iterator<Item = &str> {
+        let mut names: BTreeSet<&str> = self.processes.keys().map(String::as_str).collect();
+        names.extend(
+            self.modules
+                .iter()
+                .map(|placement| placement.process.as_str()),
+        );
+        names.extend(self.host.as_deref());
+        names.into_iter()
+    }
+
+    /// Where other processes reach this one: its `connect`, else its `listen`.
+    pub fn address_of(&self, process: &str) -> Option<&Address> {
+        let process = self.processes.get(process)?;
+        process.connect.as_ref().or(process.listen.as_ref())
+    }
+
+    pub(crate) fn placement(&self, module: &str) -> Option<&Placement> {
+        self.modules
+            .iter()
+            .find(|placement| placement.module == module)
+    }
+}

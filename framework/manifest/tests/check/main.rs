@@ -1,0 +1,7 @@
+//! Every refusal, with its whole message, against workspaces written to a temporary folder.
+
+mod graph;
+mod manifest;
+mod runtime;
+mod scratch;
+mod workspace;

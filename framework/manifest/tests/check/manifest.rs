@@ -1,0 +1,334 @@
+//! What a manifest may say, and what is said when it says something else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use monolift_manifest::{Address, Calls, DeadlineMode, Limits};
+
+use crate::scratch::parse;
+
+#[track_caller]
+fn refused(text: &str) -> String {
+    parse(text).expect_err("a refusal").to_string()
+}
+
+/// What is wrong with a line that stands under a header, in a manifest that is right but for it.
+#[track_caller]
+fn wrong(header: &str, line: &str) -> String {
+    let problems = parse(&format!(
+        "app = \"shop\"\nhost = \"old\"\n{header}\n{line}\n"
+    ))
+    .expect_err(line);
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    problems.to_string()
+}
+
+#[test]
+fn everything_that_can_be_said() {
+    let text = r#"
+app = "shop"
+host = "monolith"
+[modules]
+users = "monolith"
+audit = "ledger"
+orders = "monolith"
+[process.monolith]
+http = "127.0.0.1:8080"
+listen = "0.0.0.0:7100"
+connect = "10.0.0.1:7100"
+[process.payments]
+listen = "unix:run/payments.sock"
+[calls]
+deadline = "250ms"
+deadline_mode = "observe"
+connections = 2
+drain = "0s"
+[limits]
+frame = "64KiB"
+nesting = 128
+in_flight = 1
+connections = 10
+hello = "1m"
+"#;
+    let manifest = parse(text).expect("a manifest");
+    assert_eq!(
+        (manifest.app.as_str(), manifest.host.as_deref()),
+        ("shop", Some("monolith"))
+    );
+    assert_eq!(manifest.file, Path::new("deployment.toml"));
+    let lines: Vec<_> = manifest
+        .modules
+        .iter()
+        .map(|placed| (placed.module.as_str(), placed.line, placed.column))
+        .collect();
+    assert_eq!(lines, [("users", 5, 1), ("audit", 6, 1), ("orders", 7, 1)]);
+    assert_eq!(
+        manifest.modules_of("monolith").collect::<Vec<_>>(),
+        ["users", "orders"]
+    );
+    assert_eq!(manifest.process_of("audit"), Some("ledger"));
+    assert_eq!(manifest.process_of("stock"), None);
+    assert_eq!(
+        manifest.all_processes().collect::<Vec<_>>(),
+        ["ledger", "monolith", "payments"]
+    );
+    assert_eq!(
+        manifest.address_of("monolith"),
+        Some(&Address::Tcp("10.0.0.1:7100".into()))
+    );
+    assert_eq!(
+        manifest.address_of("payments"),
+        Some(&Address::Unix("run/payments.sock".into()))
+    );
+    assert_eq!(manifest.address_of("ledger"), None);
+    let monolith = &manifest.processes["monolith"];
+    assert_eq!((monolith.line, monolith.column), (8, 10));
+    assert_eq!(monolith.http.as_deref(), Some("127.0.0.1:8080"));
+    let calls = Calls {
+        deadline: Duration::from_millis(250),
+        deadline_mode: DeadlineMode::Observe,
+        connections: Some(2),
+        drain: Duration::ZERO,
+    };
+    assert_eq!(manifest.calls, calls);
+    let limits = Limits {
+        frame: 65_536,
+        nesting: 128,
+        in_flight: 1,
+        connections: 10,
+        hello: Duration::from_secs(60),
+    };
+    assert_eq!(manifest.limits, limits);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let manifest = parse("app = \"shop\"\n[modules]\nusers = \"monolith\"\n").expect("a manifest");
+    assert_eq!(manifest.host, None);
+    assert_eq!(manifest.calls, Calls::default());
+    assert_eq!(manifest.limits, Limits::default());
+    assert_eq!(
+        (manifest.calls.deadline, manifest.calls.drain),
+        (Duration::from_secs(5), Duration::from_secs(20))
+    );
+    assert_eq!(
+        (manifest.limits.frame, manifest.limits.nesting),
+        (4 * 1024 * 1024, 64)
+    );
+    parse("app = \"shop\"\nhost = \"old\"\n").expect("a host alone is enough");
+}
+
+#[test]
+fn all_mistakes_at_once_in_the_order_of_the_file() {
+    let text = "ap = \"shop\"\n[modules]\nUsers = 1\n[calls]\ndeadlin = \"1s\"\ndrain = \"soon\"\n";
+    assert_eq!(
+        refused(text),
+        "deployment.toml:1:1: unknown key `ap` at the top of a manifest\n  help: did you mean `app`?\n\
+         deployment.toml:1:1: the manifest does not name its application\n  help: add `app = \"…\"` at the top\n\
+         deployment.toml:3:1: module name `Users` must be lower-case letters, digits, `-` and `_`, beginning with a letter\n\
+         deployment.toml:3:9: `Users`: must be the name of a process, found an integer\n\
+         deployment.toml:5:1: unknown key `deadlin` in [calls]\n  help: did you mean `deadline`?\n\
+         deployment.toml:6:9: `drain`: expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `soon`"
+    );
+}
+
+#[test]
+fn text_that_is_no_manifest() {
+    assert_eq!(
+        refused("app = \"shop\"\n[modules]\na = \"x\"\na = \"y\"\n"),
+        "deployment.toml:4:1: duplicate key `a` in table `modules`"
+    );
+    assert_eq!(
+        refused("app = \"shop"),
+        "deployment.toml:1:12: invalid basic string"
+    );
+    assert_eq!(
+        refused("app = \"shop\"\n"),
+        "deployment.toml:1:1: the manifest places no module\n  help: add a [modules] table: `module = \"process\"`"
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    assert_eq!(
+        wrong("[process.old]", "lisen = \"a:1\""),
+        "deployment.toml:4:1: unknown key `lisen` in [process.old]\n  help: did you mean `listen`?"
+    );
+    assert_eq!(
+        wrong("[limits]", "threads = 3"),
+        "deployment.toml:4:1: unknown key `threads` in [limits]\n  \
+         help: known keys are `frame`, `nesting`, `in_flight`, `connections`, `hello`"
+    );
+    assert_eq!(
+        wrong("[replicas]", "x = 3"),
+        "deployment.toml:3:2: unknown key `replicas` at the top of a manifest\n  \
+         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `limits`"
+    );
+}
+
+#[test]
+fn wrong_types() {
+    assert_eq!(
+        refused("app = 1\nhost = \"old\""),
+        "deployment.toml:1:7: `app`: must be a string, found an integer"
+    );
+    assert_eq!(
+        refused("app = \"shop\"\nmodules = \"users\""),
+        "deployment.toml:2:11: `modules` must be a table, found a string"
+    );
+    assert_eq!(
+        wrong("[modules.users]", "x = 1"),
+        "deployment.toml:3:10: `users`: must be the name of a process, found a table"
+    );
+    assert_eq!(
+        wrong("[process]", "old = \"a:1\""),
+        "deployment.toml:4:7: `old` must be a table, found a string\n  help: write [process.old]"
+    );
+    assert_eq!(
+        wrong("[process.old]", "http = 8080"),
+        "deployment.toml:4:8: `http`: must be a string, found an integer"
+    );
+    assert_eq!(
+        wrong("[calls]", "deadline = 5"),
+        "deployment.toml:4:12: `deadline`: expected a duration such as `250ms`, `5s`, `2m` or `1h`, found an integer"
+    );
+    assert_eq!(
+        wrong("[limits]", "frame = true"),
+        "deployment.toml:4:9: `frame`: expected a size such as `64KiB`, `4MiB` or a number of bytes, found a boolean"
+    );
+    assert_eq!(
+        wrong("[limits]", "nesting = 1.5"),
+        "deployment.toml:4:11: `nesting`: must be a whole number from 1 to 128, found a float"
+    );
+}
+
+#[test]
+fn names() {
+    for module in ["process", "modules", "calls", "limits", "app", "host"] {
+        assert_eq!(
+            wrong("[modules]", &format!("{module} = \"old\"")),
+            format!(
+                "deployment.toml:4:1: no module may be named `{module}`: settings have a section of that name"
+            )
+        );
+    }
+    assert_eq!(
+        wrong("[modules]", "inventory = \"old\""),
+        "deployment.toml:4:1: no module may be named `inventory`: the crate of that name is in the graph, \
+         and `cargo run -p inventory` would be ambiguous"
+    );
+    assert_eq!(
+        wrong("[modules]", "stock-api = \"old\""),
+        "deployment.toml:4:1: `stock-api` is the name of an interface's crate: place `stock`"
+    );
+    assert_eq!(
+        wrong("[modules]", "users = \"The Old\""),
+        "deployment.toml:4:9: `users`: name `The Old` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
+    );
+    assert_eq!(
+        wrong("[process.1st]", "http = \"a:1\""),
+        "deployment.toml:3:10: process name `1st` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
+    );
+    let long = "a".repeat(65);
+    assert_eq!(
+        wrong("[modules]", &format!("{long} = \"old\"")),
+        format!("deployment.toml:4:1: module name `{long}` must have at most 64 letters")
+    );
+    assert_eq!(
+        refused("app = \"shop\"\nhost = \"\""),
+        "deployment.toml:2:8: `host`: name `` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
+    );
+    parse("app = \"shop\"\n[modules]\nuser-accounts_2 = \"old\"\n").expect("kebab and snake");
+}
+
+#[test]
+fn addresses() {
+    assert_eq!(
+        wrong("[process.old]", "listen = \"7100\""),
+        "deployment.toml:4:10: `listen`: expected `host:port` or `unix:path/to.sock`, found `7100`"
+    );
+    assert_eq!(
+        wrong("[process.old]", "connect = \"10.0.0.1:0\""),
+        "deployment.toml:4:11: `connect`: nobody can connect to port 0, found `10.0.0.1:0`"
+    );
+    assert_eq!(
+        wrong("[process.old]", "http = \"unix:a.sock\""),
+        "deployment.toml:4:8: `http`: expected `host:port`, found `unix:a.sock`"
+    );
+    parse("app = \"shop\"\nhost = \"old\"\n[process.old]\nlisten = \"127.0.0.1:0\"\n")
+        .expect("any free port");
+}
+
+#[test]
+fn quantities_out_of_bounds() {
+    let cases = [
+        (
+            "[calls]",
+            "deadline = \"0s\"",
+            "12: `deadline`: must be from 1ms to 24h, found `0s`",
+        ),
+        (
+            "[calls]",
+            "deadline = \"25h\"",
+            "12: `deadline`: expected a duration of at most 24h, found `25h`",
+        ),
+        (
+            "[calls]",
+            "deadline_mode = \"off\"",
+            "17: `deadline_mode`: expected `enforce` or `observe`, found `off`",
+        ),
+        (
+            "[calls]",
+            "connections = 0",
+            "15: `connections`: must be from 1 to 1024, found `0`",
+        ),
+        (
+            "[limits]",
+            "frame = \"1023B\"",
+            "9: `frame`: must be from 1KiB to 1GiB, found `1023B`",
+        ),
+        (
+            "[limits]",
+            "frame = 1073741825",
+            "9: `frame`: must be from 1KiB to 1GiB, found `1073741825`",
+        ),
+        (
+            "[limits]",
+            "frame = -1",
+            "9: `frame`: must be from 1KiB to 1GiB, found `-1`",
+        ),
+        (
+            "[limits]",
+            "frame = \"4MB\"",
+            "9: `frame`: expected a size such as `64KiB`, `4MiB` or a number of bytes, found `4MB`",
+        ),
+        (
+            "[limits]",
+            "nesting = 0",
+            "11: `nesting`: must be from 1 to 128, found `0`",
+        ),
+        (
+            "[limits]",
+            "nesting = 129",
+            "11: `nesting`: must be from 1 to 128, found `129`",
+        ),
+        (
+            "[limits]",
+            "in_flight = 0",
+            "13: `in_flight`: must be from 1 to 1048576, found `0`",
+        ),
+        (
+            "[limits]",
+            "connections = -5",
+            "15: `connections`: must be from 1 to 1048576, found `-5`",
+        ),
+        (
+            "[limits]",
+            "hello = \"0ms\"",
+            "9: `hello`: must be from 1ms to 1h, found `0ms`",
+        ),
+    ];
+    for (header, line, message) in cases {
+        assert_eq!(wrong(header, line), format!("deployment.toml:4:{message}"));
+    }
+}

@@ -1,0 +1,166 @@
+//! The seam: what a client holds. It points at a module in this process or at a way to another.
+//!
+//! A process has one link for each interface, shared by all who call it. Which way it points is
+//! fixed once, when the process starts; module code cannot tell.
+
+mod erased;
+mod loopback;
+mod registry;
+
+pub use erased::{AnyLink, ErasedInterface};
+pub use loopback::Loopback;
+pub use registry::{InterfaceEntry, Links, interfaces};
+
+use crate::{
+    call::{CallError, CallErrorKind, CallSettings, Context, InterfaceError, Side, guard},
+    interface::{InterfaceDescriptor, Protocol},
+    wire::{Carrier, codec, unwritable},
+};
+use futures_util::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+/// Implemented by `#[monolift::interface]` for the trait object `dyn Trait`, which stands for the
+/// interface wherever a type is needed: `app.provide::<dyn Stock>(…)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interface of Monolift",
+    note = "put `#[monolift::interface]` on the trait"
+)]
+pub trait Interface: Send + Sync + 'static {
+    /// The client beside the trait, such as `StockClient`.
+    type Client: Client<Interface = Self>;
+
+    /// The module that owns it, such as `stock`.
+    const MODULE: &'static str;
+
+    /// What it offers.
+    fn descriptor() -> &'static InterfaceDescriptor;
+
+    /// The client that calls through `link`.
+    fn client(link: Link<Self>) -> Self::Client;
+
+    /// Reads the arguments of method number `method` from `input`, calls it through `client`, and
+    /// writes its answer: the one place where a call that arrives as data becomes a call again.
+    fn invoke<P: Protocol>(
+        client: Self::Client,
+        method: usize,
+        input: P::Input,
+    ) -> BoxFuture<'static, P::Output>;
+}
+
+/// The client beside a trait, such as `StockClient`.
+pub trait Client: Clone + Send + Sync + 'static {
+    /// The interface that it calls, such as `dyn Stock`.
+    type Interface: Interface<Client = Self> + ?Sized;
+}
+
+/// Where the calls of an interface go.
+pub struct Link<I: ?Sized> {
+    shared: Arc<Shared<I>>,
+}
+
+struct Shared<I: ?Sized> {
+    target: OnceLock<Target<I>>,
+    settings: Arc<CallSettings>,
+}
+
+enum Target<I: ?Sized> {
+    Local(Arc<I>),
+    Carried(Arc<dyn Carrier>),
+}
+
+impl<I: ?Sized> Clone for Link<I> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<I: Interface + ?Sized> std::fmt::Debug for Link<I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let to = match self.shared.target.get() {
+            None => "nothing yet",
+            Some(Target::Local(_)) => "a module in this process",
+            Some(Target::Carried(_)) => "another process",
+        };
+        write!(f, "Link({} to {to})", I::descriptor().name)
+    }
+}
+
+impl<I: Interface + ?Sized> Link<I> {
+    /// A link that points nowhere yet.
+    pub fn unbound(settings: Arc<CallSettings>) -> Self {
+        Self { shared: Arc::new(Shared { target: OnceLock::new(), settings }) }
+    }
+
+    /// A link to `module`, for a client outside of any process: in a test, or by hand.
+    pub fn to(module: Arc<I>) -> Self {
+        let link = Self::unbound(Arc::default());
+        link.bind(module);
+        link
+    }
+
+    /// Points it at a module in this process, if it points nowhere yet.
+    pub fn bind(&self, module: Arc<I>) -> bool {
+        self.shared.target.set(Target::Local(module)).is_ok()
+    }
+
+    /// Points it at a way to another process, if it points nowhere yet.
+    pub fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool {
+        self.shared.target.set(Target::Carried(carrier)).is_ok()
+    }
+
+    /// The module, when it is in this process.
+    #[inline]
+    pub fn local(&self) -> Option<&Arc<I>> {
+        match self.shared.target.get() {
+            Some(Target::Local(module)) => Some(module),
+            _ => None,
+        }
+    }
+
+    /// Awaits a call in this process: `call` is the module's own method, its arguments moved in.
+    #[inline]
+    pub fn call<F, T, E>(&self, method: usize, call: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: Future<Output = Result<T, E>> + Unpin + Send,
+        T: Send,
+        E: InterfaceError,
+    {
+        let callee = &I::descriptor().methods[method].callee;
+        guard(callee, &self.shared.settings, Side::Module, call)
+    }
+
+    /// Sends a call to where the module is; `arguments` has a field for each.
+    pub async fn send<A, T, E>(&self, method: usize, arguments: &A) -> Result<T, E>
+    where
+        A: Serialize + Sync,
+        T: DeserializeOwned + Send,
+        E: InterfaceError,
+    {
+        let descriptor = I::descriptor();
+        let call = Box::pin(async {
+            let Some(Target::Carried(carrier)) = self.shared.target.get() else {
+                return Err(E::from(not_running(descriptor)));
+            };
+            let bounds = carrier.bounds();
+            let mut payload = Vec::new();
+            codec::encode(arguments, bounds, &mut payload)
+                .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
+            let context = Context::current().expect("the guard around it has set one");
+            let answer = carrier.carry(descriptor, method, context, payload.into()).await?;
+            answer.read(bounds)
+        });
+        let callee = &descriptor.methods[method].callee;
+        guard(callee, &self.shared.settings, Side::Caller, call).await
+    }
+}
+
+fn not_running(interface: &InterfaceDescriptor) -> CallError {
+    CallError::new(
+        CallErrorKind::NotRunning,
+        format!("the module `{}` has not started in this process", interface.module),
+    )
+}

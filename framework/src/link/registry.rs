@@ -1,0 +1,81 @@
+//! The interfaces that are linked into this program, and the links that one process has to them.
+
+use super::{AnyLink, Client, ErasedInterface, Interface, Link};
+use crate::{call::CallSettings, interface::InterfaceDescriptor};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What `#[monolift::interface]` hands to the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct InterfaceEntry {
+    /// What the interface offers.
+    pub descriptor: fn() -> &'static InterfaceDescriptor,
+    /// How to make a link to it.
+    pub erased: ErasedInterface,
+}
+
+inventory::collect!(InterfaceEntry);
+
+impl InterfaceEntry {
+    /// That of `I`.
+    pub const fn of<I: Interface + ?Sized>() -> Self {
+        Self { descriptor: I::descriptor, erased: ErasedInterface::of::<I>() }
+    }
+}
+
+/// Every interface that is linked into this program, by module and name.
+pub fn interfaces() -> Vec<InterfaceEntry> {
+    let mut entries: Vec<_> = inventory::iter::<InterfaceEntry>.into_iter().copied().collect();
+    entries.sort_by_key(|entry| {
+        let descriptor = (entry.descriptor)();
+        (descriptor.module, descriptor.name)
+    });
+    entries
+}
+
+/// The links of one process: one for each interface, made when it is first asked for.
+#[derive(Debug)]
+pub struct Links {
+    settings: Arc<CallSettings>,
+    links: Mutex<BTreeMap<(&'static str, &'static str), Arc<dyn AnyLink>>>,
+}
+
+impl Links {
+    /// None yet.
+    pub fn new(settings: Arc<CallSettings>) -> Self {
+        Self { settings, links: Mutex::default() }
+    }
+
+    /// The link to `I`.
+    pub fn link<I: Interface + ?Sized>(&self) -> Link<I> {
+        let link = self.any(InterfaceEntry::of::<I>());
+        match link.as_any().downcast_ref::<Link<I>>() {
+            Some(link) => link.clone(),
+            // Two versions of one api crate in a program: each has a trait of this name.
+            None => Link::unbound(Arc::clone(&self.settings)),
+        }
+    }
+
+    /// A client of `C`'s interface.
+    pub fn client<C: Client>(&self) -> C {
+        C::Interface::client(self.link::<C::Interface>())
+    }
+
+    /// The link to the interface of `entry`.
+    pub fn any(&self, entry: InterfaceEntry) -> Arc<dyn AnyLink> {
+        let descriptor = (entry.descriptor)();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links
+            .entry((descriptor.module, descriptor.name))
+            .or_insert_with(|| entry.erased.link(Arc::clone(&self.settings)));
+        Arc::clone(link)
+    }
+
+    /// All that have been asked for.
+    pub fn all(&self) -> Vec<Arc<dyn AnyLink>> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.values().cloned().collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! What `#[monolift::module]` says of a module, and how one is made from that.
+
+use super::{Injector, Lifecycle, Need, Resources, StartError, Tasks};
+use crate::{
+    data::Migration,
+    link::{InterfaceEntry, Links},
+};
+use futures_util::future::BoxFuture;
+use std::{future::Future, sync::Arc};
+
+/// A module, as the macro implements it for the struct.
+pub trait Module: Sized + Send + Sync + 'static {
+    /// What the macro knows of it.
+    fn facts() -> &'static ModuleFacts;
+
+    /// Makes it, field by field.
+    fn inject(injector: Injector) -> impl Future<Output = Result<Self, StartError>> + Send;
+
+    /// Binds the interfaces that it provides.
+    fn publish(this: &Arc<Self>, links: &Links);
+
+    /// Its own start and stop, when it has some.
+    fn lifecycle(_this: &Arc<Self>) -> Option<Arc<dyn Lifecycle>> {
+        None
+    }
+}
+
+/// What is known of a module without making it.
+#[derive(Debug)]
+pub struct ModuleFacts {
+    /// Its name in the manifest.
+    pub name: &'static str,
+    /// The modules whose api packages it depends on.
+    pub calls: &'static [&'static str],
+    /// The interfaces that it provides.
+    pub provides: &'static [InterfaceEntry],
+    /// What each of its fields needs.
+    pub needs: &'static [(&'static str, fn() -> Need)],
+    /// Its migrations, in order.
+    pub migrations: &'static [Migration],
+}
+
+/// What a module's crate hands to the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct ModuleEntry {
+    /// What is known of it.
+    pub facts: fn() -> &'static ModuleFacts,
+    start: fn(Arc<Resources>) -> BoxFuture<'static, Result<Running, StartError>>,
+}
+
+inventory::collect!(ModuleEntry);
+
+impl ModuleEntry {
+    /// That of `M`.
+    pub const fn of<M: Module>() -> Self {
+        Self { facts: M::facts, start: |resources| Box::pin(start::<M>(resources)) }
+    }
+
+    /// Makes the module and binds what it provides.
+    pub(crate) async fn start(&self, resources: Arc<Resources>) -> Result<Running, StartError> {
+        (self.start)(resources).await
+    }
+}
+
+async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartError> {
+    let facts = M::facts();
+    let tasks = Tasks::default();
+    let injector = Injector::new(facts, Arc::clone(&resources), tasks.clone());
+    let module = Arc::new(M::inject(injector).await?);
+    M::publish(&module, &resources.served);
+    Ok(Running { facts, lifecycle: M::lifecycle(&module), tasks })
+}
+
+/// A module that has been made.
+pub struct Running {
+    /// What is known of it.
+    pub facts: &'static ModuleFacts,
+    pub(crate) lifecycle: Option<Arc<dyn Lifecycle>>,
+    pub(crate) tasks: Tasks,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Running({})", self.facts.name)
+    }
+}
+
+/// Every module that is linked into this program, by name.
+pub fn modules() -> Vec<ModuleEntry> {
+    let mut entries: Vec<_> = inventory::iter::<ModuleEntry>.into_iter().copied().collect();
+    entries.sort_by_key(|entry| (entry.facts)().name);
+    entries
+}
+
+/// Whether a field may call what it calls. For the macro, at compile time.
+pub const fn is_declared(calls: Option<&str>, declared: &[&str]) -> bool {
+    let Some(called) = calls else { return true };
+    let mut at = 0;
+    while at < declared.len() {
+        if is_same(called, declared[at]) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether two names are the same. For the macro, at compile time.
+pub const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}

@@ -1,0 +1,158 @@
+//! Injection: one implementation for each kind of thing that a module can ask for.
+
+use super::{Injector, StartError, Tasks};
+use crate::{
+    config::{Config, Settings, SettingsError},
+    data::{Db, Location, ModuleDatabase},
+    link::InterfaceEntry,
+};
+use serde::de::DeserializeOwned;
+use std::{
+    any::{TypeId, type_name},
+    future::Future,
+    ops::Deref,
+    sync::Arc,
+};
+
+/// What can be a field of a module.
+///
+/// The process looks at what every module needs before it makes the first one, so that what is
+/// missing is said while nothing has been touched.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a module",
+    label = "this cannot be injected",
+    note = "a module's fields are clients of interfaces, `Db`, `Config<T>`, `State<T>`, `Shared<T>`, `Tasks`, or a type of yours that implements `monolift::Inject`"
+)]
+pub trait Inject: Sized + Send {
+    /// The module that this calls, when it is a client.
+    const CALLS: Option<&'static str> = None;
+
+    /// What must be there.
+    fn need() -> Need {
+        Need::Nothing
+    }
+
+    /// Makes it for the field and the module that `injector` stands for.
+    fn inject(injector: &Injector) -> impl Future<Output = Result<Self, StartError>> + Send;
+}
+
+/// What a field needs to be there.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Need {
+    /// Nothing that could be missing.
+    Nothing,
+    /// A provider of this interface.
+    Interface(InterfaceEntry),
+    /// A section of settings that reads as the field's type.
+    Settings(fn(&Settings, &str) -> Result<(), SettingsError>),
+    /// A value that `main` hands in.
+    Shared(TypeId, &'static str),
+    /// A database.
+    Database,
+}
+
+impl<T: DeserializeOwned + Send + Sync + 'static> Inject for Config<T> {
+    fn need() -> Need {
+        Need::Settings(|settings, module| settings.module::<T>(module).map(drop))
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        let settings = &injector.resources.settings;
+        settings
+            .module(injector.module())
+            .map(Config::new)
+            .map_err(|error| injector.error(error.to_string()))
+    }
+}
+
+impl<D: ModuleDatabase> Inject for Db<D> {
+    fn need() -> Need {
+        Need::Database
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        let module = injector.module();
+        // A pool that `main` hands in belongs to an older application, and so do its migrations.
+        if let Some(pool) = injector.resources.shared::<sqlx::Pool<D>>(module) {
+            return Ok(Self::new(sqlx::Pool::clone(&pool), D::backend(&pool)));
+        }
+        let location = match injector.resources.settings.text(module, "db", "url") {
+            Some(url) => Location::Url(url),
+            None => Location::File(injector.resources.data.join(format!("{module}.db"))),
+        };
+        Self::open(&location, injector.facts().migrations)
+            .await
+            .map_err(|error| injector.error("its database").because(error))
+    }
+}
+
+impl Inject for Tasks {
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        Ok(injector.tasks.clone())
+    }
+}
+
+/// State of a module's own, made by `Default`: one for each process that runs the module.
+#[derive(Debug, Default)]
+pub struct State<T>(Arc<T>);
+
+impl<T> Clone for State<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Default + Send + Sync + 'static> Inject for State<T> {
+    async fn inject(_: &Injector) -> Result<Self, StartError> {
+        Ok(Self::default())
+    }
+}
+
+/// Something that `main` hands in, for this module alone: an SDK's client, a mailer.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// One made by hand, as for a test.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Send + Sync + 'static> Inject for Shared<T> {
+    fn need() -> Need {
+        Need::Shared(TypeId::of::<T>(), type_name::<T>())
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        let shared = injector.resources.shared::<T>(injector.module());
+        shared.map(Self).ok_or_else(|| injector.error(missing_shared(type_name::<T>())))
+    }
+}
+
+pub(crate) fn missing_shared(type_name: &str) -> String {
+    format!("main hands in no {type_name}: write `|app| app.share(\"module\", …)` where it starts")
+}

@@ -1,0 +1,15 @@
+//! Modules: how they are described, injected and kept running.
+
+mod facts;
+mod inject;
+mod lifecycle;
+mod resources;
+mod start_error;
+mod tasks;
+
+pub use facts::{Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules};
+pub use inject::{Inject, Need, Shared, State};
+pub use lifecycle::Lifecycle;
+pub use resources::{Injector, Resources};
+pub use start_error::{StartError, StartErrors};
+pub use tasks::Tasks;

@@ -1,0 +1,80 @@
+//! What a process has for its modules, and one module's view of it.
+
+use super::{Inject, ModuleFacts, StartError, Tasks};
+use crate::{
+    config::Settings,
+    link::{Client, Links},
+};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// What a process has for its modules.
+#[derive(Debug)]
+pub struct Resources {
+    /// The settings of all modules; each is given its own section.
+    pub(crate) settings: Settings,
+    /// What clients call through.
+    pub(crate) links: Arc<Links>,
+    /// What modules are bound to: the same, unless every call is to be encoded.
+    pub(crate) served: Arc<Links>,
+    /// What `main` handed in, for which module.
+    pub(crate) shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
+    /// Where the embedded databases are.
+    pub(crate) data: PathBuf,
+}
+
+impl Resources {
+    pub(crate) fn shared<T: Send + Sync + 'static>(&self, module: &str) -> Option<Arc<T>> {
+        let found = self.shared.get(&(module.to_owned(), TypeId::of::<T>()))?;
+        Arc::clone(found).downcast().ok()
+    }
+}
+
+/// One module's view of the process, while it is made.
+#[derive(Debug)]
+pub struct Injector {
+    facts: &'static ModuleFacts,
+    pub(super) resources: Arc<Resources>,
+    pub(super) tasks: Tasks,
+    field: &'static str,
+}
+
+impl Injector {
+    pub(super) fn new(
+        facts: &'static ModuleFacts,
+        resources: Arc<Resources>,
+        tasks: Tasks,
+    ) -> Self {
+        Self { facts, resources, tasks, field: "" }
+    }
+
+    /// Makes the value of one field.
+    pub async fn field<T: Inject>(&self, name: &'static str) -> Result<T, StartError> {
+        let (resources, tasks) = (Arc::clone(&self.resources), self.tasks.clone());
+        T::inject(&Self { facts: self.facts, resources, tasks, field: name }).await
+    }
+
+    /// The module that is being made.
+    pub fn module(&self) -> &'static str {
+        self.facts.name
+    }
+
+    /// What is known of it.
+    pub fn facts(&self) -> &'static ModuleFacts {
+        self.facts
+    }
+
+    /// A client, for an [`Inject`] of yours that wraps one.
+    pub fn client<C: Client>(&self) -> C {
+        self.resources.links.client()
+    }
+
+    /// An error that names the module and the field.
+    pub fn error(&self, message: impl Into<String>) -> StartError {
+        StartError::new(message).of(self.facts.name, self.field)
+    }
+}

@@ -1,0 +1,101 @@
+//! The calling side of a connection: another process, its address, and the connections to it.
+//!
+//! It knows nothing of modules beyond their names in a hello, and never falls back to anything.
+
+mod connection;
+mod lane;
+
+use crate::{
+    call::{CallError, CallErrorKind, Context},
+    interface::InterfaceDescriptor,
+    wire::{Answer, Bounds, Carrier, OVERHEAD, Peer, context_size},
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use lane::Lane;
+use monolift_manifest::Address;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Another process of the application, as this one calls it.
+#[derive(Debug)]
+pub struct Remote {
+    whereabouts: Arc<Whereabouts>,
+    lanes: Vec<Lane>,
+    next: AtomicUsize,
+}
+
+/// Who calls whom, where, and within what bounds.
+#[derive(Debug)]
+pub struct Whereabouts {
+    /// The process that is called, as the manifest names it.
+    pub process: String,
+    /// Where it listens.
+    pub address: Address,
+    /// This process.
+    pub us: Peer,
+    /// The interfaces that this process was built with, to compare with the other side's.
+    pub interfaces: Vec<&'static InterfaceDescriptor>,
+    /// What the two hold each other to.
+    pub bounds: Bounds,
+    /// How long the hello may take.
+    pub hello: Duration,
+    /// The calls that may be in flight on one connection; more wait, each until its deadline.
+    pub in_flight: usize,
+}
+
+impl Remote {
+    /// Another process, with `connections` to it that are made when they are first needed.
+    pub fn new(whereabouts: Whereabouts, connections: usize) -> Self {
+        let whereabouts = Arc::new(whereabouts);
+        let lanes = (0..connections.max(1)).map(|_| Lane::new(Arc::clone(&whereabouts))).collect();
+        Self { whereabouts, lanes, next: AtomicUsize::new(0) }
+    }
+
+    /// The process that is called, as the manifest names it.
+    pub fn process(&self) -> &str {
+        &self.whereabouts.process
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.whereabouts.address
+    }
+
+    /// Connects if there is no connection; says why there is none.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.lanes[0].connection().await.map(|_| ())
+    }
+}
+
+impl Carrier for Remote {
+    fn bounds(&self) -> Bounds {
+        self.whereabouts.bounds
+    }
+
+    fn carry(
+        &self,
+        interface: &'static InterfaceDescriptor,
+        method: usize,
+        context: Context,
+        payload: Bytes,
+    ) -> BoxFuture<'_, Result<Answer, CallError>> {
+        Box::pin(async move {
+            // Only baggage is of any length, and few calls carry some.
+            if context.baggage.is_some() && context_size(&context) > OVERHEAD / 2 {
+                return Err(CallError::new(
+                    CallErrorKind::TooLarge,
+                    "the principal and the idempotency key are longer than a call may carry",
+                ));
+            }
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+            let connection = self.lanes[turn].connection().await?;
+            connection.call(interface, method, context, payload).await
+        })
+    }
+}

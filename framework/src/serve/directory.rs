@@ -1,0 +1,90 @@
+//! What a process serves, and to whom.
+
+use super::Handler;
+use crate::{
+    call::{CallError, CallErrorKind},
+    interface::{InterfaceDescriptor, Method},
+    wire::{Interfaces, Served},
+};
+use std::{fmt, sync::Arc};
+
+/// Decides whether a process may call a method: `(caller, interface, method)`.
+pub type CallerCheck = Box<dyn Fn(&str, &InterfaceDescriptor, &Method) -> bool + Send + Sync>;
+
+/// Every method that a process serves, by its number.
+pub struct Directory {
+    handlers: Vec<Arc<dyn Handler>>,
+    methods: Vec<(usize, usize)>,
+    may_call: CallerCheck,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.handlers.iter().map(|handler| handler.descriptor().name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Directory {
+    /// Serves `handlers` to whom `may_call` lets in.
+    pub fn new(handlers: Vec<Arc<dyn Handler>>, may_call: CallerCheck) -> Self {
+        let methods = handlers
+            .iter()
+            .enumerate()
+            .flat_map(|(at, handler)| {
+                (0..handler.descriptor().methods.len()).map(move |method| (at, method))
+            })
+            .collect();
+        Self { handlers, methods, may_call }
+    }
+
+    /// As a hello says it.
+    pub(super) fn interfaces(&self) -> Interfaces {
+        let served = |handler: &Arc<dyn Handler>| {
+            let descriptor = handler.descriptor();
+            Served {
+                module: descriptor.module.to_owned(),
+                name: descriptor.name.to_owned(),
+                fingerprint: descriptor.fingerprint(),
+                methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
+            }
+        };
+        Interfaces(self.handlers.iter().map(served).collect())
+    }
+
+    /// For each method's number, whether `caller` may call it.
+    pub(super) fn rights_of(&self, caller: &str) -> Vec<bool> {
+        let may_call = |&(handler, method): &(usize, usize)| {
+            let interface = self.handlers[handler].descriptor();
+            (self.may_call)(caller, interface, &interface.methods[method])
+        };
+        self.methods.iter().map(may_call).collect()
+    }
+
+    /// The method of this number, for a caller with these rights.
+    pub(super) fn find(
+        &self,
+        number: u32,
+        rights: &[bool],
+        caller: &str,
+    ) -> Result<(&Arc<dyn Handler>, usize), CallError> {
+        let number = number as usize;
+        let Some(&(handler, method)) = self.methods.get(number) else {
+            return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
+        };
+        let handler = &self.handlers[handler];
+        if !rights[number] {
+            let callee = &handler.descriptor().methods[method].callee;
+            let module = callee.module;
+            return Err(CallError::new(
+                CallErrorKind::Denied,
+                format!(
+                    "the process `{caller}` may not call this: none of its modules depends on \
+                     `{module}-api`"
+                ),
+            )
+            .during(callee.to_string()));
+        }
+        Ok((handler, method))
+    }
+}

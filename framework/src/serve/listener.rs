@@ -1,0 +1,108 @@
+//! Accepting connections, and draining them.
+
+use super::{Directory, connection};
+use crate::wire::{Bounds, Listener, Peer};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout_at},
+};
+
+/// What a listener holds its callers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// What a call and its answer may hold.
+    pub bounds: Bounds,
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// Calls in flight on one connection.
+    pub in_flight: usize,
+    /// How long a hello may take.
+    pub hello: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bounds: Bounds::default(),
+            connections: 1024,
+            in_flight: 1024,
+            hello: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A listener at work.
+#[derive(Debug)]
+pub struct Server {
+    draining: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) us: Peer,
+    pub(super) directory: Directory,
+    pub(super) limits: Limits,
+}
+
+impl Server {
+    /// Serves `directory` to all who connect to `listener`.
+    pub fn start(listener: Listener, us: Peer, directory: Directory, limits: Limits) -> Self {
+        let (draining, drained) = watch::channel(false);
+        let serving = Arc::new(Serving { us, directory, limits });
+        Self { draining, task: tokio::spawn(accept(listener, serving, drained)) }
+    }
+
+    /// Takes no new connection and no new call, and waits for the calls in flight until `by`.
+    pub async fn drain(mut self, by: Instant) {
+        self.draining.send_replace(true);
+        if timeout_at(by, &mut self.task).await.is_err() {
+            tracing::warn!("calls were still in flight when the time to stop had passed");
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(serving.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = draining.wait_for(|draining| *draining) => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok(socket) => {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    tracing::warn!(
+                        limit = serving.limits.connections,
+                        "a connection was refused: there are as many as there may be"
+                    );
+                    continue;
+                };
+                let (serving, draining) = (Arc::clone(&serving), draining.clone());
+                connections.spawn(async move {
+                    let _place = place;
+                    connection::serve(socket, &serving, draining).await;
+                });
+            }
+            // Out of file descriptors, for one: it passes, and must not spin until then.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}

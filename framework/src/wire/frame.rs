@@ -1,0 +1,286 @@
+//! Frames: how one call, its cancellation and its answer stand in a stream of bytes.
+//!
+//! A frame is its length (u32, little endian, without itself), its kind (u8), the call's id
+//! (u64, little endian) and a body:
+//!
+//! | kind | body |
+//! |---|---|
+//! | 1 call | the method's number (u32), the context's entries, 0, the encoded arguments |
+//! | 2 cancel | nothing |
+//! | 3 answer | how it ended (u8: 0 answer, 1 error of the interface, 2 call error), then that, encoded |
+//!
+//! An entry of the context is a tag (u8), a length (u32) and that many bytes. A reader passes over
+//! tags that it does not know, so newer peers may add some.
+
+use crate::call::{Context, Principal, Trace};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::{fmt, time::Duration};
+use tokio::time::Instant;
+
+/// The bytes of a length.
+pub(super) const LENGTH: usize = 4;
+/// The least that a frame holds: its kind and the call's id.
+const LEAST: usize = 9;
+/// What a frame may hold beside its payload: the context's entries and everything fixed.
+pub(crate) const OVERHEAD: usize = 16 * 1024;
+
+const CALL: u8 = 1;
+const CANCEL: u8 = 2;
+const ANSWER: u8 = 3;
+
+const END: u8 = 0;
+const DEADLINE_MICROS: u8 = 1;
+const TRACE: u8 = 2;
+const SUBJECT: u8 = 3;
+const ROLE: u8 = 4;
+const IDEMPOTENCY_KEY: u8 = 5;
+
+/// A call on its way: tarpc's request.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The number that the serving side gave the method in its hello.
+    pub method: u32,
+    /// The context that the call is made in.
+    pub context: Context,
+    /// The arguments, encoded.
+    pub payload: Bytes,
+}
+
+impl tarpc::RequestName for Envelope {
+    fn name(&self) -> &str {
+        "call"
+    }
+}
+
+/// What comes back: tarpc's response.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What the payload is.
+    pub outcome: Outcome,
+    /// The answer or the error, encoded.
+    pub payload: Bytes,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With the method's answer.
+    Answer = 0,
+    /// With an error of the interface.
+    Error = 1,
+    /// With a [`crate::CallError`].
+    CallError = 2,
+}
+
+/// One frame, read.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// Make this call.
+    Call(u64, Envelope),
+    /// Stop working on it.
+    Cancel(u64),
+    /// It has ended.
+    Answer(u64, Answer),
+}
+
+/// Why a stream of frames cannot be read on. The connection ends: where the next frame begins is
+/// no longer known, or the peer speaks something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameError {
+    /// A frame says that it is longer than any may be.
+    TooLong {
+        /// What it says.
+        length: usize,
+        /// What it may be.
+        limit: usize,
+    },
+    /// A frame's bytes are not what its kind has.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { length, limit } => {
+                write!(f, "a frame of {length} bytes, where {limit} are allowed")
+            }
+            Self::Malformed(what) => write!(f, "a malformed frame: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+impl Message {
+    /// Appends the frame to `out`.
+    pub fn write(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.put_u32_le(0);
+        match self {
+            Self::Call(id, envelope) => {
+                out.put_u8(CALL);
+                out.put_u64_le(*id);
+                out.put_u32_le(envelope.method);
+                write_context(&envelope.context, out);
+                out.put_slice(&envelope.payload);
+            }
+            Self::Cancel(id) => {
+                out.put_u8(CANCEL);
+                out.put_u64_le(*id);
+            }
+            Self::Answer(id, answer) => {
+                out.put_u8(ANSWER);
+                out.put_u64_le(*id);
+                out.put_u8(answer.outcome as u8);
+                out.put_slice(&answer.payload);
+            }
+        }
+        let length = u32::try_from(out.len() - start - LENGTH)
+            .expect("payloads are bounded by a limit that is far below 4 GiB");
+        out[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Takes the next frame out of `input`, or says how many bytes it still wants.
+    /// `payload_limit` is what a payload may hold.
+    pub fn read(input: &mut BytesMut, payload_limit: usize) -> Result<Result<Self, usize>, FrameError> {
+        let Some(header) = input.first_chunk::<LENGTH>() else {
+            return Ok(Err(LENGTH - input.len()));
+        };
+        let length = u32::from_le_bytes(*header) as usize;
+        let limit = payload_limit.saturating_add(OVERHEAD);
+        if length > limit {
+            return Err(FrameError::TooLong { length, limit });
+        }
+        if length < LEAST {
+            return Err(FrameError::Malformed("too short"));
+        }
+        let whole = LENGTH + length;
+        if input.len() < whole {
+            return Ok(Err(whole - input.len()));
+        }
+        let mut body = input.split_to(whole).freeze();
+        body.advance(LENGTH);
+        let kind = body.get_u8();
+        let id = body.get_u64_le();
+        match kind {
+            CALL => {
+                let method =
+                    body.try_get_u32_le().map_err(|_| FrameError::Malformed("no method"))?;
+                let context = read_context(&mut body)?;
+                Ok(Ok(Self::Call(id, Envelope { method, context, payload: body })))
+            }
+            CANCEL => Ok(Ok(Self::Cancel(id))),
+            ANSWER => {
+                let outcome = match body.try_get_u8() {
+                    Ok(0) => Outcome::Answer,
+                    Ok(1) => Outcome::Error,
+                    Ok(2) => Outcome::CallError,
+                    _ => return Err(FrameError::Malformed("no outcome")),
+                };
+                Ok(Ok(Self::Answer(id, Answer { outcome, payload: body })))
+            }
+            _ => Err(FrameError::Malformed("an unknown kind")),
+        }
+    }
+}
+
+/// What the context's entries take in a frame.
+pub(crate) fn context_size(context: &Context) -> usize {
+    let mut out = BytesMut::new();
+    write_context(context, &mut out);
+    out.len()
+}
+
+fn write_context(context: &Context, out: &mut BytesMut) {
+    let entry = |out: &mut BytesMut, tag: u8, bytes: &[u8]| {
+        out.put_u8(tag);
+        out.put_u32_le(u32::try_from(bytes.len()).expect("a context is refused above 16 KiB"));
+        out.put_slice(bytes);
+    };
+    // The time that is left, not an instant: two machines' clocks need not agree.
+    let left = u64::try_from(context.remaining().as_micros()).unwrap_or(u64::MAX);
+    entry(out, DEADLINE_MICROS, &left.to_le_bytes());
+    let mut trace = [0; 25];
+    trace[..16].copy_from_slice(&context.trace.trace_id.to_le_bytes());
+    trace[16..24].copy_from_slice(&context.trace.span_id.to_le_bytes());
+    trace[24] = u8::from(context.trace.sampled);
+    entry(out, TRACE, &trace);
+    if let Some(principal) = context.principal() {
+        entry(out, SUBJECT, principal.subject.as_bytes());
+        for role in &principal.roles {
+            entry(out, ROLE, role.as_bytes());
+        }
+    }
+    if let Some(key) = context.idempotency_key() {
+        entry(out, IDEMPOTENCY_KEY, key.as_bytes());
+    }
+    out.put_u8(END);
+}
+
+fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
+    const CUT: FrameError = FrameError::Malformed("its context is cut off");
+    let text = |bytes: &[u8]| {
+        std::str::from_utf8(bytes)
+            .map(str::to_owned)
+            .map_err(|_| FrameError::Malformed("its context is not text"))
+    };
+    let mut left = None;
+    let mut trace = None;
+    let mut principal: Option<Principal> = None;
+    let mut key = None;
+    loop {
+        let tag = body.try_get_u8().map_err(|_| CUT)?;
+        if tag == END {
+            break;
+        }
+        let length = body.try_get_u32_le().map_err(|_| CUT)? as usize;
+        if length > body.len() {
+            return Err(CUT);
+        }
+        let entry = body.split_to(length);
+        match tag {
+            DEADLINE_MICROS => left = Some(u64::from_le_bytes(fixed(&entry)?)),
+            TRACE => {
+                let bytes: [u8; 25] = fixed(&entry)?;
+                let (trace_id, rest) = bytes.split_at(16);
+                let (span_id, flags) = rest.split_at(8);
+                trace = Some(Trace {
+                    trace_id: u128::from_le_bytes(fixed(trace_id)?),
+                    span_id: u64::from_le_bytes(fixed(span_id)?),
+                    sampled: flags[0] & 1 == 1,
+                });
+            }
+            SUBJECT => {
+                principal = Some(Principal { subject: text(&entry)?, roles: Vec::new() });
+            }
+            ROLE => match &mut principal {
+                Some(principal) => principal.roles.push(text(&entry)?),
+                None => return Err(FrameError::Malformed("a role of nobody")),
+            },
+            IDEMPOTENCY_KEY => key = Some(text(&entry)?),
+            _ => {}
+        }
+    }
+    // There is no call without a deadline: a peer that states none is not one of ours.
+    let left = left.ok_or(FrameError::Malformed("no deadline"))?;
+    // Clamped before it is added to the clock: the largest number that can be written is only a day.
+    let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
+    let mut context = Context::until(Instant::now() + left);
+    if let Some(trace) = trace {
+        context = context.with_trace(trace);
+    }
+    if let Some(principal) = principal {
+        context = context.with_principal(principal);
+    }
+    if let Some(key) = key {
+        context = context.with_idempotency_key(key);
+    }
+    Ok(context)
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], FrameError> {
+    bytes.try_into().map_err(|_| FrameError::Malformed("an entry of another length"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The hello: the first thing that two processes say to each other.
+//!
+//! The caller says who it is; the other side says what it serves and how the two will number it,
+//! or why it refuses. Both check that they speak of the same application.
+
+use super::{Bounds, Socket, codec};
+use crate::interface::Fingerprint;
+use bytes::{Buf, BytesMut};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fmt, io, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+/// The version of what is said on a connection. It changes when a peer could misread it.
+pub const PROTOCOL: u32 = 1;
+
+/// The first bytes on a connection.
+const MAGIC: [u8; 8] = *b"monolift";
+/// What a hello may hold: names and hashes, for thousands of methods.
+const LIMIT: usize = 1024 * 1024;
+const BOUNDS: Bounds = Bounds { bytes: LIMIT, nesting: 16 };
+
+/// Who is at an end of a connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peer {
+    /// The protocol that it speaks.
+    pub protocol: u32,
+    /// The application that it is part of.
+    pub app: String,
+    /// The process of the manifest that it is.
+    pub process: String,
+    /// The longest payload that it reads.
+    pub payload_limit: usize,
+}
+
+/// What a process serves: its interfaces, and in each the methods by their numbers' order. The
+/// number of a method is its place among all the methods of the hello.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Interfaces(pub Vec<Served>);
+
+/// An interface that a process serves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Served {
+    /// The module that owns it.
+    pub module: String,
+    /// Its name.
+    pub name: String,
+    /// Its schema's hash.
+    pub fingerprint: Fingerprint,
+    /// Its methods' names.
+    pub methods: Vec<String>,
+}
+
+/// Why a process does not take a connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refusal(pub String);
+
+#[derive(Serialize, Deserialize)]
+enum Reply {
+    Welcome { peer: Peer, interfaces: Interfaces },
+    Refused(Refusal),
+}
+
+/// Why two processes did not come together.
+#[derive(Debug)]
+pub enum HelloError {
+    /// The socket failed.
+    Io(io::Error),
+    /// Nothing was said in time.
+    TimedOut(Duration),
+    /// What was said is not a hello of ours.
+    NotOurs(String),
+    /// The other side refused.
+    Refused(String),
+}
+
+impl fmt::Display for HelloError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::TimedOut(after) => write!(f, "no hello within {after:?}"),
+            Self::NotOurs(what) => write!(f, "not a peer of this application: {what}"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for HelloError {}
+
+impl From<io::Error> for HelloError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Peer {
+    /// This process.
+    pub fn new(app: impl Into<String>, process: impl Into<String>, bounds: Bounds) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            app: app.into(),
+            process: process.into(),
+            payload_limit: bounds.bytes,
+        }
+    }
+
+    fn check(&self, other: &Self) -> Result<(), String> {
+        if self.protocol != other.protocol {
+            return Err(format!(
+                "it speaks version {} of the protocol, and `{}` speaks {}",
+                other.protocol, self.process, self.protocol
+            ));
+        }
+        if self.app != other.app {
+            return Err(format!("it is part of `{}`, not of `{}`", other.app, self.app));
+        }
+        Ok(())
+    }
+}
+
+/// Greets, as the calling side: who is there, what it serves, and the bytes read beyond that.
+pub async fn greet(
+    socket: &mut Socket,
+    us: &Peer,
+    within: Duration,
+) -> Result<(Peer, Interfaces, BytesMut), HelloError> {
+    let talk = async {
+        let mut input = BytesMut::new();
+        socket.write_all(&MAGIC).await?;
+        say(socket, us).await?;
+        match hear::<Reply>(socket, &mut input).await? {
+            Reply::Refused(Refusal(why)) => Err(HelloError::Refused(why)),
+            Reply::Welcome { peer, interfaces } => {
+                us.check(&peer).map_err(HelloError::NotOurs)?;
+                Ok((peer, interfaces, input))
+            }
+        }
+    };
+    timeout(within, talk).await.unwrap_or(Err(HelloError::TimedOut(within)))
+}
+
+/// Hears a greeting, as the serving side, and answers it with what `welcome` decides.
+pub async fn receive(
+    socket: &mut Socket,
+    us: &Peer,
+    within: Duration,
+    welcome: impl FnOnce(&Peer) -> Result<Interfaces, Refusal>,
+) -> Result<(Peer, BytesMut), HelloError> {
+    let talk = async {
+        let mut input = BytesMut::new();
+        fill(socket, &mut input, MAGIC.len()).await?;
+        if input[..MAGIC.len()] != MAGIC {
+            return Err(HelloError::NotOurs("it does not begin as ours do".to_owned()));
+        }
+        input.advance(MAGIC.len());
+        let peer: Peer = hear(socket, &mut input).await?;
+        let decided = us.check(&peer).map_err(Refusal).and_then(|()| welcome(&peer));
+        match decided {
+            Ok(interfaces) => {
+                say(socket, &Reply::Welcome { peer: us.clone(), interfaces }).await?;
+                Ok((peer, input))
+            }
+            Err(refusal) => {
+                let why = format!("refused {}: {}", peer.process, refusal.0);
+                say(socket, &Reply::Refused(refusal)).await?;
+                socket.shutdown().await?;
+                Err(HelloError::NotOurs(why))
+            }
+        }
+    };
+    timeout(within, talk).await.unwrap_or(Err(HelloError::TimedOut(within)))
+}
+
+async fn say<T: Serialize>(socket: &mut Socket, what: &T) -> Result<(), HelloError> {
+    let mut out = vec![0; 4];
+    codec::encode(what, BOUNDS, &mut out).map_err(|error| HelloError::NotOurs(error.to_string()))?;
+    let length = u32::try_from(out.len() - 4).expect("it is bounded by the limit of a hello");
+    out[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(socket.write_all(&out).await?)
+}
+
+async fn hear<T: DeserializeOwned>(
+    socket: &mut Socket,
+    input: &mut BytesMut,
+) -> Result<T, HelloError> {
+    fill(socket, input, 4).await?;
+    let length = input.get_u32_le() as usize;
+    if length > LIMIT {
+        return Err(HelloError::NotOurs(format!("a hello of {length} bytes")));
+    }
+    fill(socket, input, length).await?;
+    let hello = input.split_to(length);
+    codec::decode(&hello, BOUNDS).map_err(|error| HelloError::NotOurs(error.to_string()))
+}
+
+/// Reads until `input` holds `wanted` bytes.
+async fn fill(socket: &mut Socket, input: &mut BytesMut, wanted: usize) -> io::Result<()> {
+    while input.len() < wanted {
+        // Grown as bytes arrive, not as a header promises.
+        input.reserve((wanted - input.len()).min(4096));
+        if socket.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}

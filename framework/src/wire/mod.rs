@@ -1,0 +1,40 @@
+//! What stands between two processes: frames, the hello, the codec, and the transport that tarpc
+//! runs over.
+//!
+//! Nothing here knows which module is meant, or what to do about a peer that is gone.
+
+pub mod codec;
+mod frame;
+mod hello;
+mod protocol;
+mod socket;
+mod transport;
+
+pub use codec::Bounds;
+pub(crate) use frame::{OVERHEAD, context_size};
+pub use frame::{Answer, Envelope, FrameError, Message, Outcome};
+pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
+pub(crate) use protocol::unwritable;
+pub use protocol::{Encoded, Incoming, encode_error};
+pub use socket::{Listener, Socket, connect};
+pub use transport::Transport;
+pub(crate) use transport::tarpc_context;
+
+use crate::{call::{CallError, Context}, interface::InterfaceDescriptor};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+/// A way for an encoded call to reach its module.
+pub trait Carrier: Send + Sync + 'static {
+    /// What a frame may hold on this way.
+    fn bounds(&self) -> Bounds;
+
+    /// Takes the arguments there and brings the answer back.
+    fn carry(
+        &self,
+        interface: &'static InterfaceDescriptor,
+        method: usize,
+        context: Context,
+        payload: Bytes,
+    ) -> BoxFuture<'_, Result<Answer, CallError>>;
+}

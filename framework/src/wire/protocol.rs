@@ -1,0 +1,120 @@
+//! Calls as envelopes: arguments decoded from one, answers encoded into the other.
+
+use super::{Answer, Outcome, codec};
+use crate::{
+    call::{CallError, CallErrorKind, InterfaceError},
+    interface::Protocol,
+};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use std::future::Future;
+
+/// The form in which calls cross between processes.
+#[derive(Debug)]
+pub enum Encoded {}
+
+/// The arguments of a call, as they arrived.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The encoded arguments.
+    pub payload: Bytes,
+    /// What the answer may hold.
+    pub bounds: codec::Bounds,
+}
+
+impl Protocol for Encoded {
+    type Input = Incoming;
+    type Output = Answer;
+
+    async fn run<A, F, T, E>(input: Incoming, call: impl FnOnce(A) -> F + Send) -> Answer
+    where
+        A: DeserializeOwned + Send,
+        F: Future<Output = Result<T, E>> + Send,
+        T: Serialize + Send,
+        E: InterfaceError,
+    {
+        let arguments = match codec::decode::<A>(&input.payload, input.bounds) {
+            Ok(arguments) => arguments,
+            Err(error) => return encode_error(&unreadable(CallErrorKind::BadArguments, &error)),
+        };
+        drop(input.payload);
+        let answer = call(arguments).await;
+        encode_answer(&answer, input.bounds)
+            .unwrap_or_else(|error| encode_error(&unwritable(CallErrorKind::BadAnswer, &error)))
+    }
+
+    fn unknown_method(_: Incoming) -> Answer {
+        encode_error(&CallError::new(CallErrorKind::UnknownMethod, "no such method here"))
+    }
+}
+
+fn encode_answer<T: Serialize, E: InterfaceError>(
+    answer: &Result<T, E>,
+    bounds: codec::Bounds,
+) -> Result<Answer, codec::Error> {
+    let mut out = Vec::new();
+    let outcome = match answer {
+        Ok(answer) => {
+            codec::encode(answer, bounds, &mut out)?;
+            Outcome::Answer
+        }
+        Err(error) => match error.call_error() {
+            Some(error) => return Ok(encode_error(error)),
+            None => {
+                codec::encode(error, bounds, &mut out)?;
+                Outcome::Error
+            }
+        },
+    };
+    Ok(Answer { outcome, payload: out.into() })
+}
+
+/// An answer that says how the call failed.
+pub fn encode_error(error: &CallError) -> Answer {
+    let mut out = Vec::new();
+    // Bounded by what a message may say; a text that is longer still must not fail the failure.
+    let encoded = codec::encode(error, codec::Bounds::default(), &mut out).or_else(|_| {
+        let short = CallError::new(error.kind(), "the error's text is too long to be sent");
+        codec::encode(&short, codec::Bounds::default(), &mut out)
+    });
+    debug_assert!(encoded.is_ok(), "a short call error is always encodable");
+    Answer { outcome: Outcome::CallError, payload: out.into() }
+}
+
+impl Answer {
+    /// Reads the answer back, as its caller.
+    pub(crate) fn read<T, E>(&self, bounds: codec::Bounds) -> Result<T, E>
+    where
+        T: DeserializeOwned,
+        E: InterfaceError,
+    {
+        let unreadable =
+            |error: codec::Error| E::from(unreadable(CallErrorKind::BadAnswer, &error));
+        match self.outcome {
+            Outcome::Answer => codec::decode(&self.payload, bounds).map_err(unreadable),
+            Outcome::Error => Err(codec::decode(&self.payload, bounds).unwrap_or_else(unreadable)),
+            Outcome::CallError => Err(codec::decode::<CallError>(&self.payload, bounds)
+                .map_or_else(unreadable, E::from)),
+        }
+    }
+}
+
+/// What a caller hears when its arguments, or an answer for it, cannot be encoded.
+pub(crate) fn unwritable(kind: CallErrorKind, error: &codec::Error) -> CallError {
+    let what = what(kind);
+    match error {
+        codec::Error::TooLong { limit } => CallError::new(
+            CallErrorKind::TooLarge,
+            format!("{what} is longer than a frame may be ({limit} bytes)"),
+        ),
+        error => CallError::new(kind, format!("{what} cannot be encoded: {error}")),
+    }
+}
+
+fn unreadable(kind: CallErrorKind, error: &codec::Error) -> CallError {
+    CallError::new(kind, format!("{} cannot be read: {error}", what(kind)))
+}
+
+fn what(kind: CallErrorKind) -> &'static str {
+    if kind == CallErrorKind::BadArguments { "what was passed" } else { "the answer" }
+}

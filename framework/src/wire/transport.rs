@@ -1,0 +1,198 @@
+//! The transport that tarpc runs over: frames on a socket.
+//!
+//! Nearly all of what a small call costs between processes is one write and one wake-up, so a flush
+//! yields once before it writes: whatever else is ready to be sent by then goes out in the same
+//! write.
+
+use super::{Answer, Envelope, Message, Socket};
+use crate::call::{CallError, CallErrorKind, MAX_DEADLINE};
+use bytes::{Buf, BytesMut};
+use futures_util::{Sink, Stream};
+use std::{
+    future::Future,
+    io,
+    marker::PhantomData,
+    pin::Pin,
+    sync::LazyLock,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tarpc::{ClientMessage, Response};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+/// Bytes that may wait to be written before the sender has to.
+const WRITE_AHEAD: usize = 256 * 1024;
+/// How much room a read is given; a frame that is longer grows it step by step as it arrives, so
+/// that a header alone reserves nothing.
+const READ_STEP: usize = 64 * 1024;
+
+/// Frames on a socket, seen from one side: `Out` goes out and `In` comes in.
+#[derive(Debug)]
+pub struct Transport<Out, In> {
+    socket: Socket,
+    payload_limit: usize,
+    input: BytesMut,
+    output: BytesMut,
+    yielded: bool,
+    sides: PhantomData<fn(Out) -> In>,
+}
+
+impl<Out, In> Transport<Out, In> {
+    /// Frames on `socket`, from which `input` has been read already.
+    pub fn new(socket: Socket, input: BytesMut, payload_limit: usize) -> Self {
+        let output = BytesMut::with_capacity(READ_STEP);
+        Self { socket, payload_limit, input, output, yielded: false, sides: PhantomData }
+    }
+}
+
+/// What one side of a connection says or hears.
+pub trait Side: Sized {
+    /// As a frame, if it is one that this version of tarpc and we both know.
+    fn into_message(self) -> Option<Message>;
+    /// From a frame, if it is one that this side may hear.
+    fn from_message(message: Message) -> Option<Self>;
+}
+
+impl Side for ClientMessage<Envelope> {
+    fn into_message(self) -> Option<Message> {
+        match self {
+            Self::Request(request) => Some(Message::Call(request.id, request.message)),
+            Self::Cancel { request_id, .. } => Some(Message::Cancel(request_id)),
+            _ => None,
+        }
+    }
+
+    fn from_message(message: Message) -> Option<Self> {
+        match message {
+            Message::Call(id, message) => {
+                Some(Self::Request(tarpc::Request { context: tarpc_context(), id, message }))
+            }
+            Message::Cancel(request_id) => {
+                let trace_context = tarpc_context().trace_context;
+                Some(Self::Cancel { trace_context, request_id })
+            }
+            Message::Answer(..) => None,
+        }
+    }
+}
+
+impl Side for Response<Answer> {
+    fn into_message(self) -> Option<Message> {
+        // tarpc itself answers with an error only where its own limits are hit, and ours are hit
+        // first; should it do so after all, the caller hears that the call was refused.
+        let answer = self.message.unwrap_or_else(|refused| {
+            let error = CallError::new(CallErrorKind::Overloaded, refused.detail);
+            super::encode_error(&error)
+        });
+        Some(Message::Answer(self.request_id, answer))
+    }
+
+    fn from_message(message: Message) -> Option<Self> {
+        match message {
+            Message::Answer(request_id, answer) => Some(Self { request_id, message: Ok(answer) }),
+            Message::Call(..) | Message::Cancel(_) => None,
+        }
+    }
+}
+
+/// A context for tarpc, which wants one: ours travels in the envelope. Its deadline lies behind any
+/// that we set, so that tarpc's never ends a call.
+pub(crate) fn tarpc_context() -> tarpc::context::Context {
+    static TEMPLATE: LazyLock<tarpc::context::Context> = LazyLock::new(|| {
+        tracing::dispatcher::with_default(&tracing::Dispatch::none(), tarpc::context::current)
+    });
+    let mut context = *TEMPLATE;
+    context.deadline = std::time::Instant::now() + MAX_DEADLINE + Duration::from_secs(60 * 60);
+    context
+}
+
+impl<Out, In: Side> Stream for Transport<Out, In> {
+    type Item = io::Result<In>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            match Message::read(&mut this.input, this.payload_limit) {
+                Ok(Ok(message)) => {
+                    let heard = In::from_message(message)
+                        .ok_or_else(|| broken("a frame that only the other side may send"));
+                    return Poll::Ready(Some(heard));
+                }
+                Ok(Err(wanted)) => this.input.reserve(wanted.min(READ_STEP)),
+                Err(error) => return Poll::Ready(Some(Err(broken(error)))),
+            }
+            let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
+            if read == 0 {
+                let cut = !this.input.is_empty();
+                return Poll::Ready(cut.then(|| Err(io::ErrorKind::UnexpectedEof.into())));
+            }
+        }
+    }
+}
+
+impl<Out: Side, In> Sink<Out> for Transport<Out, In> {
+    type Error = io::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.output.len() < WRITE_AHEAD { Poll::Ready(Ok(())) } else { this.poll_write(cx) }
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Out) -> io::Result<()> {
+        if let Some(message) = message.into_message() {
+            message.write(&mut self.get_mut().output);
+        }
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.yielded {
+            this.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.poll_write(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_write(cx))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
+    }
+}
+
+impl<Out, In> Transport<Out, In> {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.output))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.output.advance(written);
+        }
+        self.yielded = false;
+        // One long message must not keep its room for ever.
+        if self.output.capacity() > WRITE_AHEAD {
+            self.output = BytesMut::with_capacity(READ_STEP);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads what is there into the room that `input` has.
+fn poll_read(
+    socket: &mut Socket,
+    input: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let reading = std::pin::pin!(socket.read_buf(input));
+    reading.poll(cx)
+}
+
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

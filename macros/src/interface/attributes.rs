@@ -1,0 +1,225 @@
+//! The attributes that a method and its arguments may carry.
+
+use super::parse::{Argument, Method};
+use crate::errors::Errors;
+use monolift_manifest::{nearest, quantity};
+use proc_macro2::Span;
+use std::{collections::HashMap, time::Duration};
+use syn::{
+    Attribute, Ident, LitStr, Token, TraitItemFn,
+    parse::{Parse, ParseStream},
+    spanned::Spanned,
+};
+
+const OURS: [&str; 3] = ["http", "idempotent", "deadline"];
+/// What the compiler knows, and means the same in a trait as anywhere.
+const PASSED_ON: [&str; 8] =
+    ["doc", "allow", "expect", "warn", "deny", "forbid", "deprecated", "must_use"];
+const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// What a method's attributes say.
+#[derive(Default)]
+pub(super) struct MethodAttributes {
+    pub(super) docs: String,
+    pub(super) idempotent: bool,
+    pub(super) deadline: Option<Duration>,
+    pub(super) http: Option<Http>,
+}
+
+/// `#[http(POST, "/orders/{id}", body = order)]`.
+pub(super) struct Http {
+    pub(super) verb: Ident,
+    pub(super) path: LitStr,
+    pub(super) body: Option<Ident>,
+}
+
+impl Parse for Http {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let verb: Ident = input.parse()?;
+        if !VERBS.contains(&verb.to_string().as_str()) {
+            let help = nearest(&verb.to_string().to_uppercase(), VERBS)
+                .map_or_else(String::new, |verb| format!(", perhaps `{verb}`"));
+            return Err(syn::Error::new(
+                verb.span(),
+                format!("write one of {}{help}", VERBS.join(", ")),
+            ));
+        }
+        input.parse::<Token![,]>()?;
+        let path: LitStr = input.parse()?;
+        let mut body = None;
+        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let key: Ident = input.parse()?;
+            if key != "body" {
+                return Err(syn::Error::new(key.span(), "write `body = argument`"));
+            }
+            input.parse::<Token![=]>()?;
+            body = Some(input.parse()?);
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(Self { verb, path, body })
+    }
+}
+
+impl Http {
+    /// The names in the path, or what is wrong with it.
+    pub(super) fn path_names(&self) -> Result<Vec<String>, String> {
+        let path = self.path.value();
+        let Some(rest) = path.strip_prefix('/') else {
+            return Err("a path begins with `/`".to_owned());
+        };
+        let mut names = Vec::new();
+        for segment in rest.split('/') {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            match name {
+                Some(name) if syn::parse_str::<Ident>(name).is_ok() => {
+                    if names.iter().any(|known| known == name) {
+                        return Err(format!("`{{{name}}}` stands twice in this path"));
+                    }
+                    names.push(name.to_owned());
+                }
+                None if !segment.contains(['{', '}', '?', '#', ' ', '*', ':']) => {}
+                _ => {
+                    return Err(format!(
+                        "`{segment}` is no segment of a path: write plain text, or `{{argument}}`"
+                    ));
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// The path with its names taken out: two routes with the same shape are the same route.
+    fn shape(&self) -> String {
+        let path = self.path.value();
+        let plain = |segment: &str| if segment.starts_with('{') { "{}".into() } else { segment.to_owned() };
+        format!("{} {}", self.verb, path.split('/').map(plain).collect::<Vec<_>>().join("/"))
+    }
+}
+
+impl MethodAttributes {
+    /// Checks that the route names arguments that there are.
+    pub(super) fn check_against(&self, arguments: &[Argument], errors: &mut Errors) {
+        let Some(http) = &self.http else { return };
+        let known: Vec<String> =
+            arguments.iter().map(|argument| argument.name.to_string()).collect();
+        let mut check = |name: &str, span: Span| {
+            if !known.iter().any(|known| known == name) {
+                let help = nearest(name, known.iter().map(String::as_str))
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                errors.at_span(span, format!("the method has no argument `{name}`{help}"));
+            }
+        };
+        let names = match http.path_names() {
+            Ok(names) => names,
+            Err(message) => return errors.at(&http.path, message),
+        };
+        for name in &names {
+            check(name, http.path.span());
+        }
+        if let Some(body) = &http.body {
+            check(&body.to_string(), body.span());
+            if names.iter().any(|name| body == name) {
+                errors.at(body, format!("`{body}` stands in the path already"));
+            }
+            if matches!(http.verb.to_string().as_str(), "GET" | "DELETE") {
+                errors.at(body, format!("a {} has no body", http.verb));
+            }
+        }
+    }
+}
+
+/// Takes our attributes off a method. `None` only beside an error.
+pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<MethodAttributes> {
+    let mut found = MethodAttributes { docs: docs(&function.attrs), ..Default::default() };
+    let mut seen: Vec<String> = Vec::new();
+    let mut fine = true;
+    function.attrs.retain(|attribute| {
+        let path = attribute.path();
+        let name = path.get_ident().map_or_else(
+            || path.segments.iter().map(|s| s.ident.to_string()).collect::<Vec<_>>().join("::"),
+            Ident::to_string,
+        );
+        if PASSED_ON.contains(&name.as_str()) {
+            return true;
+        }
+        if seen.contains(&name) {
+            errors.at(attribute, format!("`#[{name}]` stands here twice"));
+        }
+        let read = match name.as_str() {
+            "idempotent" => attribute.meta.require_path_only().map(|_| found.idempotent = true),
+            "deadline" => deadline(attribute).map(|deadline| found.deadline = Some(deadline)),
+            "http" => attribute.parse_args::<Http>().map(|http| found.http = Some(http)),
+            unknown => Err(unknown_attribute(attribute, unknown)),
+        };
+        fine &= errors.keep(read).is_some();
+        seen.push(name);
+        false
+    });
+    fine.then_some(found)
+}
+
+fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
+    let last = name.rsplit("::").next().unwrap_or(name);
+    let help = match nearest(last, OURS) {
+        Some(near) => format!("did you mean `#[{near}]`?"),
+        None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]` and \
+                 `#[deadline(\"30s\")]`"
+            .to_owned(),
+    };
+    syn::Error::new(attribute.path().span(), format!("unknown attribute `{name}`: {help}"))
+}
+
+fn deadline(attribute: &Attribute) -> syn::Result<Duration> {
+    let text: LitStr = attribute.parse_args()?;
+    quantity::duration(&text.value())
+        .map_err(|error| syn::Error::new(text.span(), format!("{error}: write `#[deadline(\"30s\")]`")))
+}
+
+/// Takes our attributes off an argument.
+pub(super) fn take_argument(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Attribute> {
+    let (serde, rest): (Vec<_>, Vec<_>) =
+        attributes.drain(..).partition(|attribute| attribute.path().is_ident("serde"));
+    for attribute in &serde {
+        let only_default = attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("default") {
+                return Err(meta.error("an argument takes `#[serde(default)]` only"));
+            }
+            if meta.input.peek(Token![=]) {
+                meta.value()?.parse::<LitStr>()?;
+            }
+            Ok(())
+        });
+        errors.keep(only_default);
+    }
+    for attribute in &rest {
+        errors.at(attribute, "an argument of an interface's method takes `#[serde(default)]` only");
+    }
+    serde
+}
+
+/// The text of doc comments, its common indent taken off.
+pub(crate) fn docs(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
+    let lines: Vec<String> = lines
+        .filter_map(|attribute| match &attribute.meta.require_name_value().ok()?.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        })
+        .collect();
+    let unindented = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line));
+    unindented.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// Two methods with one route: the second is told.
+pub(super) fn refuse_equal_routes(methods: &[Method], errors: &mut Errors) {
+    let mut routes: HashMap<String, &Ident> = HashMap::new();
+    for method in methods {
+        let Some(http) = &method.attributes.http else { continue };
+        if let Some(first) = routes.insert(http.shape(), &method.name) {
+            errors.at_span(
+                method.route_span(),
+                format!("`{}` has this route already: {}", first, http.shape()),
+            );
+        }
+    }
+}

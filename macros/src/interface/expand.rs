@@ -1,0 +1,277 @@
+//! Emits the trait, its client, its descriptor and its place in the registry.
+
+use super::parse::{Argument, Interface, Method};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{ItemTrait, spanned::Spanned};
+
+/// ```text
+/// #[interface] trait Stock { async fn level(&self, …) -> …; }
+/// ```
+/// becomes the same trait, dyn-safe by async-trait, whose modules can be shared.
+pub(super) fn the_trait(item: &ItemTrait) -> TokenStream {
+    let mut item = item.clone();
+    item.supertraits.push(syn::parse_quote!(::core::marker::Send));
+    item.supertraits.push(syn::parse_quote!(::core::marker::Sync));
+    item.supertraits.push(syn::parse_quote!('static));
+    item.colon_token.get_or_insert_default();
+    quote!(#[::monolift::async_trait] #item)
+}
+
+pub(super) fn the_rest(item: &ItemTrait, interface: &Interface) -> TokenStream {
+    let client = client(item, interface);
+    let as_trait = client_as_trait(item, interface);
+    let implementation = interface_impl(item, interface);
+    quote!(#client #as_trait #implementation)
+}
+
+/// ```text
+/// #[derive(Clone)]
+/// pub struct StockClient { link: Link<dyn Stock> }
+/// impl StockClient {
+///     pub async fn level(&self, sku: Sku) -> Result<Level, StockError> {
+///         // in this process: the module's own method; else: its arguments, encoded
+///     }
+/// }
+/// ```
+fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
+    let (vis, name) = (&item.vis, &item.ident);
+    let client = format_ident!("{name}Client");
+    let docs = format!("Calls [`{name}`], wherever its module runs. Cheap to clone.");
+    let methods = interface.methods.iter().enumerate().map(|(number, method)| {
+        let Method { name, returns, arguments, attributes } = method;
+        let docs = &attributes.docs;
+        let passed = arguments.iter().map(|argument| &argument.name);
+        let declared = declared(arguments);
+        let sent = sent_arguments(arguments);
+        quote! {
+            #[doc = #docs]
+            #vis async fn #name(&self, #(#declared),*) -> #returns {
+                match self.link.local() {
+                    ::core::option::Option::Some(module) => {
+                        self.link.call(#number, module.#name(#(#passed),*)).await
+                    }
+                    ::core::option::Option::None => {
+                        #sent
+                        self.link.send(#number, &arguments).await
+                    }
+                }
+            }
+        }
+    });
+    quote! {
+        #[doc = #docs]
+        #[derive(Clone, Debug)]
+        #vis struct #client {
+            link: ::monolift::link::Link<dyn #name>,
+        }
+
+        impl #client {
+            /// A client of `module` itself: a fake in a test, or anything that was made by hand.
+            #vis fn new(module: impl #name) -> Self {
+                Self { link: ::monolift::link::Link::to(::std::sync::Arc::new(module)) }
+            }
+
+            #(#methods)*
+        }
+    }
+}
+
+fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
+    let declare = |Argument { name, written, .. }: &Argument| quote!(#name: #written);
+    arguments.iter().map(declare).collect()
+}
+
+/// `let arguments = Arguments { sku: &sku };`
+fn sent_arguments(arguments: &[Argument]) -> TokenStream {
+    let lifetime = (!arguments.is_empty()).then(|| quote!(<'a>));
+    let fields = arguments.iter().map(|Argument { name, written, by_reference, .. }| {
+        match written {
+            syn::Type::Reference(reference) if *by_reference => {
+                let target = &reference.elem;
+                quote!(#name: &'a #target)
+            }
+            written => quote!(#name: &'a #written),
+        }
+    });
+    let values = arguments.iter().map(|Argument { name, by_reference, .. }| {
+        if *by_reference { quote!(#name) } else { quote!(#name: &#name) }
+    });
+    quote! {
+        #[derive(::monolift::__private::serde::Serialize)]
+        #[serde(crate = "::monolift::__private::serde")]
+        struct Arguments #lifetime { #(#fields),* }
+        let arguments = Arguments { #(#values),* };
+    }
+}
+
+/// The client is itself an implementation of the trait.
+fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
+    let name = &item.ident;
+    let client = format_ident!("{name}Client");
+    let methods = interface.methods.iter().map(|method| {
+        let Method { name, returns, arguments, .. } = method;
+        let passed = arguments.iter().map(|argument| &argument.name);
+        let declared = declared(arguments);
+        quote! {
+            async fn #name(&self, #(#declared),*) -> #returns {
+                #client::#name(self, #(#passed),*).await
+            }
+        }
+    });
+    quote! {
+        #[::monolift::async_trait]
+        impl #name for #client {
+            #(#methods)*
+        }
+    }
+}
+
+/// The descriptor, how a call that arrives as data becomes a call, and the registration.
+fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
+    let name = &item.ident;
+    let client = format_ident!("{name}Client");
+    let Interface { module, docs, methods } = interface;
+    let name_text = name.to_string();
+    let count = methods.len();
+    let descriptors = methods.iter().map(|method| descriptor(method, &name_text, module));
+    let arms = methods.iter().enumerate().map(|(number, method)| arm(number, method));
+    quote! {
+        const _: () = {
+            static METHODS: [::monolift::interface::Method; #count] = [#(#descriptors),*];
+
+            static DESCRIPTOR: ::monolift::interface::InterfaceDescriptor =
+                ::monolift::interface::InterfaceDescriptor {
+                    module: #module,
+                    name: #name_text,
+                    docs: #docs,
+                    methods: &METHODS,
+                };
+
+            impl ::monolift::link::Interface for dyn #name {
+                type Client = #client;
+
+                const MODULE: &'static str = #module;
+
+                #[inline]
+                fn descriptor() -> &'static ::monolift::interface::InterfaceDescriptor {
+                    &DESCRIPTOR
+                }
+
+                fn client(link: ::monolift::link::Link<Self>) -> #client {
+                    #client { link }
+                }
+
+                fn invoke<P: ::monolift::interface::Protocol>(
+                    client: #client,
+                    method: usize,
+                    input: P::Input,
+                ) -> ::monolift::__private::BoxFuture<'static, P::Output> {
+                    match method {
+                        #(#arms)*
+                        _ => ::std::boxed::Box::pin(::core::future::ready(P::unknown_method(input))),
+                    }
+                }
+            }
+
+            ::monolift::__register_interface!(dyn #name, #client);
+        };
+    }
+}
+
+fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
+    let Method { name, attributes, arguments, returns } = method;
+    let (name, docs, idempotent) = (name.to_string(), &attributes.docs, attributes.idempotent);
+    let deadline = match attributes.deadline {
+        None => quote!(::core::option::Option::None),
+        Some(deadline) => {
+            let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+            quote!(::core::option::Option::Some(::core::time::Duration::from_nanos(#nanos)))
+        }
+    };
+    let route = match &attributes.http {
+        None => quote!(::core::option::Option::None),
+        Some(http) => {
+            let verb = &http.verb;
+            let verb = format_ident!(
+                "{}{}",
+                &verb.to_string()[..1],
+                verb.to_string()[1..].to_lowercase(),
+                span = verb.span()
+            );
+            let path = &http.path;
+            let body = match &http.body {
+                None => quote!(::core::option::Option::None),
+                Some(body) => {
+                    let body = body.to_string();
+                    quote!(::core::option::Option::Some(#body))
+                }
+            };
+            quote!(::core::option::Option::Some(::monolift::interface::Route {
+                method: ::monolift::interface::HttpMethod::#verb,
+                path: #path,
+                body: #body,
+            }))
+        }
+    };
+    let described = arguments.iter().map(|Argument { name, owned, .. }| {
+        let text = name.to_string();
+        // Spanned, so that a type that cannot be carried is pointed at where it is written.
+        let schema = quote_spanned!(owned.span()=> ::monolift::interface::Schema::of::<#owned>());
+        quote!(::monolift::interface::Argument { name: #text, schema: #schema })
+    });
+    let answer = quote_spanned!(returns.span()=>
+        ::monolift::interface::Schema::of::<<#returns as ::monolift::interface::Returned>::Answer>()
+    );
+    let error = quote_spanned!(returns.span()=>
+        ::monolift::interface::Schema::of::<<#returns as ::monolift::interface::Returned>::Error>()
+    );
+    let responses = quote_spanned!(returns.span()=>
+        <<#returns as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES
+    );
+    quote! {
+        ::monolift::interface::Method {
+            callee: ::monolift::call::Callee {
+                module: #module,
+                interface: #interface,
+                method: #name,
+                deadline: #deadline,
+                counts: ::monolift::call::Counts::new(),
+            },
+            docs: #docs,
+            idempotent: #idempotent,
+            route: #route,
+            arguments: &[#(#described),*],
+            answer: #answer,
+            error: #error,
+            responses: #responses,
+        }
+    }
+}
+
+/// ```text
+/// 0 => Box::pin(P::run(input, |arguments: Arguments| async move {
+///     client.level(arguments.sku).await
+/// })),
+/// ```
+fn arm(number: usize, method: &Method) -> TokenStream {
+    let Method { name, arguments, .. } = method;
+    let fields = arguments
+        .iter()
+        .map(|Argument { name, owned, serde, .. }| quote!(#(#serde)* #name: #owned));
+    let passed = arguments.iter().map(|Argument { name, by_reference, .. }| {
+        if *by_reference { quote!(&arguments.#name) } else { quote!(arguments.#name) }
+    });
+    let unused = arguments.is_empty().then(|| quote!(let Arguments {} = arguments;));
+    quote! {
+        #number => {
+            #[derive(::monolift::__private::serde::Deserialize)]
+            #[serde(crate = "::monolift::__private::serde")]
+            struct Arguments { #(#fields),* }
+            ::std::boxed::Box::pin(P::run(input, move |arguments: Arguments| async move {
+                #unused
+                client.#name(#(#passed),*).await
+            }))
+        }
+    }
+}

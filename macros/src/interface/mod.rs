@@ -1,0 +1,35 @@
+//! `#[monolift::interface]`: a trait, read and checked, then expanded.
+
+mod attributes;
+mod expand;
+mod parse;
+
+pub(crate) use attributes::docs;
+
+use crate::errors::Errors;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::ItemTrait;
+
+pub(crate) fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let Some(mut item) = errors.keep(syn::parse2::<ItemTrait>(item.clone())) else {
+        let errors = errors.finish();
+        return quote!(#errors #item);
+    };
+    let interface = parse::read(arguments, &mut item, &mut errors);
+    // The trait is there even when something is wrong with it, so that one mistake does not bring
+    // a second error wherever its name is used.
+    let expanded_trait = expand::the_trait(&item);
+    match (errors.finish(), interface) {
+        (None, Some(interface)) => {
+            let rest = expand::the_rest(&item, &interface);
+            quote!(#expanded_trait #rest)
+        }
+        (errors, _) => {
+            let client = quote::format_ident!("{}Client", item.ident);
+            let vis = &item.vis;
+            quote!(#expanded_trait #[doc(hidden)] #[allow(dead_code)] #vis struct #client; #errors)
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Reads a trait into the facts that the expansion needs, and says everything that is wrong.
+
+use super::attributes::{self, MethodAttributes};
+use crate::errors::Errors;
+use proc_macro2::TokenStream;
+use syn::{
+    FnArg, Ident, ItemTrait, Pat, PathArguments, ReturnType, TraitItem, TraitItemFn, Type,
+    TypeReference, parse::Parser, visit::Visit,
+};
+
+/// An interface, as the author wrote it.
+pub(super) struct Interface {
+    pub(super) module: String,
+    pub(super) docs: String,
+    pub(super) methods: Vec<Method>,
+}
+
+/// A method of it.
+pub(super) struct Method {
+    pub(super) name: Ident,
+    pub(super) attributes: MethodAttributes,
+    pub(super) arguments: Vec<Argument>,
+    /// The whole `Result<…>`.
+    pub(super) returns: Type,
+}
+
+/// An argument of it.
+pub(super) struct Argument {
+    pub(super) name: Ident,
+    /// As it is written: `&str`.
+    pub(super) written: Type,
+    /// As it is decoded: `String`.
+    pub(super) owned: Type,
+    pub(super) by_reference: bool,
+    /// `#[serde(default)]`, for an argument that older callers do not send.
+    pub(super) serde: Vec<syn::Attribute>,
+}
+
+/// Reads the trait and takes our attributes off it. `None` only beside an error.
+pub(super) fn read(
+    arguments: TokenStream,
+    item: &mut ItemTrait,
+    errors: &mut Errors,
+) -> Option<Interface> {
+    let module = module_name(arguments, item, errors);
+    if !item.generics.params.is_empty() {
+        errors.at(
+            &item.generics,
+            "an interface has no generic parameters: it stands for one module",
+        );
+    }
+    let docs = attributes::docs(&item.attrs);
+    let mut methods = Vec::new();
+    for member in &mut item.items {
+        match member {
+            TraitItem::Fn(function) => methods.extend(method(function, errors)),
+            other => errors.at(
+                &*other,
+                "an interface holds methods only: `async fn name(&self, …) -> Result<T, E>`",
+            ),
+        }
+    }
+    attributes::refuse_equal_routes(&methods, errors);
+    Some(Interface { module: module?, docs, methods })
+}
+
+/// The module that the interface belongs to: said, or the package's name without its `-api`.
+fn module_name(
+    arguments: TokenStream,
+    item: &ItemTrait,
+    errors: &mut Errors,
+) -> Option<String> {
+    let mut said = None;
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("module") {
+            said = Some(meta.value()?.parse::<syn::LitStr>()?.value());
+            return Ok(());
+        }
+        Err(meta.error("unknown argument: write `#[monolift::interface]`, or `#[monolift::interface(module = \"profiles\")]` inside a host's own crate"))
+    });
+    errors.keep(parser.parse2(arguments))?;
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let module = said.or_else(|| package.strip_suffix("-api").map(str::to_owned));
+    if module.is_none() {
+        errors.at(
+            &item.ident,
+            format!(
+                "the package `{package}` is no api package, so this interface belongs to no \
+                 module: move it into a package `{package}-api`, or write \
+                 `#[monolift::interface(module = \"…\")]` for a module inside a host's own crate"
+            ),
+        );
+    }
+    module
+}
+
+fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Method> {
+    let attributes = attributes::take(function, errors);
+    let signature = &mut function.sig;
+    let name = signature.ident.clone();
+    if signature.asyncness.is_none() {
+        errors.at(
+            signature.fn_token,
+            format!("a method of an interface is async: write `async fn {name}`"),
+        );
+    }
+    if !signature.generics.params.is_empty() {
+        errors.at(
+            &signature.generics,
+            "a method of an interface has no generic parameters: name the types that cross",
+        );
+    }
+    if name == "new" {
+        errors.at(&name, "a method of an interface cannot be named `new`: its client has one");
+    }
+    match signature.inputs.first() {
+        Some(FnArg::Receiver(receiver))
+            if receiver.reference.is_some()
+                && receiver.mutability.is_none()
+                && receiver.colon_token.is_none() => {}
+        Some(FnArg::Receiver(receiver)) => errors.at(
+            receiver,
+            "a module is shared by all its callers: write `&self`, and keep what changes in a \
+             `State<T>` or the database",
+        ),
+        _ => errors.at(&signature.ident, format!("write `async fn {name}(&self, …)`")),
+    }
+    let arguments = signature
+        .inputs
+        .iter_mut()
+        .filter_map(|input| match input {
+            FnArg::Typed(typed) => argument(typed, errors),
+            FnArg::Receiver(_) => None,
+        })
+        .collect::<Vec<_>>();
+    let returns = match &signature.output {
+        ReturnType::Type(_, returns) if is_result(returns) => {
+            refuse_references(returns, errors);
+            Some((**returns).clone())
+        }
+        output => {
+            let wanted = match output {
+                ReturnType::Type(_, returns) => {
+                    let text = quote::quote!(#returns).to_string();
+                    format!("Result<{text}, YourError>")
+                }
+                ReturnType::Default => "Result<(), YourError>".to_owned(),
+            };
+            let message = format!(
+                "a method of an interface returns a `Result`: any call may one day cross a \
+                 network. Write `-> {wanted}`"
+            );
+            match output {
+                ReturnType::Default => errors.at(&signature.ident, message),
+                output => errors.at(output, message),
+            }
+            None
+        }
+    };
+    let attributes = attributes?;
+    attributes.check_against(&arguments, errors);
+    Some(Method { name, attributes, arguments, returns: returns? })
+}
+
+fn argument(typed: &mut syn::PatType, errors: &mut Errors) -> Option<Argument> {
+    let serde = attributes::take_argument(&mut typed.attrs, errors);
+    let Pat::Ident(pattern) = &*typed.pat else {
+        errors.at(&typed.pat, "an argument needs a name: peers and clients know it by that");
+        return None;
+    };
+    let written = (*typed.ty).clone();
+    let (owned, by_reference) = match &written {
+        Type::Reference(reference) => (owned(reference, errors)?, true),
+        plain => {
+            refuse_references(plain, errors);
+            (plain.clone(), false)
+        }
+    };
+    Some(Argument { name: pattern.ident.clone(), written, owned, by_reference, serde })
+}
+
+/// What a reference is decoded into, to be borrowed from.
+fn owned(reference: &TypeReference, errors: &mut Errors) -> Option<Type> {
+    if let Some(mutability) = &reference.mutability {
+        errors.at(
+            mutability,
+            "what a caller passes may be in another process: take `&T` or `T`, and return what \
+             changed",
+        );
+        return None;
+    }
+    let target = &*reference.elem;
+    refuse_references(target, errors);
+    Some(match target {
+        Type::Path(path) if path.path.is_ident("str") => syn::parse_quote!(::std::string::String),
+        Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Path") => {
+            syn::parse_quote!(::std::path::PathBuf)
+        }
+        Type::Slice(slice) => {
+            let item = &slice.elem;
+            syn::parse_quote!(::std::vec::Vec<#item>)
+        }
+        plain => plain.clone(),
+    })
+}
+
+/// A reference may only be the whole argument: what is inside a type is decoded with it.
+fn refuse_references(within: &Type, errors: &mut Errors) {
+    struct Finder<'a>(&'a mut Errors);
+    impl Visit<'_> for Finder<'_> {
+        fn visit_type_reference(&mut self, reference: &TypeReference) {
+            let target = &*reference.elem;
+            let instead = match target {
+                Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
+                Type::Slice(slice) => {
+                    let item = &slice.elem;
+                    format!("Vec<{}>", quote::quote!(#item))
+                }
+                other => quote::quote!(#other).to_string(),
+            };
+            self.0.at(
+                reference,
+                format!(
+                    "a reference inside another type, or in an answer, cannot cross to another \
+                     process: write `{instead}`"
+                ),
+            );
+        }
+
+        fn visit_type_impl_trait(&mut self, item: &syn::TypeImplTrait) {
+            self.0.at(item, "name the type: both sides of a call must know what crosses");
+        }
+
+        fn visit_type_trait_object(&mut self, item: &syn::TypeTraitObject) {
+            self.0.at(item, "name the type: both sides of a call must know what crosses");
+        }
+    }
+    Finder(errors).visit_type(within);
+}
+
+/// Whether a type is called `Result`: std's, or an alias of it.
+fn is_result(returns: &Type) -> bool {
+    let Type::Path(path) = returns else { return false };
+    path.path.segments.last().is_some_and(|last| {
+        last.ident == "Result" && matches!(last.arguments, PathArguments::AngleBracketed(_))
+    })
+}
+
+impl Method {
+    /// Where to point when the route is at fault.
+    pub(super) fn route_span(&self) -> proc_macro2::Span {
+        self.attributes.http.as_ref().map_or_else(|| self.name.span(), |http| http.path.span())
+    }
+}

@@ -1,0 +1,38 @@
+//! The macros of Monolift. Use them through the `monolift` crate, which documents them.
+//!
+//! They are thin: they read what the author wrote, say what is wrong with it, and emit calls into
+//! `monolift`, where the logic is.
+
+mod errors;
+mod every_mode;
+mod interface;
+mod interface_error;
+mod migrations;
+mod module;
+//mod process;
+
+use proc_macro::TokenStream;
+
+/// See `monolift::interface`.
+#[proc_macro_attribute]
+pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    interface::interface(arguments.into(), item.into()).into()
+}
+
+/// See `monolift::InterfaceError`.
+#[proc_macro_derive(InterfaceError, attributes(status))]
+pub fn interface_error(item: TokenStream) -> TokenStream {
+    interface_error::interface_error(item.into()).into()
+}
+
+/// See `monolift::module`.
+#[proc_macro_attribute]
+pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    module::module(arguments.into(), item.into()).into()
+}
+
+/// See `monolift::testing::every_mode`.
+#[proc_macro_attribute]
+pub fn every_mode(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    every_mode::every_mode(arguments.into(), item.into()).into()
+}

@@ -1,0 +1,29 @@
+//! A module's migrations, read when it is compiled: `migrations/<module>/` at the workspace's root.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::path::{Path, PathBuf};
+
+/// The files as an array of `(name, text)`, each tracked for changes. A new file rebuilds nothing
+/// by itself: the module's `build.rs` watches the folder.
+pub(crate) fn of(directory: &Path, module: &str) -> Result<TokenStream, String> {
+    let Some(folder) = find(directory, module) else { return Ok(quote!([])) };
+    let listed = std::fs::read_dir(&folder)
+        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+        .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = listed.into_iter().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    files.sort();
+    let migrations = files.iter().map(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let path = path.to_string_lossy();
+        quote!((#name, ::core::include_str!(#path)))
+    });
+    Ok(quote!([#(#migrations),*]))
+}
+
+/// `migrations/<module>` beside the package or in a folder above it.
+fn find(directory: &Path, module: &str) -> Option<PathBuf> {
+    let candidates = directory.ancestors().map(|above| above.join("migrations").join(module));
+    candidates.into_iter().take(6).find(|folder| folder.is_dir())
+}

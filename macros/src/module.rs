@@ -1,0 +1,224 @@
+//! `#[monolift::module]`: a struct whose fields are injected by their types.
+
+use crate::{errors::Errors, migrations};
+use monolift_manifest::nearest;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use std::path::PathBuf;
+use syn::{
+    Fields, Ident, ItemStruct, LitStr, Path, Token, bracketed,
+    parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+    spanned::Spanned,
+};
+
+/// `provides = Orders, lifecycle, name = "orders"`.
+#[derive(Default)]
+struct Arguments {
+    provides: Vec<Path>,
+    lifecycle: bool,
+    name: Option<LitStr>,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        const KNOWN: [&str; 3] = ["provides", "lifecycle", "name"];
+        let mut arguments = Self::default();
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            match key.to_string().as_str() {
+                "lifecycle" => arguments.lifecycle = true,
+                "name" => {
+                    input.parse::<Token![=]>()?;
+                    arguments.name = Some(input.parse()?);
+                }
+                "provides" => {
+                    input.parse::<Token![=]>()?;
+                    if input.peek(syn::token::Bracket) {
+                        let list;
+                        bracketed!(list in input);
+                        let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)?;
+                        arguments.provides = paths.into_iter().collect();
+                    } else {
+                        arguments.provides = vec![input.parse()?];
+                    }
+                }
+                unknown => {
+                    let help = match nearest(unknown, KNOWN) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "a module takes `provides = Interface`, `lifecycle` and \
+                                 `name = \"…\"`"
+                            .to_owned(),
+                    };
+                    return Err(syn::Error::new(
+                        key.span(),
+                        format!("unknown argument `{unknown}`: {help}"),
+                    ));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+pub(crate) fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let arguments = errors.keep(syn::parse2::<Arguments>(arguments));
+    let Some(item) = errors.keep(syn::parse2::<ItemStruct>(item.clone())) else {
+        let errors = errors.finish();
+        return quote!(#item #errors);
+    };
+    let expanded = arguments.and_then(|arguments| expand(&arguments, &item, &mut errors));
+    let errors = errors.finish();
+    match (&errors, expanded) {
+        (None, Some(expanded)) => quote!(#item #expanded),
+        _ => quote!(#[allow(dead_code)] #item #errors),
+    }
+}
+
+fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Option<TokenStream> {
+    let name = &item.ident;
+    if !item.generics.params.is_empty() {
+        errors.at(&item.generics, "a module has no generic parameters: a process has one of it");
+        return None;
+    }
+    let fields: Vec<&syn::Field> = match &item.fields {
+        Fields::Named(fields) => fields.named.iter().collect(),
+        Fields::Unit => Vec::new(),
+        Fields::Unnamed(fields) => {
+            errors.at(fields, "name the fields of a module: errors at the start speak of them");
+            return None;
+        }
+    };
+    let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let module = arguments.name.as_ref().map_or_else(|| package.clone(), LitStr::value);
+    let declared = errors.keep(declared_dependencies(&directory, &package, &module, name))?;
+    let migrations = errors.keep(
+        migrations::of(&directory, &module)
+            .map_err(|message| syn::Error::new(name.span(), message)),
+    )?;
+
+    let construct = match &item.fields {
+        Fields::Unit => quote!(Self),
+        _ => {
+            let fields = fields.iter().map(|field| {
+                let (field_name, ty) = (&field.ident, &field.ty);
+                let text = field_name.as_ref().map(Ident::to_string).unwrap_or_default();
+                // Spanned, so that a type that cannot be injected is pointed at where it stands.
+                quote_spanned!(ty.span()=> #field_name: injector.field::<#ty>(#text).await?)
+            });
+            quote!(Self { #(#fields),* })
+        }
+    };
+    let needs = fields.iter().map(|field| {
+        let ty = &field.ty;
+        let text = field.ident.as_ref().map(Ident::to_string).unwrap_or_default();
+        quote_spanned!(ty.span()=> (#text, <#ty as ::monolift::Inject>::need))
+    });
+    let declared_checks = fields.iter().map(|field| {
+        let ty = &field.ty;
+        let text = quote!(#ty).to_string().replace(' ', "");
+        let message = format!(
+            "`{package}` calls the module behind `{text}`, and its Cargo.toml does not say so: add \
+             that module's api package to its [dependencies]"
+        );
+        quote_spanned!(ty.span()=>
+            const _: () = ::core::assert!(
+                ::monolift::module::is_declared(<#ty as ::monolift::Inject>::CALLS, DECLARED),
+                #message
+            );
+        )
+    });
+    let provided_checks = arguments.provides.iter().map(|interface| {
+        let text = quote!(#interface).to_string().replace(' ', "");
+        let message = format!(
+            "`{text}` belongs to another module than `{module}`: the module that provides an \
+             interface is the one whose api package declares it"
+        );
+        quote_spanned!(interface.span()=>
+            const _: () = ::core::assert!(
+                ::monolift::module::is_same(
+                    <dyn #interface as ::monolift::link::Interface>::MODULE,
+                    #module
+                ),
+                #message
+            );
+        )
+    });
+    let provides = arguments.provides.iter().map(|interface| {
+        quote_spanned!(interface.span()=> ::monolift::link::InterfaceEntry::of::<dyn #interface>())
+    });
+    let publish = arguments.provides.iter().map(|interface| {
+        quote_spanned!(interface.span()=> {
+            let module: ::std::sync::Arc<dyn #interface> = this.clone();
+            links.link::<dyn #interface>().bind(module);
+        })
+    });
+    let lifecycle = arguments.lifecycle.then(|| {
+        quote! {
+            fn lifecycle(
+                this: &::std::sync::Arc<Self>,
+            ) -> ::core::option::Option<::std::sync::Arc<dyn ::monolift::Lifecycle>> {
+                ::core::option::Option::Some(this.clone())
+            }
+        }
+    });
+    Some(quote! {
+        const _: () = {
+            const DECLARED: &[&str] = &[#(#declared),*];
+            #(#declared_checks)*
+            #(#provided_checks)*
+
+            static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
+                name: #module,
+                calls: DECLARED,
+                provides: &[#(#provides),*],
+                needs: &[#(#needs),*],
+                migrations: &#migrations,
+            };
+
+            impl ::monolift::module::Module for #name {
+                fn facts() -> &'static ::monolift::module::ModuleFacts {
+                    &FACTS
+                }
+
+                #[allow(unused_variables)]
+                async fn inject(
+                    injector: ::monolift::module::Injector,
+                ) -> ::core::result::Result<Self, ::monolift::StartError> {
+                    ::core::result::Result::Ok(#construct)
+                }
+
+                #[allow(unused_variables)]
+                fn publish(this: &::std::sync::Arc<Self>, links: &::monolift::link::Links) {
+                    #(#publish)*
+                }
+
+                #lifecycle
+            }
+
+            ::monolift::__register_module!(#name);
+        };
+    })
+}
+
+/// The modules whose api packages are direct dependencies of this package.
+fn declared_dependencies(
+    directory: &std::path::Path,
+    package: &str,
+    module: &str,
+    name: &Ident,
+) -> syn::Result<Vec<String>> {
+    let workspace = monolift_manifest::Workspace::find(directory)
+        .map_err(|problems| syn::Error::new(name.span(), problems))?;
+    let package = workspace.package(package);
+    let declared = package.map(|package| {
+        let declared = workspace.declared(package, |_| false).map(|(declared, _)| declared);
+        declared.filter(|declared| *declared != module).map(str::to_owned).collect()
+    });
+    Ok(declared.unwrap_or_default())
+}

@@ -1,0 +1,1 @@
+//! `process!`, `service!`, `host!`: filled in below.

@@ -1,0 +1,3 @@
+//! Every whole-system test.
+
+mod ui;

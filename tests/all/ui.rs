@@ -1,0 +1,1 @@
+//! Mistakes in an author's code, and what the compiler says of them.

@@ -6,14 +6,17 @@ compile_error!(
      take `panic = \"abort\"` out of the profile"
 );
 
+pub mod app;
 pub mod call;
 pub mod config;
 pub mod data;
+pub mod gateway;
 pub mod interface;
 pub mod link;
 pub mod module;
 pub mod remote;
 pub mod serve;
+pub mod testing;
 pub mod wire;
 
 pub use async_trait::async_trait;
@@ -21,7 +24,7 @@ pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, spa
 pub use config::Config;
 pub use data::Db;
 pub use module::{Inject, Lifecycle, Shared, StartError, StartErrors, State, Tasks};
-pub use monolift_macros::{InterfaceError, interface, module};
+pub use monolift_macros::{InterfaceError, host, interface, module, process, service};
 
 /// What the macros' output needs, and nobody else.
 #[doc(hidden)]
@@ -55,6 +58,7 @@ macro_rules! __register_interface {
         }
 
         $crate::__private::inventory::submit!($crate::link::InterfaceEntry::of::<$interface>());
+        $crate::__private::inventory::submit!($crate::gateway::HttpEntry::of::<$interface>());
     };
 }
 

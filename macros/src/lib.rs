@@ -9,7 +9,7 @@ mod interface;
 mod interface_error;
 mod migrations;
 mod module;
-//mod process;
+mod process;
 
 use proc_macro::TokenStream;
 
@@ -29,6 +29,24 @@ pub fn interface_error(item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
     module::module(arguments.into(), item.into()).into()
+}
+
+/// See `monolift::process`.
+#[proc_macro]
+pub fn process(input: TokenStream) -> TokenStream {
+    process::process(input.into()).into()
+}
+
+/// See `monolift::service`.
+#[proc_macro]
+pub fn service(input: TokenStream) -> TokenStream {
+    process::service(input.into()).into()
+}
+
+/// See `monolift::host`.
+#[proc_macro]
+pub fn host(input: TokenStream) -> TokenStream {
+    process::host(input.into()).into()
 }
 
 /// See `monolift::testing::every_mode`.

@@ -67,7 +67,8 @@ impl Graph {
     /// - A dependency on an interface that nobody provides.
     /// - A module that depends on another module's crate, directly or through a library, and an api package that
     ///   depends on a module.
-    /// - A `[process.*]` in which nothing runs: no module, no host, no `http`.
+    /// - A `[process.*]` in which nothing runs: no module, no host, no `http`. One that is named like a module may
+    ///   wait there: that is where the module listens when it is served on its own.
     /// - A process that is called from another one, or by a gateway, and listens nowhere.
     /// - Two listeners on one address. Two processes whose `connect` names different hosts share no machine.
     /// - Modules that call each other in a circle. Circles through the host are listed instead.

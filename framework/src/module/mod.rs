@@ -8,6 +8,7 @@ mod start_error;
 mod tasks;
 
 pub use facts::{Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules};
+pub(crate) use inject::missing_shared;
 pub use inject::{Inject, Need, Shared, State};
 pub use lifecycle::Lifecycle;
 pub use resources::{Injector, Resources};

@@ -4,11 +4,12 @@ use super::{Check, did_you_mean};
 use crate::graph::Graph;
 use crate::suggest::nearest;
 
-/// `[process.*]` tables in which nothing runs, and a host's process that nothing else mentions but for a slip.
+/// `[process.*]` tables in which nothing runs (but for a module's name: there it can be served on its own), and a host's process that nothing else mentions but for a slip.
 pub(super) fn empty_processes(check: &mut Check<'_>) {
     let manifest = check.manifest;
     for (name, process) in &manifest.processes {
-        if is_used(check, name) || process.http.is_some() {
+        let is_a_modules = manifest.process_of(name).is_some();
+        if is_used(check, name) || process.http.is_some() || is_a_modules {
             continue;
         }
         let used = manifest

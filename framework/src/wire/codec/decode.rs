@@ -22,9 +22,7 @@ impl<'de> Decoder<'de> {
     #[inline]
     pub(super) fn new(input: &'de [u8], bounds: Bounds) -> Result<Self> {
         if input.len() > bounds.bytes {
-            return Err(Error::TooLong {
-                limit: bounds.bytes,
-            });
+            return Err(Error::TooLong { limit: bounds.bytes });
         }
         Ok(Self {
             reader: Reader::new(input),
@@ -117,11 +115,8 @@ impl<'de> Decoder<'de> {
     /// What follows a mark: an option that begins with nil or with another mark.
     fn marked<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         if !matches!(self.reader.rest, [NIL | MARK, ..]) {
-            let error = if self.reader.rest.is_empty() {
-                Error::Truncated
-            } else {
-                Error::StrayMark
-            };
+            let error =
+                if self.reader.rest.is_empty() { Error::Truncated } else { Error::StrayMark };
             return Err(self.reader.fail(error));
         }
         self.nested(|decoder| decoder.taking(|decoder| visitor.visit_some(decoder)))

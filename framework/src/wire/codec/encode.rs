@@ -44,9 +44,7 @@ impl<'o> Encoder<'o> {
         match self.nesting_left.checked_sub(1) {
             Some(left) => self.nesting_left = left,
             None => {
-                return Err(Error::TooDeep {
-                    limit: self.nesting,
-                });
+                return Err(Error::TooDeep { limit: self.nesting });
             }
         }
         Ok(())
@@ -170,10 +168,7 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result {
         let start = self.writer.out.len();
         self.writer.put([0xa0])?;
-        let mut text = Text {
-            encoder: self,
-            error: None,
-        };
+        let mut text = Text { encoder: self, error: None };
         if write!(text, "{value}").is_err() {
             let silent = || Error::Custom("a value could not be formatted".to_owned());
             return Err(text.error.unwrap_or_else(silent));

@@ -66,16 +66,10 @@ impl Display for Error {
                 f.write_str("the mark of a nested option stands before a plain value")
             }
             Self::UnknownExtension { kind } => {
-                write!(
-                    f,
-                    "extension type {kind} is not known, or not of this length"
-                )
+                write!(f, "extension type {kind} is not known, or not of this length")
             }
             Self::Length { announced, given } => {
-                write!(
-                    f,
-                    "{announced} items were announced, but {given} were given"
-                )
+                write!(f, "{announced} items were announced, but {given} were given")
             }
             Self::Unpaired => {
                 f.write_str("a map has a key without a value, or a value without a key")

@@ -83,10 +83,7 @@ pub struct Bounds {
 impl Default for Bounds {
     /// 4 MiB, and 64 levels.
     fn default() -> Self {
-        Self {
-            bytes: 4 * 1024 * 1024,
-            nesting: 64,
-        }
+        Self { bytes: 4 * 1024 * 1024, nesting: 64 }
     }
 }
 
@@ -103,9 +100,7 @@ pub fn encode<T: Serialize + ?Sized>(
 ) -> Result<(), Error> {
     let start = out.len();
     let mut encoder = encode::Encoder::new(out, bounds);
-    let result = value
-        .serialize(&mut encoder)
-        .and_then(|()| encoder.finish());
+    let result = value.serialize(&mut encoder).and_then(|()| encoder.finish());
     if result.is_err() {
         out.truncate(start);
     }

@@ -32,10 +32,7 @@ pub(super) enum Head {
 impl<'de> Reader<'de> {
     #[inline]
     pub(super) fn new(input: &'de [u8]) -> Self {
-        Self {
-            rest: input,
-            failed: None,
-        }
+        Self { rest: input, failed: None }
     }
 
     #[inline]
@@ -146,10 +143,7 @@ impl<'de> Reader<'de> {
             0xd1 => Head::signed((self.u16()? as i16).into()),
             0xd2 => Head::signed((self.u32()? as i32).into()),
             0xd3 => Head::signed(self.u64()? as i64),
-            byte @ 0xd4..=0xd8 => Head::Ext {
-                len: 1 << (byte - 0xd4),
-                kind: self.u8()?,
-            },
+            byte @ 0xd4..=0xd8 => Head::Ext { len: 1 << (byte - 0xd4), kind: self.u8()? },
             0xd9 => Head::Str(self.u8()?.into()),
             0xda => Head::Str(self.u16()?.into()),
             0xdb => Head::Str(self.u32()? as usize),
@@ -162,11 +156,9 @@ impl<'de> Reader<'de> {
     }
 
     #[cold]
-    pub(super) fn ext(&mut self, width: usize) -> Result<Head> {
+    fn ext(&mut self, width: usize) -> Result<Head> {
         let len = self.take(width)?;
-        let len = len
-            .iter()
-            .fold(0, |len, byte| len << 8 | usize::from(*byte));
+        let len = len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
         let kind = self.u8()?;
         Ok(Head::Ext { kind, len })
     }

@@ -18,10 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{Bounds, Error, decode, encode};
 
 /// Room for everything here, and few enough levels to notice one that is counted wrongly.
-const BOUNDS: Bounds = Bounds {
-    bytes: 1 << 20,
-    nesting: 40,
-};
+const BOUNDS: Bounds = Bounds { bytes: 1 << 20, nesting: 40 };
 
 fn bytes_of<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut out = Vec::new();
@@ -71,9 +68,7 @@ fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
     let value = Tagged::Holding { value };
     assert_eq!(recoded(&value).as_ref(), Ok(&value));
     let Tagged::Holding { value } = value;
-    let value = Flat {
-        inner: Holding { value },
-    };
+    let value = Flat { inner: Holding { value } };
     assert_eq!(recoded(&value).as_ref(), Ok(&value));
 }
 
@@ -86,8 +81,7 @@ fn survives_unbuffered<T: Serialize + DeserializeOwned + PartialEq + Debug>(valu
     let options = [[None, Some(None)], [Some(Some(value)), None]];
     let read: [[Option<Option<T>>; 2]; 2] = recoded(&options).unwrap();
     assert_eq!(
-        read.each_ref()
-            .map(|row| row.each_ref().map(|o| o.as_ref().map(Option::as_ref))),
+        read.each_ref().map(|row| row.each_ref().map(|o| o.as_ref().map(Option::as_ref))),
         options
     );
 
@@ -102,34 +96,18 @@ fn assert_bounded<T: Serialize + DeserializeOwned>(value: &T, bytes: &[u8]) {
     let encode_with = |bounds| {
         let mut out = prefix.to_vec();
         let result = encode(value, bounds, &mut out);
-        let expected = if result.is_ok() {
-            [prefix, bytes].concat()
-        } else {
-            prefix.to_vec()
-        };
+        let expected = if result.is_ok() { [prefix, bytes].concat() } else { prefix.to_vec() };
         assert_eq!(out, expected);
         result
     };
     for limit in (0..bytes.len()).rev().take(64) {
-        let bounds = Bounds {
-            bytes: limit,
-            ..BOUNDS
-        };
+        let bounds = Bounds { bytes: limit, ..BOUNDS };
         assert_eq!(encode_with(bounds), Err(Error::TooLong { limit }));
     }
-    assert_eq!(
-        encode_with(Bounds {
-            bytes: bytes.len(),
-            ..BOUNDS
-        }),
-        Ok(())
-    );
+    assert_eq!(encode_with(Bounds { bytes: bytes.len(), ..BOUNDS }), Ok(()));
 
     for limit in 0..=BOUNDS.nesting {
-        let bounds = Bounds {
-            nesting: limit,
-            ..BOUNDS
-        };
+        let bounds = Bounds { nesting: limit, ..BOUNDS };
         match encode_with(bounds) {
             Ok(()) => return assert!(decode::<T>(bytes, bounds).is_ok(), "{limit} levels"),
             error => assert_eq!(error, Err(Error::TooDeep { limit })),
@@ -142,16 +120,10 @@ fn assert_bounded<T: Serialize + DeserializeOwned>(value: &T, bytes: &[u8]) {
 fn assert_whole<T: DeserializeOwned>(bytes: &[u8]) {
     for end in 0..bytes.len().min(512) {
         assert!(value_of::<T>(&bytes[..end]).is_err(), "cut at {end}");
-        assert_eq!(
-            value_of::<IgnoredAny>(&bytes[..end]).err(),
-            Some(Error::Truncated)
-        );
+        assert_eq!(value_of::<IgnoredAny>(&bytes[..end]).err(), Some(Error::Truncated));
     }
     let longer = [bytes, &[super::NIL]].concat();
-    assert_eq!(
-        value_of::<T>(&longer).err(),
-        Some(Error::Trailing { bytes: 1 })
-    );
+    assert_eq!(value_of::<T>(&longer).err(), Some(Error::Trailing { bytes: 1 }));
 }
 
 /// What an error says, when it is serde's or a type's own.

@@ -15,11 +15,7 @@ pub(super) struct Writer<'o> {
 impl<'o> Writer<'o> {
     #[inline]
     pub(super) fn new(out: &'o mut Vec<u8>, bounds: Bounds) -> Self {
-        Self {
-            end: out.len().saturating_add(bounds.bytes),
-            limit: bounds.bytes,
-            out,
-        }
+        Self { end: out.len().saturating_add(bounds.bytes), limit: bounds.bytes, out }
     }
 
     /// Asked before anything is copied, so that the buffer never outgrows its limit.
@@ -195,13 +191,5 @@ pub(super) struct Kind {
     wide32: u8,
 }
 
-pub(super) const ARRAY: Kind = Kind {
-    fix: 0x90,
-    wide16: 0xdc,
-    wide32: 0xdd,
-};
-pub(super) const MAP: Kind = Kind {
-    fix: 0x80,
-    wide16: 0xde,
-    wide32: 0xdf,
-};
+pub(super) const ARRAY: Kind = Kind { fix: 0x90, wide16: 0xdc, wide32: 0xdd };
+pub(super) const MAP: Kind = Kind { fix: 0x80, wide16: 0xde, wide32: 0xdf };

@@ -16,12 +16,7 @@ pub(super) struct Items<'d, 'de> {
 impl<'d, 'de> Items<'d, 'de> {
     #[inline]
     pub(super) fn new(decoder: &'d mut Decoder<'de>, left: usize, bytes_each: usize) -> Self {
-        Self {
-            decoder,
-            left,
-            bytes_each,
-            value_due: false,
-        }
+        Self { decoder, left, bytes_each, value_due: false }
     }
 
     /// A visitor that leaves items unread has lost the place, whether or not it calls that an error.
@@ -37,10 +32,7 @@ impl<'d, 'de> Items<'d, 'de> {
     /// What serde may reserve for: never more than the input still has room for.
     #[inline]
     fn hint(&self) -> Option<usize> {
-        Some(
-            self.left
-                .min(self.decoder.reader.rest.len() / self.bytes_each),
-        )
+        Some(self.left.min(self.decoder.reader.rest.len() / self.bytes_each))
     }
 }
 

@@ -22,13 +22,7 @@ pub(in super::super) struct Items<'e, 'o> {
 impl<'e, 'o> Items<'e, 'o> {
     #[inline]
     pub(super) fn new(encoder: &'e mut Encoder<'o>, size: Size) -> Self {
-        Self {
-            encoder,
-            size,
-            given: 0,
-            value_due: false,
-            levels: 1,
-        }
+        Self { encoder, size, given: 0, value_due: false, levels: 1 }
     }
 
     /// The items of a variant stand two levels deep: in an array or map, in the variant's own map.

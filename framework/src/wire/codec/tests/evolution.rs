@@ -27,20 +27,12 @@ enum Choice {
 }
 
 fn old() -> Old {
-    Old {
-        id: 1,
-        name: "n".into(),
-    }
+    Old { id: 1, name: "n".into() }
 }
 
 #[test]
 fn fields_may_come_go_and_move() {
-    let New {
-        note,
-        tags,
-        name,
-        id,
-    } = recoded(&old()).unwrap();
+    let New { note, tags, name, id } = recoded(&old()).unwrap();
     assert_eq!((note, tags, name, id), (None, vec![], "n".to_owned(), 1));
 
     let new = New {
@@ -50,10 +42,7 @@ fn fields_may_come_go_and_move() {
         id: 1,
     };
     assert_eq!(recoded(&new), Ok(old()));
-    assert_eq!(
-        message(recoded::<Old>(&Holding { value: 1 })),
-        "missing field `id`"
-    );
+    assert_eq!(message(recoded::<Old>(&Holding { value: 1 })), "missing field `id`");
 }
 
 #[test]
@@ -76,10 +65,7 @@ fn positions_are_never_trusted() {
 #[test]
 fn variants_are_known_or_refused() {
     let error = message(recoded::<Choice>("Three"));
-    assert_eq!(
-        error,
-        "unknown variant `Three`, expected one of `One`, `Two`, `Named`"
-    );
+    assert_eq!(error, "unknown variant `Three`, expected one of `One`, `Two`, `Named`");
     assert!(recoded::<Choice>("Two").is_err());
     assert!(recoded::<Choice>(&BTreeMap::from([("One", 1)])).is_err());
     assert!(recoded::<Choice>(&BTreeMap::from([("One", ()), ("Two", ())])).is_err());
@@ -91,14 +77,8 @@ fn variants_are_known_or_refused() {
 #[test]
 fn numbers_change_their_type_only_where_nothing_is_lost() {
     assert_eq!(recoded::<i8>(&100_u64), Ok(100));
-    assert_eq!(
-        message(recoded::<u8>(&256)),
-        "invalid value: integer `256`, expected u8"
-    );
-    assert_eq!(
-        message(recoded::<u8>(&-1)),
-        "invalid value: integer `-1`, expected u8"
-    );
+    assert_eq!(message(recoded::<u8>(&256)), "invalid value: integer `256`, expected u8");
+    assert_eq!(message(recoded::<u8>(&-1)), "invalid value: integer `-1`, expected u8");
     assert_eq!(recoded::<f64>(&u32::MAX), Ok(4_294_967_295.0));
     assert_eq!(recoded::<f64>(&i64::MIN), Ok(i64::MIN as f64));
     assert_eq!(recoded::<f64>(&(1_u64 << 53)), Ok(9_007_199_254_740_992.0));

@@ -14,11 +14,7 @@ enum Recursive {
     Leaf,
     One(Box<Recursive>),
     Many(Vec<Recursive>),
-    Named {
-        left: Option<Box<Recursive>>,
-        text: String,
-        wide: u128,
-    },
+    Named { left: Option<Box<Recursive>>, text: String, wide: u128 },
     Bytes(f64, char, i64),
 }
 
@@ -26,13 +22,8 @@ enum Recursive {
 #[serde(tag = "type")]
 enum Inner {
     Empty,
-    Full {
-        list: Vec<Option<Option<i32>>>,
-        map: HashMap<String, f64>,
-    },
-    Deep {
-        inner: Box<Inner>,
-    },
+    Full { list: Vec<Option<Option<i32>>>, map: HashMap<String, f64> },
+    Deep { inner: Box<Inner> },
 }
 
 /// A type that holds only itself: reading one takes no input, so only the bound ends it.
@@ -96,13 +87,7 @@ fn recursive() -> impl Strategy<Value = Recursive> {
             inner.clone().prop_map(|one| Recursive::One(Box::new(one))),
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Recursive::Many),
             (proptest::option::of(inner), ".{0,40}", any::<u128>()).prop_map(
-                |(left, text, wide)| {
-                    Recursive::Named {
-                        left: left.map(Box::new),
-                        text,
-                        wide,
-                    }
-                }
+                |(left, text, wide)| { Recursive::Named { left: left.map(Box::new), text, wide } }
             ),
         ]
     })
@@ -110,26 +95,17 @@ fn recursive() -> impl Strategy<Value = Recursive> {
 
 fn inner() -> impl Strategy<Value = Inner> {
     let number = proptest::option::of(proptest::option::of(any::<i32>()));
-    let full = (proptest::collection::vec(number, 0..5), "[a-z]{0,3}").prop_map(|(list, key)| {
-        Inner::Full {
-            list,
-            map: HashMap::from([(key, 1.5)]),
-        }
-    });
+    let full = (proptest::collection::vec(number, 0..5), "[a-z]{0,3}")
+        .prop_map(|(list, key)| Inner::Full { list, map: HashMap::from([(key, 1.5)]) });
     let leaf = prop_oneof![Just(Inner::Empty), full];
     leaf.prop_recursive(3, 6, 1, |inner| {
-        inner.prop_map(|inner| Inner::Deep {
-            inner: Box::new(inner),
-        })
+        inner.prop_map(|inner| Inner::Deep { inner: Box::new(inner) })
     })
 }
 
 /// Into all kinds of types; only that each ends matters here.
 fn decode_as_everything(bytes: &[u8]) {
-    let bounds = Bounds {
-        bytes: 4096,
-        nesting: 32,
-    };
+    let bounds = Bounds { bytes: 4096, nesting: 32 };
     let _ = decode::<Recursive>(bytes, bounds);
     let _ = decode::<Inner>(bytes, bounds);
     let _ = decode::<Buffered<Recursive>>(bytes, bounds);
@@ -207,25 +183,11 @@ fn headers_that_promise_too_much_are_refused_at_once() {
             Some(Error::Truncated),
             "{header:x}"
         );
-        assert_eq!(
-            decode_hinted(&bytes).err(),
-            Some(Error::Truncated),
-            "{header:x}"
-        );
-        assert_eq!(
-            value_of::<IgnoredAny>(&bytes).err(),
-            Some(Error::Truncated),
-            "{header:x}"
-        );
+        assert_eq!(decode_hinted(&bytes).err(), Some(Error::Truncated), "{header:x}");
+        assert_eq!(value_of::<IgnoredAny>(&bytes).err(), Some(Error::Truncated), "{header:x}");
     }
-    assert_eq!(
-        value_of::<Vec<()>>(&[0xdd, 0, 0, 0, 4, 0xc0, 0xc0, 0xc0]),
-        Err(Error::Truncated)
-    );
-    assert_eq!(
-        value_of::<HashMap<u8, u8>>(&[0x82, 1, 1, 2]),
-        Err(Error::Truncated)
-    );
+    assert_eq!(value_of::<Vec<()>>(&[0xdd, 0, 0, 0, 4, 0xc0, 0xc0, 0xc0]), Err(Error::Truncated));
+    assert_eq!(value_of::<HashMap<u8, u8>>(&[0x82, 1, 1, 2]), Err(Error::Truncated));
 }
 
 /// A value may nest as deeply as the default allows, on a stack of the usual size, and no deeper.
@@ -242,16 +204,9 @@ fn nothing_nests_past_the_bound() {
         let bottomless = times(opening, 100_000);
         assert_eq!(decoded::<serde_json::Value>(&bottomless), deep);
         assert_eq!(decoded::<Buffered<Inner>>(&bottomless), deep);
-        assert_eq!(
-            decoded::<IgnoredAny>(&bottomless),
-            Ok(()),
-            "skipping needs no stack"
-        );
+        assert_eq!(decoded::<IgnoredAny>(&bottomless), Ok(()), "skipping needs no stack");
         assert_eq!(decoded::<serde_json::Value>(&times(opening, limit)), Ok(()));
-        assert_eq!(
-            decoded::<serde_json::Value>(&times(opening, limit + 1)),
-            deep
-        );
+        assert_eq!(decoded::<serde_json::Value>(&times(opening, limit + 1)), deep);
     }
     let one = [&[0x81][..], &bytes_of("One")].concat();
     assert_eq!(decoded::<Recursive>(&times(&one, 100_000)), deep);
@@ -267,9 +222,7 @@ fn nothing_nests_past_the_bound_when_encoding() {
         endless = Endless(Some(Box::new(endless)));
     }
     let bounds = Bounds::default();
-    let deep = Err(Error::TooDeep {
-        limit: bounds.nesting,
-    });
+    let deep = Err(Error::TooDeep { limit: bounds.nesting });
     assert_eq!(encode(&one, bounds, &mut Vec::new()), deep);
     assert_eq!(encode(&endless, bounds, &mut Vec::new()), deep);
 }
@@ -277,35 +230,14 @@ fn nothing_nests_past_the_bound_when_encoding() {
 #[test]
 fn broken_values_have_errors_of_their_own() {
     assert_eq!(value_of::<u8>(&[]), Err(Error::Truncated));
-    assert_eq!(
-        value_of::<u8>(&[1, 2, 3]),
-        Err(Error::Trailing { bytes: 2 })
-    );
+    assert_eq!(value_of::<u8>(&[1, 2, 3]), Err(Error::Trailing { bytes: 2 }));
     assert_eq!(value_of::<String>(&[0xa2, 0xff, 0xff]), Err(Error::Utf8));
-    assert_eq!(
-        value_of::<Holding<u8>>(&[0x81, 0xa1, 0xff, 1]).err(),
-        Some(Error::Utf8)
-    );
+    assert_eq!(value_of::<Holding<u8>>(&[0x81, 0xa1, 0xff, 1]).err(), Some(Error::Utf8));
     let foreign = [[0xd8, 9].as_slice(), &[0; 16]].concat();
-    assert_eq!(
-        value_of::<u128>(&foreign),
-        Err(Error::UnknownExtension { kind: 9 })
-    );
-    assert_eq!(
-        value_of::<u128>(&[0xd4, 1, 0]),
-        Err(Error::UnknownExtension { kind: 1 })
-    );
-    assert_eq!(
-        value_of::<u128>(&[0xc7, 1, 2, 0]),
-        Err(Error::UnknownExtension { kind: 2 })
-    );
-    assert!(
-        value_of::<IgnoredAny>(&foreign).is_ok(),
-        "a field that is not ours may hold it"
-    );
+    assert_eq!(value_of::<u128>(&foreign), Err(Error::UnknownExtension { kind: 9 }));
+    assert_eq!(value_of::<u128>(&[0xd4, 1, 0]), Err(Error::UnknownExtension { kind: 1 }));
+    assert_eq!(value_of::<u128>(&[0xc7, 1, 2, 0]), Err(Error::UnknownExtension { kind: 2 }));
+    assert!(value_of::<IgnoredAny>(&foreign).is_ok(), "a field that is not ours may hold it");
     let bounds = Bounds { bytes: 2, ..BOUNDS };
-    assert_eq!(
-        decode::<(u8, u8)>(&bytes_of(&(1, 2)), bounds),
-        Err(Error::TooLong { limit: 2 })
-    );
+    assert_eq!(decode::<(u8, u8)>(&bytes_of(&(1, 2)), bounds), Err(Error::TooLong { limit: 2 }));
 }

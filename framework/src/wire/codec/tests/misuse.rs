@@ -25,32 +25,15 @@ macro_rules! writes {
 #[test]
 fn lengths_must_be_kept() {
     let short = writes!(|serializer| serializer.serialize_seq(Some(2))?.end());
-    assert_eq!(
-        short,
-        Err(Error::Length {
-            announced: 2,
-            given: 0
-        })
-    );
+    assert_eq!(short, Err(Error::Length { announced: 2, given: 0 }));
     let long = writes!(|serializer| {
         let mut map = serializer.serialize_map(Some(0))?;
         map.serialize_entry("a", "b")?;
         map.end()
     });
-    assert_eq!(
-        long,
-        Err(Error::Length {
-            announced: 0,
-            given: 1
-        })
-    );
+    assert_eq!(long, Err(Error::Length { announced: 0, given: 1 }));
     let huge = writes!(|serializer| serializer.serialize_seq(Some(usize::MAX))?.end());
-    assert_eq!(
-        huge,
-        Err(Error::TooLong {
-            limit: BOUNDS.bytes
-        })
-    );
+    assert_eq!(huge, Err(Error::TooLong { limit: BOUNDS.bytes }));
 }
 
 #[test]
@@ -94,10 +77,7 @@ fn unknown_lengths_are_filled_in() {
         }
     }
     let read: serde_json::Value = recoded(&Pairs).unwrap();
-    assert_eq!(
-        read,
-        serde_json::json!({"list": [0, 2, 4, 6, 8], "none": null})
-    );
+    assert_eq!(read, serde_json::json!({"list": [0, 2, 4, 6, 8], "none": null}));
 }
 
 #[test]
@@ -107,12 +87,7 @@ fn an_overlooked_error_still_counts() {
         let _ = seq.serialize_element(&(1, "x".repeat(BOUNDS.bytes)));
         seq.end()
     });
-    assert_eq!(
-        overlooked,
-        Err(Error::TooLong {
-            limit: BOUNDS.bytes
-        })
-    );
+    assert_eq!(overlooked, Err(Error::TooLong { limit: BOUNDS.bytes }));
 
     #[derive(Debug)]
     struct Lenient;
@@ -175,20 +150,11 @@ fn whatever_is_handed_out_must_be_read() {
     reads!(Seq, deserialize_seq());
     reads!(Maybe, deserialize_option());
     reads!(Either, deserialize_enum("", &[]));
-    assert_eq!(
-        recoded::<(Seq, u8)>(&([1, 2], 3)).err(),
-        Some(Error::Unread)
-    );
+    assert_eq!(recoded::<(Seq, u8)>(&([1, 2], 3)).err(), Some(Error::Unread));
     assert!(recoded::<(Seq, u8)>(&([1], 3)).is_ok());
     assert_eq!(recoded::<(Maybe, u8)>(&(5, 3)).err(), Some(Error::Unread));
-    assert_eq!(
-        recoded::<(Maybe, u8)>(&(Some(()), 3)).err(),
-        Some(Error::Unread)
-    );
-    assert_eq!(
-        recoded::<(Either, u8)>(&(Ok::<u8, u8>(1), 3)).err(),
-        Some(Error::Unread)
-    );
+    assert_eq!(recoded::<(Maybe, u8)>(&(Some(()), 3)).err(), Some(Error::Unread));
+    assert_eq!(recoded::<(Either, u8)>(&(Ok::<u8, u8>(1), 3)).err(), Some(Error::Unread));
 
     /// Claims a value without looking.
     #[derive(Debug)]
@@ -199,10 +165,7 @@ fn whatever_is_handed_out_must_be_read() {
         }
     }
     assert_eq!(recoded::<(Blind, u8)>(&(1, 2)).err(), Some(Error::Unread));
-    assert_eq!(
-        recoded::<Blind>(&1).err(),
-        Some(Error::Trailing { bytes: 1 })
-    );
+    assert_eq!(recoded::<Blind>(&1).err(), Some(Error::Trailing { bytes: 1 }));
 }
 
 #[test]

@@ -50,10 +50,7 @@ fn an_option_costs_nothing_where_it_can() {
     assert_eq!(bytes_of(&None::<u8>), [0xc0]);
     assert_eq!(bytes_of(&Some(())), [0xc1, 0xc0]);
     assert_eq!(bytes_of(&Some(Some(None::<u8>))), [0xc1, 0xc1, 0xc0]);
-    assert_eq!(
-        bytes_of(&[Some(None), Some(Some('x'))]),
-        [0x92, 0xc1, 0xc0, 0xa1, b'x']
-    );
+    assert_eq!(bytes_of(&[Some(None), Some(Some('x'))]), [0x92, 0xc1, 0xc0, 0xa1, b'x']);
 }
 
 #[test]
@@ -71,10 +68,7 @@ fn one_option_less_at_the_reader_is_refused() {
         message(recoded::<Option<u8>>(&Some(None::<u8>))),
         "invalid type: unit value, expected u8"
     );
-    assert_eq!(
-        message(recoded::<u8>(&Some(()))),
-        "invalid type: Option value, expected u8"
-    );
+    assert_eq!(message(recoded::<u8>(&Some(()))), "invalid type: Option value, expected u8");
     assert_eq!(recoded::<Option<Option<u8>>>(&None::<u8>), Ok(None));
 }
 
@@ -82,8 +76,5 @@ fn one_option_less_at_the_reader_is_refused() {
 fn a_mark_stands_only_before_nil_or_a_mark() {
     assert_eq!(value_of::<Option<u8>>(&[0xc1, 5]), Err(Error::StrayMark));
     assert_eq!(value_of::<Option<u8>>(&[0xc1]), Err(Error::Truncated));
-    assert_eq!(
-        value_of::<serde_json::Value>(&[0xc1, 5]),
-        Err(Error::StrayMark)
-    );
+    assert_eq!(value_of::<serde_json::Value>(&[0xc1, 5]), Err(Error::StrayMark));
 }

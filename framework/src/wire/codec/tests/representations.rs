@@ -46,15 +46,10 @@ enums! {
 #[serde(untagged)]
 enum Untagged {
     Unit,
-    Struct {
-        first: Option<Option<i8>>,
-        second: char,
-    },
+    Struct { first: Option<Option<i8>>, second: char },
     Newtype(Holding<bool>),
     Tuple(u8, String),
-    Recursive {
-        inner: Box<Untagged>,
-    },
+    Recursive { inner: Box<Untagged> },
     Maybe(Option<Vec<u8>>),
     Empty {},
 }
@@ -91,39 +86,21 @@ fn variants_without_much_in_them() {
         survives(Adjacent::<u8>::Wrapped(value));
     }
     assert_eq!(bytes_of(&External::<u8>::Unit), bytes_of("Unit"));
-    assert_eq!(
-        recoded(&HashMap::from([("Unit", ())])),
-        Ok(External::<u8>::Unit)
-    );
+    assert_eq!(recoded(&HashMap::from([("Unit", ())])), Ok(External::<u8>::Unit));
 }
 
 #[test]
 fn untagged_variants_that_differ() {
-    let inner = || {
-        Box::new(Untagged::Struct {
-            first: Some(Some(-1)),
-            second: 'x',
-        })
-    };
+    let inner = || Box::new(Untagged::Struct { first: Some(Some(-1)), second: 'x' });
     for value in [
         Untagged::Unit,
-        Untagged::Struct {
-            first: None,
-            second: 'x',
-        },
-        Untagged::Struct {
-            first: Some(None),
-            second: 'x',
-        },
+        Untagged::Struct { first: None, second: 'x' },
+        Untagged::Struct { first: Some(None), second: 'x' },
         Untagged::Newtype(Holding { value: true }),
         Untagged::Tuple(1, "one".into()),
         Untagged::Recursive { inner: inner() },
-        Untagged::Recursive {
-            inner: Box::new(Untagged::Recursive { inner: inner() }),
-        },
-        Untagged::Recursive {
-            inner: Box::new(Untagged::Unit),
-        },
+        Untagged::Recursive { inner: Box::new(Untagged::Recursive { inner: inner() }) },
+        Untagged::Recursive { inner: Box::new(Untagged::Unit) },
         Untagged::Maybe(Some(vec![1])),
         Untagged::Empty {},
     ] {
@@ -139,46 +116,18 @@ fn flattened_structs_enums_and_maps() {
         #[serde(flatten)]
         inner: T,
     }
-    survives(Beside {
-        id: 1,
-        inner: Holding {
-            value: Some(None::<u8>),
-        },
-    });
-    survives(Beside {
-        id: 1,
-        inner: Beside2 {
-            name: "n".into(),
-            inner: Holding { value: 'x' },
-        },
-    });
-    survives(Beside {
-        id: 1,
-        inner: Some(Holding { value: 1 }),
-    });
-    survives(Beside {
-        id: 1,
-        inner: None::<Holding<u8>>,
-    });
-    External::some(1_u8)
-        .into_iter()
-        .for_each(|inner| survives(Beside { id: 1, inner }));
-    Internal::some(1_u8)
-        .into_iter()
-        .for_each(|inner| survives(Beside { id: 1, inner }));
-    Adjacent::some(1_u8)
-        .into_iter()
-        .for_each(|inner| survives(Beside { id: 1, inner }));
-    survives(Beside {
-        id: 1,
-        inner: External::Tuple(1, 2),
-    });
+    survives(Beside { id: 1, inner: Holding { value: Some(None::<u8>) } });
+    survives(Beside { id: 1, inner: Beside2 { name: "n".into(), inner: Holding { value: 'x' } } });
+    survives(Beside { id: 1, inner: Some(Holding { value: 1 }) });
+    survives(Beside { id: 1, inner: None::<Holding<u8>> });
+    External::some(1_u8).into_iter().for_each(|inner| survives(Beside { id: 1, inner }));
+    Internal::some(1_u8).into_iter().for_each(|inner| survives(Beside { id: 1, inner }));
+    Adjacent::some(1_u8).into_iter().for_each(|inner| survives(Beside { id: 1, inner }));
+    survives(Beside { id: 1, inner: External::Tuple(1, 2) });
     let nested = [None, Some(None), Some(Some(-1))].into_iter().enumerate();
     survives(Beside {
         id: 1,
-        inner: nested
-            .map(|(n, value)| (n.to_string(), value))
-            .collect::<BTreeMap<_, _>>(),
+        inner: nested.map(|(n, value)| (n.to_string(), value)).collect::<BTreeMap<_, _>>(),
     });
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -206,10 +155,7 @@ fn what_serde_itself_confuses() {
         Tuple(u8, u8),
     }
     assert_eq!(recoded(&Ambiguous::Double(0.1)), Ok(Ambiguous::Single(0.1)));
-    assert_eq!(
-        recoded(&Ambiguous::Tuple(1, 2)),
-        Ok(Ambiguous::Fields(Point { x: 1, y: 2 }))
-    );
+    assert_eq!(recoded(&Ambiguous::Tuple(1, 2)), Ok(Ambiguous::Fields(Point { x: 1, y: 2 })));
 
     #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
     struct Optional {
@@ -224,17 +170,10 @@ fn what_serde_itself_confuses() {
         #[serde(flatten)]
         rest: BTreeMap<String, serde_json::Value>,
     }
-    let greedy = Greedy {
-        choice: Internal::Unit,
-        optional: None,
-        rest: BTreeMap::new(),
-    };
+    let greedy = Greedy { choice: Internal::Unit, optional: None, rest: BTreeMap::new() };
     let read: Greedy = recoded(&greedy).unwrap();
     assert_eq!(read.optional, Some(Optional::default()));
-    assert_eq!(
-        read.rest,
-        BTreeMap::from([("type".to_owned(), "Unit".into())])
-    );
+    assert_eq!(read.rest, BTreeMap::from([("type".to_owned(), "Unit".into())]));
 
     let twice = [&[0x82][..], &bytes_of("a"), &[1], &bytes_of("a"), &[2]].concat();
     assert_eq!(value_of(&twice), Ok(HashMap::from([("a".to_owned(), 2)])));
@@ -246,66 +185,34 @@ fn wide_integers_are_refused_where_serde_buffers() {
     for value in [1, u128::from(u64::MAX) + 1, u128::MAX] {
         let error = [
             message(recoded::<Tagged<u128>>(&Tagged::Holding { value })),
-            message(recoded::<Flat<u128>>(&Flat {
-                inner: Holding { value },
-            })),
+            message(recoded::<Flat<u128>>(&Flat { inner: Holding { value } })),
             message(recoded::<Buffered<u128>>(&Buffered::Only(value))),
         ];
-        let known = [
-            "u128 is not supported",
-            "as u128, expected",
-            "did not match any variant",
-        ];
+        let known = ["u128 is not supported", "as u128, expected", "did not match any variant"];
         for error in error {
-            assert!(
-                known.iter().any(|known| error.contains(known)),
-                "{value}: {error}"
-            );
+            assert!(known.iter().any(|known| error.contains(known)), "{value}: {error}");
         }
     }
     for value in [-1, i128::MIN] {
         assert!(recoded::<Tagged<i128>>(&Tagged::Holding { value }).is_err());
-        assert!(
-            recoded::<Flat<i128>>(&Flat {
-                inner: Holding { value }
-            })
-            .is_err()
-        );
+        assert!(recoded::<Flat<i128>>(&Flat { inner: Holding { value } }).is_err());
     }
     // Beside the buffered part they pass.
-    survives_unbuffered(&External::Struct {
-        first: u128::MAX,
-        second: None,
-    });
-    survives_unbuffered(&Adjacent::Struct {
-        first: i128::MIN,
-        second: Some(-1),
-    });
+    survives_unbuffered(&External::Struct { first: u128::MAX, second: None });
+    survives_unbuffered(&Adjacent::Struct { first: i128::MIN, second: Some(-1) });
 }
 
 #[test]
 fn an_adjacent_tag_behind_its_content_is_buffered() {
     let content = Holding { value: u128::MAX };
-    let bytes = [
-        &[0x82][..],
-        &bytes_of("c"),
-        &bytes_of(&content),
-        &bytes_of("t"),
-        &bytes_of("Newtype"),
-    ]
-    .concat();
+    let bytes =
+        [&[0x82][..], &bytes_of("c"), &bytes_of(&content), &bytes_of("t"), &bytes_of("Newtype")]
+            .concat();
     assert!(value_of::<Adjacent<u128>>(&bytes).is_err());
-    let content = Holding {
-        value: Some(None::<u8>),
-    };
-    let bytes = [
-        &[0x82][..],
-        &bytes_of("c"),
-        &bytes_of(&content),
-        &bytes_of("t"),
-        &bytes_of("Newtype"),
-    ]
-    .concat();
+    let content = Holding { value: Some(None::<u8>) };
+    let bytes =
+        [&[0x82][..], &bytes_of("c"), &bytes_of(&content), &bytes_of("t"), &bytes_of("Newtype")]
+            .concat();
     assert_eq!(value_of(&bytes), Ok(Adjacent::Newtype(content)));
 }
 
@@ -319,17 +226,9 @@ fn what_an_internal_tag_cannot_hold_is_refused_when_encoding() {
         List(Vec<u8>),
         Maybe(Option<Holding<u8>>),
     }
-    for odd in [
-        Odd::Number(1),
-        Odd::Text("x"),
-        Odd::List(vec![]),
-        Odd::Maybe(None),
-    ] {
+    for odd in [Odd::Number(1), Odd::Text("x"), Odd::List(vec![]), Odd::Maybe(None)] {
         let error = message(encode(&odd, BOUNDS, &mut Vec::new()));
-        assert!(
-            error.starts_with("cannot serialize tagged newtype variant Odd::"),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot serialize tagged newtype variant Odd::"), "{error}");
     }
 }
 
@@ -347,22 +246,9 @@ fn a_name_twice_is_refused() {
     let clash = Clash::Typed(Typed { r#type: "x".into() });
     assert_eq!(message(recoded::<Clash>(&clash)), "duplicate field `type`");
 
-    let twice = [
-        &[0x82][..],
-        &bytes_of("value"),
-        &[1],
-        &bytes_of("value"),
-        &[2],
-    ]
-    .concat();
-    assert_eq!(
-        message(value_of::<Holding<u8>>(&twice)),
-        "duplicate field `value`"
-    );
-    assert_eq!(
-        message(value_of::<Flat<u8>>(&twice)),
-        "duplicate field `value`"
-    );
+    let twice = [&[0x82][..], &bytes_of("value"), &[1], &bytes_of("value"), &[2]].concat();
+    assert_eq!(message(value_of::<Holding<u8>>(&twice)), "duplicate field `value`");
+    assert_eq!(message(value_of::<Flat<u8>>(&twice)), "duplicate field `value`");
 }
 
 #[test]
@@ -372,9 +258,7 @@ fn keys_of_a_flattened_map_are_strings() {
         #[serde(flatten)]
         rest: BTreeMap<u32, u8>,
     }
-    let numbered = Numbered {
-        rest: BTreeMap::from([(1, 1)]),
-    };
+    let numbered = Numbered { rest: BTreeMap::from([(1, 1)]) };
     assert!(
         message(recoded::<Numbered>(&numbered)).starts_with("invalid type: integer `1`, expected")
     );

@@ -84,14 +84,8 @@ impl Serialize for Shown {
 
 fn nested(skipped: Option<u8>) -> Nested {
     Nested {
-        key: Key {
-            region: 7,
-            name: Newtype("eu".into()),
-        },
-        pairs: vec![
-            Pair(-1, Newtype(String::new())),
-            Pair(1 << 20, Newtype("x".into())),
-        ],
+        key: Key { region: 7, name: Newtype("eu".into()) },
+        pairs: vec![Pair(-1, Newtype(String::new())), Pair(1 << 20, Newtype("x".into()))],
         unit: Unit,
         none: None,
         renamed: true,
@@ -150,25 +144,12 @@ fn integers_take_the_shortest_form() {
 
 #[test]
 fn wide_integers() {
-    for value in [
-        0,
-        1,
-        u64::MAX.into(),
-        1 << 64,
-        u128::MAX - 1,
-        u128::MAX,
-        1 << 127,
-    ] {
+    for value in [0, 1, u64::MAX.into(), 1 << 64, u128::MAX - 1, u128::MAX, 1 << 127] {
         survives_unbuffered(&value);
         survives_unbuffered(&(value as i128));
         survives_unbuffered(&(value as i128).wrapping_neg());
     }
-    for value in [
-        i128::MIN,
-        i128::MAX,
-        i64::MIN.into(),
-        i128::from(i64::MIN) - 1,
-    ] {
+    for value in [i128::MIN, i128::MAX, i64::MIN.into(), i128::from(i64::MIN) - 1] {
         survives_unbuffered(&value);
     }
     survives_unbuffered(&Holding { value: u128::MAX });
@@ -199,24 +180,15 @@ fn floats_keep_every_bit() {
         survives(value);
         survives(value as f32);
     }
-    for bits in [
-        f64::NAN.to_bits(),
-        (-f64::NAN).to_bits(),
-        0x7ff8_0000_dead_beef,
-        (-0.0_f64).to_bits(),
-    ] {
-        assert_eq!(
-            recoded::<f64>(&f64::from_bits(bits)).unwrap().to_bits(),
-            bits
-        );
+    for bits in
+        [f64::NAN.to_bits(), (-f64::NAN).to_bits(), 0x7ff8_0000_dead_beef, (-0.0_f64).to_bits()]
+    {
+        assert_eq!(recoded::<f64>(&f64::from_bits(bits)).unwrap().to_bits(), bits);
         let Buffered::Only(buffered) = recoded(&Buffered::Only(f64::from_bits(bits))).unwrap();
         assert_eq!(f64::to_bits(buffered), bits);
     }
     for bits in [f32::NAN.to_bits(), 0x7fc0_beef, (-0.0_f32).to_bits()] {
-        assert_eq!(
-            recoded::<f32>(&f32::from_bits(bits)).unwrap().to_bits(),
-            bits
-        );
+        assert_eq!(recoded::<f32>(&f32::from_bits(bits)).unwrap().to_bits(), bits);
     }
 }
 
@@ -229,15 +201,8 @@ fn text_and_bytes() {
         survives("x".repeat(len));
         survives_unbuffered(&Bytes(vec![0xc1; len]));
         let shown = Shown("y".repeat(len));
-        assert_eq!(
-            bytes_of(&shown),
-            bytes_of(&shown.0),
-            "formatted and copied text are one"
-        );
-        let short = Bounds {
-            bytes: bytes_of(&shown).len() - 1,
-            ..BOUNDS
-        };
+        assert_eq!(bytes_of(&shown), bytes_of(&shown.0), "formatted and copied text are one");
+        let short = Bounds { bytes: bytes_of(&shown).len() - 1, ..BOUNDS };
         assert_eq!(
             encode(&shown, short, &mut Vec::new()),
             Err(Error::TooLong { limit: short.bytes })
@@ -246,17 +211,11 @@ fn text_and_bytes() {
     survives(String::from("lift 🏋️‍♀️ and 🇪🇺"));
     survives(Bytes(vec![0, 255]));
     survives(Cow::<'_, str>::Owned("cow".into()));
-    assert_eq!(
-        recoded::<Bytes>("a string"),
-        Ok(Bytes(b"a string".to_vec()))
-    );
+    assert_eq!(recoded::<Bytes>("a string"), Ok(Bytes(b"a string".to_vec())));
 
     let bytes = bytes_of(&("borrowed", 1));
     let (text, _): (&str, u8) = decode(&bytes, BOUNDS).unwrap();
-    assert!(
-        bytes.as_ptr_range().contains(&text.as_ptr()),
-        "nothing was copied"
-    );
+    assert!(bytes.as_ptr_range().contains(&text.as_ptr()), "nothing was copied");
 }
 
 #[test]
@@ -270,15 +229,9 @@ fn structs_and_tuples() {
     survives([(); 0]);
     survives(nested(None));
     survives(nested(Some(9)));
-    survives(Key {
-        region: 0,
-        name: Newtype("é".repeat(40)),
-    });
+    survives(Key { region: 0, name: Newtype("é".repeat(40)) });
     survives(Box::new(Tree {
-        left: Some(Box::new(Tree {
-            left: None,
-            right: None,
-        })),
+        left: Some(Box::new(Tree { left: None, right: None })),
         right: None,
     }));
     survives(true);
@@ -292,38 +245,15 @@ fn collections() {
         assert_eq!(recoded(&value).as_ref(), Ok(&value));
     }
     survives((0..300).collect::<Vec<i16>>());
-    survives(
-        (0..20)
-            .map(|n| (n, n.to_string()))
-            .collect::<HashMap<u32, String>>(),
-    );
+    survives((0..20).map(|n| (n, n.to_string())).collect::<HashMap<u32, String>>());
     survives(HashMap::from([(true, 'y'), (false, 'n')]));
     survives(BTreeMap::from([(-1_i8, vec![1]), (1, vec![])]));
     survives(BTreeMap::from([
-        (
-            Key {
-                region: 1,
-                name: Newtype("a".into()),
-            },
-            1,
-        ),
-        (
-            Key {
-                region: 1,
-                name: Newtype("b".into()),
-            },
-            2,
-        ),
+        (Key { region: 1, name: Newtype("a".into()) }, 1),
+        (Key { region: 1, name: Newtype("b".into()) }, 2),
     ]));
-    survives(BTreeMap::from([
-        ((1, "x".to_owned()), Some(())),
-        ((2, "y".to_owned()), None),
-    ]));
-    survives(BTreeMap::from([
-        (None, 0),
-        (Some(None), 1),
-        (Some(Some('x')), 2),
-    ]));
+    survives(BTreeMap::from([((1, "x".to_owned()), Some(())), ((2, "y".to_owned()), None)]));
+    survives(BTreeMap::from([(None, 0), (Some(None), 1), (Some(Some('x')), 2)]));
     survives(BTreeSet::from([Newtype("a".into()), Newtype("b".into())]));
     survives(vec![vec![vec![Vec::<u8>::new()]]]);
     survives(serde_json::json!({"a": [1, -2, 3.5, null, true, {"b": {}}], "": "x"}));
@@ -345,11 +275,7 @@ fn types_of_the_standard_library() {
     survives(1..=5_u8);
     survives(std::num::NonZeroU32::MIN);
 
-    assert_eq!(
-        bytes_of(&IpAddr::from([1, 2, 3, 4])),
-        bytes_of("1.2.3.4"),
-        "human readable"
-    );
+    assert_eq!(bytes_of(&IpAddr::from([1, 2, 3, 4])), bytes_of("1.2.3.4"), "human readable");
     let mut out = Vec::new();
     let early = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
     assert_eq!(

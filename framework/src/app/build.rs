@@ -1,0 +1,338 @@
+//! What an author's `main` says about a process before it starts.
+
+use super::{Kind, Linked, RunningApp, check, linked::Place, peers::Peers};
+use crate::{
+    call::CallSettings,
+    config::{Settings, overlay},
+    gateway::{self, HttpLimits, HttpServer},
+    link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
+    module::{ModuleEntry, Resources, Running, StartError, StartErrors, modules},
+    serve::{Directory, Handler, Limits, Server},
+    wire::{Bounds, Listener, Peer},
+};
+use monolift_manifest::{Address, DeadlineMode, Manifest};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// A process that has not started yet.
+///
+/// ```no_run
+/// # async fn example(linked: monolift::app::Linked) -> Result<(), Box<dyn std::error::Error>> {
+/// let app = monolift::app::App::new(linked)?;
+/// let running = app.share("orders", String::from("handed in by main")).start().await?;
+/// running.stop().await;
+/// # Ok(()) }
+/// ```
+pub struct App {
+    place: Place,
+    settings: Settings,
+    data: PathBuf,
+    call_settings: Arc<CallSettings>,
+    links: Arc<Links>,
+    encoded: bool,
+    shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
+    provided: Vec<(InterfaceEntry, Box<dyn FnOnce(&Links) + Send>)>,
+    modules: Vec<ModuleEntry>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "App({})", self.place.process)
+    }
+}
+
+impl App {
+    /// The process that `linked` says, with the settings that are in force.
+    pub fn new(linked: Linked) -> Result<Self, StartErrors> {
+        let mut place = linked.place()?;
+        let file = env::var_os("MONOLIFT_SETTINGS")
+            .map_or_else(|| Path::new(linked.root).join("settings.toml"), PathBuf::from);
+        let wrong = |error: crate::config::SettingsError| StartError::new(error.to_string());
+        let settings = Settings::read(&place.manifest.app, &file).map_err(wrong)?;
+        let names = place.graph.modules.keys().map(String::as_str);
+        let unknown = settings.unknown_sections(names);
+        if !unknown.is_empty() {
+            return Err(StartErrors(unknown.into_iter().map(wrong).collect()));
+        }
+        overlay(&mut place.manifest, &settings).map_err(wrong)?;
+        let data: Option<PathBuf> = settings.own("data").map_err(wrong)?;
+        let data = data.unwrap_or_else(|| Path::new(linked.root).join("data"));
+        let linked_here = |entry: &ModuleEntry| {
+            let name = (entry.facts)().name;
+            linked.kind == Kind::Host || linked.modules.contains(&name)
+        };
+        let entries = modules().into_iter().filter(linked_here).collect();
+        Ok(Self::assemble(place, settings, data, entries))
+    }
+
+    pub(crate) fn assemble(
+        place: Place,
+        settings: Settings,
+        data: PathBuf,
+        modules: Vec<ModuleEntry>,
+    ) -> Self {
+        let calls = &place.manifest.calls;
+        let call_settings = Arc::new(CallSettings {
+            deadline: calls.deadline,
+            observe: calls.deadline_mode == DeadlineMode::Observe,
+        });
+        let links = Arc::new(Links::new(Arc::clone(&call_settings)));
+        Self {
+            place,
+            settings,
+            data,
+            call_settings,
+            links,
+            encoded: false,
+            shared: HashMap::new(),
+            provided: Vec::new(),
+            modules,
+        }
+    }
+
+    /// Hands `value` to one module, for its field `Shared<T>`. It is dropped when that module lives
+    /// in another process.
+    #[must_use]
+    pub fn share<T: Send + Sync + 'static>(mut self, module: &str, value: T) -> Self {
+        self.shared.insert((module.to_owned(), TypeId::of::<T>()), Arc::new(value));
+        self
+    }
+
+    /// Hands a pool to one module, for its field `Db<D>`: its tables stay where they are, and its
+    /// migrations stay the application's.
+    #[must_use]
+    pub fn pool<D: sqlx::Database>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
+        self.share(module, pool)
+    }
+
+    /// Provides an interface by code that is no module: a host's own, behind a trait. The manifest
+    /// places it in this process.
+    #[must_use]
+    pub fn provide<I: Interface + ?Sized>(mut self, provider: Arc<I>) -> Self {
+        let bind = move |links: &Links| {
+            links.link::<I>().bind(provider);
+        };
+        self.provided.push((InterfaceEntry::of::<I>(), Box::new(bind)));
+        self
+    }
+
+    /// A client, to be used once the process has started: a host's own code may hold it from the
+    /// beginning.
+    pub fn client<C: Client>(&self) -> C {
+        self.links.client()
+    }
+
+    /// Has every call within this process encoded and decoded, as a split would.
+    #[must_use]
+    pub fn encode_calls(mut self, yes: bool) -> Self {
+        self.encoded = yes;
+        self
+    }
+
+    /// The manifest in force.
+    pub fn manifest(&self) -> &Manifest {
+        &self.place.manifest
+    }
+
+    /// The process of the manifest that this is.
+    pub fn process(&self) -> &str {
+        &self.place.process
+    }
+
+    /// Checks everything, then makes the modules, connects them and listens.
+    pub async fn start(mut self) -> Result<RunningApp, StartErrors> {
+        let here: Vec<ModuleEntry> = self.entries_here();
+        check::everything(&check::Facts {
+            place: &self.place,
+            settings: &self.settings,
+            shared: &self.shared,
+            modules: &here,
+            provided: self.provided.iter().map(|(entry, _)| *entry).collect(),
+        })?;
+        let served = if self.encoded {
+            Arc::new(Links::new(Arc::clone(&self.call_settings)))
+        } else {
+            Arc::clone(&self.links)
+        };
+        let peers = self.connect(&served)?;
+        let resources = Arc::new(Resources {
+            settings: self.settings,
+            links: Arc::clone(&self.links),
+            served: Arc::clone(&served),
+            shared: self.shared,
+            data: self.data,
+        });
+        for (_, bind) in std::mem::take(&mut self.provided) {
+            bind(&served);
+        }
+        let mut running: Vec<Running> = Vec::new();
+        for entry in &here {
+            match entry.start(Arc::clone(&resources)).await {
+                Ok(module) => running.push(module),
+                Err(error) => {
+                    stop_all(&running).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        if self.place.aside_of.is_none() {
+            if let Err(error) = start_work(&running).await {
+                stop_all(&running).await;
+                return Err(error.into());
+            }
+        }
+        let listening = listen(&self.place, &served, &here).await;
+        let (server, address) = match listening {
+            Ok(listening) => listening,
+            Err(error) => {
+                stop_all(&running).await;
+                return Err(error.into());
+            }
+        };
+        let readiness = watch::Sender::new(peers.readiness());
+        let looking = peers.watch(&readiness);
+        let mut app = RunningApp {
+            place: self.place,
+            links: self.links,
+            call_settings: self.call_settings,
+            modules: running,
+            readiness,
+            looking,
+            server,
+            address,
+            http: None,
+        };
+        if let Some(http) = app.place.http().map(str::to_owned) {
+            match listen_http(&http, &app).await {
+                Ok(listening) => app.http = Some(listening),
+                Err(error) => {
+                    app.stop().await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(app)
+    }
+
+    /// The entries of the modules that run here, those that are called before those that call them.
+    fn entries_here(&self) -> Vec<ModuleEntry> {
+        let order = self.place.graph.start_order();
+        let rank = |entry: &ModuleEntry| {
+            let name = (entry.facts)().name;
+            order.iter().position(|known| known == name).unwrap_or(order.len())
+        };
+        let mut here: Vec<ModuleEntry> = self
+            .modules
+            .iter()
+            .filter(|entry| self.place.runs_here((entry.facts)().name))
+            .copied()
+            .collect();
+        here.sort_by_key(rank);
+        here
+    }
+
+    /// Points the link of every interface that lives elsewhere at its process.
+    fn connect(&self, served: &Arc<Links>) -> Result<Peers, StartErrors> {
+        let all = interfaces();
+        let mut peers = Peers::new(all.iter().map(|entry| (entry.descriptor)()));
+        let mut errors = Vec::new();
+        for entry in all {
+            let descriptor = (entry.descriptor)();
+            if self.place.runs_here(descriptor.module) {
+                if self.encoded {
+                    let bounds = bounds(&self.place.manifest);
+                    let loopback = Loopback::to(served.any(entry), bounds);
+                    self.links.any(entry).bind_carrier(Arc::new(loopback));
+                }
+                continue;
+            }
+            match peers.to(&self.place, descriptor.module) {
+                Ok(Some(remote)) => {
+                    self.links.any(entry).bind_carrier(remote);
+                }
+                // It belongs to another application of the workspace.
+                Ok(None) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(peers) } else { Err(StartErrors(errors)) }
+    }
+}
+
+pub(super) fn bounds(manifest: &Manifest) -> Bounds {
+    Bounds { bytes: manifest.limits.frame, nesting: manifest.limits.nesting }
+}
+
+async fn start_work(running: &[Running]) -> Result<(), StartError> {
+    for module in running {
+        if let Some(lifecycle) = &module.lifecycle {
+            lifecycle.start().await.map_err(|error| {
+                StartError::new("it refused to start").of(module.facts.name, "").because(error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+async fn stop_all(running: &[Running]) {
+    for module in running.iter().rev() {
+        module.tasks.stop(tokio::time::Instant::now()).await;
+    }
+}
+
+/// Listens for other processes, if any may call.
+async fn listen(
+    place: &Place,
+    served: &Links,
+    here: &[ModuleEntry],
+) -> Result<(Option<Server>, Option<Address>), StartError> {
+    let manifest = &place.manifest;
+    let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
+    let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
+    let Some(address) = stated.or_else(free_port) else { return Ok((None, None)) };
+    let refused =
+        |error| StartError::new(format!("cannot listen on {address}")).because(error);
+    let listener = Listener::bind(&address).await.map_err(refused)?;
+    let address = listener.address().map_err(refused)?;
+    tracing::debug!(modules = here.len(), %address, "listening");
+    let local = served.all().into_iter().filter(|link| link.is_local());
+    let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
+    let directory = Directory::new(handlers, caller_check(place));
+    let us = Peer::new(&manifest.app, &place.process, bounds(manifest));
+    let limits = Limits {
+        bounds: bounds(manifest),
+        connections: manifest.limits.connections,
+        in_flight: manifest.limits.in_flight,
+        hello: manifest.limits.hello,
+    };
+    Ok((Some(Server::start(listener, us, directory, limits)), Some(address)))
+}
+
+/// A process may call what its modules declare; a gateway, what has a route.
+fn caller_check(place: &Place) -> crate::serve::CallerCheck {
+    let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
+    Box::new(move |caller, interface, method| {
+        let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
+        (gateway && method.route.is_some()) || graph.may_call(&manifest, caller, interface.module)
+    })
+}
+
+async fn listen_http(
+    address: &str,
+    app: &RunningApp,
+) -> Result<(HttpServer, SocketAddr), StartError> {
+    let refused =
+        |error| StartError::new(format!("the gateway cannot listen on {address}")).because(error);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let router = app.routes().map_err(|clash| StartError::new(clash.to_string()))?;
+    let router = router.fallback(gateway::not_found);
+    Ok((HttpServer::start(listener, router, HttpLimits::default()), address))
+}

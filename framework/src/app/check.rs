@@ -1,0 +1,129 @@
+//! What only the linked code knows, checked before anything listens or any database is touched.
+
+use super::linked::Place;
+use crate::{
+    config::Settings,
+    interface::InterfaceDescriptor,
+    link::InterfaceEntry,
+    module::{ModuleEntry, Need, StartError, StartErrors, missing_shared},
+};
+use std::{
+    any::{Any, TypeId},
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+pub(super) struct Facts<'a> {
+    pub(super) place: &'a Place,
+    pub(super) settings: &'a Settings,
+    pub(super) shared: &'a HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
+    pub(super) modules: &'a [ModuleEntry],
+    pub(super) provided: Vec<InterfaceEntry>,
+}
+
+/// All that is wrong, at once.
+pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
+    let mut errors = Vec::new();
+    let providers = facts.providers(&mut errors);
+    facts.modules_are_there(&providers, &mut errors);
+    for entry in facts.modules {
+        let module = (entry.facts)();
+        for (field, need) in module.needs {
+            if let Some(message) = facts.missing(module.name, need(), &providers) {
+                errors.push(StartError::new(message).of(module.name, field));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
+}
+
+/// Who provides each interface here.
+type Providers = BTreeMap<(&'static str, &'static str), String>;
+
+impl Facts<'_> {
+    fn providers(&self, errors: &mut Vec<StartError>) -> Providers {
+        let by_module = self.modules.iter().flat_map(|entry| {
+            let module = (entry.facts)();
+            let name = format!("the module `{}`", module.name);
+            module.provides.iter().map(move |entry| (*entry, name.clone()))
+        });
+        let by_main = self.provided.iter().map(|entry| (*entry, "main".to_owned()));
+        let mut providers = Providers::new();
+        for (entry, provider) in by_module.chain(by_main) {
+            let interface = (entry.descriptor)();
+            self.check_provider(interface, &provider, errors);
+            let key = (interface.module, interface.name);
+            if let Some(first) = providers.insert(key, provider.clone()) {
+                errors.push(StartError::new(format!(
+                    "`{}` is provided twice: by {first} and by {provider}",
+                    interface.name
+                )));
+            }
+        }
+        providers
+    }
+
+    fn check_provider(
+        &self,
+        interface: &InterfaceDescriptor,
+        provider: &str,
+        errors: &mut Vec<StartError>,
+    ) {
+        if !self.place.runs_here(interface.module) {
+            errors.push(StartError::new(format!(
+                "{provider} provides `{}`, and {} does not place `{}` in `{}`",
+                interface.name,
+                self.place.manifest.file.display(),
+                interface.module,
+                self.place.process,
+            )));
+        }
+    }
+
+    /// A module that is placed here is here: as a module, or as an interface that `main` provides.
+    fn modules_are_there(&self, providers: &Providers, errors: &mut Vec<StartError>) {
+        for module in &self.place.modules {
+            let linked = self.modules.iter().any(|entry| (entry.facts)().name == module);
+            let provided = providers.keys().any(|(owner, _)| owner == module);
+            if !linked && !provided {
+                errors.push(StartError::new(format!(
+                    "{} places `{module}` here, and nothing here is that module: write a struct \
+                     with `#[monolift::module(name = \"{module}\", …)]`, or hand its interface \
+                     in by `app.provide(…)`",
+                    self.place.manifest.file.display()
+                )));
+            }
+        }
+    }
+
+    /// What is missing for a need, in words.
+    fn missing(&self, module: &str, need: Need, providers: &Providers) -> Option<String> {
+        match need {
+            Need::Nothing | Need::Database => None,
+            Need::Settings(read) => {
+                read(self.settings, module).err().map(|error| error.to_string())
+            }
+            Need::Shared(id, name) => {
+                let there = self.shared.contains_key(&(module.to_owned(), id));
+                (!there).then(|| missing_shared(name))
+            }
+            Need::Interface(entry) => {
+                let interface = (entry.descriptor)();
+                let (owner, name) = (interface.module, interface.name);
+                if self.place.runs_here(owner) {
+                    let provided = providers.contains_key(&(owner, name));
+                    return (!provided).then(|| {
+                        format!("the module `{owner}` runs here and does not provide `{name}`")
+                    });
+                }
+                let placed = self.place.manifest.process_of(owner).is_some();
+                (!placed).then(|| {
+                    format!(
+                        "nobody provides `{name}`: {} places `{owner}` nowhere",
+                        self.place.manifest.file.display()
+                    )
+                })
+            }
+        }
+    }
+}

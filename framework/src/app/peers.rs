@@ -1,0 +1,110 @@
+//! The other processes that this one calls, and whether they have been reached.
+
+use super::{build::bounds, linked::Place};
+use crate::{
+    gateway::Readiness,
+    interface::InterfaceDescriptor,
+    module::StartError,
+    remote::{Remote, Whereabouts},
+    wire::Peer,
+};
+use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+/// How often a process that is not there yet is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often its absence is said again.
+const REMIND: Duration = Duration::from_secs(30);
+
+/// The other processes that this one calls.
+#[derive(Debug)]
+pub(super) struct Peers {
+    interfaces: Vec<&'static InterfaceDescriptor>,
+    remotes: BTreeMap<String, Arc<Remote>>,
+}
+
+impl Peers {
+    pub(super) fn new(interfaces: impl Iterator<Item = &'static InterfaceDescriptor>) -> Self {
+        Self { interfaces: interfaces.collect(), remotes: BTreeMap::new() }
+    }
+
+    /// The process that `module` lives in; `None` when nothing here has a reason to call it.
+    pub(super) fn to(
+        &mut self,
+        place: &Place,
+        module: &str,
+    ) -> Result<Option<Arc<Remote>>, StartError> {
+        let manifest = &place.manifest;
+        let Some(process) = manifest.process_of(module) else { return Ok(None) };
+        if let Some(remote) = self.remotes.get(process) {
+            return Ok(Some(Arc::clone(remote)));
+        }
+        let needed = place.calls().contains(&module) || place.http().is_some();
+        let Some(address) = manifest.address_of(process) else {
+            let unreachable = || {
+                StartError::new(format!(
+                    "`{module}` lives in the process `{process}`, which listens nowhere: give \
+                     [process.{process}] in {} a `listen`",
+                    manifest.file.display()
+                ))
+            };
+            return if needed { Err(unreachable()) } else { Ok(None) };
+        };
+        if !needed {
+            return Ok(None);
+        }
+        let threads = available_parallelism().map_or(1, |threads| threads.get());
+        let connections = manifest.calls.connections.unwrap_or(threads);
+        let whereabouts = Whereabouts {
+            process: process.to_owned(),
+            address: address.clone(),
+            us: Peer::new(&manifest.app, &place.process, bounds(manifest)),
+            interfaces: self.interfaces.clone(),
+            bounds: bounds(manifest),
+            hello: manifest.limits.hello,
+            in_flight: manifest.limits.in_flight,
+        };
+        let remote = Arc::new(Remote::new(whereabouts, connections));
+        self.remotes.insert(process.to_owned(), Arc::clone(&remote));
+        Ok(Some(remote))
+    }
+
+    /// Looks for all of them, until each has been reached once.
+    pub(super) fn watch(&self, readiness: &watch::Sender<Readiness>) -> JoinSet<()> {
+        let mut looking = JoinSet::new();
+        for remote in self.remotes.values() {
+            looking.spawn(look_for(Arc::clone(remote), readiness.clone()));
+        }
+        looking
+    }
+
+    /// What is waited for at first: all of them.
+    pub(super) fn readiness(&self) -> Readiness {
+        let waiting_for = self.remotes.values().map(|remote| describe(remote)).collect();
+        Readiness { waiting_for, stopping: false }
+    }
+}
+
+fn describe(remote: &Remote) -> String {
+    format!("{} at {}", remote.process(), remote.address())
+}
+
+async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
+    let described = describe(&remote);
+    let mut said: Option<Instant> = None;
+    while let Err(error) = remote.reach().await {
+        if said.is_none_or(|at| at.elapsed() >= REMIND) {
+            tracing::info!("waiting for {described}: {}", error.message());
+            said = Some(Instant::now());
+        }
+        sleep(LOOK).await;
+    }
+    if said.is_some() {
+        tracing::info!("reached {described}");
+    }
+    readiness.send_modify(|readiness| readiness.waiting_for.retain(|other| *other != described));
+}

@@ -1,0 +1,117 @@
+//! The whole life of a program whose `main` is one line.
+
+use super::{App, Linked, RunningApp};
+use crate::module::StartErrors;
+use std::{fmt::Write as _, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it.
+///
+/// `prepare` is what an author's `main` adds: `|app| app.share("orders", mailer)`.
+pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
+    // tarpc's own spans say nothing that ours do not, and cost more than a call.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = "tarpc=off".parse().expect("this directive is well formed");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.add_directive(quiet))
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime did not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(linked, prepare)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errors) => {
+            eprintln!("this process does not start:\n{errors}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), StartErrors> {
+    // Before anything starts, so that a signal during the start is not lost.
+    let stop = stop_signal();
+    let app = prepare(App::new(linked)?);
+    let running = app.start().await?;
+    println!("{}", introduce(&running));
+    let waiting = running.readiness();
+    tokio::pin!(stop);
+    tokio::select! {
+        () = say_ready(&running, waiting) => {}
+        () = &mut stop => return stopped(running).await,
+    }
+    stop.await;
+    stopped(running).await
+}
+
+async fn say_ready(
+    running: &RunningApp,
+    waiting: tokio::sync::watch::Receiver<crate::gateway::Readiness>,
+) {
+    if !waiting.borrow().waiting_for.is_empty() {
+        running.ready().await;
+        println!("{} is ready", running.process());
+    }
+}
+
+async fn stopped(running: RunningApp) -> Result<(), StartErrors> {
+    let drain = running.manifest().calls.drain;
+    println!("stopping: what is in flight has {drain:?}");
+    running.stop().await;
+    Ok(())
+}
+
+/// Ready when the process is asked to stop.
+fn stop_signal() -> impl Future<Output = ()> {
+    let terminate = signal(SignalKind::terminate());
+    async move {
+        let terminated = async {
+            match terminate {
+                Ok(mut terminate) => {
+                    terminate.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = terminated => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+/// What a person wants to know first.
+fn introduce(running: &RunningApp) -> String {
+    let modules: Vec<&str> = running.modules().collect();
+    let mut text = format!("{} runs {}", running.process(), list(&modules));
+    // Writing to a string cannot fail.
+    if let Some(address) = running.address() {
+        let _ = write!(text, "\n  other processes call it at {address}");
+    }
+    if let Some(address) = running.http_address() {
+        let _ = write!(text, "\n  http://{address}");
+    }
+    let waiting = running.readiness().borrow().waiting_for.clone();
+    if !waiting.is_empty() {
+        let _ = write!(text, "\n  not ready yet: waiting for {}", waiting.join(", "));
+    }
+    if let Some(process) = running.aside_of() {
+        let _ = write!(
+            text,
+            "\n  {} has `{}` in the process `{process}`, and callers use that copy: no work of \
+             its own was started here",
+            running.manifest().file.display(),
+            running.process(),
+        );
+    }
+    text
+}
+
+fn list(modules: &[&str]) -> String {
+    if modules.is_empty() { "no modules".to_owned() } else { modules.join(", ") }
+}

@@ -1,0 +1,127 @@
+//! A process at work, and how it stops.
+
+use super::linked::Place;
+use crate::{
+    call::CallSettings,
+    gateway::{self, CallLayer, HttpServer, Readiness, RouteClash},
+    interface::InterfaceDescriptor,
+    link::{Client, Links},
+    module::Running,
+    serve::Server,
+};
+use monolift_manifest::{Address, Manifest};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+/// How long a module's own `stop` may take, and its tasks after that.
+const STOP: Duration = Duration::from_secs(5);
+
+/// A process at work.
+#[derive(Debug)]
+pub struct RunningApp {
+    pub(super) place: Place,
+    pub(super) links: Arc<Links>,
+    pub(super) call_settings: Arc<CallSettings>,
+    pub(super) modules: Vec<Running>,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) looking: JoinSet<()>,
+    pub(super) server: Option<Server>,
+    pub(super) address: Option<Address>,
+    pub(super) http: Option<(HttpServer, SocketAddr)>,
+}
+
+impl RunningApp {
+    /// A client, for code that is no module: a host's handlers, its jobs, a test.
+    pub fn client<C: Client>(&self) -> C {
+        self.links.client()
+    }
+
+    /// The routes of every interface that has some, with `/livez` and `/readyz`: to be merged into
+    /// a host's own router, or served by itself.
+    pub fn routes(&self) -> Result<axum::Router, RouteClash> {
+        let limit = self.place.manifest.limits.frame;
+        let manifest = &self.place.manifest;
+        // Other applications of the workspace may be linked, and are none of this one's business.
+        let ours = |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
+        let routes = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
+        Ok(routes.merge(gateway::health(self.readiness.subscribe())))
+    }
+
+    /// Gives a host's own routes what a call has: a deadline, a trace, a principal.
+    pub fn layer(&self) -> CallLayer {
+        CallLayer::new(Arc::clone(&self.call_settings))
+    }
+
+    /// Ready when every process that this one calls has been reached.
+    pub async fn ready(&self) {
+        let mut readiness = self.readiness.subscribe();
+        // The sender is `self`, which outlives the wait.
+        let _ = readiness.wait_for(|now| now.waiting_for.is_empty()).await;
+    }
+
+    /// What it waits for.
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.subscribe()
+    }
+
+    /// Where other processes call it.
+    pub fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    /// Where its gateway listens.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, address)| *address)
+    }
+
+    /// The modules that run here, in the order in which they started.
+    pub fn modules(&self) -> impl Iterator<Item = &'static str> {
+        self.modules.iter().map(|module| module.facts.name)
+    }
+
+    /// The manifest in force.
+    pub fn manifest(&self) -> &Manifest {
+        &self.place.manifest
+    }
+
+    /// The process of the manifest that this is.
+    pub fn process(&self) -> &str {
+        &self.place.process
+    }
+
+    /// When the manifest has this module elsewhere, and callers use that copy: the process that it
+    /// is in. No work of the module's own was started here.
+    pub fn aside_of(&self) -> Option<&str> {
+        self.place.aside_of.as_deref()
+    }
+
+    /// Stops: not ready; what is in flight ends, within the manifest's `drain`; then the modules,
+    /// in reverse order of their start.
+    pub async fn stop(mut self) {
+        self.readiness.send_modify(|readiness| readiness.stopping = true);
+        self.looking.abort_all();
+        let by = Instant::now() + self.place.manifest.calls.drain;
+        // Requests first: they are what calls are made for.
+        if let Some((http, _)) = self.http.take() {
+            http.drain(by).await;
+        }
+        if let Some(server) = self.server.take() {
+            server.drain(by).await;
+        }
+        let works = self.place.aside_of.is_none();
+        for module in self.modules.iter().rev() {
+            let by = Instant::now() + STOP;
+            if let (Some(lifecycle), true) = (&module.lifecycle, works) {
+                if timeout_at(by, lifecycle.stop()).await.is_err() {
+                    let module = module.facts.name;
+                    tracing::warn!(module, "it had not stopped after {STOP:?}");
+                }
+            }
+            module.tasks.stop(by).await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use super::*;
+use axum::{body::Body, routing::get};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+    time::timeout,
+};
+
+const LIMITS: HttpLimits = HttpLimits {
+    connections: 2,
+    headers: Duration::from_millis(200),
+    stall: Duration::from_millis(200),
+};
+/// For what should come at once.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn start(router: Router) -> (HttpServer, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (HttpServer::start(listener, router, LIMITS), address)
+}
+
+/// What the server says until it closes the connection.
+async fn rest(socket: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    let read = timeout(SOON, socket.read_to_end(&mut said)).await;
+    // A connection that was refused may also be reset.
+    let _ = read.expect("the server closes the connection");
+    String::from_utf8(said).unwrap()
+}
+
+async fn answer(socket: &mut TcpStream, ends: &str) -> String {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(ends.as_bytes()) {
+        let read = timeout(SOON, socket.read(&mut byte)).await.expect("the server answers");
+        assert_eq!(read.unwrap(), 1, "{}", String::from_utf8_lossy(&said));
+        said.push(byte[0]);
+    }
+    String::from_utf8(said).unwrap()
+}
+
+fn hello() -> Router {
+    Router::new().route(
+        "/",
+        get(async |ConnectInfo(client): ConnectInfo<SocketAddr>| format!("hello {}", client.ip())),
+    )
+}
+
+#[tokio::test]
+async fn requests_follow_each_other_and_an_idle_connection_is_closed() {
+    let (_server, address) = start(hello()).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let said = answer(&mut socket, "hello 127.0.0.1").await;
+        assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
+    }
+    assert_eq!(rest(&mut socket).await, "");
+}
+
+#[tokio::test]
+async fn slow_headers_are_cut() {
+    let (_server, address) = start(hello()).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    let said = rest(&mut socket).await;
+    assert!(!said.contains("200"), "{said}");
+}
+
+#[tokio::test]
+async fn there_are_no_more_connections_than_there_may_be() {
+    let (_server, address) = start(hello()).await;
+    let mut held = Vec::new();
+    for _ in 0..LIMITS.connections {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        answer(&mut socket, "hello 127.0.0.1").await;
+        held.push(socket);
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert_eq!(rest(&mut refused).await, "");
+    drop(held);
+    // The places are free again once the server has seen the others go.
+    let again = async {
+        loop {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let asked = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            if socket.write_all(asked).await.is_ok() && rest(&mut socket).await.contains("hello") {
+                return;
+            }
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
+    let (go, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let router = hello().route("/slow", {
+        let (go, begun) = (Arc::clone(&go), Arc::clone(&begun));
+        get(async move || {
+            begun.notify_one();
+            go.notified().await;
+            "slow"
+        })
+    });
+    let (server, address) = start(router).await;
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    begun.notified().await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    answer(&mut idle, "hello 127.0.0.1").await;
+    let draining = tokio::spawn(server.drain(Instant::now() + SOON));
+    assert_eq!(rest(&mut idle).await, "");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(!draining.is_finished());
+    go.notify_one();
+    assert!(rest(&mut busy).await.ends_with("slow"));
+    timeout(SOON, draining).await.unwrap().unwrap();
+}
+
+/// Says so when it is dropped.
+struct Work(Arc<AtomicBool>, Arc<Notify>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn work_stops_when_its_client_hangs_up_and_when_a_drain_is_over() {
+    let (begun, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let dropped = Arc::new(AtomicBool::new(false));
+    let router = Router::new().route("/", {
+        let (begun, ended, dropped) =
+            (Arc::clone(&begun), Arc::clone(&ended), Arc::clone(&dropped));
+        get(async move || {
+            let _work = Work(dropped, ended);
+            begun.notify_one();
+            std::future::pending::<()>().await;
+        })
+    });
+    let (server, address) = start(router).await;
+    for hang_up in [true, false] {
+        dropped.store(false, Ordering::SeqCst);
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        if hang_up {
+            drop(socket);
+            timeout(SOON, ended.notified()).await.unwrap();
+            assert!(dropped.load(Ordering::SeqCst));
+        } else {
+            server.drain(Instant::now() + Duration::from_millis(50)).await;
+            timeout(SOON, ended.notified()).await.unwrap();
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_let_go() {
+    let (taken, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+    let router = Router::new().route("/", {
+        let (taken, ended) = (Arc::clone(&taken), Arc::clone(&ended));
+        get(async move || {
+            let work = Work(taken, ended);
+            let endless = futures_util::stream::repeat_with(move || {
+                let _ = &work;
+                Ok::<_, std::io::Error>(vec![0u8; 64 * 1024])
+            });
+            Body::from_stream(endless)
+        })
+    });
+    let (_server, address) = start(router).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    timeout(SOON, ended.notified()).await.expect("the answer is dropped");
+    assert!(taken.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_connection_may_become_something_else() {
+    let router = Router::new().route(
+        "/",
+        get(async |request: axum::extract::Request| {
+            tokio::spawn(async move {
+                let upgraded = hyper::upgrade::on(request).await.unwrap();
+                TokioIo::new(upgraded).write_all(b"something else").await.unwrap();
+            });
+            let headers = [("connection", "upgrade"), ("upgrade", "else")];
+            (axum::http::StatusCode::SWITCHING_PROTOCOLS, headers)
+        }),
+    );
+    let (_server, address) = start(router).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let asked = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: else\r\n\r\n";
+    socket.write_all(asked).await.unwrap();
+    assert!(rest(&mut socket).await.ends_with("something else"));
+}

@@ -1,0 +1,28 @@
+//! HTTP: the routed methods of the interfaces, served to clients outside of the application.
+//!
+//! A request becomes a call of a client, as any other: it goes to the module wherever that runs.
+//! This room knows interfaces by their descriptors, and no module, manifest or database.
+
+mod bind;
+mod body;
+mod edge;
+#[cfg(test)]
+mod fixtures;
+mod health;
+mod layer;
+mod listen;
+mod problem;
+mod protocol;
+mod query;
+mod registry;
+mod routes;
+mod stall;
+
+pub use edge::REQUEST_ID;
+pub use health::{Readiness, health};
+pub use layer::{CallLayer, CallService};
+pub use listen::{HttpLimits, HttpServer};
+pub use problem::Problem;
+pub use protocol::{Http, HttpAnswer, HttpCall};
+pub use registry::HttpEntry;
+pub use routes::{RouteClash, not_found, routes};

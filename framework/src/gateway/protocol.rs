@@ -1,0 +1,127 @@
+//! Calls as HTTP: arguments read from a request, answers written as JSON.
+
+use super::{Problem, bind};
+use crate::{
+    call::{CallError, CallErrorKind, Callee, InterfaceError},
+    interface::{Protocol, Route},
+};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use std::future::Future;
+
+const JSON: &str = "application/json";
+
+/// The form in which calls come in from outside.
+#[derive(Debug)]
+pub enum Http {}
+
+/// A request for a method, taken apart.
+#[derive(Debug, Clone)]
+pub struct HttpCall {
+    /// The method that the request is for.
+    pub callee: &'static Callee,
+    /// Its route.
+    pub route: Route,
+    /// The arguments in the path, decoded.
+    pub path: Vec<(&'static str, String)>,
+    /// The query's pairs, decoded. A key may stand there more than once.
+    pub query: Vec<(String, String)>,
+    /// The body; empty when there is none.
+    pub body: Bytes,
+    /// Whether the request says that its body is JSON.
+    pub json: bool,
+}
+
+/// What a request is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// What the body is, when there is one.
+    pub content_type: Option<&'static str>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Protocol for Http {
+    type Input = HttpCall;
+    type Output = HttpAnswer;
+
+    async fn run<A, F, T, E>(input: HttpCall, call: impl FnOnce(A) -> F + Send) -> HttpAnswer
+    where
+        A: DeserializeOwned + Send,
+        F: Future<Output = Result<T, E>> + Send,
+        T: Serialize + Send,
+        E: InterfaceError,
+    {
+        let interface = input.callee.interface;
+        let arguments = match bind::read::<A>(&input) {
+            Ok(arguments) => arguments,
+            Err(problem) => return problem.into(),
+        };
+        drop(input);
+        match call(arguments).await {
+            Ok(answer) => write(&answer).unwrap_or_else(|error| Problem::of_call(&error).into()),
+            Err(error) => Problem::of(interface, &error).into(),
+        }
+    }
+
+    fn unknown_method(_: HttpCall) -> HttpAnswer {
+        let error = CallError::new(CallErrorKind::UnknownMethod, "no such method here");
+        Problem::of_call(&error).into()
+    }
+}
+
+/// 200 with JSON, or 204 for an answer that says nothing.
+fn write<T: Serialize>(answer: &T) -> Result<HttpAnswer, CallError> {
+    let body = serde_json::to_vec(answer).map_err(|error| {
+        let text = format!("the answer cannot be written as JSON: {error}");
+        CallError::new(CallErrorKind::BadAnswer, text)
+    })?;
+    // `()` and unit structs hold nothing; a `None` is null too, but that is an answer.
+    if size_of::<T>() == 0 && body == b"null" {
+        return Ok(HttpAnswer { status: 204, content_type: None, body: Vec::new() });
+    }
+    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body })
+}
+
+impl IntoResponse for HttpAnswer {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        let status = StatusCode::from_u16(self.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Some(content_type) = self.content_type {
+            let value = HeaderValue::from_static(content_type);
+            response.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
+        if self.status == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn nothing_is_204_and_none_is_an_answer() {
+        assert_eq!(write(&()).unwrap().status, 204);
+        let none = write(&None::<u32>).unwrap();
+        assert_eq!((none.status, &*none.body), (200, &b"null"[..]));
+        assert_eq!(write(&[1, 2]).unwrap().body, b"[1,2]");
+    }
+
+    #[test]
+    fn what_json_cannot_carry_is_a_bad_answer() {
+        let error = write(&BTreeMap::from([((1, 2), 3)])).unwrap_err();
+        assert_eq!(error.kind(), CallErrorKind::BadAnswer);
+    }
+}

@@ -1,0 +1,211 @@
+//! A system of modules and fakes, put together for one test.
+
+use super::folder::Folder;
+use crate::{
+    app::{App, Place, RunningApp},
+    config::Settings,
+    link::{Client, Interface},
+    module::{Module, ModuleEntry, StartErrors},
+};
+use figment::value::{Dict, Value};
+use monolift_manifest::{Graph, Manifest};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+
+/// How the calls of a test's system go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All in one process: plain function calls.
+    InProcess,
+    /// All in one process, each call encoded and decoded as if it were not.
+    Encoded,
+    /// Each module as a service of its own, over a real socket.
+    OverAConnection,
+}
+
+impl Mode {
+    /// Whether calls are encoded in it, so that what a frame and the codec cannot carry shows.
+    pub fn encodes(self) -> bool {
+        self != Self::InProcess
+    }
+}
+
+/// Modules and fakes that have not started yet.
+pub struct System {
+    mode: Mode,
+    parts: BTreeMap<String, Part>,
+    settings: Settings,
+    adjust: Box<dyn Fn(&mut Manifest) + Send>,
+}
+
+/// One module's name, and what stands for it.
+#[derive(Default)]
+struct Part {
+    module: Option<ModuleEntry>,
+    hand_in: Vec<Box<dyn FnOnce(App) -> App + Send>>,
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "System({:?}: {:?})", self.mode, self.parts.keys())
+    }
+}
+
+impl System {
+    /// A system with nothing in it yet.
+    pub fn new(mode: Mode) -> Self {
+        let settings = Settings::default();
+        Self { mode, parts: BTreeMap::new(), settings, adjust: Box::new(|_| {}) }
+    }
+
+    /// With the module `M`, with a database of its own if it wants one.
+    #[must_use]
+    pub fn module<M: Module>(mut self) -> Self {
+        self.part(M::facts().name).module = Some(ModuleEntry::of::<M>());
+        self
+    }
+
+    /// With `fake` in place of the module that provides `I`.
+    #[must_use]
+    pub fn fake<I: Interface + ?Sized>(mut self, fake: Arc<I>) -> Self {
+        self.part(I::MODULE).hand_in.push(Box::new(|app| app.provide::<I>(fake)));
+        self
+    }
+
+    /// With `value` handed to the module of this name, for its field `Shared<T>`.
+    #[must_use]
+    pub fn share<T: Send + Sync + 'static>(mut self, module: &str, value: T) -> Self {
+        let name = module.to_owned();
+        self.part(module).hand_in.push(Box::new(move |app| app.share(&name, value)));
+        self
+    }
+
+    /// With these settings for the module of this name.
+    #[must_use]
+    pub fn settings<K: Into<String>, V: Into<Value>>(
+        mut self,
+        module: &str,
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let values: Dict =
+            values.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.settings = self.settings.with_section(module, values);
+        self
+    }
+
+    /// With another deadline or other limits than the manifest's defaults.
+    #[must_use]
+    pub fn manifest(mut self, adjust: impl Fn(&mut Manifest) + Send + 'static) -> Self {
+        self.adjust = Box::new(adjust);
+        self
+    }
+
+    fn part(&mut self, module: &str) -> &mut Part {
+        self.parts.entry(module.to_owned()).or_default()
+    }
+
+    /// Starts it, and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start; [`System::try_start`] says why instead.
+    pub async fn start(self) -> RunningSystem {
+        match self.try_start().await {
+            Ok(running) => running,
+            Err(errors) => panic!("the system did not start: {errors}"),
+        }
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub async fn try_start(self) -> Result<RunningSystem, StartErrors> {
+        let folder = Folder::new();
+        let manifest = self.make_manifest(folder.path());
+        let graph = self.graph();
+        let place = |process: &str| Place {
+            modules: manifest.modules_of(process).map(str::to_owned).collect(),
+            manifest: manifest.clone(),
+            graph: graph.clone(),
+            process: process.to_owned(),
+            aside_of: None,
+        };
+        let assemble = |process: &str, parts: Vec<Part>| {
+            let entries = parts.iter().filter_map(|part| part.module).collect();
+            let data = folder.path().to_owned();
+            let app = App::assemble(place(process), self.settings.clone(), data, entries)
+                .encode_calls(self.mode == Mode::Encoded);
+            parts.into_iter().flat_map(|part| part.hand_in).fold(app, |app, hand_in| hand_in(app))
+        };
+        let mut processes = Vec::new();
+        if self.mode == Mode::OverAConnection {
+            for (module, part) in self.parts {
+                processes.push(assemble(&module, vec![part]).start().await?);
+            }
+            processes.push(assemble("test", Vec::new()).start().await?);
+        } else {
+            let parts = self.parts.into_values().collect();
+            processes.push(assemble("test", parts).start().await?);
+        }
+        for process in &processes {
+            process.ready().await;
+        }
+        Ok(RunningSystem { processes, _folder: folder })
+    }
+
+    /// In one process all is in `test`, which is the test's own; else each has one, and a socket.
+    fn make_manifest(&self, folder: &Path) -> Manifest {
+        let mut text = "app = \"test\"\nhost = \"test\"\n[modules]\n".to_owned();
+        let split = self.mode == Mode::OverAConnection;
+        // Writing to a string cannot fail.
+        for module in self.parts.keys() {
+            let _ = writeln!(text, "{module} = \"{}\"", if split { module } else { "test" });
+        }
+        for module in self.parts.keys().filter(|_| split) {
+            let socket = folder.join(format!("{module}.sock"));
+            let _ = writeln!(text, "[process.{module}]\nlisten = \"unix:{}\"", socket.display());
+        }
+        let mut manifest = Manifest::parse(&text, Path::new("the test's manifest"))
+            .expect("a manifest of known names and generated addresses");
+        (self.adjust)(&mut manifest);
+        manifest
+    }
+
+    fn graph(&self) -> Graph {
+        let calls = self.parts.iter().map(|(name, part)| {
+            let calls = part.module.map(|entry| (entry.facts)().calls).unwrap_or_default();
+            (name.clone(), calls.iter().map(|&called| called.to_owned()).collect())
+        });
+        Graph::new(calls, self.parts.keys().cloned().collect())
+    }
+}
+
+/// A system at work.
+#[derive(Debug)]
+pub struct RunningSystem {
+    /// In the order of their start; the last is the test's own.
+    processes: Vec<RunningApp>,
+    _folder: Folder,
+}
+
+impl RunningSystem {
+    /// A client, as the test calls it.
+    pub fn client<C: Client>(&self) -> C {
+        self.own().client()
+    }
+
+    /// The test's own process, for its routes and its layer.
+    pub fn own(&self) -> &RunningApp {
+        self.processes.last().expect("the test's own process is always there")
+    }
+
+    /// Stops all of it, the test's own process first.
+    pub async fn stop(mut self) {
+        while let Some(process) = self.processes.pop() {
+            process.stop().await;
+        }
+    }
+
+    /// Ends one module's process as a crash would, when it has one of its own.
+    pub fn crash(&mut self, module: &str) -> bool {
+        let at = self.processes.iter().position(|process| process.process() == module);
+        at.map(|at| drop(self.processes.remove(at))).is_some()
+    }
+}

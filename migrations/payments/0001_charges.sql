@@ -1,0 +1,4 @@
+CREATE TABLE charges (
+    order_id     TEXT   NOT NULL PRIMARY KEY,
+    amount_cents BIGINT NOT NULL
+);

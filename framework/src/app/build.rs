@@ -52,8 +52,14 @@ impl App {
     /// The process that `linked` says, with the settings that are in force.
     pub fn new(linked: Linked) -> Result<Self, StartErrors> {
         let mut place = linked.place()?;
-        let file = env::var_os("MONOLIFT_SETTINGS")
-            .map_or_else(|| Path::new(linked.root).join("settings.toml"), PathBuf::from);
+        let file = match env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from) {
+            None => Path::new(linked.root).join("settings.toml"),
+            Some(named) if named.exists() => named,
+            Some(named) => {
+                let message = format!("MONOLIFT_SETTINGS names {}: no such file", named.display());
+                return Err(StartError::new(message).into());
+            }
+        };
         let wrong = |error: crate::config::SettingsError| StartError::new(error.to_string());
         let settings = Settings::read(&place.manifest.app, &file).map_err(wrong)?;
         let names = place.graph.modules.keys().map(String::as_str);

@@ -35,12 +35,14 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl Settings {
-    /// Reads `file`, which need not be there, and the variables `<APP>_…`.
+    /// Reads `file`, if there is one, and the variables `<APP>_…`.
     pub fn read(app: &str, file: &Path) -> Result<Self, SettingsError> {
         let prefix = format!("{}_", app.to_uppercase().replace('-', "_"));
-        let figment = Figment::new()
-            .merge(Toml::file_exact(file))
-            .merge(Env::prefixed(&prefix).split("__"));
+        let mut figment = Figment::new();
+        if file.exists() {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let figment = figment.merge(Env::prefixed(&prefix).split("__"));
         let data = figment.extract::<Dict>().map_err(|error| SettingsError(error.to_string()))?;
         let origin = format!("{} or {prefix}…", file.display());
         Ok(Self { sections: data.into_iter().collect(), origin })

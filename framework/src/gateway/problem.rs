@@ -70,20 +70,25 @@ impl Problem {
     }
 }
 
-/// What is said instead of the error's own text, which names processes and addresses: that is for
-/// the log, not for whoever is outside.
+/// What is said instead of the error's own text, where that may name processes and addresses: those
+/// are for the log, not for whoever is outside.
 fn for_strangers(kind: CallErrorKind) -> Option<&'static str> {
-    match kind {
-        CallErrorKind::Unreachable => Some("a part of the application cannot be reached"),
-        CallErrorKind::NotRunning => Some("a part of the application is not running"),
-        CallErrorKind::Overloaded => Some("a part of the application has more to do than it can"),
+    Some(match kind {
+        CallErrorKind::Unreachable => "a part of the application cannot be reached",
+        CallErrorKind::NotRunning => "a part of the application is not running",
+        CallErrorKind::Overloaded => "a part of the application has more to do than it can",
         CallErrorKind::Interrupted => {
-            Some("a connection ended during the request; whether it was done is unknown")
+            "a connection ended during the request; whether it was done is unknown"
         }
-        CallErrorKind::Denied => Some("a part of the application refused the call"),
-        CallErrorKind::BadAnswer => Some("the request was done, but its answer cannot be read"),
-        _ => None,
-    }
+        CallErrorKind::Denied => "a part of the application refused the call",
+        CallErrorKind::BadAnswer => "the request was done, but its answer cannot be read",
+        CallErrorKind::Other => "a part of the application failed",
+        CallErrorKind::DeadlineExceeded
+        | CallErrorKind::Internal
+        | CallErrorKind::UnknownMethod
+        | CallErrorKind::BadArguments
+        | CallErrorKind::TooLarge => return None,
+    })
 }
 
 /// `unknown-product` to `Unknown product`.

@@ -10,18 +10,17 @@ use tokio::{
     time::timeout,
 };
 
-const LIMITS: HttpLimits = HttpLimits {
-    connections: 2,
-    headers: Duration::from_millis(200),
-    stall: Duration::from_millis(200),
-};
+/// What a test does not reach, so that what it sees has another cause.
+const NEVER: Duration = Duration::from_secs(600);
+const LIMITS: HttpLimits = HttpLimits { connections: 2, headers: NEVER, stall: NEVER };
+const SHORT: Duration = Duration::from_millis(200);
 /// For what should come at once.
 const SOON: Duration = Duration::from_secs(5);
 
-async fn start(router: Router) -> (HttpServer, SocketAddr) {
+async fn start(router: Router, limits: HttpLimits) -> (HttpServer, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (HttpServer::start(listener, router, LIMITS), address)
+    (HttpServer::start(listener, router, limits), address)
 }
 
 /// What the server says until it closes the connection.
@@ -53,7 +52,7 @@ fn hello() -> Router {
 
 #[tokio::test]
 async fn requests_follow_each_other_and_an_idle_connection_is_closed() {
-    let (_server, address) = start(hello()).await;
+    let (_server, address) = start(hello(), HttpLimits { headers: SHORT, ..LIMITS }).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     for _ in 0..2 {
         socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -65,7 +64,7 @@ async fn requests_follow_each_other_and_an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn slow_headers_are_cut() {
-    let (_server, address) = start(hello()).await;
+    let (_server, address) = start(hello(), HttpLimits { headers: SHORT, ..LIMITS }).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
     let said = rest(&mut socket).await;
@@ -74,7 +73,7 @@ async fn slow_headers_are_cut() {
 
 #[tokio::test]
 async fn there_are_no_more_connections_than_there_may_be() {
-    let (_server, address) = start(hello()).await;
+    let (_server, address) = start(hello(), LIMITS).await;
     let mut held = Vec::new();
     for _ in 0..LIMITS.connections {
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -83,7 +82,7 @@ async fn there_are_no_more_connections_than_there_may_be() {
         held.push(socket);
     }
     let mut refused = TcpStream::connect(address).await.unwrap();
-    assert_eq!(rest(&mut refused).await, "");
+    assert_eq!(rest(&mut refused).await, "", "it is closed at once");
     drop(held);
     // The places are free again once the server has seen the others go.
     let again = async {
@@ -109,7 +108,7 @@ async fn a_drain_ends_idle_connections_and_lets_requests_finish() {
             "slow"
         })
     });
-    let (server, address) = start(router).await;
+    let (server, address) = start(router, LIMITS).await;
     let mut busy = TcpStream::connect(address).await.unwrap();
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     begun.notified().await;
@@ -148,7 +147,7 @@ async fn work_stops_when_its_client_hangs_up_and_when_a_drain_is_over() {
             std::future::pending::<()>().await;
         })
     });
-    let (server, address) = start(router).await;
+    let (server, address) = start(router, LIMITS).await;
     for hang_up in [true, false] {
         dropped.store(false, Ordering::SeqCst);
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -180,7 +179,7 @@ async fn a_client_that_reads_nothing_is_let_go() {
             Body::from_stream(endless)
         })
     });
-    let (_server, address) = start(router).await;
+    let (_server, address) = start(router, HttpLimits { stall: SHORT, ..LIMITS }).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     timeout(SOON, ended.notified()).await.expect("the answer is dropped");
@@ -200,7 +199,7 @@ async fn a_connection_may_become_something_else() {
             (axum::http::StatusCode::SWITCHING_PROTOCOLS, headers)
         }),
     );
-    let (_server, address) = start(router).await;
+    let (_server, address) = start(router, LIMITS).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let asked = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: else\r\n\r\n";
     socket.write_all(asked).await.unwrap();

@@ -37,8 +37,8 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
 }
 
-/// Who provides each interface here.
-type Providers = BTreeMap<(&'static str, &'static str), String>;
+/// Who provides each interface here, and which version of it.
+type Providers = BTreeMap<(&'static str, &'static str), (String, &'static InterfaceDescriptor)>;
 
 impl Facts<'_> {
     fn providers(&self, errors: &mut Vec<StartError>) -> Providers {
@@ -53,7 +53,7 @@ impl Facts<'_> {
             let interface = (entry.descriptor)();
             self.check_provider(interface, &provider, errors);
             let key = (interface.module, interface.name);
-            if let Some(first) = providers.insert(key, provider.clone()) {
+            if let Some((first, _)) = providers.insert(key, (provider.clone(), interface)) {
                 errors.push(StartError::new(format!(
                     "`{}` is provided twice: by {first} and by {provider}",
                     interface.name
@@ -111,10 +111,16 @@ impl Facts<'_> {
                 let interface = (entry.descriptor)();
                 let (owner, name) = (interface.module, interface.name);
                 if self.place.runs_here(owner) {
-                    let provided = providers.contains_key(&(owner, name));
-                    return (!provided).then(|| {
-                        format!("the module `{owner}` runs here and does not provide `{name}`")
-                    });
+                    return match providers.get(&(owner, name)) {
+                        Some((_, provided)) if std::ptr::eq(*provided, interface) => None,
+                        Some(_) => Some(format!(
+                            "`{owner}` runs here with another version of `{name}`: two versions \
+                             of `{owner}-api` are linked into this program"
+                        )),
+                        None => Some(format!(
+                            "the module `{owner}` runs here and does not provide `{name}`"
+                        )),
+                    };
                 }
                 let placed = self.place.manifest.process_of(owner).is_some();
                 (!placed).then(|| {

@@ -57,6 +57,11 @@ impl Trace {
         let mut parts = header.trim().split('-');
         let (version, trace, span, flags) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        // `from_str_radix` alone would take signs and capitals, which are not allowed here.
+        let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if ![version, trace, span, flags].into_iter().all(hex) {
+            return None;
+        }
         let sizes = (version.len(), trace.len(), span.len(), flags.len());
         let known = version != "ff" && (version != "00" || parts.next().is_none());
         if sizes != (2, 32, 16, 2) || !known {

@@ -92,3 +92,49 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Unfit
 /// An idempotency key that is empty, too long, or not ASCII.
 #[derive(Debug)]
 pub(super) struct UnfitKey;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::sleep;
+
+    /// What is logged while `work` runs.
+    async fn logged(work: impl Future) -> String {
+        struct Page(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Page {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let page = Arc::clone(&text);
+        let log = tracing_subscriber::fmt().with_writer(move || Page(Arc::clone(&page))).finish();
+        let _logging = tracing::subscriber::set_default(log);
+        work.await;
+        String::from_utf8(std::mem::take(&mut *text.lock().unwrap())).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_is_only_observed_is_complained_of_once() {
+        for (observe, seconds, complaints) in [(true, 3600, 1), (true, 4, 0), (false, 3600, 0)] {
+            let settings = CallSettings { observe, ..CallSettings::default() };
+            let (headers, extensions) = Default::default();
+            let edge = Edge::start(&settings, None, &headers, &extensions);
+            let work = edge.run("GET /slow", sleep(Duration::from_secs(seconds)));
+            let log = logged(work).await;
+            assert_eq!(log.matches("GET /slow has run past").count(), complaints, "{log}");
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_none_is_not_continued() {
+        let headers = HeaderMap::from_iter([(TRACEPARENT, "00-1-2-3".parse().unwrap())]);
+        assert_ne!(trace(&headers).trace_id, 0);
+    }
+}

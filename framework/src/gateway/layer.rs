@@ -25,7 +25,7 @@ type OnDeadline = Arc<dyn Fn() -> Response + Send + Sync>;
 ///
 /// - The deadline is that of [`CallSettings`]. A request that has no response by then is dropped,
 ///   which stops its work where it awaits, and answered with a 504; or, where deadlines are only
-///   observed, logged and let go on. The body of a response may stream for longer.
+///   observed, logged and let go on for up to a day. The body of a response may stream for longer.
 /// - The trace is that of the header `traceparent`, or a new one.
 /// - The idempotency key is that of the header `idempotency-key`, when it has 1 to 255 characters.
 /// - The principal is a request extension of type [`Principal`](crate::Principal), which a layer
@@ -96,9 +96,6 @@ where
         let deadline = edge.context.deadline();
         let work = edge.context.clone().enter(|| self.inner.call(request));
         let work = edge.run(what, work);
-        if false {
-            return Box::pin(work);
-        }
         let on_deadline = Arc::clone(on_deadline);
         Box::pin(
             async move { timeout_at(deadline, work).await.unwrap_or_else(|_| Ok(on_deadline())) },

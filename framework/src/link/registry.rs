@@ -39,7 +39,9 @@ pub fn interfaces() -> Vec<InterfaceEntry> {
 #[derive(Debug)]
 pub struct Links {
     settings: Arc<CallSettings>,
-    links: Mutex<BTreeMap<(&'static str, &'static str), Arc<dyn AnyLink>>>,
+    /// By the descriptor's address: a program that links two versions of an api crate has two
+    /// interfaces of one name, and each finds its own peer by that name.
+    links: Mutex<BTreeMap<usize, Arc<dyn AnyLink>>>,
 }
 
 impl Links {
@@ -53,8 +55,7 @@ impl Links {
         let link = self.any(InterfaceEntry::of::<I>());
         match link.as_any().downcast_ref::<Link<I>>() {
             Some(link) => link.clone(),
-            // Two versions of one api crate in a program: each has a trait of this name.
-            None => Link::unbound(Arc::clone(&self.settings)),
+            None => unreachable!("a descriptor belongs to one interface, and its link is of that"),
         }
     }
 
@@ -65,10 +66,9 @@ impl Links {
 
     /// The link to the interface of `entry`.
     pub fn any(&self, entry: InterfaceEntry) -> Arc<dyn AnyLink> {
-        let descriptor = (entry.descriptor)();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links
-            .entry((descriptor.module, descriptor.name))
+            .entry(std::ptr::from_ref((entry.descriptor)()).addr())
             .or_insert_with(|| entry.erased.link(Arc::clone(&self.settings)));
         Arc::clone(link)
     }

@@ -96,9 +96,7 @@ pub(crate) fn host(input: TokenStream) -> TokenStream {
     })
 }
 
-fn main_or_error(
-    read: syn::Result<(TokenStream, TokenStream, Option<Expr>)>,
-) -> TokenStream {
+fn main_or_error(read: syn::Result<(TokenStream, TokenStream, Option<Expr>)>) -> TokenStream {
     match read {
         Ok((tracked, linked, prepare)) => {
             let prepare = prepare.map_or_else(|| quote!(|app| app), |prepare| quote!(#prepare));
@@ -187,7 +185,9 @@ impl Program {
             let file = self.manifest.file.display();
             return Err(syn::Error::new(
                 span,
-                format!("{file} names no host: add `host = \"…\"`, the process that this program is"),
+                format!(
+                    "{file} names no host: add `host = \"…\"`, the process that this program is"
+                ),
             ));
         };
         let graph = self.graph(Some(&self.package), span)?;
@@ -222,7 +222,8 @@ impl Program {
         kind: &TokenStream,
         span: Span,
     ) -> syn::Result<TokenStream> {
-        let packages = modules.iter().filter_map(|module| graph.modules.get(*module)?.package.clone());
+        let packages =
+            modules.iter().filter_map(|module| graph.modules.get(*module)?.package.clone());
         let mut linked: Vec<String> = packages.chain(apis.iter().cloned()).collect();
         linked.sort();
         linked.dedup();
@@ -233,7 +234,9 @@ impl Program {
         });
         let tracked = self.workspace.files.iter().map(|file| {
             let file = file.to_string_lossy();
-            quote!(const _: &[u8] = ::core::include_bytes!(#file);)
+            quote!(
+                const _: &[u8] = ::core::include_bytes!(#file);
+            )
         });
         let calls = graph.modules.iter().map(|(module, node)| {
             let calls = &node.calls;

@@ -76,11 +76,7 @@ pub struct AddressError(String);
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected `host:port` or `unix:path/to.sock`, found `{}`",
-            self.0
-        )
+        write!(f, "expected `host:port` or `unix:path/to.sock`, found `{}`", self.0)
     }
 }
 
@@ -92,16 +88,11 @@ fn split(text: &str) -> Option<(&str, u16)> {
         return None;
     }
     let port = port.parse().ok()?;
-    let is_host = match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(ip) => matches!(ip.parse(), Ok(IpAddr::V6(_))),
         None => {
             !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         }
     };
     is_host.then_some((host, port))
@@ -115,9 +106,7 @@ fn plain(host: &str) -> String {
 }
 
 fn is_unspecified(host: &str) -> bool {
-    host.trim_matches(['[', ']'])
-        .parse()
-        .is_ok_and(|ip: IpAddr| ip.is_unspecified())
+    host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_unspecified())
 }
 
 #[cfg(test)]
@@ -165,10 +154,7 @@ mod tests {
     #[test]
     fn clashes() {
         let clash = |a: &str, b: &str| {
-            assert_eq!(
-                address(a).clashes_with(&address(b)),
-                address(b).clashes_with(&address(a))
-            );
+            assert_eq!(address(a).clashes_with(&address(b)), address(b).clashes_with(&address(a)));
             address(a).clashes_with(&address(b))
         };
         assert!(clash("127.0.0.1:80", "127.0.0.1:80"));

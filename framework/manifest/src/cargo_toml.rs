@@ -53,9 +53,7 @@ pub struct Dependency {
 /// their paths are relative.
 pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option<Package> {
     let section = document.root.table("package")?;
-    let marks = section
-        .table("metadata")
-        .and_then(|metadata| metadata.table("monolift"));
+    let marks = section.table("metadata").and_then(|metadata| metadata.table("monolift"));
     let directory = document.file.parent().unwrap_or(Path::new("")).to_owned();
     Some(Package {
         name: section.string("name")?.to_owned(),
@@ -64,10 +62,7 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
             .collect(),
         module: marks.and_then(|marks| marks.boolean("module")),
         api: marks.and_then(|marks| marks.boolean("api")),
-        host: match marks
-            .and_then(|marks| marks.get("host"))
-            .map(|entry| &entry.value)
-        {
+        host: match marks.and_then(|marks| marks.get("host")).map(|entry| &entry.value) {
             Some(Value::Boolean(true)) => HostMark::Any,
             Some(Value::String(app)) => HostMark::Of(app.clone()),
             _ => HostMark::None,
@@ -80,27 +75,16 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
 /// The folders of everything that a package depends on by path, for whatever purpose.
 pub(crate) fn path_dependencies(document: &Document, inherited: (&Table, &Path)) -> Vec<PathBuf> {
     let directory = document.file.parent().unwrap_or(Path::new(""));
-    entries(
-        document,
-        &["dependencies", "dev-dependencies", "build-dependencies"],
-    )
-    .filter_map(|entry| dependency(document, entry, directory, inherited).path)
-    .collect()
+    entries(document, &["dependencies", "dev-dependencies", "build-dependencies"])
+        .filter_map(|entry| dependency(document, entry, directory, inherited).path)
+        .collect()
 }
 
 /// The entries of the named tables of dependencies, for all targets.
 fn entries<'a>(document: &'a Document, tables: &'a [&str]) -> impl Iterator<Item = &'a Entry> {
-    let targets = document
-        .root
-        .table("target")
-        .into_iter()
-        .flat_map(|targets| &targets.0);
+    let targets = document.root.table("target").into_iter().flat_map(|targets| &targets.0);
     let for_targets = targets.filter_map(|target| {
-        if let Value::Table(table) = &target.value {
-            Some(table)
-        } else {
-            None
-        }
+        if let Value::Table(table) = &target.value { Some(table) } else { None }
     });
     std::iter::once(&document.root)
         .chain(for_targets)
@@ -115,11 +99,7 @@ fn dependency(
     (shared, root): (&Table, &Path),
 ) -> Dependency {
     let (line, column) = document.key_position(entry);
-    let mut settings = if let Value::Table(table) = &entry.value {
-        Some(table)
-    } else {
-        None
-    };
+    let mut settings = if let Value::Table(table) = &entry.value { Some(table) } else { None };
     let mut base = directory;
     if settings.and_then(|table| table.boolean("workspace")) == Some(true) {
         settings = shared.table(&entry.key);

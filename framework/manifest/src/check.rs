@@ -20,12 +20,7 @@ pub(crate) fn graph(
     workspace: &Workspace,
     host_package: Option<&str>,
 ) -> Result<Graph, Problems> {
-    let mut check = Check {
-        manifest,
-        workspace,
-        host: None,
-        problems: Problems::default(),
-    };
+    let mut check = Check { manifest, workspace, host: None, problems: Problems::default() };
     check.host = check.find_host(host_package);
     let mut graph = check.read();
     placement::unknown_modules(&mut check);
@@ -46,12 +41,7 @@ pub(crate) fn graph(
         circles::through_host(&graph.modules, &graph.host_calls, &provided_by_host);
     check.problems.0.sort_by_key(|problem| {
         let is_elsewhere = problem.file != manifest.file;
-        (
-            is_elsewhere,
-            problem.file.clone(),
-            problem.line,
-            problem.column,
-        )
+        (is_elsewhere, problem.file.clone(), problem.line, problem.column)
     });
     check.problems.unless_empty(graph)
 }
@@ -68,10 +58,8 @@ impl<'a> Check<'a> {
     /// The package that implements a module. The host's package implements what the host provides, which is no
     /// module with a crate of its own.
     fn package_of(&self, module: &str) -> Option<&'a Package> {
-        let package = self
-            .workspace
-            .package(module)
-            .filter(|_| self.workspace.is_module(module))?;
+        let package =
+            self.workspace.package(module).filter(|_| self.workspace.is_module(module))?;
         (self.host.map(|host| &host.name) != Some(&package.name)).then_some(package)
     }
 
@@ -149,11 +137,8 @@ impl<'a> Check<'a> {
             .values()
             .filter(|package| package.host == HostMark::Of(app.clone()))
             .collect();
-        let any: Vec<_> = workspace
-            .packages
-            .values()
-            .filter(|package| package.host == HostMark::Any)
-            .collect();
+        let any: Vec<_> =
+            workspace.packages.values().filter(|package| package.host == HostMark::Any).collect();
         match if own.is_empty() { any } else { own }.as_slice() {
             [] => None,
             [host] => Some(host),
@@ -173,11 +158,7 @@ impl<'a> Check<'a> {
 
     fn read(&self) -> Graph {
         let calls = |package| {
-            unique(
-                self.declared(package)
-                    .into_iter()
-                    .map(|(module, _)| module.to_owned()),
-            )
+            unique(self.declared(package).into_iter().map(|(module, _)| module.to_owned()))
         };
         let modules: BTreeMap<String, Node> = self
             .manifest
@@ -188,10 +169,7 @@ impl<'a> Check<'a> {
                 let node = Node {
                     calls: package.map(calls).unwrap_or_default(),
                     package: package.map(|package| package.name.clone()),
-                    api: self
-                        .workspace
-                        .api_of(&placement.module)
-                        .map(|api| api.name.clone()),
+                    api: self.workspace.api_of(&placement.module).map(|api| api.name.clone()),
                 };
                 (placement.module.clone(), node)
             })

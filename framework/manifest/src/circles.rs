@@ -8,19 +8,12 @@ use crate::graph::Node;
 ///
 /// A path begins at its first module by name, and ends where it begins: `orders, payments, orders`.
 pub(crate) fn among(modules: &BTreeMap<String, Node>) -> Vec<Vec<String>> {
-    let calls = |module: &str| {
-        modules
-            .get(module)
-            .map_or(&[][..], |node| node.calls.as_slice())
-    };
+    let calls = |module: &str| modules.get(module).map_or(&[][..], |node| node.calls.as_slice());
     let mut found = BTreeSet::new();
     for module in modules.keys() {
         if let Some(mut path) = shortest(calls(module), calls, |reached| reached == module) {
-            let first = path
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, name)| *name)
-                .map_or(0, |(index, _)| index);
+            let first =
+                path.iter().enumerate().min_by_key(|(_, name)| *name).map_or(0, |(index, _)| index);
             path.rotate_left(first);
             path.extend(path.first().cloned());
             found.insert(path);
@@ -37,25 +30,15 @@ pub(crate) fn through_host(
     provided_by_host: &[String],
 ) -> Vec<Vec<String>> {
     // That the host can call what it provides itself is no circle: the first step must leave it.
-    let leaving: Vec<String> = host_calls
-        .iter()
-        .filter(|module| !provided_by_host.contains(module))
-        .cloned()
-        .collect();
-    let calls = |module: &str| {
-        modules
-            .get(module)
-            .map_or(&[][..], |node| node.calls.as_slice())
-    };
+    let leaving: Vec<String> =
+        host_calls.iter().filter(|module| !provided_by_host.contains(module)).cloned().collect();
+    let calls = |module: &str| modules.get(module).map_or(&[][..], |node| node.calls.as_slice());
     let paths = provided_by_host
         .iter()
         .filter_map(|provided| shortest(&leaving, calls, |reached| reached == provided));
     paths
         .map(|path| {
-            std::iter::once("host".to_owned())
-                .chain(path)
-                .chain(["host".to_owned()])
-                .collect()
+            std::iter::once("host".to_owned()).chain(path).chain(["host".to_owned()]).collect()
         })
         .collect()
 }

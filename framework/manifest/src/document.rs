@@ -44,11 +44,8 @@ pub(crate) enum Value {
 
 impl Document {
     pub(crate) fn parse(text: &str, file: &Path) -> Result<Document, Problem> {
-        let mut document = Document {
-            file: file.to_owned(),
-            root: Table::default(),
-            text: text.to_owned(),
-        };
+        let mut document =
+            Document { file: file.to_owned(), root: Table::default(), text: text.to_owned() };
         match toml::from_str(text) {
             Ok(Value::Table(root)) => document.root = root,
             Ok(_) => {}
@@ -92,13 +89,7 @@ impl Document {
     }
 
     pub(crate) fn problem(&self, (line, column): (usize, usize), message: String) -> Problem {
-        Problem {
-            file: self.file.clone(),
-            line,
-            column,
-            message,
-            help: None,
-        }
+        Problem { file: self.file.clone(), line, column, message, help: None }
     }
 
     /// Line and column, both from 1, the column in characters.
@@ -109,10 +100,7 @@ impl Document {
         }
         let before = &self.text[..at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }
 
@@ -123,30 +111,21 @@ impl Table {
 
     pub(crate) fn table(&self, key: &str) -> Option<&Table> {
         match self.get(key) {
-            Some(Entry {
-                value: Value::Table(table),
-                ..
-            }) => Some(table),
+            Some(Entry { value: Value::Table(table), .. }) => Some(table),
             _ => None,
         }
     }
 
     pub(crate) fn string(&self, key: &str) -> Option<&str> {
         match self.get(key) {
-            Some(Entry {
-                value: Value::String(text),
-                ..
-            }) => Some(text),
+            Some(Entry { value: Value::String(text), .. }) => Some(text),
             _ => None,
         }
     }
 
     pub(crate) fn boolean(&self, key: &str) -> Option<bool> {
         match self.get(key) {
-            Some(Entry {
-                value: Value::Boolean(value),
-                ..
-            }) => Some(*value),
+            Some(Entry { value: Value::Boolean(value), .. }) => Some(*value),
             _ => None,
         }
     }
@@ -154,21 +133,16 @@ impl Table {
     /// The strings of an array; empty if there is none.
     pub(crate) fn strings(&self, key: &str) -> Vec<&str> {
         let values = match self.get(key) {
-            Some(Entry {
-                value: Value::Array(values),
-                ..
-            }) => values.as_slice(),
+            Some(Entry { value: Value::Array(values), .. }) => values.as_slice(),
             _ => &[],
         };
         values
             .iter()
-            .filter_map(|value| {
-                if let Value::String(text) = value {
-                    Some(text.as_str())
-                } else {
-                    None
-                }
-            })
+            .filter_map(
+                |value| {
+                    if let Value::String(text) = value { Some(text.as_str()) } else { None }
+                },
+            )
             .collect()
     }
 }
@@ -238,12 +212,7 @@ impl<'de> Visitor<'de> for AnyValue {
                 Err(error) => return Err(error),
             };
             let (start, end) = (key.span().start, key.span().end);
-            table.0.push(Entry {
-                key: key.into_inner(),
-                value: entries.next_value()?,
-                start,
-                end,
-            });
+            table.0.push(Entry { key: key.into_inner(), value: entries.next_value()?, start, end });
         }
     }
 }
@@ -261,24 +230,10 @@ mod tests {
         let document =
             parse("a = 1\n[b]\n\"é\" =\t\"x\"\nd = 1979-05-27\n[c.d]\ne.f = [1.5, true, \"s\"]\n")
                 .expect("valid");
-        let (a, b) = (
-            document.root.get("a").expect("a"),
-            document.root.get("b").expect("b"),
-        );
-        assert_eq!(
-            (document.key_position(a), document.value_position(a)),
-            ((1, 1), (1, 5))
-        );
-        assert_eq!(
-            (document.key_position(b), document.value_position(b)),
-            ((2, 2), (2, 2))
-        );
-        let inner = document
-            .root
-            .table("b")
-            .expect("a table")
-            .get("é")
-            .expect("é");
+        let (a, b) = (document.root.get("a").expect("a"), document.root.get("b").expect("b"));
+        assert_eq!((document.key_position(a), document.value_position(a)), ((1, 1), (1, 5)));
+        assert_eq!((document.key_position(b), document.value_position(b)), ((2, 2), (2, 2)));
+        let inner = document.root.table("b").expect("a table").get("é").expect("é");
         assert_eq!(
             (document.key_position(inner), document.value_position(inner)),
             ((3, 1), (3, 7))
@@ -304,18 +259,9 @@ mod tests {
     #[test]
     fn a_syntax_error_has_its_place() {
         let message = |text: &str| parse(text).err().expect("invalid").to_string();
-        assert_eq!(
-            message("a = 1\na = 2\n"),
-            "a.toml:2:1: duplicate key `a` in document root"
-        );
-        assert_eq!(
-            message("a = [\n1,\n"),
-            "a.toml:3:1: invalid array, expected `]`"
-        );
+        assert_eq!(message("a = 1\na = 2\n"), "a.toml:2:1: duplicate key `a` in document root");
+        assert_eq!(message("a = [\n1,\n"), "a.toml:3:1: invalid array, expected `]`");
         assert_eq!(message("é = 1"), "a.toml:1:1: invalid key");
-        assert_eq!(
-            parse("").map(|document| document.root.0.len()).ok(),
-            Some(0)
-        );
+        assert_eq!(parse("").map(|document| document.root.0.len()).ok(), Some(0));
     }
 }

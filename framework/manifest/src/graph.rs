@@ -37,19 +37,9 @@ impl Graph {
         calls: impl IntoIterator<Item = (String, Vec<String>)>,
         host_calls: Vec<String>,
     ) -> Graph {
-        let node = |calls| Node {
-            calls,
-            ..Node::default()
-        };
-        let modules = calls
-            .into_iter()
-            .map(|(module, calls)| (module, node(calls)))
-            .collect();
-        Graph {
-            modules,
-            host_calls,
-            circles_through_host: Vec::new(),
-        }
+        let node = |calls| Node { calls, ..Node::default() };
+        let modules = calls.into_iter().map(|(module, calls)| (module, node(calls))).collect();
+        Graph { modules, host_calls, circles_through_host: Vec::new() }
     }
 
     /// Checks a manifest against the workspace that it is for, and gives the graph of the modules that it places.
@@ -109,9 +99,7 @@ impl Graph {
         if manifest.modules_of(caller_process).any(declares) {
             return true;
         }
-        !manifest
-            .all_processes()
-            .any(|process| process == caller_process)
+        !manifest.all_processes().any(|process| process == caller_process)
             && declares(caller_process)
     }
 

@@ -139,18 +139,13 @@ impl Manifest {
 
     /// The process that a module lives in.
     pub fn process_of(&self, module: &str) -> Option<&str> {
-        self.placement(module)
-            .map(|placement| placement.process.as_str())
+        self.placement(module).map(|placement| placement.process.as_str())
     }
 
     /// Every process, in the order of the alphabet: those with a table, those only named in `[modules]`, the host's.
     pub fn all_processes(&self) -> impl Iterator<Item = &str> {
         let mut names: BTreeSet<&str> = self.processes.keys().map(String::as_str).collect();
-        names.extend(
-            self.modules
-                .iter()
-                .map(|placement| placement.process.as_str()),
-        );
+        names.extend(self.modules.iter().map(|placement| placement.process.as_str()));
         names.extend(self.host.as_deref());
         names.into_iter()
     }
@@ -162,8 +157,6 @@ impl Manifest {
     }
 
     pub(crate) fn placement(&self, module: &str) -> Option<&Placement> {
-        self.modules
-            .iter()
-            .find(|placement| placement.module == module)
+        self.modules.iter().find(|placement| placement.module == module)
     }
 }

@@ -15,16 +15,9 @@ pub(crate) struct Members<'a> {
 
 impl<'a> Members<'a> {
     pub(crate) fn new(root: &'a Path, workspace: &'a Table) -> Self {
-        let exclude = workspace
-            .strings("exclude")
-            .into_iter()
-            .map(|path| tidy(&root.join(path)))
-            .collect();
-        Members {
-            root,
-            members: workspace.strings("members"),
-            exclude,
-        }
+        let exclude =
+            workspace.strings("exclude").into_iter().map(|path| tidy(&root.join(path))).collect();
+        Members { root, members: workspace.strings("members"), exclude }
     }
 
     /// The folders that `members` names, in the order of the file; what a pattern matches, by name.
@@ -40,10 +33,7 @@ impl<'a> Members<'a> {
                     format!("cannot read the member pattern `{member}`"),
                 );
                 let help = "`*` and `?` within one folder's name are understood; name the folders, or use these";
-                problems.push(Problem {
-                    help: Some(help.into()),
-                    ..problem
-                });
+                problems.push(Problem { help: Some(help.into()), ..problem });
                 continue;
             }
             for folder in expand(self.root, member) {
@@ -64,22 +54,14 @@ impl<'a> Members<'a> {
 
     /// Whether `exclude` keeps a folder out that no member names outright.
     pub(crate) fn excludes(&self, folder: &Path) -> bool {
-        let named = self
-            .members
-            .iter()
-            .any(|member| folder.starts_with(tidy(&self.root.join(member))));
-        !named
-            && self
-                .exclude
-                .iter()
-                .any(|excluded| folder.starts_with(excluded))
+        let named =
+            self.members.iter().any(|member| folder.starts_with(tidy(&self.root.join(member))));
+        !named && self.exclude.iter().any(|excluded| folder.starts_with(excluded))
     }
 
     fn position(&self, document: &Document) -> (usize, usize) {
-        let members = document
-            .root
-            .table("workspace")
-            .and_then(|workspace| workspace.get("members"));
+        let members =
+            document.root.table("workspace").and_then(|workspace| workspace.get("members"));
         members
             .filter(|entry| matches!(entry.value, Value::Array(_)))
             .map_or((1, 1), |entry| document.key_position(entry))
@@ -105,15 +87,9 @@ fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     for segment in pattern.split('/').filter(|segment| !segment.is_empty()) {
         found = if segment.contains(['*', '?']) {
-            found
-                .iter()
-                .flat_map(|folder| matching(folder, segment))
-                .collect()
+            found.iter().flat_map(|folder| matching(folder, segment)).collect()
         } else {
-            found
-                .iter()
-                .map(|folder| tidy(&folder.join(segment)))
-                .collect()
+            found.iter().map(|folder| tidy(&folder.join(segment))).collect()
         };
     }
     found
@@ -125,10 +101,7 @@ fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| fits(pattern.as_bytes(), name.as_bytes()))
+            entry.file_name().to_str().is_some_and(|name| fits(pattern.as_bytes(), name.as_bytes()))
         })
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
@@ -142,10 +115,7 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.split_first(), name.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) => {
-            fits(rest, name)
-                || name
-                    .split_first()
-                    .is_some_and(|(_, left)| fits(pattern, left))
+            fits(rest, name) || name.split_first().is_some_and(|(_, left)| fits(pattern, left))
         }
         (Some((letter, rest)), Some((found, left))) => {
             (*letter == b'?' || letter == found) && fits(rest, left)

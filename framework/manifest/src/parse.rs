@@ -19,15 +19,9 @@ const AN_INSTANT: Duration = Duration::from_millis(1);
 
 pub(crate) fn manifest(text: &str, file: &Path) -> Result<Manifest, Problems> {
     let document = Document::parse(text, file)?;
-    let mut parser = Parser {
-        document: &document,
-        problems: Problems::default(),
-    };
+    let mut parser = Parser { document: &document, problems: Problems::default() };
     let manifest = parser.manifest();
-    parser
-        .problems
-        .0
-        .sort_by_key(|problem| (problem.line, problem.column));
+    parser.problems.0.sort_by_key(|problem| (problem.line, problem.column));
     parser.problems.unless_empty(manifest)
 }
 
@@ -47,27 +41,20 @@ impl<'a> Parser<'a> {
         let app = self.value(root, "app", |value| name(text(value)?));
         let host = self.value(root, "host", |value| name(text(value)?));
         if root.get("app").is_none() {
-            let problem = self
-                .document
-                .problem((1, 1), "the manifest does not name its application".into());
-            self.problems.push(Problem {
-                help: Some("add `app = \"…\"` at the top".into()),
-                ..problem
-            });
+            let problem =
+                self.document.problem((1, 1), "the manifest does not name its application".into());
+            self.problems
+                .push(Problem { help: Some("add `app = \"…\"` at the top".into()), ..problem });
         }
         if root.get("modules").is_none() && root.get("host").is_none() {
-            let problem = self
-                .document
-                .problem((1, 1), "the manifest places no module".into());
+            let problem = self.document.problem((1, 1), "the manifest places no module".into());
             self.problems.push(Problem {
                 help: Some("add a [modules] table: `module = \"process\"`".into()),
                 ..problem
             });
         }
-        let position = |key: &str| {
-            root.get(key)
-                .map_or((1, 1), |entry| self.document.key_position(entry))
-        };
+        let position =
+            |key: &str| root.get(key).map_or((1, 1), |entry| self.document.key_position(entry));
         let (host_position, modules_position) = (position("host"), position("modules"));
         Manifest {
             app: app.unwrap_or_default(),
@@ -86,26 +73,16 @@ impl<'a> Parser<'a> {
         let mut placements = Vec::new();
         for entry in &self.section("modules").0 {
             if let Err(message) = module_name(&entry.key) {
-                self.problems.push(
-                    self.document
-                        .problem(self.document.key_position(entry), message),
-                );
+                self.problems
+                    .push(self.document.problem(self.document.key_position(entry), message));
             }
             let process = self.entry(entry, |value| match value {
                 Value::String(process) => name(process),
-                other => Err(format!(
-                    "must be the name of a process, found {}",
-                    other.kind()
-                )),
+                other => Err(format!("must be the name of a process, found {}", other.kind())),
             });
             let (line, column) = self.document.key_position(entry);
             if let Some(process) = process {
-                placements.push(Placement {
-                    module: entry.key.clone(),
-                    process,
-                    line,
-                    column,
-                });
+                placements.push(Placement { module: entry.key.clone(), process, line, column });
             }
         }
         placements
@@ -116,20 +93,13 @@ impl<'a> Parser<'a> {
         for entry in &self.section("process").0 {
             let (line, column) = self.document.key_position(entry);
             if let Err(message) = name(&entry.key) {
-                self.problems.push(
-                    self.document
-                        .problem((line, column), format!("process {message}")),
-                );
+                self.problems
+                    .push(self.document.problem((line, column), format!("process {message}")));
             }
             let Value::Table(table) = &entry.value else {
-                let message = format!(
-                    "`{}` must be a table, found {}",
-                    entry.key,
-                    entry.value.kind()
-                );
-                let problem = self
-                    .document
-                    .problem(self.document.value_position(entry), message);
+                let message =
+                    format!("`{}` must be a table, found {}", entry.key, entry.value.kind());
+                let problem = self.document.problem(self.document.value_position(entry), message);
                 self.problems.push(Problem {
                     help: Some(format!("write [process.{}]", entry.key)),
                     ..problem
@@ -142,9 +112,7 @@ impl<'a> Parser<'a> {
                 &["http", "listen", "connect"],
             );
             let position = |key: &str| {
-                table
-                    .get(key)
-                    .map_or((line, column), |entry| self.document.value_position(entry))
+                table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
             let (http_position, listen_position) = (position("http"), position("listen"));
             let process = Process {
@@ -163,26 +131,18 @@ impl<'a> Parser<'a> {
 
     fn calls(&mut self) -> Calls {
         let table = self.section("calls");
-        self.known(
-            table,
-            "in [calls]",
-            &["deadline", "deadline_mode", "connections", "drain"],
-        );
+        self.known(table, "in [calls]", &["deadline", "deadline_mode", "connections", "drain"]);
         let default = Calls::default();
         Calls {
             deadline: self
-                .value(table, "deadline", |value| {
-                    duration(value, AN_INSTANT, quantity::LONGEST)
-                })
+                .value(table, "deadline", |value| duration(value, AN_INSTANT, quantity::LONGEST))
                 .unwrap_or(default.deadline),
             deadline_mode: self
                 .value(table, "deadline_mode", deadline_mode)
                 .unwrap_or(default.deadline_mode),
             connections: self.value(table, "connections", |value| count(value, 1024)),
             drain: self
-                .value(table, "drain", |value| {
-                    duration(value, Duration::ZERO, quantity::LONGEST)
-                })
+                .value(table, "drain", |value| duration(value, Duration::ZERO, quantity::LONGEST))
                 .unwrap_or(default.drain),
         }
     }
@@ -221,39 +181,25 @@ impl<'a> Parser<'a> {
         const NOTHING: &Table = &Table(Vec::new());
         match self.document.root.get(key) {
             None => NOTHING,
-            Some(Entry {
-                value: Value::Table(table),
-                ..
-            }) => table,
+            Some(Entry { value: Value::Table(table), .. }) => table,
             Some(entry) => {
                 let message = format!("`{key}` must be a table, found {}", entry.value.kind());
-                self.problems.push(
-                    self.document
-                        .problem(self.document.value_position(entry), message),
-                );
+                self.problems
+                    .push(self.document.problem(self.document.value_position(entry), message));
                 NOTHING
             }
         }
     }
 
     fn known(&mut self, table: &Table, place: &str, known: &[&str]) {
-        for entry in table
-            .0
-            .iter()
-            .filter(|entry| !known.contains(&entry.key.as_str()))
-        {
+        for entry in table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = format!("unknown key `{}` {place}", entry.key);
             let help = match nearest(&entry.key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys are `{}`", known.join("`, `")),
             };
-            let problem = self
-                .document
-                .problem(self.document.key_position(entry), message);
-            self.problems.push(Problem {
-                help: Some(help),
-                ..problem
-            });
+            let problem = self.document.problem(self.document.key_position(entry), message);
+            self.problems.push(Problem { help: Some(help), ..problem });
         }
     }
 
@@ -275,10 +221,8 @@ impl<'a> Parser<'a> {
             Ok(value) => Some(value),
             Err(message) => {
                 let message = format!("`{}`: {message}", entry.key);
-                self.problems.push(
-                    self.document
-                        .problem(self.document.value_position(entry), message),
-                );
+                self.problems
+                    .push(self.document.problem(self.document.value_position(entry), message));
                 None
             }
         }

@@ -72,11 +72,7 @@ impl Problems {
 
     /// `value` if nothing is wrong, else the mistakes.
     pub fn unless_empty<T>(self, value: T) -> Result<T, Problems> {
-        if self.is_empty() {
-            Ok(value)
-        } else {
-            Err(self)
-        }
+        if self.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 

@@ -14,13 +14,8 @@ pub const LARGEST_BYTES: u64 = 1 << 40;
 
 const DURATION_UNITS_MS: [(&str, u64); 4] =
     [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-const SIZE_UNITS_BYTES: [(&str, u64); 5] = [
-    ("", 1),
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
+const SIZE_UNITS_BYTES: [(&str, u64); 5] =
+    [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// A text that is no quantity, and what was expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +35,7 @@ impl fmt::Display for QuantityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotADuration(text) => {
-                write!(
-                    f,
-                    "expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `{text}`"
-                )
+                write!(f, "expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `{text}`")
             }
             Self::TooLong(text) => write!(f, "expected a duration of at most 24h, found `{text}`"),
             Self::NotASize(text) => {
@@ -106,10 +98,7 @@ pub fn show_size(bytes: u64) -> String {
 }
 
 fn show(amount: u64, units: &[(&str, u64)], smallest: &str) -> String {
-    match units
-        .iter()
-        .rev()
-        .find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor))
+    match units.iter().rev().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor))
     {
         Some((unit, factor)) => format!("{}{unit}", amount / factor),
         None => format!("{amount}{smallest}"),
@@ -124,12 +113,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<Option<u64>> {
     if number.is_empty() {
         return None;
     }
-    Some(
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(*factor)),
-    )
+    Some(number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)))
 }
 
 #[cfg(test)]
@@ -163,11 +147,9 @@ mod tests {
     #[test]
     fn every_size_in_bounds_survives_being_written_and_read() {
         for number in numbers() {
-            for bytes in [
-                number % (LARGEST_BYTES + 1),
-                (number % 1025) << 20,
-                (number % 1025) << 30,
-            ] {
+            for bytes in
+                [number % (LARGEST_BYTES + 1), (number % 1025) << 20, (number % 1025) << 30]
+            {
                 assert_eq!(size(&show_size(bytes)), Ok(bytes));
                 assert_eq!(size(&bytes.to_string()), Ok(bytes));
             }
@@ -210,26 +192,12 @@ mod tests {
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("24h"), Ok(LONGEST));
-        for text in [
-            "", "5", "s", "5 s", " 5s", "-5s", "+5s", "1.5s", "1h30m", "5S", "5sec", "٥s",
-        ] {
-            assert_eq!(
-                duration(text),
-                Err(QuantityError::NotADuration(text.into())),
-                "{text}"
-            );
+        for text in ["", "5", "s", "5 s", " 5s", "-5s", "+5s", "1.5s", "1h30m", "5S", "5sec", "٥s"]
+        {
+            assert_eq!(duration(text), Err(QuantityError::NotADuration(text.into())), "{text}");
         }
-        for text in [
-            "25h",
-            "86400001ms",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
-            assert_eq!(
-                duration(text),
-                Err(QuantityError::TooLong(text.into())),
-                "{text}"
-            );
+        for text in ["25h", "86400001ms", "99999999999999999999s", "18446744073709551615h"] {
+            assert_eq!(duration(text), Err(QuantityError::TooLong(text.into())), "{text}");
         }
     }
 
@@ -239,18 +207,10 @@ mod tests {
         assert_eq!(size("512B"), Ok(512));
         assert_eq!(size("1GiB"), Ok(1 << 30));
         for text in ["", "KiB", "4 MiB", "4MB", "4mib", "-1", "1.5MiB", "0x10"] {
-            assert_eq!(
-                size(text),
-                Err(QuantityError::NotASize(text.into())),
-                "{text}"
-            );
+            assert_eq!(size(text), Err(QuantityError::NotASize(text.into())), "{text}");
         }
         for text in ["1025GiB", "18446744073709551616", "18446744073709551615GiB"] {
-            assert_eq!(
-                size(text),
-                Err(QuantityError::TooLarge(text.into())),
-                "{text}"
-            );
+            assert_eq!(size(text), Err(QuantityError::TooLarge(text.into())), "{text}");
         }
     }
 

@@ -50,10 +50,7 @@ mod tests {
     use super::*;
 
     fn slips(a: &str, b: &str) -> usize {
-        distance(
-            &a.chars().collect::<Vec<_>>(),
-            &b.chars().collect::<Vec<_>>(),
-        )
+        distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
     }
 
     #[test]

@@ -31,28 +31,17 @@ impl Workspace {
     /// A package that is in no workspace counts as a workspace of its own.
     pub fn find(from: &Path) -> Result<Workspace, Problems> {
         let from = std::path::absolute(from).map_or_else(|_| from.to_owned(), |path| tidy(&path));
-        let mut above = from
-            .ancestors()
-            .filter(|folder| folder.join("Cargo.toml").is_file());
+        let mut above = from.ancestors().filter(|folder| folder.join("Cargo.toml").is_file());
         let Some(package) = above.next() else {
             let message = "no Cargo.toml here or in any folder above".to_owned();
-            return Err(Problem {
-                file: from,
-                line: 0,
-                column: 0,
-                message,
-                help: None,
-            }
-            .into());
+            return Err(Problem { file: from, line: 0, column: 0, message, help: None }.into());
         };
         let document = Document::read(&package.join("Cargo.toml"))?;
         if document.root.table("workspace").is_some() {
             return Workspace::read(document, package);
         }
-        if let Some(root) = document
-            .root
-            .table("package")
-            .and_then(|package| package.string("workspace"))
+        if let Some(root) =
+            document.root.table("package").and_then(|package| package.string("workspace"))
         {
             let root = tidy(&package.join(root));
             return Workspace::read(Document::read(&root.join("Cargo.toml"))?, &root);
@@ -76,44 +65,31 @@ impl Workspace {
 
     /// The package in that folder.
     pub fn package_at(&self, directory: &Path) -> Option<&Package> {
-        self.packages
-            .values()
-            .find(|package| package.directory == directory)
+        self.packages.values().find(|package| package.directory == directory)
     }
 
     /// The packages that are modules, by name.
     pub fn modules(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .values()
-            .filter(|package| self.is_module(&package.name))
+        self.packages.values().filter(|package| self.is_module(&package.name))
     }
 
     /// Whether there is a package of that name and it is a module.
     pub fn is_module(&self, name: &str) -> bool {
         self.package(name).is_some_and(|package| {
-            package
-                .module
-                .unwrap_or_else(|| !self.is_api(name) && self.api_of(name).is_some())
+            package.module.unwrap_or_else(|| !self.is_api(name) && self.api_of(name).is_some())
         })
     }
 
     /// Whether there is a package of that name and it is an interface's crate.
     pub fn is_api(&self, name: &str) -> bool {
         let module = name.strip_suffix("-api").unwrap_or_default();
-        !module.is_empty()
-            && self
-                .package(name)
-                .is_some_and(|package| package.api != Some(false))
+        !module.is_empty() && self.package(name).is_some_and(|package| package.api != Some(false))
     }
 
     /// The package that holds a module's interface.
     pub fn api_of(&self, module: &str) -> Option<&Package> {
         let name = format!("{module}-api");
-        if self.is_api(&name) {
-            self.package(&name)
-        } else {
-            None
-        }
+        if self.is_api(&name) { self.package(&name) } else { None }
     }
 
     /// The modules that a package declares to call, and the dependencies that declare it: its direct dependencies on
@@ -127,10 +103,8 @@ impl Workspace {
         is_placed: impl Fn(&str) -> bool + 'a,
     ) -> impl Iterator<Item = (&'a str, &'a Dependency)> {
         package.dependencies.iter().filter_map(move |dependency| {
-            let module = dependency
-                .package
-                .strip_suffix("-api")
-                .filter(|module| !module.is_empty())?;
+            let module =
+                dependency.package.strip_suffix("-api").filter(|module| !module.is_empty())?;
             let is_interface = match self.package(&dependency.package) {
                 Some(_) => self.is_api(&dependency.package),
                 None => dependency.path.is_some() || is_placed(module),
@@ -150,11 +124,8 @@ impl Workspace {
         let inherited = (section.table("dependencies").unwrap_or(&nothing), root);
         let members = Members::new(root, section);
         let mut problems = Problems::default();
-        let mut workspace = Workspace {
-            root: root.to_owned(),
-            packages: BTreeMap::new(),
-            files: Vec::new(),
-        };
+        let mut workspace =
+            Workspace { root: root.to_owned(), packages: BTreeMap::new(), files: Vec::new() };
         // Cargo takes what a member depends on by path, beneath the root, for a member too.
         let beneath = |document: &Document| {
             let mut folders = cargo_toml::path_dependencies(document, inherited);
@@ -167,12 +138,7 @@ impl Workspace {
         };
         workspace.add(&root_document, inherited);
         let mut left = beneath(&root_document);
-        left.extend(
-            members
-                .folders(&root_document, &mut problems)
-                .into_iter()
-                .rev(),
-        );
+        left.extend(members.folders(&root_document, &mut problems).into_iter().rev());
         while let Some(folder) = left.pop() {
             let file = folder.join("Cargo.toml");
             if workspace.files.contains(&file) {

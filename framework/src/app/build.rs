@@ -6,7 +6,7 @@ use crate::{
     config::{Settings, overlay},
     gateway::{self, HttpLimits, HttpServer},
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
-    module::{ModuleEntry, Resources, Running, StartError, StartErrors, modules},
+    module::{ModuleEntry, Resources, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Bounds, Listener, Peer},
 };
@@ -38,9 +38,12 @@ pub struct App {
     links: Arc<Links>,
     encoded: bool,
     shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
-    provided: Vec<(InterfaceEntry, Box<dyn FnOnce(&Links) + Send>)>,
+    provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
 }
+
+/// Points an interface's link at what `main` provides.
+type Bind = Box<dyn FnOnce(&Links) + Send>;
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -178,53 +181,26 @@ impl App {
         for (_, bind) in std::mem::take(&mut self.provided) {
             bind(&served);
         }
-        let mut running: Vec<Running> = Vec::new();
-        for entry in &here {
-            match entry.start(Arc::clone(&resources)).await {
-                Ok(module) => running.push(module),
-                Err(error) => {
-                    stop_all(&running).await;
-                    return Err(error.into());
-                }
-            }
-        }
-        if self.place.aside_of.is_none() {
-            if let Err(error) = start_work(&running).await {
-                stop_all(&running).await;
-                return Err(error.into());
-            }
-        }
-        let listening = listen(&self.place, &served, &here).await;
-        let (server, address) = match listening {
-            Ok(listening) => listening,
-            Err(error) => {
-                stop_all(&running).await;
-                return Err(error.into());
-            }
-        };
         let readiness = watch::Sender::new(peers.readiness());
         let looking = peers.watch(&readiness);
         let mut app = RunningApp {
             place: self.place,
             links: self.links,
             call_settings: self.call_settings,
-            modules: running,
+            modules: Vec::new(),
             readiness,
             looking,
-            server,
-            address,
+            server: None,
+            address: None,
             http: None,
         };
-        if let Some(http) = app.place.http().map(str::to_owned) {
-            match listen_http(&http, &app).await {
-                Ok(listening) => app.http = Some(listening),
-                Err(error) => {
-                    app.stop().await;
-                    return Err(error.into());
-                }
+        match bring_up(&mut app, &here, resources).await {
+            Ok(()) => Ok(app),
+            Err(error) => {
+                app.stop().await;
+                Err(error.into())
             }
         }
-        Ok(app)
     }
 
     /// The entries of the modules that run here, those that are called before those that call them.
@@ -276,38 +252,39 @@ pub(super) fn bounds(manifest: &Manifest) -> Bounds {
     Bounds { bytes: manifest.limits.frame, nesting: manifest.limits.nesting }
 }
 
-async fn start_work(running: &[Running]) -> Result<(), StartError> {
-    for module in running {
-        if let Some(lifecycle) = &module.lifecycle {
-            lifecycle.start().await.map_err(|error| {
-                StartError::new("it refused to start").of(module.facts.name, "").because(error)
-            })?;
+/// Makes the modules, starts their own work, and listens. What was begun before an error is in `app`,
+/// which is stopped then.
+async fn bring_up(
+    app: &mut RunningApp,
+    here: &[ModuleEntry],
+    resources: Arc<Resources>,
+) -> Result<(), StartError> {
+    for entry in here {
+        app.modules.push(entry.start(Arc::clone(&resources)).await?);
+    }
+    if app.place.aside_of.is_none() {
+        for module in &mut app.modules {
+            module.start_work().await?;
         }
+    }
+    if let Some((server, address)) = listen(&app.place, &resources.served).await? {
+        (app.server, app.address) = (Some(server), Some(address));
+    }
+    if let Some(address) = app.place.http() {
+        app.http = Some(listen_http(address, app).await?);
     }
     Ok(())
 }
 
-async fn stop_all(running: &[Running]) {
-    for module in running.iter().rev() {
-        module.tasks.stop(tokio::time::Instant::now()).await;
-    }
-}
-
 /// Listens for other processes, if any may call.
-async fn listen(
-    place: &Place,
-    served: &Links,
-    here: &[ModuleEntry],
-) -> Result<(Option<Server>, Option<Address>), StartError> {
+async fn listen(place: &Place, served: &Links) -> Result<Option<(Server, Address)>, StartError> {
     let manifest = &place.manifest;
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
     let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
-    let Some(address) = stated.or_else(free_port) else { return Ok((None, None)) };
-    let refused =
-        |error| StartError::new(format!("cannot listen on {address}")).because(error);
+    let Some(address) = stated.or_else(free_port) else { return Ok(None) };
+    let refused = |error| StartError::new(format!("cannot listen on {address}")).because(error);
     let listener = Listener::bind(&address).await.map_err(refused)?;
     let address = listener.address().map_err(refused)?;
-    tracing::debug!(modules = here.len(), %address, "listening");
     let local = served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
     let directory = Directory::new(handlers, caller_check(place));
@@ -318,7 +295,7 @@ async fn listen(
         in_flight: manifest.limits.in_flight,
         hello: manifest.limits.hello,
     };
-    Ok((Some(Server::start(listener, us, directory, limits)), Some(address)))
+    Ok(Some((Server::start(listener, us, directory, limits), address)))
 }
 
 /// A process may call what its modules declare; a gateway, what has a route.

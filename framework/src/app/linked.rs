@@ -2,7 +2,10 @@
 
 use crate::module::StartError;
 use monolift_manifest::{Graph, Manifest};
-use std::{env, path::{Path, PathBuf}};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 /// What the build fixed about a program. The macros write it.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +54,8 @@ pub(crate) struct Place {
 impl Linked {
     /// Reads the manifest in force: the embedded one, or the one that `MONOLIFT_MANIFEST` names.
     pub(crate) fn place(&self) -> Result<Place, StartError> {
-        let unreadable = |problems: monolift_manifest::Problems| StartError::new(problems.to_string());
+        let unreadable =
+            |problems: monolift_manifest::Problems| StartError::new(problems.to_string());
         let manifest = match env::var_os("MONOLIFT_MANIFEST") {
             None => Manifest::parse(self.manifest, Path::new(self.file)).map_err(unreadable)?,
             Some(file) => {
@@ -68,15 +72,15 @@ impl Linked {
         let graph = Graph::new(calls, owned(self.host_calls));
         let place = self.kind.place(manifest, graph)?;
         let missing = |module: &&String| !self.modules.contains(&module.as_str());
-        if self.kind != Kind::Host {
-            if let Some(module) = place.modules.iter().find(missing) {
-                return Err(StartError::new(format!(
-                    "{} places `{module}` in the process `{}`, and it is not linked into this \
-                     program: build it with that manifest",
-                    place.manifest.file.display(),
-                    place.process
-                )));
-            }
+        if self.kind != Kind::Host
+            && let Some(module) = place.modules.iter().find(missing)
+        {
+            return Err(StartError::new(format!(
+                "{} places `{module}` in the process `{}`, and it is not linked into this \
+                 program: build it with that manifest",
+                place.manifest.file.display(),
+                place.process
+            )));
         }
         Ok(place)
     }

@@ -15,8 +15,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How often a process that is not there yet is looked for.
-const LOOK: Duration = Duration::from_millis(250);
+/// How soon a process that is not there yet is looked for again; it doubles up to the second.
+const LOOK: Duration = Duration::from_millis(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// How often its absence is said again.
 const REMIND: Duration = Duration::from_secs(30);
 
@@ -96,12 +97,14 @@ fn describe(remote: &Remote) -> String {
 async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
     let described = describe(&remote);
     let mut said: Option<Instant> = None;
+    let mut pause = LOOK;
     while let Err(error) = remote.reach().await {
         if said.is_none_or(|at| at.elapsed() >= REMIND) {
             tracing::info!("waiting for {described}: {}", error.message());
             said = Some(Instant::now());
         }
-        sleep(LOOK).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_LOOK);
     }
     if said.is_some() {
         tracing::info!("reached {described}");

@@ -11,11 +11,7 @@ use crate::{
 };
 use monolift_manifest::{Address, Manifest};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a module's own `stop` may take, and its tasks after that.
 const STOP: Duration = Duration::from_secs(5);
@@ -46,7 +42,8 @@ impl RunningApp {
         let limit = self.place.manifest.limits.frame;
         let manifest = &self.place.manifest;
         // Other applications of the workspace may be linked, and are none of this one's business.
-        let ours = |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
+        let ours =
+            |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let routes = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
         Ok(routes.merge(gateway::health(self.readiness.subscribe())))
     }
@@ -112,16 +109,8 @@ impl RunningApp {
         if let Some(server) = self.server.take() {
             server.drain(by).await;
         }
-        let works = self.place.aside_of.is_none();
         for module in self.modules.iter().rev() {
-            let by = Instant::now() + STOP;
-            if let (Some(lifecycle), true) = (&module.lifecycle, works) {
-                if timeout_at(by, lifecycle.stop()).await.is_err() {
-                    let module = module.facts.name;
-                    tracing::warn!(module, "it had not stopped after {STOP:?}");
-                }
-            }
-            module.tasks.stop(by).await;
+            module.stop(Instant::now() + STOP).await;
         }
     }
 }

@@ -42,7 +42,8 @@ where
         }
         (None, own) => {
             let start = settings.starting(now, own);
-            let context = Context { deadline: start.deadline, trace: Trace::start(), baggage: None };
+            let context =
+                Context { deadline: start.deadline, trace: Trace::start(), baggage: None };
             (start.deadline, start.complain, Some(context))
         }
     };

@@ -36,7 +36,14 @@ use serde::{Serialize, de::DeserializeOwned};
     note = "any call may one day cross a network: add `#[derive(monolift::InterfaceError)]` to it, and a variant `#[error(transparent)] Call(CallError)`"
 )]
 pub trait InterfaceError:
-    std::error::Error + From<CallError> + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+    std::error::Error
+    + From<CallError>
+    + Serialize
+    + DeserializeOwned
+    + JsonSchema
+    + Send
+    + Sync
+    + 'static
 {
     /// What each variant says over HTTP.
     const RESPONSES: &'static [ErrorResponse];

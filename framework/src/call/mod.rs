@@ -14,8 +14,8 @@ pub use context::{Context, Principal, Trace, spawn};
 pub use error::{CallError, CallErrorKind};
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};
-pub(crate) use report::panic_text;
 pub use report::Reference;
+pub(crate) use report::panic_text;
 
 /// The facts of a method that a call carries with it, fixed when the program is compiled.
 #[derive(Debug)]

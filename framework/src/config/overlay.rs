@@ -1,7 +1,7 @@
 //! What of the manifest can be replaced at the start: all but which modules are linked.
 
 use super::{Settings, SettingsError};
-use monolift_manifest::{Address, DeadlineMode, Manifest, Process, quantity};
+use monolift_manifest::{Address, DeadlineMode, Manifest, quantity};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -37,7 +37,7 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     let processes: BTreeMap<String, ProcessSettings> = settings.own("process")?;
     for (name, over) in processes {
         let at = |key: &str| format!("process.{name}.{key}");
-        let process = manifest.processes.entry(name.clone()).or_insert_with(Process::default);
+        let process = manifest.processes.entry(name.clone()).or_default();
         if let Some(http) = over.http {
             process.http = Some(http);
         }
@@ -74,7 +74,8 @@ fn set<T, E: Display>(
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Result<(), SettingsError> {
     if let Some(text) = text {
-        *place = read(&text).map_err(|error| SettingsError(format!("{key} = {text:?}: {error}")))?;
+        *place =
+            read(&text).map_err(|error| SettingsError(format!("{key} = {text:?}: {error}")))?;
     }
     Ok(())
 }

@@ -55,7 +55,10 @@ impl Settings {
     }
 
     /// The sections that belong to nobody, each with what to do about it.
-    pub fn unknown_sections<'a>(&self, modules: impl Iterator<Item = &'a str>) -> Vec<SettingsError> {
+    pub fn unknown_sections<'a>(
+        &self,
+        modules: impl Iterator<Item = &'a str>,
+    ) -> Vec<SettingsError> {
         let known: Vec<&str> = modules.chain(OURS).collect();
         let unknown = self.sections.keys().filter(|section| !known.contains(&section.as_str()));
         let problem = |section: &String| {
@@ -96,8 +99,13 @@ impl Settings {
         section.and_then(Value::as_dict).cloned().unwrap_or_default()
     }
 
-    fn read_as<T: DeserializeOwned>(&self, section: &str, value: Value) -> Result<T, SettingsError> {
-        let values = Figment::new().merge(figment::providers::Serialized::from(value, Profile::Default));
+    fn read_as<T: DeserializeOwned>(
+        &self,
+        section: &str,
+        value: Value,
+    ) -> Result<T, SettingsError> {
+        let values =
+            Figment::new().merge(figment::providers::Serialized::from(value, Profile::Default));
         values
             .extract()
             .map_err(|error| SettingsError(format!("[{section}] in {}: {error}", self.origin)))

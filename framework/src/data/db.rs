@@ -65,10 +65,7 @@ impl<D: Database> Db<D> {
     /// A caller can go away while a transaction begins, and sqlx would then return a connection to
     /// the pool with the transaction open on it. So it begins in a task of its own, which is never
     /// cut: when nobody waits any more, the finished transaction is dropped, and rolled back.
-    async fn begin(
-        &self,
-        statement: &'static str,
-    ) -> Result<Transaction<'static, D>, sqlx::Error> {
+    async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, D>, sqlx::Error> {
         let pool = self.pool.clone();
         let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
         beginning.await.map_err(|_| sqlx::Error::WorkerCrashed)?

@@ -3,6 +3,8 @@
 mod db;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod tests;
 
 pub use db::{Backend, Db};
 pub use migrate::{Migration, migrate};

@@ -73,7 +73,7 @@ pub trait ModuleDatabase: Database<Connection: Migrate> {
 
 impl ModuleDatabase for Any {
     fn backend(pool: &Pool<Self>) -> Backend {
-        backend_of(&pool.connect_options().database_url.to_string()).unwrap_or(Backend::Postgres)
+        backend_of(pool.connect_options().database_url.as_ref()).unwrap_or(Backend::Postgres)
     }
 
     fn speaks(_: Backend) -> bool {
@@ -177,9 +177,8 @@ async fn lock_beside(file: &Path) -> Result<File, OpenError> {
         lock.lock()?;
         Ok::<_, std::io::Error>(lock)
     });
-    let failed = |error| {
-        OpenError::from_source(format!("{} cannot be prepared", file.display()), error)
-    };
+    let failed =
+        |error| OpenError::from_source(format!("{} cannot be prepared", file.display()), error);
     locking.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(failed)
 }
 
@@ -191,7 +190,7 @@ async fn prepare(file: &Path) -> Result<(), OpenError> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal);
     let prepared = async { options.connect().await?.close().await };
-    prepared
-        .await
-        .map_err(|error| OpenError::from_source(format!("{} cannot be opened", file.display()), error))
+    prepared.await.map_err(|error| {
+        OpenError::from_source(format!("{} cannot be opened", file.display()), error)
+    })
 }

@@ -39,8 +39,6 @@ impl Carrier for Loopback {
         payload: Bytes,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         let incoming = Incoming { payload, bounds: self.bounds };
-        Box::pin(async move {
-            Ok(answer_guarded(&*self.module, method, context, incoming).await)
-        })
+        Box::pin(async move { Ok(answer_guarded(&*self.module, method, context, incoming).await) })
     }
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use std::{future::Future, sync::Arc};
+use tokio::time::{Instant, timeout_at};
 
 /// A module, as the macro implements it for the struct.
 pub trait Module: Sized + Send + Sync + 'static {
@@ -35,10 +36,13 @@ pub struct ModuleFacts {
     /// The interfaces that it provides.
     pub provides: &'static [InterfaceEntry],
     /// What each of its fields needs.
-    pub needs: &'static [(&'static str, fn() -> Need)],
+    pub needs: &'static [FieldNeed],
     /// Its migrations, in order.
     pub migrations: &'static [Migration],
 }
+
+/// A field's name, and what it needs.
+pub type FieldNeed = (&'static str, fn() -> Need);
 
 /// What a module's crate hands to the registry.
 #[derive(Debug, Clone, Copy)]
@@ -68,15 +72,39 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartErr
     let injector = Injector::new(facts, Arc::clone(&resources), tasks.clone());
     let module = Arc::new(M::inject(injector).await?);
     M::publish(&module, &resources.served);
-    Ok(Running { facts, lifecycle: M::lifecycle(&module), tasks })
+    Ok(Running { facts, lifecycle: M::lifecycle(&module), works: false, tasks })
 }
 
 /// A module that has been made.
 pub struct Running {
     /// What is known of it.
     pub facts: &'static ModuleFacts,
-    pub(crate) lifecycle: Option<Arc<dyn Lifecycle>>,
-    pub(crate) tasks: Tasks,
+    lifecycle: Option<Arc<dyn Lifecycle>>,
+    /// Whether its own work was started, and so has to be stopped.
+    works: bool,
+    tasks: Tasks,
+}
+
+impl Running {
+    /// Starts the module's own work.
+    pub(crate) async fn start_work(&mut self) -> Result<(), StartError> {
+        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
+        lifecycle.start().await.map_err(|error| {
+            StartError::new("it refused to start").of(self.facts.name, "").because(error)
+        })?;
+        self.works = true;
+        Ok(())
+    }
+
+    /// Stops the module's own work, and what it spawned, until `by`.
+    pub(crate) async fn stop(&self, by: Instant) {
+        if let Some(lifecycle) = self.lifecycle.as_ref().filter(|_| self.works)
+            && timeout_at(by, lifecycle.stop()).await.is_err()
+        {
+            tracing::warn!(module = self.facts.name, "it had not stopped when its time had passed");
+        }
+        self.tasks.stop(by).await;
+    }
 }
 
 impl std::fmt::Debug for Running {

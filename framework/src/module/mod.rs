@@ -7,7 +7,9 @@ mod resources;
 mod start_error;
 mod tasks;
 
-pub use facts::{Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules};
+pub use facts::{
+    FieldNeed, Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules,
+};
 pub(crate) use inject::missing_shared;
 pub use inject::{Inject, Need, Shared, State};
 pub use lifecycle::Lifecycle;

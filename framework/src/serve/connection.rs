@@ -40,8 +40,7 @@ pub(super) async fn serve(
             return;
         }
     };
-    let bounds =
-        Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds };
+    let bounds = Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds };
     let caller = Arc::new(Caller {
         rights: directory.rights_of(&peer.process),
         process: peer.process,
@@ -50,8 +49,7 @@ pub(super) async fn serve(
         serving: Arc::clone(serving),
         draining: draining.clone(),
     });
-    let mut config = server::Config::default();
-    config.pending_response_buffer = limits.in_flight;
+    let config = server::Config { pending_response_buffer: limits.in_flight };
     let transport = Transport::new(socket, input, limits.bounds.bytes);
     let mut calls = pin!(BaseChannel::new(config, transport).requests());
     loop {

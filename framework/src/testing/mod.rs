@@ -30,7 +30,7 @@ mod folder;
 mod system;
 
 pub use monolift_macros::every_mode;
-pub use system::{Mode, System, RunningSystem};
+pub use system::{Mode, RunningSystem, System};
 
 /// Runs a test's body on a runtime of its own.
 pub fn run(test: impl Future<Output = ()>) {

@@ -142,7 +142,10 @@ impl Message {
 
     /// Takes the next frame out of `input`, or says how many bytes it still wants.
     /// `payload_limit` is what a payload may hold.
-    pub fn read(input: &mut BytesMut, payload_limit: usize) -> Result<Result<Self, usize>, FrameError> {
+    pub fn read(
+        input: &mut BytesMut,
+        payload_limit: usize,
+    ) -> Result<Result<Self, usize>, FrameError> {
         let Some(header) = input.first_chunk::<LENGTH>() else {
             return Ok(Err(LENGTH - input.len()));
         };

@@ -175,7 +175,8 @@ pub async fn receive(
 
 async fn say<T: Serialize>(socket: &mut Socket, what: &T) -> Result<(), HelloError> {
     let mut out = vec![0; 4];
-    codec::encode(what, BOUNDS, &mut out).map_err(|error| HelloError::NotOurs(error.to_string()))?;
+    codec::encode(what, BOUNDS, &mut out)
+        .map_err(|error| HelloError::NotOurs(error.to_string()))?;
     let length = u32::try_from(out.len() - 4).expect("it is bounded by the limit of a hello");
     out[..4].copy_from_slice(&length.to_le_bytes());
     Ok(socket.write_all(&out).await?)

@@ -11,8 +11,8 @@ mod socket;
 mod transport;
 
 pub use codec::Bounds;
-pub(crate) use frame::{OVERHEAD, context_size};
 pub use frame::{Answer, Envelope, FrameError, Message, Outcome};
+pub(crate) use frame::{OVERHEAD, context_size};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub(crate) use protocol::unwritable;
 pub use protocol::{Encoded, Incoming, encode_error};
@@ -20,7 +20,10 @@ pub use socket::{Listener, Socket, connect};
 pub use transport::Transport;
 pub(crate) use transport::tarpc_context;
 
-use crate::{call::{CallError, Context}, interface::InterfaceDescriptor};
+use crate::{
+    call::{CallError, Context},
+    interface::InterfaceDescriptor,
+};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 

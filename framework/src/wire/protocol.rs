@@ -93,8 +93,10 @@ impl Answer {
         match self.outcome {
             Outcome::Answer => codec::decode(&self.payload, bounds).map_err(unreadable),
             Outcome::Error => Err(codec::decode(&self.payload, bounds).unwrap_or_else(unreadable)),
-            Outcome::CallError => Err(codec::decode::<CallError>(&self.payload, bounds)
-                .map_or_else(unreadable, E::from)),
+            Outcome::CallError => {
+                Err(codec::decode::<CallError>(&self.payload, bounds)
+                    .map_or_else(unreadable, E::from))
+            }
         }
     }
 }

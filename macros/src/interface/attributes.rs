@@ -91,7 +91,8 @@ impl Http {
     /// The path with its names taken out: two routes with the same shape are the same route.
     fn shape(&self) -> String {
         let path = self.path.value();
-        let plain = |segment: &str| if segment.starts_with('{') { "{}".into() } else { segment.to_owned() };
+        let plain =
+            |segment: &str| if segment.starts_with('{') { "{}".into() } else { segment.to_owned() };
         format!("{} {}", self.verb, path.split('/').map(plain).collect::<Vec<_>>().join("/"))
     }
 }
@@ -171,12 +172,16 @@ fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
 
 fn deadline(attribute: &Attribute) -> syn::Result<Duration> {
     let text: LitStr = attribute.parse_args()?;
-    quantity::duration(&text.value())
-        .map_err(|error| syn::Error::new(text.span(), format!("{error}: write `#[deadline(\"30s\")]`")))
+    quantity::duration(&text.value()).map_err(|error| {
+        syn::Error::new(text.span(), format!("{error}: write `#[deadline(\"30s\")]`"))
+    })
 }
 
 /// Takes our attributes off an argument.
-pub(super) fn take_argument(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Attribute> {
+pub(super) fn take_argument(
+    attributes: &mut Vec<Attribute>,
+    errors: &mut Errors,
+) -> Vec<Attribute> {
     let (serde, rest): (Vec<_>, Vec<_>) =
         attributes.drain(..).partition(|attribute| attribute.path().is_ident("serde"));
     for attribute in &serde {

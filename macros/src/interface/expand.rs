@@ -85,18 +85,20 @@ fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
 /// `let arguments = Arguments { sku: &sku };`
 fn sent_arguments(arguments: &[Argument]) -> TokenStream {
     let lifetime = (!arguments.is_empty()).then(|| quote!(<'a>));
-    let fields = arguments.iter().map(|Argument { name, written, by_reference, .. }| {
-        match written {
+    let fields =
+        arguments.iter().map(|Argument { name, written, by_reference, .. }| match written {
             syn::Type::Reference(reference) if *by_reference => {
                 let target = &reference.elem;
                 quote!(#name: &'a #target)
             }
             written => quote!(#name: &'a #written),
-        }
-    });
-    let values = arguments.iter().map(|Argument { name, by_reference, .. }| {
-        if *by_reference { quote!(#name) } else { quote!(#name: &#name) }
-    });
+        });
+    let values =
+        arguments.iter().map(
+            |Argument { name, by_reference, .. }| {
+                if *by_reference { quote!(#name) } else { quote!(#name: &#name) }
+            },
+        );
     quote! {
         #[derive(::monolift::__private::serde::Serialize)]
         #[serde(crate = "::monolift::__private::serde")]

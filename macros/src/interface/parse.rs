@@ -44,10 +44,8 @@ pub(super) fn read(
 ) -> Option<Interface> {
     let module = module_name(arguments, item, errors);
     if !item.generics.params.is_empty() {
-        errors.at(
-            &item.generics,
-            "an interface has no generic parameters: it stands for one module",
-        );
+        errors
+            .at(&item.generics, "an interface has no generic parameters: it stands for one module");
     }
     let docs = attributes::docs(&item.attrs);
     let mut methods = Vec::new();
@@ -65,11 +63,7 @@ pub(super) fn read(
 }
 
 /// The module that the interface belongs to: said, or the package's name without its `-api`.
-fn module_name(
-    arguments: TokenStream,
-    item: &ItemTrait,
-    errors: &mut Errors,
-) -> Option<String> {
+fn module_name(arguments: TokenStream, item: &ItemTrait, errors: &mut Errors) -> Option<String> {
     let mut said = None;
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("module") {

@@ -1,5 +1,8 @@
 //! Placing orders and looking at them.
 
+#[cfg(test)]
+mod tests;
+
 use mailer::Mailer;
 use monolift::{Config, Context, Db, Shared, State, async_trait};
 use orders_api::{NewOrder, Order, Orders, OrdersError};

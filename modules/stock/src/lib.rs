@@ -103,7 +103,9 @@ impl Stock for StockModule {
                 .execute(&mut *tx)
                 .await?;
         }
-        for table in ["DELETE FROM held WHERE order_id = $1", "DELETE FROM reservations WHERE order_id = $1"] {
+        for table in
+            ["DELETE FROM held WHERE order_id = $1", "DELETE FROM reservations WHERE order_id = $1"]
+        {
             sqlx::query(table).bind(&order.0).execute(&mut *tx).await?;
         }
         tx.commit().await?;

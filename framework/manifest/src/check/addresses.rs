@@ -18,13 +18,7 @@ pub(super) fn clashes(check: &mut Check<'_>) {
     let manifest = check.manifest;
     let mut listeners: Vec<Listener<'_>> = Vec::new();
     for (name, process) in &manifest.processes {
-        let listener = |key, address, position| Listener {
-            key,
-            name,
-            process,
-            address,
-            position,
-        };
+        let listener = |key, address, position| Listener { key, name, process, address, position };
         listeners.extend(
             process
                 .http
@@ -64,16 +58,8 @@ pub(super) fn clashes(check: &mut Check<'_>) {
 
 /// Whether both say where others reach them, and name different hosts: then each can have `0.0.0.0:7100`.
 fn on_other_machines(one: &Process, other: &Process) -> bool {
-    let host = |process: &Process| {
-        Some(
-            process
-                .connect
-                .as_ref()?
-                .host_and_port()?
-                .0
-                .to_ascii_lowercase(),
-        )
-    };
+    let host =
+        |process: &Process| Some(process.connect.as_ref()?.host_and_port()?.0.to_ascii_lowercase());
     match (host(one), host(other)) {
         (Some(one), Some(other)) => one != other,
         _ => false,

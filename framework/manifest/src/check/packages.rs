@@ -25,11 +25,9 @@ pub(super) fn dependencies_on_modules(check: &mut Check<'_>) {
             );
             let help = match check.workspace.api_of(module) {
                 Some(api) if through.is_empty() => format!("depend on `{}` instead", api.name),
-                Some(api) => format!(
-                    "let `{}` depend on `{}` instead",
-                    path[path.len() - 2],
-                    api.name
-                ),
+                Some(api) => {
+                    format!("let `{}` depend on `{}` instead", path[path.len() - 2], api.name)
+                }
                 None => {
                     format!("`{module}` provides no interface: it needs a package `{module}-api`")
                 }
@@ -64,10 +62,7 @@ pub(super) fn circles(check: &mut Check<'_>, graph: &Graph) {
         let Some((_, dependency)) = declared.iter().find(|(module, _)| module == second) else {
             continue;
         };
-        let message = format!(
-            "modules call each other in a circle: {}",
-            circle.join(" -> ")
-        );
+        let message = format!("modules call each other in a circle: {}", circle.join(" -> "));
         let help = "take one of these dependencies out: let its module be told, by work that it is handed, instead of asking";
         check.wrong_dependency(package, dependency, message, Some(help.to_owned()));
     }
@@ -87,10 +82,7 @@ fn modules_behind<'a>(
         let mut left = vec![vec![dependency.package.as_str()]];
         while let Some(path) = left.pop() {
             let name = path.last().copied().unwrap_or_default();
-            let Some(next) = check
-                .workspace
-                .package(name)
-                .filter(|next| next.name != package.name)
+            let Some(next) = check.workspace.package(name).filter(|next| next.name != package.name)
             else {
                 continue;
             };
@@ -99,19 +91,14 @@ fn modules_behind<'a>(
             }
             if check.package_of(name).is_some() {
                 // By the shortest way, if there are several.
-                let known = found
-                    .entry(name)
-                    .or_insert_with(|| (dependency, path.clone()));
+                let known = found.entry(name).or_insert_with(|| (dependency, path.clone()));
                 if path.len() < known.1.len() {
                     *known = (dependency, path);
                 }
                 continue;
             }
             left.extend(next.dependencies.iter().rev().map(|dependency| {
-                path.iter()
-                    .copied()
-                    .chain([dependency.package.as_str()])
-                    .collect()
+                path.iter().copied().chain([dependency.package.as_str()]).collect()
             }));
         }
     }
@@ -121,15 +108,9 @@ fn modules_behind<'a>(
 /// The api packages of placed modules, those that these modules and the host depend on, and those behind them.
 fn apis_in_use<'a>(check: &Check<'a>, placed: &[&'a Package]) -> Vec<&'a Package> {
     let workspace = check.workspace;
-    let own = check
-        .manifest
-        .modules
-        .iter()
-        .filter_map(|placement| workspace.api_of(&placement.module));
-    let mut left: Vec<&Package> = own
-        .chain(placed.iter().copied())
-        .chain(check.host)
-        .collect();
+    let own =
+        check.manifest.modules.iter().filter_map(|placement| workspace.api_of(&placement.module));
+    let mut left: Vec<&Package> = own.chain(placed.iter().copied()).chain(check.host).collect();
     let mut seen = BTreeSet::new();
     let mut apis = BTreeMap::new();
     while let Some(package) = left.pop() {
@@ -139,10 +120,8 @@ fn apis_in_use<'a>(check: &Check<'a>, placed: &[&'a Package]) -> Vec<&'a Package
         if workspace.is_api(&package.name) {
             apis.insert(package.name.as_str(), package);
         }
-        let dependencies = package
-            .dependencies
-            .iter()
-            .filter(|dependency| workspace.is_api(&dependency.package));
+        let dependencies =
+            package.dependencies.iter().filter(|dependency| workspace.is_api(&dependency.package));
         left.extend(dependencies.filter_map(|dependency| workspace.package(&dependency.package)));
     }
     apis.into_values().collect()

@@ -27,10 +27,7 @@ pub(super) fn unknown_modules(check: &mut Check<'_>) {
             );
             (message, near.map(did_you_mean))
         } else {
-            (
-                format!("no module `{module}` in this workspace"),
-                near.map(did_you_mean),
-            )
+            (format!("no module `{module}` in this workspace"), near.map(did_you_mean))
         };
         check.wrong_placing((placement.line, placement.column), message, help);
     }
@@ -41,10 +38,8 @@ pub(super) fn unknown_modules(check: &mut Check<'_>) {
 pub(super) fn unplaced_modules(check: &mut Check<'_>) {
     let placed = check.placed_packages();
     let near = reachable(check, placed.iter().copied().chain(check.host));
-    let folders: BTreeSet<_> = placed
-        .iter()
-        .filter_map(|package| top_folder(check, package))
-        .collect();
+    let folders: BTreeSet<_> =
+        placed.iter().filter_map(|package| top_folder(check, package)).collect();
     // A module whose name is mistyped in the manifest was reported as that.
     let mistyped: BTreeSet<&str> = check
         .manifest
@@ -73,10 +68,7 @@ pub(super) fn unplaced_modules(check: &mut Check<'_>) {
         let mut message = format!("module `{name}` ({folder}) is placed nowhere");
         if let Some((caller, line)) = caller_of(check, name) {
             let file = check.workspace.relative(&caller.cargo_toml).display();
-            message += &format!(
-                ", and `{}` depends on `{name}-api` ({file}:{line})",
-                caller.name
-            );
+            message += &format!(", and `{}` depends on `{name}-api` ({file}:{line})", caller.name);
         }
         let help = format!("add `{name} = \"{process}\"` under [modules]");
         check.wrong_placing(check.manifest.modules_position, message, Some(help));
@@ -104,19 +96,12 @@ pub(super) fn unprovided_interfaces(check: &mut Check<'_>) {
 
 /// The packages whose declared dependencies count: those of placed modules, and the host's.
 fn callers<'a>(check: &Check<'a>) -> Vec<&'a Package> {
-    check
-        .placed_packages()
-        .into_iter()
-        .chain(check.host)
-        .collect()
+    check.placed_packages().into_iter().chain(check.host).collect()
 }
 
 fn caller_of<'a>(check: &Check<'a>, module: &str) -> Option<(&'a Package, usize)> {
     callers(check).into_iter().find_map(|package| {
-        let declared = check
-            .declared(package)
-            .into_iter()
-            .find(|(called, _)| *called == module);
+        let declared = check.declared(package).into_iter().find(|(called, _)| *called == module);
         declared.map(|(_, dependency)| (package, dependency.line))
     })
 }
@@ -130,15 +115,10 @@ fn reachable<'a>(check: &Check<'a>, from: impl Iterator<Item = &'a Package>) -> 
         if !reached.insert(package.name.as_str()) {
             continue;
         }
-        let behind = package
-            .name
-            .strip_suffix("-api")
-            .filter(|_| check.workspace.is_api(&package.name));
-        let names = package
-            .dependencies
-            .iter()
-            .map(|dependency| dependency.package.as_str())
-            .chain(behind);
+        let behind =
+            package.name.strip_suffix("-api").filter(|_| check.workspace.is_api(&package.name));
+        let names =
+            package.dependencies.iter().map(|dependency| dependency.package.as_str()).chain(behind);
         left.extend(names.filter_map(|name| check.workspace.package(name)));
     }
     reached
@@ -168,11 +148,7 @@ fn near_module<'a>(check: &Check<'a>, module: &str) -> Option<&'a str> {
 /// Where a module most likely belongs: with the host, else where most are.
 fn likely_process<'a>(check: &Check<'a>) -> &'a str {
     let manifest = check.manifest;
-    let most = manifest
-        .modules
-        .iter()
-        .rev()
-        .map(|placement| placement.process.as_str());
+    let most = manifest.modules.iter().rev().map(|placement| placement.process.as_str());
     let most = most.max_by_key(|process| manifest.modules_of(process).count());
     manifest.host.as_deref().or(most).unwrap_or("monolith")
 }

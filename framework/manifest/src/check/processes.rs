@@ -12,9 +12,7 @@ pub(super) fn empty_processes(check: &mut Check<'_>) {
         if is_used(check, name) || process.http.is_some() || is_a_modules {
             continue;
         }
-        let used = manifest
-            .all_processes()
-            .filter(|process| is_used(check, process));
+        let used = manifest.all_processes().filter(|process| is_used(check, process));
         let help = match nearest(name, used) {
             Some(near) => did_you_mean(near),
             None => format!(
@@ -30,10 +28,7 @@ pub(super) fn empty_processes(check: &mut Check<'_>) {
     if manifest.processes.contains_key(host) || manifest.modules_of(host).next().is_some() {
         return;
     }
-    if let Some(near) = nearest(
-        host,
-        manifest.all_processes().filter(|process| process != host),
-    ) {
+    if let Some(near) = nearest(host, manifest.all_processes().filter(|process| process != host)) {
         let message = format!(
             "no process `{host}` for the host: no module lives in it, and there is no [process.{host}]"
         );
@@ -50,10 +45,7 @@ pub(super) fn unreachable_processes(check: &mut Check<'_>, graph: &Graph) {
         if callers.is_empty() || process.is_some_and(|process| process.listen.is_some()) {
             continue;
         }
-        let placement = manifest
-            .modules
-            .iter()
-            .find(|placement| placement.process == name);
+        let placement = manifest.modules.iter().find(|placement| placement.process == name);
         let position = process
             .map(|process| (process.line, process.column))
             .or(placement.map(|placement| (placement.line, placement.column)))
@@ -61,10 +53,7 @@ pub(super) fn unreachable_processes(check: &mut Check<'_>, graph: &Graph) {
         let others = manifest.processes.keys().map(String::as_str);
         let help = match nearest(name, others).filter(|_| process.is_none()) {
             Some(near) => did_you_mean(near),
-            None => format!(
-                "add `listen = \"{}\"` under [process.{name}]",
-                free_address(check)
-            ),
+            None => format!("add `listen = \"{}\"` under [process.{name}]", free_address(check)),
         };
         let message = format!(
             "process `{name}` listens nowhere, but is called from elsewhere: {}",
@@ -84,39 +73,22 @@ fn callers_of(check: &Check<'_>, graph: &Graph, process: &str) -> Vec<String> {
     let manifest = check.manifest;
     let lives_here = |module: &String| manifest.process_of(module) == Some(process);
     let mut callers = Vec::new();
-    for placement in manifest
-        .modules
-        .iter()
-        .filter(|placement| placement.process != process)
-    {
-        let calls = graph
-            .modules
-            .get(&placement.module)
-            .map_or(&[][..], |node| node.calls.as_slice());
-        callers.extend(
-            calls
-                .iter()
-                .filter(|called| lives_here(called))
-                .map(|called| {
-                    format!(
-                        "`{}` (in `{}`) calls `{called}`",
-                        placement.module, placement.process
-                    )
-                }),
-        );
+    for placement in manifest.modules.iter().filter(|placement| placement.process != process) {
+        let calls =
+            graph.modules.get(&placement.module).map_or(&[][..], |node| node.calls.as_slice());
+        callers.extend(calls.iter().filter(|called| lives_here(called)).map(|called| {
+            format!("`{}` (in `{}`) calls `{called}`", placement.module, placement.process)
+        }));
     }
     if let Some(host) = manifest.host.as_ref().filter(|host| *host != process) {
         let called = graph.host_calls.iter().filter(|called| lives_here(called));
         callers.extend(called.map(|called| format!("the host (in `{host}`) calls `{called}`")));
     }
     // A gateway serves the routes of every interface that has a crate; without one there is nothing it could call.
-    let is_routed = manifest
-        .modules_of(process)
-        .any(|module| check.workspace.api_of(module).is_some());
-    let gateways = manifest
-        .processes
-        .iter()
-        .filter(|(name, other)| *name != process && other.http.is_some());
+    let is_routed =
+        manifest.modules_of(process).any(|module| check.workspace.api_of(module).is_some());
+    let gateways =
+        manifest.processes.iter().filter(|(name, other)| *name != process && other.http.is_some());
     callers.extend(
         gateways
             .filter(|_| is_routed)

@@ -32,9 +32,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
             "name `{text}` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
         ))
     } else if text.len() > LONGEST_NAME {
-        Err(format!(
-            "name `{text}` must have at most {LONGEST_NAME} letters"
-        ))
+        Err(format!("name `{text}` must have at most {LONGEST_NAME} letters"))
     } else {
         Ok(text.to_owned())
     }
@@ -53,17 +51,15 @@ pub(super) fn module_name(key: &str) -> Result<(), String> {
     }
     name(key).map_err(|message| format!("module {message}"))?;
     match key.strip_suffix("-api") {
-        Some(module) => Err(format!(
-            "`{key}` is the name of an interface's crate: place `{module}`"
-        )),
+        Some(module) => {
+            Err(format!("`{key}` is the name of an interface's crate: place `{module}`"))
+        }
         None => Ok(()),
     }
 }
 
 pub(super) fn address(value: &Value) -> Result<Address, String> {
-    text(value)?
-        .parse()
-        .map_err(|error: AddressError| error.to_string())
+    text(value)?.parse().map_err(|error: AddressError| error.to_string())
 }
 
 pub(super) fn reachable(value: &Value) -> Result<Address, String> {
@@ -101,19 +97,14 @@ pub(super) fn duration(value: &Value, least: Duration, most: Duration) -> Result
     if (least..=most).contains(&duration) {
         return Ok(duration);
     }
-    Err(format!(
-        "must be from {} to {}, found `{text}`",
-        show_duration(least),
-        show_duration(most)
-    ))
+    Err(format!("must be from {} to {}, found `{text}`", show_duration(least), show_duration(most)))
 }
 
 pub(super) fn size(value: &Value, least: u64, most: u64) -> Result<usize, String> {
     let (bytes, written) = match value {
-        Value::String(text) => (
-            quantity::size(text).map_err(|error| error.to_string())?,
-            text.clone(),
-        ),
+        Value::String(text) => {
+            (quantity::size(text).map_err(|error| error.to_string())?, text.clone())
+        }
         Value::Integer(bytes) => (u64::try_from(*bytes).unwrap_or(0), bytes.to_string()),
         other => {
             return Err(format!(
@@ -122,28 +113,16 @@ pub(super) fn size(value: &Value, least: u64, most: u64) -> Result<usize, String
             ));
         }
     };
-    let fits = (least..=most)
-        .contains(&bytes)
-        .then(|| usize::try_from(bytes).ok())
-        .flatten();
+    let fits = (least..=most).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
     fits.ok_or_else(|| {
-        format!(
-            "must be from {} to {}, found `{written}`",
-            show_size(least),
-            show_size(most)
-        )
+        format!("must be from {} to {}, found `{written}`", show_size(least), show_size(most))
     })
 }
 
 pub(super) fn count(value: &Value, most: usize) -> Result<usize, String> {
     let Value::Integer(number) = value else {
-        return Err(format!(
-            "must be a whole number from 1 to {most}, found {}",
-            value.kind()
-        ));
+        return Err(format!("must be a whole number from 1 to {most}, found {}", value.kind()));
     };
-    let fits = usize::try_from(*number)
-        .ok()
-        .filter(|number| (1..=most).contains(number));
+    let fits = usize::try_from(*number).ok().filter(|number| (1..=most).contains(number));
     fits.ok_or_else(|| format!("must be from 1 to {most}, found `{number}`"))
 }

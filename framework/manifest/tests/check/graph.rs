@@ -13,10 +13,8 @@ fn shop() -> Scratch {
 
 /// `[modules]` on line 2, the first placement on line 3.
 fn manifest(placements: &[(&str, &str)], rest: &str) -> String {
-    let lines: String = placements
-        .iter()
-        .map(|(module, process)| format!("{module} = \"{process}\"\n"))
-        .collect();
+    let lines: String =
+        placements.iter().map(|(module, process)| format!("{module} = \"{process}\"\n")).collect();
     format!("app = \"shop\"\n[modules]\n{lines}{rest}")
 }
 
@@ -25,23 +23,15 @@ fn hosted(placements: &[(&str, &str)], rest: &str) -> String {
     manifest(placements, rest).replacen('\n', "\nhost = \"old\"\n", 1)
 }
 
-const ALL: [(&str, &str); 3] = [
-    ("orders", "monolith"),
-    ("payments", "monolith"),
-    ("stock", "monolith"),
-];
-const SPLIT: [(&str, &str); 3] = [
-    ("orders", "monolith"),
-    ("payments", "payments"),
-    ("stock", "monolith"),
-];
+const ALL: [(&str, &str); 3] =
+    [("orders", "monolith"), ("payments", "monolith"), ("stock", "monolith")];
+const SPLIT: [(&str, &str); 3] =
+    [("orders", "monolith"), ("payments", "payments"), ("stock", "monolith")];
 
 #[test]
 fn a_manifest_that_is_right_gives_the_graph() {
-    let graph = shop().graph(&manifest(
-        &SPLIT,
-        "[process.payments]\nlisten = \"127.0.0.1:7104\"\n",
-    ));
+    let graph =
+        shop().graph(&manifest(&SPLIT, "[process.payments]\nlisten = \"127.0.0.1:7104\"\n"));
     let orders = Node {
         calls: vec!["stock".into(), "payments".into()],
         package: Some("orders".into()),
@@ -49,10 +39,7 @@ fn a_manifest_that_is_right_gives_the_graph() {
     };
     assert_eq!(graph.modules["orders"], orders);
     assert_eq!(graph.start_order(), ["payments", "stock", "orders"]);
-    assert_eq!(
-        (graph.host_calls.len(), graph.circles_through_host.len()),
-        (0, 0)
-    );
+    assert_eq!((graph.host_calls.len(), graph.circles_through_host.len()), (0, 0));
     shop().graph(&manifest(&ALL, ""));
 }
 
@@ -71,10 +58,7 @@ fn unknown_modules() {
     );
     let scratch = shop().package("libs/money", "money", &[]);
     assert_eq!(
-        scratch.refused(&manifest(
-            &[ALL.as_slice(), &[("money", "monolith")]].concat(),
-            ""
-        )),
+        scratch.refused(&manifest(&[ALL.as_slice(), &[("money", "monolith")]].concat(), "")),
         "deployment.toml:6:1: package `money` is not a module: there is no `money-api`\n  help: a module that provides \
          no interface says so in its Cargo.toml: [package.metadata.monolift] module = true"
     );
@@ -119,9 +103,11 @@ fn unplaced_modules() {
     );
     // Elsewhere, reached through a library and another module's interface.
     let elsewhere = |scratch: Scratch| {
-        scratch
-            .package("libs/ledger", "ledger", &["ledger-api"])
-            .package("apps/ledger-api", "ledger-api", &[])
+        scratch.package("libs/ledger", "ledger", &["ledger-api"]).package(
+            "apps/ledger-api",
+            "ledger-api",
+            &[],
+        )
     };
     assert_eq!(
         elsewhere(shop().package("modules/stock", "stock", &["stock-api", "money"]))
@@ -135,9 +121,11 @@ fn unplaced_modules() {
 
 #[test]
 fn interfaces_that_nobody_provides() {
-    let scratch = Scratch::workspace()
-        .module("orders", &["shipping-api"])
-        .package("libs/shipping-api", "shipping-api", &[]);
+    let scratch = Scratch::workspace().module("orders", &["shipping-api"]).package(
+        "libs/shipping-api",
+        "shipping-api",
+        &[],
+    );
     assert_eq!(
         scratch.refused(&manifest(&[("orders", "monolith")], "")),
         "modules/orders/Cargo.toml:5:1: `orders` depends on `shipping-api`, but no module `shipping` is placed: nobody provides it"
@@ -148,10 +136,7 @@ fn interfaces_that_nobody_provides() {
          help: if the host provides it, add `shipping = \"old\"` under [modules]"
     );
     let provided = hosted(&[("orders", "old"), ("shipping", "old")], "");
-    assert_eq!(
-        scratch.graph(&provided).modules["shipping"].api.as_deref(),
-        Some("shipping-api")
-    );
+    assert_eq!(scratch.graph(&provided).modules["shipping"].api.as_deref(), Some("shipping-api"));
     // A crate from elsewhere whose name happens to end so.
     Scratch::workspace()
         .module("orders", &["aws-api"])
@@ -180,9 +165,11 @@ fn modules_know_each_other_by_interface_only() {
          modules/stock/Cargo.toml:5:1: module `stock` depends on the crate of module `cron` through `money`, `rates`: \
          a module knows another only by its interface\n  help: `cron` provides no interface: it needs a package `cron-api`"
     );
-    let scratch = shop()
-        .package("modules/stock", "stock", &["stock-api", "money"])
-        .package("libs/money", "money", &["payments"]);
+    let scratch = shop().package("modules/stock", "stock", &["stock-api", "money"]).package(
+        "libs/money",
+        "money",
+        &["payments"],
+    );
     assert_eq!(
         scratch.refused(&manifest(&ALL, "")),
         "modules/stock/Cargo.toml:5:1: module `stock` depends on the crate of module `payments` through `money`: \
@@ -216,37 +203,19 @@ fn circles_through_the_host_are_listed() {
         .module("payments", &["ledger-api"])
         .module("ledger", &["profiles-api"])
         .package("modules/profiles/api", "profiles-api", &[])
-        .package(
-            "apps/old",
-            "old-shop",
-            &["payments", "payments-api", "profiles-api"],
-        );
+        .package("apps/old", "old-shop", &["payments", "payments-api", "profiles-api"]);
     let text = hosted(
-        &[
-            ("payments", "old"),
-            ("ledger", "ledger"),
-            ("profiles", "old"),
-        ],
+        &[("payments", "old"), ("ledger", "ledger"), ("profiles", "old")],
         "[process.old]\nlisten = \"a:1\"\n[process.ledger]\nlisten = \"a:2\"\n",
     );
     let graph = scratch.check(&text, Some("old-shop")).expect("allowed");
     assert_eq!(graph.host_calls, ["payments", "profiles"]);
-    assert_eq!(
-        graph.circles_through_host,
-        [["host", "payments", "ledger", "profiles", "host"]]
-    );
+    assert_eq!(graph.circles_through_host, [["host", "payments", "ledger", "profiles", "host"]]);
     assert_eq!(
         graph.modules["profiles"],
-        Node {
-            api: Some("profiles-api".into()),
-            ..Node::default()
-        }
+        Node { api: Some("profiles-api".into()), ..Node::default() }
     );
-    assert_eq!(
-        scratch.graph(&text).host_calls.len(),
-        0,
-        "no package says that it is the host"
-    );
+    assert_eq!(scratch.graph(&text).host_calls.len(), 0, "no package says that it is the host");
 }
 
 #[test]
@@ -262,19 +231,12 @@ fn the_hosts_package_is_named_or_says_so() {
     let text = hosted(&[("stock", "old")], "");
     assert_eq!(scratch.graph(&text).host_calls, ["stock"]);
     assert_eq!(
-        scratch
-            .graph(&manifest(&[("stock", "old")], ""))
-            .host_calls
-            .len(),
+        scratch.graph(&manifest(&[("stock", "old")], "")).host_calls.len(),
         0,
         "the manifest has no host"
     );
     assert_eq!(
-        scratch.shown(
-            &scratch
-                .check(&text, Some("frist"))
-                .expect_err("no such package")
-        ),
+        scratch.shown(&scratch.check(&text, Some("frist")).expect_err("no such package")),
         "deployment.toml:2:1: the host's package `frist` is not in this workspace\n  help: did you mean `first`?"
     );
     let scratch = scratch.file("apps/b/Cargo.toml", &marked("second", "true"));
@@ -311,20 +273,13 @@ fn the_host_is_in_the_graph() {
 #[test]
 fn processes_in_which_nothing_runs() {
     assert_eq!(
-        shop().refused(&manifest(
-            &ALL,
-            "[process.monolit]\nlisten = \"a:1\"\n[process.spare]\n"
-        )),
+        shop().refused(&manifest(&ALL, "[process.monolit]\nlisten = \"a:1\"\n[process.spare]\n")),
         "deployment.toml:6:10: nothing runs in process `monolit`: no module lives in it, and it has no `http`\n  \
          help: did you mean `monolith`?\n\
          deployment.toml:8:10: nothing runs in process `spare`: no module lives in it, and it has no `http`\n  \
          help: place a module in it, or give it `http` to make it a gateway, or remove [process.spare]"
     );
-    let split = [
-        ("orders", "monolith"),
-        ("payments", "monolith"),
-        ("stock", "monolith"),
-    ];
+    let split = [("orders", "monolith"), ("payments", "monolith"), ("stock", "monolith")];
     let text = hosted(&split, "").replace("\"old\"", "\"monolth\"");
     assert_eq!(
         shop().refused(&text),
@@ -351,11 +306,7 @@ fn processes_that_are_called_and_listen_nowhere() {
         "deployment.toml:6:10: process `payments` listens nowhere, but is called from elsewhere: \
          `orders` (in `monolith`) calls `payments`\n  help: add `listen = \"127.0.0.1:7100\"` under [process.payments]"
     );
-    let slip = [
-        ("orders", "monolith"),
-        ("payments", "monolit"),
-        ("stock", "monolith"),
-    ];
+    let slip = [("orders", "monolith"), ("payments", "monolit"), ("stock", "monolith")];
     assert_eq!(
         shop().refused(&manifest(&slip, "[process.monolith]\nlisten = \"a:1\"\n")),
         "deployment.toml:4:1: process `monolit` listens nowhere, but is called from elsewhere: \
@@ -378,10 +329,7 @@ fn processes_that_are_called_and_listen_nowhere() {
 #[test]
 fn listeners_on_one_address() {
     let text = |first: &str, second: &str| {
-        manifest(
-            &SPLIT,
-            &format!("[process.monolith]\n{first}\n[process.payments]\n{second}\n"),
-        )
+        manifest(&SPLIT, &format!("[process.monolith]\n{first}\n[process.payments]\n{second}\n"))
     };
     let both = "http = \"127.0.0.1:80\"\nlisten = \"a:1\"";
     let help = "\n  help: use another port; processes on different machines say so by a `connect` for each";
@@ -393,20 +341,15 @@ fn listeners_on_one_address() {
         )
     );
     assert_eq!(
-        shop().refused(&text(
-            "listen = \"unix:a\"",
-            "http = \"a:1\"\nlisten = \"unix:a\""
-        )),
+        shop().refused(&text("listen = \"unix:a\"", "http = \"a:1\"\nlisten = \"unix:a\"")),
         format!(
             "deployment.toml:10:10: `listen` of process `payments` is taken by `listen` of process `monolith`: \
              `unix:a` and `unix:a` (line 7) cannot both be listened on{help}"
         )
     );
     assert_eq!(
-        shop().refused(&text(
-            "http = \"a:1\"\nlisten = \"a:1\"",
-            "http = \"A:1\"\nlisten = \"a:2\""
-        )),
+        shop()
+            .refused(&text("http = \"a:1\"\nlisten = \"a:1\"", "http = \"A:1\"\nlisten = \"a:2\"")),
         format!(
             "deployment.toml:8:10: `listen` of process `monolith` is taken by `http` of process `monolith`: \
              `a:1` and `a:1` (line 7) cannot both be listened on{help}\n\
@@ -414,10 +357,7 @@ fn listeners_on_one_address() {
              `A:1` and `a:1` (line 7) cannot both be listened on{help}"
         )
     );
-    shop().graph(&text(
-        "listen = \"127.0.0.1:0\"",
-        "listen = \"127.0.0.1:0\"",
-    ));
+    shop().graph(&text("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:0\""));
     let machine = |host: &str| format!("listen = \"0.0.0.0:7100\"\nconnect = \"{host}:7100\"");
     shop().graph(&text(&machine("monolith"), &machine("payments")));
 }

@@ -15,10 +15,8 @@ fn refused(text: &str) -> String {
 /// What is wrong with a line that stands under a header, in a manifest that is right but for it.
 #[track_caller]
 fn wrong(header: &str, line: &str) -> String {
-    let problems = parse(&format!(
-        "app = \"shop\"\nhost = \"old\"\n{header}\n{line}\n"
-    ))
-    .expect_err(line);
+    let problems =
+        parse(&format!("app = \"shop\"\nhost = \"old\"\n{header}\n{line}\n")).expect_err(line);
     assert_eq!(problems.0.len(), 1, "{problems}");
     problems.to_string()
 }
@@ -51,10 +49,7 @@ connections = 10
 hello = "1m"
 "#;
     let manifest = parse(text).expect("a manifest");
-    assert_eq!(
-        (manifest.app.as_str(), manifest.host.as_deref()),
-        ("shop", Some("monolith"))
-    );
+    assert_eq!((manifest.app.as_str(), manifest.host.as_deref()), ("shop", Some("monolith")));
     assert_eq!(manifest.file, Path::new("deployment.toml"));
     let lines: Vec<_> = manifest
         .modules
@@ -62,24 +57,12 @@ hello = "1m"
         .map(|placed| (placed.module.as_str(), placed.line, placed.column))
         .collect();
     assert_eq!(lines, [("users", 5, 1), ("audit", 6, 1), ("orders", 7, 1)]);
-    assert_eq!(
-        manifest.modules_of("monolith").collect::<Vec<_>>(),
-        ["users", "orders"]
-    );
+    assert_eq!(manifest.modules_of("monolith").collect::<Vec<_>>(), ["users", "orders"]);
     assert_eq!(manifest.process_of("audit"), Some("ledger"));
     assert_eq!(manifest.process_of("stock"), None);
-    assert_eq!(
-        manifest.all_processes().collect::<Vec<_>>(),
-        ["ledger", "monolith", "payments"]
-    );
-    assert_eq!(
-        manifest.address_of("monolith"),
-        Some(&Address::Tcp("10.0.0.1:7100".into()))
-    );
-    assert_eq!(
-        manifest.address_of("payments"),
-        Some(&Address::Unix("run/payments.sock".into()))
-    );
+    assert_eq!(manifest.all_processes().collect::<Vec<_>>(), ["ledger", "monolith", "payments"]);
+    assert_eq!(manifest.address_of("monolith"), Some(&Address::Tcp("10.0.0.1:7100".into())));
+    assert_eq!(manifest.address_of("payments"), Some(&Address::Unix("run/payments.sock".into())));
     assert_eq!(manifest.address_of("ledger"), None);
     let monolith = &manifest.processes["monolith"];
     assert_eq!((monolith.line, monolith.column), (8, 10));
@@ -111,10 +94,7 @@ fn what_is_left_out_has_its_default() {
         (manifest.calls.deadline, manifest.calls.drain),
         (Duration::from_secs(5), Duration::from_secs(20))
     );
-    assert_eq!(
-        (manifest.limits.frame, manifest.limits.nesting),
-        (4 * 1024 * 1024, 64)
-    );
+    assert_eq!((manifest.limits.frame, manifest.limits.nesting), (4 * 1024 * 1024, 64));
     parse("app = \"shop\"\nhost = \"old\"\n").expect("a host alone is enough");
 }
 
@@ -138,10 +118,7 @@ fn text_that_is_no_manifest() {
         refused("app = \"shop\"\n[modules]\na = \"x\"\na = \"y\"\n"),
         "deployment.toml:4:1: duplicate key `a` in table `modules`"
     );
-    assert_eq!(
-        refused("app = \"shop"),
-        "deployment.toml:1:12: invalid basic string"
-    );
+    assert_eq!(refused("app = \"shop"), "deployment.toml:1:12: invalid basic string");
     assert_eq!(
         refused("app = \"shop\"\n"),
         "deployment.toml:1:1: the manifest places no module\n  help: add a [modules] table: `module = \"process\"`"
@@ -262,11 +239,7 @@ fn addresses() {
 #[test]
 fn quantities_out_of_bounds() {
     let cases = [
-        (
-            "[calls]",
-            "deadline = \"0s\"",
-            "12: `deadline`: must be from 1ms to 24h, found `0s`",
-        ),
+        ("[calls]", "deadline = \"0s\"", "12: `deadline`: must be from 1ms to 24h, found `0s`"),
         (
             "[calls]",
             "deadline = \"25h\"",
@@ -277,56 +250,28 @@ fn quantities_out_of_bounds() {
             "deadline_mode = \"off\"",
             "17: `deadline_mode`: expected `enforce` or `observe`, found `off`",
         ),
-        (
-            "[calls]",
-            "connections = 0",
-            "15: `connections`: must be from 1 to 1024, found `0`",
-        ),
-        (
-            "[limits]",
-            "frame = \"1023B\"",
-            "9: `frame`: must be from 1KiB to 1GiB, found `1023B`",
-        ),
+        ("[calls]", "connections = 0", "15: `connections`: must be from 1 to 1024, found `0`"),
+        ("[limits]", "frame = \"1023B\"", "9: `frame`: must be from 1KiB to 1GiB, found `1023B`"),
         (
             "[limits]",
             "frame = 1073741825",
             "9: `frame`: must be from 1KiB to 1GiB, found `1073741825`",
         ),
-        (
-            "[limits]",
-            "frame = -1",
-            "9: `frame`: must be from 1KiB to 1GiB, found `-1`",
-        ),
+        ("[limits]", "frame = -1", "9: `frame`: must be from 1KiB to 1GiB, found `-1`"),
         (
             "[limits]",
             "frame = \"4MB\"",
             "9: `frame`: expected a size such as `64KiB`, `4MiB` or a number of bytes, found `4MB`",
         ),
-        (
-            "[limits]",
-            "nesting = 0",
-            "11: `nesting`: must be from 1 to 128, found `0`",
-        ),
-        (
-            "[limits]",
-            "nesting = 129",
-            "11: `nesting`: must be from 1 to 128, found `129`",
-        ),
-        (
-            "[limits]",
-            "in_flight = 0",
-            "13: `in_flight`: must be from 1 to 1048576, found `0`",
-        ),
+        ("[limits]", "nesting = 0", "11: `nesting`: must be from 1 to 128, found `0`"),
+        ("[limits]", "nesting = 129", "11: `nesting`: must be from 1 to 128, found `129`"),
+        ("[limits]", "in_flight = 0", "13: `in_flight`: must be from 1 to 1048576, found `0`"),
         (
             "[limits]",
             "connections = -5",
             "15: `connections`: must be from 1 to 1048576, found `-5`",
         ),
-        (
-            "[limits]",
-            "hello = \"0ms\"",
-            "9: `hello`: must be from 1ms to 1h, found `0ms`",
-        ),
+        ("[limits]", "hello = \"0ms\"", "9: `hello`: must be from 1ms to 1h, found `0ms`"),
     ];
     for (header, line, message) in cases {
         assert_eq!(wrong(header, line), format!("deployment.toml:4:{message}"));

@@ -5,16 +5,9 @@ use monolift_manifest::Graph;
 use crate::scratch::parse;
 
 fn graph(calls: &[(&str, &[&str])], host_calls: &[&str]) -> Graph {
-    let owned = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
-    };
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     Graph::new(
-        calls
-            .iter()
-            .map(|(module, calls)| ((*module).to_owned(), owned(calls))),
+        calls.iter().map(|(module, calls)| ((*module).to_owned(), owned(calls))),
         owned(host_calls),
     )
 }
@@ -31,10 +24,7 @@ fn dependencies_start_first() {
         ],
         &[],
     );
-    assert_eq!(
-        shop.start_order(),
-        ["notifications", "users", "payments", "stock", "orders"]
-    );
+    assert_eq!(shop.start_order(), ["notifications", "users", "payments", "stock", "orders"]);
     assert_eq!(graph(&[], &[]).start_order(), [""; 0]);
     assert_eq!(
         graph(&[("a", &["b"]), ("b", &["a"]), ("c", &["gone"])], &[]).start_order(),
@@ -57,10 +47,7 @@ fn only_declared_calls_are_allowed() {
         ],
         &["users"],
     );
-    assert!(
-        graph.may_call(&manifest, "monolith", "payments"),
-        "orders lives there"
-    );
+    assert!(graph.may_call(&manifest, "monolith", "payments"), "orders lives there");
     assert!(graph.may_call(&manifest, "monolith", "users"));
     assert!(!graph.may_call(&manifest, "monolith", "monolith"));
     assert!(!graph.may_call(&manifest, "payments", "orders"));
@@ -68,19 +55,10 @@ fn only_declared_calls_are_allowed() {
         !graph.may_call(&manifest, "payments", "payments"),
         "not even itself: it did not declare that"
     );
-    assert!(
-        graph.may_call(&manifest, "old", "users"),
-        "the host declares it"
-    );
-    assert!(
-        graph.may_call(&manifest, "old", "orders"),
-        "stock lives there"
-    );
+    assert!(graph.may_call(&manifest, "old", "users"), "the host declares it");
+    assert!(graph.may_call(&manifest, "old", "orders"), "stock lives there");
     assert!(!graph.may_call(&manifest, "old", "payments"));
-    assert!(
-        graph.may_call(&manifest, "orders", "payments"),
-        "orders served on its own"
-    );
+    assert!(graph.may_call(&manifest, "orders", "payments"), "orders served on its own");
     assert!(!graph.may_call(&manifest, "orders", "stock"));
     assert!(!graph.may_call(&manifest, "stranger", "users"));
 }

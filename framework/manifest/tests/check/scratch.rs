@@ -48,12 +48,13 @@ impl Scratch {
     /// A module under `modules/` and its interface.
     pub(crate) fn module(self, name: &str, dependencies: &[&str]) -> Scratch {
         let api = format!("{name}-api");
-        let all: Vec<&str> = [api.as_str()]
-            .into_iter()
-            .chain(dependencies.iter().copied())
-            .collect();
-        self.package(&format!("modules/{name}"), name, &all)
-            .package(&format!("modules/{name}/api"), &api, &["serde"])
+        let all: Vec<&str> =
+            [api.as_str()].into_iter().chain(dependencies.iter().copied()).collect();
+        self.package(&format!("modules/{name}"), name, &all).package(
+            &format!("modules/{name}/api"),
+            &api,
+            &["serde"],
+        )
     }
 
     pub(crate) fn find(&self, from: &str) -> Result<Workspace, Problems> {
@@ -66,16 +67,11 @@ impl Scratch {
         host_package: Option<&str>,
     ) -> Result<Graph, Problems> {
         let workspace = self.find("").expect("a workspace");
-        Graph::check(
-            &parse(manifest).expect("a manifest"),
-            &workspace,
-            host_package,
-        )
+        Graph::check(&parse(manifest).expect("a manifest"), &workspace, host_package)
     }
 
     pub(crate) fn graph(&self, manifest: &str) -> Graph {
-        self.check(manifest, None)
-            .unwrap_or_else(|problems| panic!("{}", self.shown(&problems)))
+        self.check(manifest, None).unwrap_or_else(|problems| panic!("{}", self.shown(&problems)))
     }
 
     /// What is wrong, with paths relative to the root.
@@ -85,9 +81,7 @@ impl Scratch {
     }
 
     pub(crate) fn shown(&self, problems: &Problems) -> String {
-        problems
-            .to_string()
-            .replace(&format!("{}/", self.root.display()), "")
+        problems.to_string().replace(&format!("{}/", self.root.display()), "")
     }
 }
 

@@ -36,11 +36,7 @@ fn members_are_found_from_any_folder_within() {
         let workspace = scratch.find(from).expect(from);
         assert_eq!(workspace.root, scratch.root);
         assert_eq!(names(&workspace), ["money", "orders", "orders-api"]);
-        let files: Vec<_> = workspace
-            .files
-            .iter()
-            .map(|file| workspace.relative(file))
-            .collect();
+        let files: Vec<_> = workspace.files.iter().map(|file| workspace.relative(file)).collect();
         let expected = [
             "Cargo.toml",
             "modules/orders/Cargo.toml",
@@ -98,14 +94,9 @@ mail-api = { path = "../api/mail" }
         Some(scratch.root.join("api/stock").as_path())
     );
     assert_eq!(orders.dependencies[0].column, 1);
-    let aws: Vec<_> = workspace
-        .declared(orders, |module| module == "aws")
-        .map(|(module, _)| module)
-        .collect();
-    assert!(
-        aws.contains(&"aws"),
-        "a crate from elsewhere counts once its module is placed"
-    );
+    let aws: Vec<_> =
+        workspace.declared(orders, |module| module == "aws").map(|(module, _)| module).collect();
+    assert!(aws.contains(&"aws"), "a crate from elsewhere counts once its module is placed");
 }
 
 #[test]
@@ -128,20 +119,14 @@ fn modules_and_api_packages() {
             "[package]\nname = \"old\"\nmetadata.monolift = { module = false, host = \"shop\" }\n",
         );
     let workspace = scratch.find("").expect("a workspace");
-    let modules: Vec<_> = workspace
-        .modules()
-        .map(|package| package.name.as_str())
-        .collect();
+    let modules: Vec<_> = workspace.modules().map(|package| package.name.as_str()).collect();
     assert_eq!(modules, ["cron", "orders"]);
     assert!(
         workspace.is_api("orders-api")
             && !workspace.is_api("web-api")
             && !workspace.is_api("orders")
     );
-    assert_eq!(
-        workspace.api_of("orders").map(|api| api.name.as_str()),
-        Some("orders-api")
-    );
+    assert_eq!(workspace.api_of("orders").map(|api| api.name.as_str()), Some("orders-api"));
     assert_eq!(workspace.api_of("cron"), None);
     assert_eq!(
         workspace.package("old").map(|package| &package.host),
@@ -167,15 +152,9 @@ fn members_and_exclude_are_read_as_cargo_reads_them() {
             "[package]\nname = \"by-path\"\n[dev-dependencies]\nx = { path = \"../x\" }\n",
         )
         .package("hidden/x", "x", &[]);
-    assert_eq!(
-        names(&scratch.find("").expect("a workspace")),
-        ["aa", "by-path", "d", "top", "x"]
-    );
+    assert_eq!(names(&scratch.find("").expect("a workspace")), ["aa", "by-path", "d", "top", "x"]);
     assert_eq!(names(&scratch.find("ab").expect("excluded")), ["ab"]);
-    assert_eq!(
-        names(&scratch.find("hidden/other").expect("no member")),
-        ["other"]
-    );
+    assert_eq!(names(&scratch.find("hidden/other").expect("no member")), ["other"]);
 }
 
 #[test]
@@ -197,14 +176,8 @@ fn a_package_alone_is_a_workspace_of_its_own() {
 #[test]
 fn a_package_can_name_its_workspace() {
     let scratch = Scratch::empty()
-        .file(
-            "house/Cargo.toml",
-            "[workspace]\nmembers = [\"../annex\"]\n",
-        )
-        .file(
-            "annex/Cargo.toml",
-            "[package]\nname = \"annex\"\nworkspace = \"../house\"\n",
-        );
+        .file("house/Cargo.toml", "[workspace]\nmembers = [\"../annex\"]\n")
+        .file("annex/Cargo.toml", "[package]\nname = \"annex\"\nworkspace = \"../house\"\n");
     let workspace = scratch.find("annex").expect("a workspace");
     assert_eq!(
         (workspace.root.as_path(), names(&workspace)),
@@ -216,10 +189,7 @@ fn a_package_can_name_its_workspace() {
 fn workspaces_that_cannot_be_read() {
     let refused = |scratch: &Scratch| scratch.shown(&scratch.find("").expect_err("a refusal"));
     let scratch = Scratch::empty()
-        .file(
-            "Cargo.toml",
-            "[workspace]\nmembers = [\"gone\", \"a/**\", \"b\"]\n",
-        )
+        .file("Cargo.toml", "[workspace]\nmembers = [\"gone\", \"a/**\", \"b\"]\n")
         .file("b/Cargo.toml", "[package]\nname = b\n");
     assert_eq!(
         refused(&scratch),
@@ -229,8 +199,5 @@ fn workspaces_that_cannot_be_read() {
          b/Cargo.toml:2:8: invalid string, expected `\"`, `'`"
     );
     let nowhere = Workspace::find(Path::new("/proc/self")).expect_err("no package there");
-    assert_eq!(
-        nowhere.to_string(),
-        "/proc/self: no Cargo.toml here or in any folder above"
-    );
+    assert_eq!(nowhere.to_string(), "/proc/self: no Cargo.toml here or in any folder above");
 }

@@ -8,7 +8,10 @@ const LIMIT: usize = 64 * 1024;
 
 fn context() -> Context {
     Context::edge(&CallSettings::default())
-        .with_principal(Principal { subject: "ada".into(), roles: vec!["buyer".into(), "é".into()] })
+        .with_principal(Principal {
+            subject: "ada".into(),
+            roles: vec!["buyer".into(), "é".into()],
+        })
         .with_idempotency_key("key")
 }
 
@@ -81,10 +84,7 @@ fn a_call_without_a_deadline_is_refused() {
     frame.put_u64_le(1);
     frame.put_u32_le(0);
     frame.put_u8(END);
-    assert_eq!(
-        Message::read(&mut frame, LIMIT).unwrap_err(),
-        FrameError::Malformed("no deadline")
-    );
+    assert_eq!(Message::read(&mut frame, LIMIT).unwrap_err(), FrameError::Malformed("no deadline"));
 }
 
 #[test]
@@ -118,8 +118,7 @@ fn read_all(bytes: &[u8]) {
             Message::Call(_, envelope) => {
                 assert!(envelope.context.remaining() <= MAX_DEADLINE);
                 let texts = envelope.context.principal().map_or(0, |principal| {
-                    principal.subject.len()
-                        + principal.roles.iter().map(String::len).sum::<usize>()
+                    principal.subject.len() + principal.roles.iter().map(String::len).sum::<usize>()
                 });
                 assert!(texts <= bytes.len());
                 envelope.payload.len()

@@ -21,7 +21,10 @@ pub trait Orders {
     /// The orders that this process placed last, newest first.
     #[http(GET, "/orders")]
     #[idempotent]
-    async fn recent(&self, #[serde(default)] most: Option<u32>) -> Result<Vec<OrderId>, OrdersError>;
+    async fn recent(
+        &self,
+        #[serde(default)] most: Option<u32>,
+    ) -> Result<Vec<OrderId>, OrdersError>;
 }
 
 /// What a customer asks for.

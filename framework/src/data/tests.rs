@@ -1,0 +1,117 @@
+//! On SQLite, in a folder that goes with the test.
+
+use super::{Backend, Db, Location, Migration};
+use sqlx::Any;
+use std::path::PathBuf;
+
+const FIRST: Migration = ("0001_notes.sql", "CREATE TABLE notes (id BIGINT NOT NULL PRIMARY KEY)");
+const SECOND: Migration = ("0002_text.sql", "ALTER TABLE notes ADD COLUMN text TEXT");
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("ml-data-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn location(&self) -> Location {
+        Location::File(self.0.join("notes.db"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn count(db: &Db) -> i64 {
+    let (count,) = sqlx::query_as::<Any, (i64,)>("SELECT COUNT(*) FROM notes")
+        .fetch_one(db.pool())
+        .await
+        .unwrap();
+    count
+}
+
+#[tokio::test]
+async fn migrations_are_applied_once_and_a_newer_database_is_accepted() {
+    let folder = Folder::new("once");
+    let db = Db::<Any>::open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
+    assert_eq!(db.backend(), Backend::Sqlite);
+    Db::<Any>::open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
+    // A release that was rolled back knows only the first.
+    Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    assert_eq!(count(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_changed_migration_is_refused_by_name() {
+    let folder = Folder::new("changed");
+    Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    let changed = (FIRST.0, "CREATE TABLE notes (id TEXT)");
+    let error = Db::<Any>::open(&folder.location(), &[changed]).await.unwrap_err();
+    assert!(error.to_string().contains("0001_notes.sql was changed"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_at_once_migrate_once() {
+    let folder = Folder::new("at-once");
+    let starting: Vec<_> = (0..10)
+        .map(|_| {
+            let location = folder.location();
+            tokio::spawn(async move { Db::<Any>::open(&location, &[FIRST, SECOND]).await })
+        })
+        .collect();
+    for started in starting {
+        started.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_wait_for_each_other() {
+    let folder = Folder::new("writers");
+    let db = Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    let writing: Vec<_> = (0..32)
+        .map(|number: i64| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                let mut tx = db.write().await?;
+                sqlx::query("SELECT COUNT(*) FROM notes").fetch_one(&mut *tx).await?;
+                sqlx::query("INSERT INTO notes (id) VALUES ($1)")
+                    .bind(number)
+                    .execute(&mut *tx)
+                    .await?;
+                tx.commit().await
+            })
+        })
+        .collect();
+    for written in writing {
+        written.await.unwrap().unwrap();
+    }
+    assert_eq!(count(&db).await, 32);
+}
+
+/// Polls a beginning transaction a few times and drops it there, at every point where it can be.
+#[tokio::test]
+async fn a_beginning_that_is_cut_leaves_nothing_open() {
+    let folder = Folder::new("cut");
+    let db = Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    for polls in 0..20 {
+        let mut beginning = Box::pin(db.write());
+        for _ in 0..polls {
+            let _ = futures_util::poll!(&mut beginning);
+            tokio::task::yield_now().await;
+        }
+        drop(beginning);
+        // Each connection of the pool in turn must be able to begin: none is in a transaction.
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let mut connection = db.pool().acquire().await.unwrap();
+            sqlx::query("BEGIN DEFERRED").execute(&mut *connection).await.unwrap();
+            sqlx::query("ROLLBACK").execute(&mut *connection).await.unwrap();
+            open.push(connection);
+        }
+    }
+}

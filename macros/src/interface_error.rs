@@ -71,9 +71,10 @@ fn expand(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
             }
         }
 
-        impl<E: ::core::convert::Into<::monolift::CallError>> ::core::convert::From<E> for #name {
+        impl<__Cause: ::core::convert::Into<::monolift::CallError>> ::core::convert::From<__Cause>
+            for #name {
             #[track_caller]
-            fn from(error: E) -> Self {
+            fn from(error: __Cause) -> Self {
                 Self::#call(error.into())
             }
         }

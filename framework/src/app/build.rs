@@ -197,7 +197,7 @@ impl App {
         match bring_up(&mut app, &here, resources).await {
             Ok(()) => Ok(app),
             Err(error) => {
-                app.stop().await;
+                app.give_up().await;
                 Err(error.into())
             }
         }
@@ -230,7 +230,7 @@ impl App {
             if self.place.runs_here(descriptor.module) {
                 if self.encoded {
                     let bounds = bounds(&self.place.manifest);
-                    let loopback = Loopback::to(served.any(entry), bounds);
+                    let loopback = Loopback::to(Arc::clone(served), bounds);
                     self.links.any(entry).bind_carrier(Arc::new(loopback));
                 }
                 continue;

@@ -13,7 +13,7 @@ use monolift_manifest::{Address, Manifest};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-/// How long a module's own `stop` may take, and its tasks after that.
+/// How long a module's own `stop` and its tasks may take.
 const STOP: Duration = Duration::from_secs(5);
 
 /// A process at work.
@@ -98,10 +98,20 @@ impl RunningApp {
 
     /// Stops: not ready; what is in flight ends, within the manifest's `drain`; then the modules,
     /// in reverse order of their start.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        let drain = self.place.manifest.calls.drain;
+        self.stop_within(drain, STOP).await;
+    }
+
+    /// Stops after an error, with no time for anybody.
+    pub(super) async fn give_up(self) {
+        self.stop_within(Duration::ZERO, Duration::ZERO).await;
+    }
+
+    async fn stop_within(mut self, drain: Duration, stop: Duration) {
         self.readiness.send_modify(|readiness| readiness.stopping = true);
         self.looking.abort_all();
-        let by = Instant::now() + self.place.manifest.calls.drain;
+        let by = Instant::now() + drain;
         // Requests first: they are what calls are made for.
         if let Some((http, _)) = self.http.take() {
             http.drain(by).await;
@@ -110,7 +120,7 @@ impl RunningApp {
             server.drain(by).await;
         }
         for module in self.modules.iter().rev() {
-            module.stop(Instant::now() + STOP).await;
+            module.stop(Instant::now() + stop).await;
         }
     }
 }

@@ -148,10 +148,7 @@ struct Ended {
 
 impl Ended {
     fn with<T, E: InterfaceError>(&mut self, answer: Result<T, E>) -> Result<T, E> {
-        let error = match &answer {
-            Ok(_) => None,
-            Err(error) => error.call_error(),
-        };
+        let error = answer.as_ref().err().and_then(InterfaceError::call_error);
         let Some(error) = error else {
             self.count(&self.callee.counts.answered);
             return answer;
@@ -159,6 +156,11 @@ impl Ended {
         // Which of the calls on the way notices first is chance; every caller hears of its own.
         if error.kind() == CallErrorKind::DeadlineExceeded {
             return self.with_error(overdue());
+        }
+        // The first guard around an error says which call it was.
+        if error.call().is_empty() {
+            let error = error.clone();
+            return self.with_error(error);
         }
         self.count(&self.callee.counts.failed);
         answer

@@ -1,6 +1,7 @@
 //! Calls as HTTP: arguments read from a request, answers written as JSON.
 
 use super::{Problem, bind};
+use crate::interface::Carried;
 use crate::{
     call::{CallError, CallErrorKind, Callee, InterfaceError},
     interface::{Protocol, Route},
@@ -56,7 +57,7 @@ impl Protocol for Http {
     where
         A: DeserializeOwned + Send,
         F: Future<Output = Result<T, E>> + Send,
-        T: Serialize + Send,
+        T: Carried,
         E: InterfaceError,
     {
         let interface = input.callee.interface;

@@ -1,9 +1,8 @@
 //! Descriptors of interfaces and methods, as the macro emits them.
 
-use super::Fingerprint;
+use super::{Fingerprint, Schema};
 use crate::call::{Callee, ErrorResponse};
-use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
-use serde::{Serialize, de::DeserializeOwned};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 
 /// An interface, as its trait declares it.
 #[derive(Debug)]
@@ -46,48 +45,6 @@ pub struct Argument {
     pub name: &'static str,
     /// Its type.
     pub schema: Schema,
-}
-
-/// A type's JSON schema, made when it is asked for.
-#[derive(Clone, Copy)]
-pub struct Schema(pub fn(&mut SchemaGenerator) -> schemars::Schema);
-
-impl Schema {
-    /// That of `T`, which is checked here to be what can be carried.
-    pub const fn of<T: Carried + ?Sized>() -> Self {
-        Self(T::schema)
-    }
-}
-
-/// What can cross between processes: an argument, an answer or an error.
-pub trait Carried: Send + Sync + 'static {
-    /// Its schema.
-    fn schema(generator: &mut SchemaGenerator) -> schemars::Schema;
-}
-
-impl<T: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static> Carried for T {
-    fn schema(generator: &mut SchemaGenerator) -> schemars::Schema {
-        generator.subschema_for::<T>()
-    }
-}
-
-/// What a method returns, taken apart, so that an alias of `Result` serves as well.
-pub trait Returned {
-    /// Its answer.
-    type Answer;
-    /// Its error.
-    type Error;
-}
-
-impl<T, E> Returned for Result<T, E> {
-    type Answer = T;
-    type Error = E;
-}
-
-impl std::fmt::Debug for Schema {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Schema")
-    }
 }
 
 /// A method's place in HTTP.

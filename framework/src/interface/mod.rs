@@ -2,12 +2,12 @@
 //!
 //! `#[monolift::interface]` fills these in; nothing here knows how a call travels.
 
+mod carried;
 mod descriptor;
 mod fingerprint;
 mod protocol;
 
-pub use descriptor::{
-    Argument, Carried, HttpMethod, InterfaceDescriptor, Method, Returned, Route, Schema,
-};
+pub use carried::{Carried, Received, Returned, Schema, Sent};
+pub use descriptor::{Argument, HttpMethod, InterfaceDescriptor, Method, Route};
 pub use fingerprint::Fingerprint;
 pub use protocol::Protocol;

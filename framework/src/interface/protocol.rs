@@ -1,7 +1,8 @@
 //! How the arguments of a call are read, and its answer written, when it arrives as data.
 
+use super::Carried;
 use crate::call::InterfaceError;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::future::Future;
 
 /// A form that calls arrive in: an envelope between processes, or an HTTP request.
@@ -19,7 +20,7 @@ pub trait Protocol: 'static {
     where
         A: DeserializeOwned + Send,
         F: Future<Output = Result<T, E>> + Send,
-        T: Serialize + Send,
+        T: Carried,
         E: InterfaceError;
 
     /// What goes back when there is no such method.

@@ -1,9 +1,9 @@
 //! A way that leads back into the same process: every call is encoded and decoded, and no socket
 //! is touched. It shows in the monolith what would not survive a split.
 
-use super::AnyLink;
+use super::Links;
 use crate::{
-    call::{CallError, Context},
+    call::{CallError, CallErrorKind, Context},
     interface::InterfaceDescriptor,
     serve::answer_guarded,
     wire::{Answer, Bounds, Carrier, Incoming},
@@ -12,17 +12,17 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// Carries calls to a module in this process as if it were elsewhere.
+/// Carries calls to the modules of this process as if they were elsewhere.
 #[derive(Debug)]
 pub struct Loopback {
-    module: Arc<dyn AnyLink>,
+    served: Arc<Links>,
     bounds: Bounds,
 }
 
 impl Loopback {
-    /// To the module behind `link`.
-    pub fn to(link: Arc<dyn AnyLink>, bounds: Bounds) -> Self {
-        Self { module: link, bounds }
+    /// To the modules that `served` is bound to.
+    pub fn to(served: Arc<Links>, bounds: Bounds) -> Self {
+        Self { served, bounds }
     }
 }
 
@@ -31,14 +31,26 @@ impl Carrier for Loopback {
         self.bounds
     }
 
+    /// Finds the module and the method by their names, as a peer that was built apart would.
     fn carry(
         &self,
-        _: &'static InterfaceDescriptor,
+        interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
         payload: Bytes,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         let incoming = Incoming { payload, bounds: self.bounds };
-        Box::pin(async move { Ok(answer_guarded(&*self.module, method, context, incoming).await) })
+        Box::pin(async move {
+            let name = interface.methods[method].name();
+            let module = self.served.local(interface.module, interface.name);
+            let found = module.and_then(|module| {
+                let methods = module.descriptor().methods;
+                Some((methods.iter().position(|method| method.name() == name)?, module))
+            });
+            let Some((method, module)) = found else {
+                return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
+            };
+            Ok(answer_guarded(&*module, method, context, incoming).await)
+        })
     }
 }

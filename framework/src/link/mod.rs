@@ -13,11 +13,11 @@ pub use registry::{InterfaceEntry, Links, interfaces};
 
 use crate::{
     call::{CallError, CallErrorKind, CallSettings, Context, InterfaceError, Side, guard},
-    interface::{InterfaceDescriptor, Protocol},
+    interface::{Carried, InterfaceDescriptor, Protocol},
     wire::{Carrier, codec, unwritable},
 };
 use futures_util::future::BoxFuture;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
@@ -137,7 +137,7 @@ impl<I: Interface + ?Sized> Link<I> {
     pub async fn send<A, T, E>(&self, method: usize, arguments: &A) -> Result<T, E>
     where
         A: Serialize + Sync,
-        T: DeserializeOwned + Send,
+        T: Carried,
         E: InterfaceError,
     {
         let descriptor = I::descriptor();

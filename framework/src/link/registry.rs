@@ -73,6 +73,14 @@ impl Links {
         Arc::clone(link)
     }
 
+    /// The link to an interface whose module is bound here, by name.
+    pub(crate) fn local(&self, module: &str, interface: &str) -> Option<Arc<dyn AnyLink>> {
+        self.all().into_iter().find(|link| {
+            let descriptor = link.descriptor();
+            link.is_local() && descriptor.module == module && descriptor.name == interface
+        })
+    }
+
     /// All that have been asked for.
     pub fn all(&self) -> Vec<Arc<dyn AnyLink>> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

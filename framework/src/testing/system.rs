@@ -71,6 +71,20 @@ impl System {
         self
     }
 
+    /// The same, with a fake that calls others of the system: `make` takes its clients from the app.
+    #[must_use]
+    pub fn fake_with<I: Interface + ?Sized>(
+        mut self,
+        make: impl FnOnce(&App) -> Arc<I> + Send + 'static,
+    ) -> Self {
+        let provide = |app: App| {
+            let fake = make(&app);
+            app.provide::<I>(fake)
+        };
+        self.part(I::MODULE).hand_in.push(Box::new(provide));
+        self
+    }
+
     /// With `value` handed to the module of this name, for its field `Shared<T>`.
     #[must_use]
     pub fn share<T: Send + Sync + 'static>(mut self, module: &str, value: T) -> Self {
@@ -168,12 +182,17 @@ impl System {
         manifest
     }
 
+    /// A module calls what it declares; a fake, and the test, call what they like.
     fn graph(&self) -> Graph {
+        let all: Vec<String> = self.parts.keys().cloned().collect();
         let calls = self.parts.iter().map(|(name, part)| {
-            let calls = part.module.map(|entry| (entry.facts)().calls).unwrap_or_default();
-            (name.clone(), calls.iter().map(|&called| called.to_owned()).collect())
+            let declared = |entry: ModuleEntry| {
+                (entry.facts)().calls.iter().map(|&called| called.to_owned()).collect()
+            };
+            let others = || all.iter().filter(|other| *other != name).cloned().collect();
+            (name.clone(), part.module.map_or_else(others, declared))
         });
-        Graph::new(calls, self.parts.keys().cloned().collect())
+        Graph::new(calls, all.clone())
     }
 }
 
@@ -189,6 +208,12 @@ impl RunningSystem {
     /// A client, as the test calls it.
     pub fn client<C: Client>(&self) -> C {
         self.own().client()
+    }
+
+    /// The process that a module of the system runs in.
+    pub fn process_of(&self, module: &str) -> &RunningApp {
+        let of_its_own = self.processes.iter().find(|process| process.process() == module);
+        of_its_own.unwrap_or_else(|| self.own())
     }
 
     /// The test's own process, for its routes and its layer.

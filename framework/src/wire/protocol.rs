@@ -3,7 +3,7 @@
 use super::{Answer, Outcome, codec};
 use crate::{
     call::{CallError, CallErrorKind, InterfaceError},
-    interface::Protocol,
+    interface::{Carried, Protocol},
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,7 +30,7 @@ impl Protocol for Encoded {
     where
         A: DeserializeOwned + Send,
         F: Future<Output = Result<T, E>> + Send,
-        T: Serialize + Send,
+        T: Carried,
         E: InterfaceError,
     {
         let arguments = match codec::decode::<A>(&input.payload, input.bounds) {

@@ -7,6 +7,7 @@ use proc_macro2::Span;
 use std::{collections::HashMap, time::Duration};
 use syn::{
     Attribute, Ident, LitStr, Token, TraitItemFn,
+    ext::IdentExt,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
@@ -71,7 +72,7 @@ impl Http {
         for segment in rest.split('/') {
             let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
             match name {
-                Some(name) if syn::parse_str::<Ident>(name).is_ok() => {
+                Some(name) if is_name(name) => {
                     if names.iter().any(|known| known == name) {
                         return Err(format!("`{{{name}}}` stands twice in this path"));
                     }
@@ -97,12 +98,18 @@ impl Http {
     }
 }
 
+/// Whether an argument can be called so, words of the language included: `r#type` is `type` here.
+fn is_name(text: &str) -> bool {
+    let starts = |first: char| first == '_' || first.is_alphabetic();
+    text.starts_with(starts) && text.chars().all(|c| c == '_' || c.is_alphanumeric())
+}
+
 impl MethodAttributes {
     /// Checks that the route names arguments that there are.
     pub(super) fn check_against(&self, arguments: &[Argument], errors: &mut Errors) {
         let Some(http) = &self.http else { return };
         let known: Vec<String> =
-            arguments.iter().map(|argument| argument.name.to_string()).collect();
+            arguments.iter().map(|argument| argument.name.unraw().to_string()).collect();
         let mut check = |name: &str, span: Span| {
             if !known.iter().any(|known| known == name) {
                 let help = nearest(name, known.iter().map(String::as_str))
@@ -118,8 +125,8 @@ impl MethodAttributes {
             check(name, http.path.span());
         }
         if let Some(body) = &http.body {
-            check(&body.to_string(), body.span());
-            if names.iter().any(|name| body == name) {
+            check(&body.unraw().to_string(), body.span());
+            if names.iter().any(|name| body.unraw() == name) {
                 errors.at(body, format!("`{body}` stands in the path already"));
             }
             if matches!(http.verb.to_string().as_str(), "GET" | "DELETE") {
@@ -188,9 +195,6 @@ pub(super) fn take_argument(
         let only_default = attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("default") {
                 return Err(meta.error("an argument takes `#[serde(default)]` only"));
-            }
-            if meta.input.peek(Token![=]) {
-                meta.value()?.parse::<LitStr>()?;
             }
             Ok(())
         });

@@ -1,9 +1,9 @@
 //! Emits the trait, its client, its descriptor and its place in the registry.
 
 use super::parse::{Argument, Interface, Method};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{ItemTrait, spanned::Spanned};
+use syn::{Ident, ItemTrait, ext::IdentExt, spanned::Spanned};
 
 /// ```text
 /// #[interface] trait Stock { async fn level(&self, …) -> …; }
@@ -44,16 +44,21 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
         let passed = arguments.iter().map(|argument| &argument.name);
         let declared = declared(arguments);
         let sent = sent_arguments(arguments);
+        // Spanned, so that an answer that cannot be carried is pointed at where it is written.
+        let arguments = local("arguments");
+        let send = quote_spanned!(returns.span()=> self.link.send(#number, &#arguments).await);
+        let module = local("module");
+        let passed = quote_spanned!(returns.span()=>
+            self.link.call(#number, #module.#name(#(#passed),*)).await
+        );
         quote! {
             #[doc = #docs]
             #vis async fn #name(&self, #(#declared),*) -> #returns {
                 match self.link.local() {
-                    ::core::option::Option::Some(module) => {
-                        self.link.call(#number, module.#name(#(#passed),*)).await
-                    }
+                    ::core::option::Option::Some(#module) => #passed,
                     ::core::option::Option::None => {
                         #sent
-                        self.link.send(#number, &arguments).await
+                        #send
                     }
                 }
             }
@@ -68,6 +73,7 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
 
         impl #client {
             /// A client of `module` itself: a fake in a test, or anything that was made by hand.
+            #[allow(dead_code)]
             #vis fn new(module: impl #name) -> Self {
                 Self { link: ::monolift::link::Link::to(::std::sync::Arc::new(module)) }
             }
@@ -82,7 +88,12 @@ fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
     arguments.iter().map(declare).collect()
 }
 
-/// `let arguments = Arguments { sku: &sku };`
+/// A name of ours in a body of the author's: no argument of theirs can be meant by it.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// `let arguments = Arguments { sku: Sent(&sku) };`
 fn sent_arguments(arguments: &[Argument]) -> TokenStream {
     let lifetime = (!arguments.is_empty()).then(|| quote!(<'a>));
     let fields =
@@ -91,19 +102,24 @@ fn sent_arguments(arguments: &[Argument]) -> TokenStream {
                 let target = &reference.elem;
                 quote!(#name: &'a #target)
             }
-            written => quote!(#name: &'a #written),
+            // Spanned, here and below, so that what cannot be carried is pointed at where it stands.
+            written => {
+                quote_spanned!(written.span()=> #name: ::monolift::interface::Sent<'a, #written>)
+            }
         });
-    let values =
-        arguments.iter().map(
-            |Argument { name, by_reference, .. }| {
-                if *by_reference { quote!(#name) } else { quote!(#name: &#name) }
-            },
-        );
+    let values = arguments.iter().map(|Argument { name, by_reference, .. }| {
+        if *by_reference {
+            quote!(#name)
+        } else {
+            quote!(#name: ::monolift::interface::Sent(&#name))
+        }
+    });
+    let bound = local("arguments");
     quote! {
         #[derive(::monolift::__private::serde::Serialize)]
         #[serde(crate = "::monolift::__private::serde")]
-        struct Arguments #lifetime { #(#fields),* }
-        let arguments = Arguments { #(#values),* };
+        struct __Arguments #lifetime { #(#fields),* }
+        let #bound = __Arguments { #(#values),* };
     }
 }
 
@@ -183,7 +199,8 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
 
 fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
     let Method { name, attributes, arguments, returns } = method;
-    let (name, docs, idempotent) = (name.to_string(), &attributes.docs, attributes.idempotent);
+    let (name, docs, idempotent) =
+        (name.unraw().to_string(), &attributes.docs, attributes.idempotent);
     let deadline = match attributes.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
@@ -205,7 +222,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
             let body = match &http.body {
                 None => quote!(::core::option::Option::None),
                 Some(body) => {
-                    let body = body.to_string();
+                    let body = body.unraw().to_string();
                     quote!(::core::option::Option::Some(#body))
                 }
             };
@@ -217,7 +234,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
         }
     };
     let described = arguments.iter().map(|Argument { name, owned, .. }| {
-        let text = name.to_string();
+        let text = name.unraw().to_string();
         // Spanned, so that a type that cannot be carried is pointed at where it is written.
         let schema = quote_spanned!(owned.span()=> ::monolift::interface::Schema::of::<#owned>());
         quote!(::monolift::interface::Argument { name: #text, schema: #schema })
@@ -257,20 +274,21 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
 /// })),
 /// ```
 fn arm(number: usize, method: &Method) -> TokenStream {
-    let Method { name, arguments, .. } = method;
-    let fields = arguments
-        .iter()
-        .map(|Argument { name, owned, serde, .. }| quote!(#(#serde)* #name: #owned));
-    let passed = arguments.iter().map(|Argument { name, by_reference, .. }| {
-        if *by_reference { quote!(&arguments.#name) } else { quote!(arguments.#name) }
+    let Method { name, arguments, returns, .. } = method;
+    let fields = arguments.iter().map(|Argument { name, owned, serde, .. }| {
+        quote_spanned!(owned.span()=> #(#serde)* #name: ::monolift::interface::Received<#owned>)
     });
-    let unused = arguments.is_empty().then(|| quote!(let Arguments {} = arguments;));
+    let passed = arguments.iter().map(|Argument { name, by_reference, .. }| {
+        if *by_reference { quote!(&arguments.#name.0) } else { quote!(arguments.#name.0) }
+    });
+    let unused = arguments.is_empty().then(|| quote!(let __Arguments {} = arguments;));
+    let run = quote_spanned!(returns.span()=> P::run);
     quote! {
         #number => {
             #[derive(::monolift::__private::serde::Deserialize)]
             #[serde(crate = "::monolift::__private::serde")]
-            struct Arguments { #(#fields),* }
-            ::std::boxed::Box::pin(P::run(input, move |arguments: Arguments| async move {
+            struct __Arguments { #(#fields),* }
+            ::std::boxed::Box::pin(#run(input, move |arguments: __Arguments| async move {
                 #unused
                 client.#name(#(#passed),*).await
             }))

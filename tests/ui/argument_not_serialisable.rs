@@ -1,0 +1,18 @@
+use monolift::{CallError, InterfaceError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum StockError {
+    #[error(transparent)]
+    Call(CallError),
+}
+
+pub struct Sku(String);
+
+#[monolift::interface(module = "stock")]
+pub trait Stock {
+    async fn level(&self, sku: Sku) -> Result<u32, StockError>;
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[monolift::module(name = "stock")]
+pub struct StockModule(monolift::Tasks);
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[monolift::module(name = "stock", provide = Stock)]
+pub struct StockModule;
+
+fn main() {}

@@ -1,0 +1,20 @@
+use monolift::{CallError, InterfaceError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum StockError {
+    #[error(transparent)]
+    Call(CallError),
+}
+
+#[monolift::interface(module = "stock")]
+pub trait Stock {
+    #[http(GET, "/products/{sku}")]
+    async fn level(&self, sku: String) -> Result<u32, StockError>;
+    
+    #[http(GET, "/products/{id}")]
+    async fn name(&self, id: String) -> Result<String, StockError>;
+}
+
+fn main() {}

@@ -5,6 +5,8 @@
 
 mod errors;
 mod every_mode;
+#[cfg(test)]
+mod expansion;
 mod interface;
 mod interface_error;
 mod migrations;

@@ -1,14 +1,18 @@
-//! A module's migrations, read when it is compiled: `migrations/<module>/` at the workspace's root.
+//! A module's migrations, read when it is compiled: `migrations/<module>/` at the workspace's root, or
+//! beside its package.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The files as an array of `(name, text)`, each tracked for changes. A new file rebuilds nothing
 /// by itself: the module's `build.rs` watches the folder.
-pub(crate) fn of(directory: &Path, module: &str) -> Result<TokenStream, String> {
-    let Some(folder) = find(directory, module) else { return Ok(quote!([])) };
-    let listed = std::fs::read_dir(&folder)
+pub(crate) fn of(places: [&PathBuf; 2], module: &str) -> Result<TokenStream, String> {
+    let folders = places.map(|place| place.join("migrations").join(module));
+    let Some(folder) = folders.iter().find(|folder| folder.is_dir()) else {
+        return Ok(quote!([]));
+    };
+    let listed = std::fs::read_dir(folder)
         .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
         .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = listed.into_iter().map(|entry| entry.path()).collect();
@@ -20,10 +24,4 @@ pub(crate) fn of(directory: &Path, module: &str) -> Result<TokenStream, String> 
         quote!((#name, ::core::include_str!(#path)))
     });
     Ok(quote!([#(#migrations),*]))
-}
-
-/// `migrations/<module>` beside the package or in a folder above it.
-fn find(directory: &Path, module: &str) -> Option<PathBuf> {
-    let candidates = directory.ancestors().map(|above| above.join("migrations").join(module));
-    candidates.into_iter().take(6).find(|folder| folder.is_dir())
 }

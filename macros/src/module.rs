@@ -1,7 +1,7 @@
 //! `#[monolift::module]`: a struct whose fields are injected by their types.
 
 use crate::{errors::Errors, migrations};
-use monolift_manifest::nearest;
+use monolift_manifest::{Workspace, nearest};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use std::path::PathBuf;
@@ -96,9 +96,12 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
     let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
     let module = arguments.name.as_ref().map_or_else(|| package.clone(), LitStr::value);
-    let declared = errors.keep(declared_dependencies(&directory, &package, &module, name))?;
+    let workspace = errors.keep(
+        Workspace::find(&directory).map_err(|problems| syn::Error::new(name.span(), problems)),
+    )?;
+    let declared = declared_dependencies(&workspace, &package, &module);
     let migrations = errors.keep(
-        migrations::of(&directory, &module)
+        migrations::of([&directory, &workspace.root], &module)
             .map_err(|message| syn::Error::new(name.span(), message)),
     )?;
 
@@ -207,18 +210,8 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
 }
 
 /// The modules whose api packages are direct dependencies of this package.
-fn declared_dependencies(
-    directory: &std::path::Path,
-    package: &str,
-    module: &str,
-    name: &Ident,
-) -> syn::Result<Vec<String>> {
-    let workspace = monolift_manifest::Workspace::find(directory)
-        .map_err(|problems| syn::Error::new(name.span(), problems))?;
-    let package = workspace.package(package);
-    let declared = package.map(|package| {
-        let declared = workspace.declared(package, |_| false).map(|(declared, _)| declared);
-        declared.filter(|declared| *declared != module).map(str::to_owned).collect()
-    });
-    Ok(declared.unwrap_or_default())
+fn declared_dependencies(workspace: &Workspace, package: &str, module: &str) -> Vec<String> {
+    let Some(package) = workspace.package(package) else { return Vec::new() };
+    let declared = workspace.declared(package, |_| false).map(|(declared, _)| declared);
+    declared.filter(|declared| *declared != module).map(str::to_owned).collect()
 }

@@ -1,17 +1,20 @@
 //! Every whole-system test. Most of them run in each mode that a call can take.
 
 #![allow(unreachable_pub, reason = "interfaces are public, also where a test declares one")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod bounds;
 mod cancellation;
 mod concurrency;
 mod deadlines;
 mod errors;
+mod floors;
 mod lifecycle;
 mod macros;
 mod panics;
 mod shapes;
 mod support;
+mod system;
 mod ui;
 mod versions;
 mod wire;

@@ -71,6 +71,7 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
             link: ::monolift::link::Link<dyn #name>,
         }
 
+        #[allow(clippy::too_many_arguments)]
         impl #client {
             /// A client of `module` itself: a fake in a test, or anything that was made by hand.
             #[allow(dead_code)]

@@ -1,0 +1,37 @@
+//! The program's error bodies, as its clients know them: `{"error": "…"}`.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+#[derive(Debug)]
+pub enum AppError {
+    NoToken,
+    NotYours,
+    NoProfile,
+    Database(sqlx::Error),
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "no valid token"),
+            Self::NotYours => (StatusCode::FORBIDDEN, "this profile is not yours"),
+            Self::NoProfile => (StatusCode::NOT_FOUND, "no profile"),
+            Self::Database(error) => {
+                tracing::error!(%error, "a query failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "something went wrong")
+            }
+        };
+        (status, Json(json!({ "error": text }))).into_response()
+    }
+}
+
+impl From<sqlx::Error> for AppError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}

@@ -1,0 +1,219 @@
+#[::monolift::async_trait]
+/// Stock levels and reservations.
+pub trait Stock: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Units on hand for one product.
+    async fn level(&self, sku: &str) -> Result<Level, StockError>;
+    async fn reserve(
+        &self,
+        order: OrderId,
+        lines: Vec<Line>,
+    ) -> Result<Reservation, StockError>;
+}
+///Calls [`Stock`], wherever its module runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StockClient {
+    link: ::monolift::link::Link<dyn Stock>,
+}
+impl StockClient {
+    /// A client of `module` itself: a fake in a test, or anything that was made by hand.
+    #[allow(dead_code)]
+    pub fn new(module: impl Stock) -> Self {
+        Self {
+            link: ::monolift::link::Link::to(::std::sync::Arc::new(module)),
+        }
+    }
+    ///Units on hand for one product.
+    pub async fn level(&self, sku: &str) -> Result<Level, StockError> {
+        match self.link.local() {
+            ::core::option::Option::Some(module) => {
+                self.link.call(0usize, module.level(sku)).await
+            }
+            ::core::option::Option::None => {
+                #[derive(::monolift::__private::serde::Serialize)]
+                #[serde(crate = "::monolift::__private::serde")]
+                struct __Arguments<'a> {
+                    sku: &'a str,
+                }
+                let arguments = __Arguments { sku };
+                self.link.send(0usize, &arguments).await
+            }
+        }
+    }
+    ///
+    pub async fn reserve(
+        &self,
+        order: OrderId,
+        lines: Vec<Line>,
+    ) -> Result<Reservation, StockError> {
+        match self.link.local() {
+            ::core::option::Option::Some(module) => {
+                self.link.call(1usize, module.reserve(order, lines)).await
+            }
+            ::core::option::Option::None => {
+                #[derive(::monolift::__private::serde::Serialize)]
+                #[serde(crate = "::monolift::__private::serde")]
+                struct __Arguments<'a> {
+                    order: ::monolift::interface::Sent<'a, OrderId>,
+                    lines: ::monolift::interface::Sent<'a, Vec<Line>>,
+                }
+                let arguments = __Arguments {
+                    order: ::monolift::interface::Sent(&order),
+                    lines: ::monolift::interface::Sent(&lines),
+                };
+                self.link.send(1usize, &arguments).await
+            }
+        }
+    }
+}
+#[::monolift::async_trait]
+impl Stock for StockClient {
+    async fn level(&self, sku: &str) -> Result<Level, StockError> {
+        StockClient::level(self, sku).await
+    }
+    async fn reserve(
+        &self,
+        order: OrderId,
+        lines: Vec<Line>,
+    ) -> Result<Reservation, StockError> {
+        StockClient::reserve(self, order, lines).await
+    }
+}
+const _: () = {
+    static METHODS: [::monolift::interface::Method; 2usize] = [
+        ::monolift::interface::Method {
+            callee: ::monolift::call::Callee {
+                module: "stock",
+                interface: "Stock",
+                method: "level",
+                deadline: ::core::option::Option::None,
+                counts: ::monolift::call::Counts::new(),
+            },
+            docs: "Units on hand for one product.",
+            idempotent: true,
+            route: ::core::option::Option::Some(::monolift::interface::Route {
+                method: ::monolift::interface::HttpMethod::Get,
+                path: "/products/{sku}/stock",
+                body: ::core::option::Option::None,
+            }),
+            arguments: &[
+                ::monolift::interface::Argument {
+                    name: "sku",
+                    schema: ::monolift::interface::Schema::of::<::std::string::String>(),
+                },
+            ],
+            answer: ::monolift::interface::Schema::of::<
+                <Result<Level, StockError> as ::monolift::interface::Returned>::Answer,
+            >(),
+            error: ::monolift::interface::Schema::of::<
+                <Result<Level, StockError> as ::monolift::interface::Returned>::Error,
+            >(),
+            responses: <<Result<
+                Level,
+                StockError,
+            > as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES,
+        },
+        ::monolift::interface::Method {
+            callee: ::monolift::call::Callee {
+                module: "stock",
+                interface: "Stock",
+                method: "reserve",
+                deadline: ::core::option::Option::Some(
+                    ::core::time::Duration::from_nanos(30000000000u64),
+                ),
+                counts: ::monolift::call::Counts::new(),
+            },
+            docs: "",
+            idempotent: false,
+            route: ::core::option::Option::None,
+            arguments: &[
+                ::monolift::interface::Argument {
+                    name: "order",
+                    schema: ::monolift::interface::Schema::of::<OrderId>(),
+                },
+                ::monolift::interface::Argument {
+                    name: "lines",
+                    schema: ::monolift::interface::Schema::of::<Vec<Line>>(),
+                },
+            ],
+            answer: ::monolift::interface::Schema::of::<
+                <Result<
+                    Reservation,
+                    StockError,
+                > as ::monolift::interface::Returned>::Answer,
+            >(),
+            error: ::monolift::interface::Schema::of::<
+                <Result<
+                    Reservation,
+                    StockError,
+                > as ::monolift::interface::Returned>::Error,
+            >(),
+            responses: <<Result<
+                Reservation,
+                StockError,
+            > as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES,
+        },
+    ];
+    static DESCRIPTOR: ::monolift::interface::InterfaceDescriptor = ::monolift::interface::InterfaceDescriptor {
+        module: "stock",
+        name: "Stock",
+        docs: "Stock levels and reservations.",
+        methods: &METHODS,
+    };
+    impl ::monolift::link::Interface for dyn Stock {
+        type Client = StockClient;
+        const MODULE: &'static str = "stock";
+        #[inline]
+        fn descriptor() -> &'static ::monolift::interface::InterfaceDescriptor {
+            &DESCRIPTOR
+        }
+        fn client(link: ::monolift::link::Link<Self>) -> StockClient {
+            StockClient { link }
+        }
+        fn invoke<P: ::monolift::interface::Protocol>(
+            client: StockClient,
+            method: usize,
+            input: P::Input,
+        ) -> ::monolift::__private::BoxFuture<'static, P::Output> {
+            match method {
+                0usize => {
+                    #[derive(::monolift::__private::serde::Deserialize)]
+                    #[serde(crate = "::monolift::__private::serde")]
+                    struct __Arguments {
+                        sku: ::monolift::interface::Received<::std::string::String>,
+                    }
+                    ::std::boxed::Box::pin(
+                        P::run(
+                            input,
+                            move |arguments: __Arguments| async move {
+                                client.level(&arguments.sku.0).await
+                            },
+                        ),
+                    )
+                }
+                1usize => {
+                    #[derive(::monolift::__private::serde::Deserialize)]
+                    #[serde(crate = "::monolift::__private::serde")]
+                    struct __Arguments {
+                        order: ::monolift::interface::Received<OrderId>,
+                        #[serde(default)]
+                        lines: ::monolift::interface::Received<Vec<Line>>,
+                    }
+                    ::std::boxed::Box::pin(
+                        P::run(
+                            input,
+                            move |arguments: __Arguments| async move {
+                                client.reserve(arguments.order.0, arguments.lines.0).await
+                            },
+                        ),
+                    )
+                }
+                _ => {
+                    ::std::boxed::Box::pin(
+                        ::core::future::ready(P::unknown_method(input)),
+                    )
+                }
+            }
+        }
+    }
+    ::monolift::__register_interface!(dyn Stock, StockClient);
+};

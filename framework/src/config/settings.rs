@@ -1,8 +1,8 @@
 //! Reading the layers, and cutting them into sections.
 
 use figment::{
-    Figment, Profile,
-    providers::{Env, Format, Toml},
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
 use monolift_manifest::nearest;
@@ -104,11 +104,19 @@ impl Settings {
         section: &str,
         value: Value,
     ) -> Result<T, SettingsError> {
-        let values =
-            Figment::new().merge(figment::providers::Serialized::from(value, Profile::Default));
-        values
-            .extract()
-            .map_err(|error| SettingsError(format!("[{section}] in {}: {error}", self.origin)))
+        let read = match value {
+            // Read through figment, which knows the key that an error is about.
+            Value::Dict(_, section) => Figment::from(Serialized::defaults(section)).extract(),
+            plain => plain.deserialize(),
+        };
+        read.map_err(|errors: figment::Error| {
+            let problems = errors.into_iter().map(|error| match error.path.join(".") {
+                key if key.is_empty() => error.kind.to_string(),
+                key => format!("{key}: {}", error.kind),
+            });
+            let problems = problems.collect::<Vec<_>>().join("; ");
+            SettingsError(format!("[{section}] in {}: {problems}", self.origin))
+        })
     }
 }
 

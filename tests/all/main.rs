@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "interfaces are public, also where a test declares one")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod adopt;
 mod bounds;
 mod cancellation;
 mod concurrency;
@@ -12,6 +13,7 @@ mod floors;
 mod lifecycle;
 mod macros;
 mod panics;
+mod postgres;
 mod shapes;
 mod support;
 mod system;

@@ -1,5 +1,6 @@
 //! What a contributor runs, as `cargo xtask …`.
 
+mod install;
 mod tests;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: each step says what it does, and the first that fails ends it.
 
+use crate::install;
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -7,6 +8,7 @@ use std::{
 };
 
 pub(crate) fn run() -> Result<(), String> {
+    install::what_is_missing()?;
     let nextest = has_nextest();
     step("formatting", cargo(&["fmt", "--all", "--check"]))?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];

@@ -140,7 +140,11 @@ impl<'a> Check<'a> {
         let any: Vec<_> =
             workspace.packages.values().filter(|package| package.host == HostMark::Any).collect();
         match if own.is_empty() { any } else { own }.as_slice() {
-            [] => None,
+            [] => {
+                let process = self.manifest.host.as_ref()?;
+                let named = [process, app].into_iter().find_map(|name| workspace.package(name));
+                named.filter(|package| !workspace.is_module(&package.name))
+            }
             [host] => Some(host),
             [first, second, ..] => {
                 let message = format!(

@@ -89,7 +89,8 @@ impl Facts<'_> {
                 errors.push(StartError::new(format!(
                     "{} places `{module}` here, and nothing here is that module: write a struct \
                      with `#[monolift::module(name = \"{module}\", …)]`, or hand its interface \
-                     in by `app.provide(…)`",
+                     in by `app.provide(…)`; if it has crates of its own, build the program with \
+                     this manifest",
                     self.place.manifest.file.display()
                 )));
             }

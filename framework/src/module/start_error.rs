@@ -57,8 +57,14 @@ impl Error for StartError {
 }
 
 /// All the reasons that were found.
-#[derive(Debug)]
 pub struct StartErrors(pub Vec<StartError>);
+
+impl fmt::Debug for StartErrors {
+    /// As for a reader: a `main` that returns it prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for StartErrors {
     /// Each with its causes: it is the last thing that the program says.

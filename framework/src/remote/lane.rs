@@ -41,6 +41,26 @@ impl Lane {
         Self { state: Arc::new(watch::Sender::new(State::Idle { failures: 0 })), whereabouts }
     }
 
+    /// The connection, if there is one now.
+    pub(super) fn up(&self) -> Option<Arc<Connection>> {
+        match &*self.state.borrow() {
+            State::Up(connection) => Some(Arc::clone(connection)),
+            _ => None,
+        }
+    }
+
+    /// Starts an attempt if one is due, and waits for nothing.
+    pub(super) fn begin(&self) {
+        let due = match &*self.state.borrow() {
+            State::Idle { .. } => true,
+            State::Down { until, .. } => Instant::now() >= *until,
+            State::Connecting | State::Up(_) => false,
+        };
+        if due {
+            self.connect();
+        }
+    }
+
     /// The connection, made if there is none.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
         let mut state = self.state.subscribe();

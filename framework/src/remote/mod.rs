@@ -11,6 +11,7 @@ use crate::{
     wire::{Answer, Bounds, Carrier, OVERHEAD, Peer, context_size},
 };
 use bytes::Bytes;
+use connection::Connection;
 use futures_util::future::BoxFuture;
 use lane::Lane;
 use monolift_manifest::Address;
@@ -67,6 +68,23 @@ impl Remote {
         &self.whereabouts.address
     }
 
+    /// The connection whose turn it is. While that one is not there, another serves; while there is
+    /// none at all, the caller waits for it, or hears why there is none.
+    async fn connection(&self) -> Result<Arc<Connection>, CallError> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+        let lane = &self.lanes[turn];
+        if let Some(connection) = lane.up() {
+            return Ok(connection);
+        }
+        match self.lanes.iter().find_map(Lane::up) {
+            Some(connection) => {
+                lane.begin();
+                Ok(connection)
+            }
+            None => lane.connection().await,
+        }
+    }
+
     /// Connects if there is no connection; says why there is none.
     pub async fn reach(&self) -> Result<(), CallError> {
         self.lanes[0].connection().await.map(|_| ())
@@ -93,8 +111,7 @@ impl Carrier for Remote {
                     "the principal and the idempotency key are longer than a call may carry",
                 ));
             }
-            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-            let connection = self.lanes[turn].connection().await?;
+            let connection = self.connection().await?;
             connection.call(interface, method, context, payload).await
         })
     }

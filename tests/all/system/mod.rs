@@ -6,3 +6,7 @@ mod processes;
 mod start;
 mod tour;
 mod workspace;
+
+pub(crate) use http::{Response, request};
+pub(crate) use processes::{Process, free_port};
+pub(crate) use workspace::target;

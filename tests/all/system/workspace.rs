@@ -16,9 +16,7 @@ pub struct Workspace {
 impl Workspace {
     /// A fresh copy; what was built in the last one is built already.
     pub fn copy() -> Self {
-        let this = std::env::current_exe().unwrap();
-        // target/debug/deps/all-…
-        let target = this.ancestors().nth(3).unwrap().join("system");
+        let target = target().join("system");
         fs::create_dir_all(&target).unwrap();
         let turn = File::create(target.join("turn.lock")).unwrap();
         turn.lock().unwrap();
@@ -82,6 +80,11 @@ impl Workspace {
         let found = modules.iter().filter(|(_, symbol)| symbols.contains(symbol));
         found.map(|(module, _)| *module).collect()
     }
+}
+
+/// The folder that cargo builds into: this program is `debug/deps/all-…` in it.
+pub fn target() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
 /// Copies all but what was built, with the times of the files, so that cargo sees no change.

@@ -1,0 +1,41 @@
+//! The real parts that the tests need beside Rust: installed with apt where that is allowed, and
+//! named where it is not. Nothing is skipped for the lack of one.
+
+use std::{fs, path::Path, process::Command};
+
+/// A program, and the Debian package that has it.
+const NEEDED: [(&str, &str); 3] =
+    [("postgres", "postgresql"), ("nm", "binutils"), ("runuser", "util-linux")];
+
+pub(crate) fn what_is_missing() -> Result<(), String> {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    println!("==> installing {packages}");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command.status().is_ok_and(|status| status.success())
+    };
+    let install = [&["install", "-y", "--no-install-recommends"], &missing[..]].concat();
+    if apt(&["update"]) && apt(&install) && NEEDED.iter().all(|(program, _)| is_there(program)) {
+        return Ok(());
+    }
+    Err(format!("the tests need {packages}: as root, apt-get install {packages}"))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    // Debian keeps the servers of each version of PostgreSQL here.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    on_path
+        || versions.into_iter().any(|version| version.path().join("bin").join(program).exists())
+        || Path::new("/usr/sbin").join(program).exists()
+}

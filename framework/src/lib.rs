@@ -209,11 +209,9 @@ pub use monolift_macros::service;
 
 /// What [`app::App::new`] needs to start inside an existing program, the manifest's *host*.
 ///
-/// ```ignore
-/// let app = App::new(monolift::host!("deployment.toml"))?.pool("profiles", pool.clone());
-/// let running = app.start().await?;
-/// let profiles: ProfilesClient = running.client();
-/// ```
+/// `App::new(monolift::host!("deployment.toml"))?` starts it: the path is relative to the package, and
+/// the manifest names its `host`, the process that the program's own `main` runs in. The repository's
+/// `examples/adopt` shows a whole program.
 pub use monolift_macros::host;
 
 /// What the macros' output needs, and nobody else.

@@ -243,6 +243,7 @@ impl Program {
             quote!((#module, &[#(#calls),*]))
         });
         let host_calls = &graph.host_calls;
+        let circles = graph.circles_through_host.iter().map(|circle| circle.join(" -> "));
         let text = self.file.to_string_lossy();
         let file = self.manifest.file.to_string_lossy();
         let root = self.workspace.root.to_string_lossy();
@@ -257,6 +258,7 @@ impl Program {
                 modules: &[#(#modules),*],
                 calls: &[#(#calls),*],
                 host_calls: &[#(#host_calls),*],
+                circles: &[#(#circles),*],
             }
         }})
     }

@@ -98,6 +98,7 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
         ("CLUB_PROFILES__DB__URL", url),
     ];
     let mut program = service.start("club", &env);
+    program.says("host -> profiles -> accounts -> host");
     let address = program.http();
     let mut profiles = service.start("profiles", &env);
     profiles.says("profiles runs profiles");
@@ -115,7 +116,7 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
     let start = Instant::now();
     let failed = request(&address, "GET", "/members/1/profile", &ada, "").unwrap();
     assert_eq!((failed.status, &*failed.body), (503, r#"{"error":"try again later"}"#));
-    assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     assert_eq!(request(&address, "GET", "/members", &ada, "").unwrap(), expected[2]);
     let mut profiles = service.start("profiles", &env);
     profiles.says("profiles runs profiles");

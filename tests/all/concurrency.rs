@@ -2,7 +2,7 @@
 
 use crate::support::{Obedient, Worker, WorkerClient};
 use monolift::testing::{Mode, System, every_mode};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 #[every_mode]
@@ -62,13 +62,12 @@ async fn a_slow_call_holds_back_nobody(mode: Mode) {
         .await;
     let worker: WorkerClient = system.client();
     let slow = worker.clone();
-    let slow = tokio::spawn(async move { slow.echo_after("slow".into(), 2_000).await });
+    let slow = tokio::spawn(async move { slow.echo_after("slow".into(), 4_000).await });
     let start = Instant::now();
     for _ in 0..100 {
         worker.echo("fast".into()).await.unwrap();
     }
     assert!(!slow.is_finished(), "the fast ones took {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(2));
     slow.abort();
     system.stop().await;
 }

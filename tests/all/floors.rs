@@ -1,5 +1,5 @@
 //! The floors of `framework/src`, as ARCHITECTURE.md has them: no import goes up, or to another room
-//! of the same floor, but for the one that it names.
+//! of the same floor.
 
 use std::{
     collections::BTreeMap,

@@ -8,7 +8,7 @@ use crate::{
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
-    wire::{Bounds, Listener, Peer},
+    wire::{Listener, Peer},
 };
 use monolift_manifest::{Address, DeadlineMode, Manifest};
 use std::{
@@ -78,6 +78,9 @@ impl App {
             linked.kind == Kind::Host || linked.modules.contains(&name)
         };
         let entries = modules().into_iter().filter(linked_here).collect();
+        for circle in linked.circles.iter().filter(|_| linked.kind == Kind::Host) {
+            tracing::info!(circle, "modules and this program call each other");
+        }
         Ok(Self::assemble(place, settings, data, entries))
     }
 
@@ -229,8 +232,7 @@ impl App {
             let descriptor = (entry.descriptor)();
             if self.place.runs_here(descriptor.module) {
                 if self.encoded {
-                    let bounds = bounds(&self.place.manifest);
-                    let loopback = Loopback::to(Arc::clone(served), bounds);
+                    let loopback = Loopback::to(Arc::clone(served), self.place.bounds());
                     self.links.any(entry).bind_carrier(Arc::new(loopback));
                 }
                 continue;
@@ -246,10 +248,6 @@ impl App {
         }
         if errors.is_empty() { Ok(peers) } else { Err(StartErrors(errors)) }
     }
-}
-
-pub(super) fn bounds(manifest: &Manifest) -> Bounds {
-    Bounds { bytes: manifest.limits.frame, nesting: manifest.limits.nesting }
 }
 
 /// Makes the modules, starts their own work, and listens. What was begun before an error is in `app`,
@@ -288,9 +286,9 @@ async fn listen(place: &Place, served: &Links) -> Result<Option<(Server, Address
     let local = served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
     let directory = Directory::new(handlers, caller_check(place));
-    let us = Peer::new(&manifest.app, &place.process, bounds(manifest));
+    let us = Peer::new(&manifest.app, &place.process, place.bounds());
     let limits = Limits {
-        bounds: bounds(manifest),
+        bounds: place.bounds(),
         connections: manifest.limits.connections,
         in_flight: manifest.limits.in_flight,
         hello: manifest.limits.hello,

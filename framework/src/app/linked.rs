@@ -1,6 +1,6 @@
 //! What the build fixed about a program, and the manifest that is in force when it starts.
 
-use crate::module::StartError;
+use crate::{module::StartError, wire::Bounds};
 use monolift_manifest::{Graph, Manifest};
 use std::{
     env,
@@ -24,6 +24,9 @@ pub struct Linked {
     pub calls: &'static [(&'static str, &'static [&'static str])],
     /// The modules that the host's own code depends on.
     pub host_calls: &'static [&'static str],
+    /// Circles of calls that go through the host, such as `host -> profiles -> accounts -> host`:
+    /// allowed, and said at the start.
+    pub circles: &'static [&'static str],
 }
 
 /// What a program is.
@@ -147,6 +150,12 @@ impl Place {
         calls.sort_unstable();
         calls.dedup();
         calls
+    }
+
+    /// What calls and answers are held to.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let limits = &self.manifest.limits;
+        Bounds { bytes: limits.frame, nesting: limits.nesting }
     }
 
     pub(crate) fn runs_here(&self, module: &str) -> bool {

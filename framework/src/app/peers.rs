@@ -1,6 +1,6 @@
 //! The other processes that this one calls, and whether they have been reached.
 
-use super::{build::bounds, linked::Place};
+use super::linked::Place;
 use crate::{
     gateway::Readiness,
     interface::InterfaceDescriptor,
@@ -63,9 +63,9 @@ impl Peers {
         let whereabouts = Whereabouts {
             process: process.to_owned(),
             address: address.clone(),
-            us: Peer::new(&manifest.app, &place.process, bounds(manifest)),
+            us: Peer::new(&manifest.app, &place.process, place.bounds()),
             interfaces: self.interfaces.clone(),
-            bounds: bounds(manifest),
+            bounds: place.bounds(),
             hello: manifest.limits.hello,
             in_flight: manifest.limits.in_flight,
         };

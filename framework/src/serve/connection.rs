@@ -3,10 +3,10 @@
 //! Most handlers are ready at their first poll, and then neither a task nor a wake-up was spent on
 //! them. One that is not gets a task of its own, so that it holds back nobody.
 
-use super::{answer_guarded, listener::Serving};
+use super::{Directory, Limits, answer_guarded};
 use crate::{
     call::{CallError, CallErrorKind},
-    wire::{Answer, Bounds, Envelope, Incoming, Socket, Transport, encode_error, receive},
+    wire::{Answer, Bounds, Envelope, Incoming, Peer, Socket, Transport, encode_error, receive},
 };
 use futures_util::{SinkExt, StreamExt, poll};
 use std::{
@@ -25,6 +25,14 @@ use tokio::{sync::watch, time::sleep};
 
 /// How often a connection that drains looks whether it has.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) us: Peer,
+    pub(super) directory: Directory,
+    pub(super) limits: Limits,
+}
 
 pub(super) async fn serve(
     mut socket: Socket,

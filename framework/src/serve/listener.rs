@@ -1,6 +1,6 @@
 //! Accepting connections, and draining them.
 
-use super::{Directory, connection};
+use super::{Directory, connection, connection::Serving};
 use crate::wire::{Bounds, Listener, Peer};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -38,14 +38,6 @@ impl Default for Limits {
 pub struct Server {
     draining: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
-}
-
-/// What the connections of one listener share.
-#[derive(Debug)]
-pub(super) struct Serving {
-    pub(super) us: Peer,
-    pub(super) directory: Directory,
-    pub(super) limits: Limits,
 }
 
 impl Server {

@@ -31,7 +31,8 @@ pub async fn authenticate(
     next: Next,
 ) -> Result<Response, AppError> {
     let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let token = header.and_then(|header| header.strip_prefix("Bearer ")).ok_or(AppError::NoToken)?;
+    let token =
+        header.and_then(|header| header.strip_prefix("Bearer ")).ok_or(AppError::NoToken)?;
     let found: Option<(i64,)> = sqlx::query_as("SELECT id FROM members WHERE token = $1")
         .bind(token)
         .fetch_optional(&state.pool)

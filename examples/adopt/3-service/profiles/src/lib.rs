@@ -14,10 +14,11 @@ pub struct ProfilesModule {
 #[async_trait]
 impl Profiles for ProfilesModule {
     async fn show(&self, member: i64) -> Result<Profile, ProfilesError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT bio FROM profiles WHERE member_id = $1")
-            .bind(member)
-            .fetch_optional(self.db.pool())
-            .await?;
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT bio FROM profiles WHERE member_id = $1")
+                .bind(member)
+                .fetch_optional(self.db.pool())
+                .await?;
         let (bio,) = row.ok_or(ProfilesError::NoProfile)?;
         let name = self.accounts.name(member).await.map_err(|AccountsError::Call(error)| error)?;
         Ok(Profile { name: name.ok_or(ProfilesError::NoProfile)?, bio })

@@ -14,6 +14,7 @@ pub trait Stock: ::core::marker::Send + ::core::marker::Sync + 'static {
 pub struct StockClient {
     link: ::monolift::link::Link<dyn Stock>,
 }
+#[allow(clippy::too_many_arguments)]
 impl StockClient {
     /// A client of `module` itself: a fake in a test, or anything that was made by hand.
     #[allow(dead_code)]

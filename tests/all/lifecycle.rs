@@ -7,7 +7,7 @@ use monolift::{
 };
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// What happened, in order.
 #[derive(Debug, Clone, Default)]
@@ -194,23 +194,14 @@ async fn two_providers_of_one_interface_stop_the_start(mode: Mode) {
 
 #[every_mode]
 async fn a_stop_waits_for_what_is_in_flight(mode: Mode) {
-    let system = System::new(mode)
-        .module::<RealWorker>()
-        .manifest(|manifest| manifest.calls.connections = Some(1))
-        .start()
-        .await;
+    let obedient = Arc::new(Obedient::default());
+    let system = System::new(mode).fake::<dyn Worker>(Arc::clone(&obedient) as _).start().await;
     let worker: WorkerClient = system.client();
-    let begun = Arc::new(Notify::new());
     let call = tokio::spawn({
-        let (worker, begun) = (worker.clone(), Arc::clone(&begun));
-        async move {
-            begun.notify_one();
-            worker.echo_after("in flight".into(), 200).await
-        }
+        let worker = worker.clone();
+        async move { worker.echo_after("in flight".into(), 200).await }
     });
-    begun.notified().await;
-    // It has left this process when a later call on the same connection is answered.
-    worker.echo("x".into()).await.unwrap();
+    soon(obedient.work.started.notified()).await;
     system.stop().await;
     assert_eq!(soon(call).await.unwrap().unwrap(), "in flight");
     if mode == Mode::OverAConnection {

@@ -26,7 +26,7 @@ pub trait Worker {
     #[idempotent]
     async fn echo(&self, text: String) -> Result<String, WorkerError>;
 
-    /// Answers after a while.
+    /// Answers after a while. [`Work`] tells when it starts.
     async fn echo_after(&self, text: String, millis: u64) -> Result<String, WorkerError>;
 
     /// Answers with `length` bytes of text.
@@ -116,6 +116,7 @@ impl Worker for Obedient {
     }
 
     async fn echo_after(&self, text: String, millis: u64) -> Result<String, WorkerError> {
+        self.work.started.notify_one();
         tokio::time::sleep(Duration::from_millis(millis)).await;
         Ok(text)
     }

@@ -143,7 +143,15 @@ impl<'a> Check<'a> {
             [] => {
                 let process = self.manifest.host.as_ref()?;
                 let named = [process, app].into_iter().find_map(|name| workspace.package(name));
-                named.filter(|package| !workspace.is_module(&package.name))
+                let host = named.filter(|package| !workspace.is_module(&package.name));
+                if host.is_none() {
+                    let message = "no package is known to be the host".to_owned();
+                    let help = "write `host = true` under [package.metadata.monolift] in the \
+                                Cargo.toml of the package that the host's `main` is in"
+                        .to_owned();
+                    self.wrong_placing(self.manifest.host_position, message, Some(help));
+                }
+                host
             }
             [host] => Some(host),
             [first, second, ..] => {

@@ -47,7 +47,7 @@ impl Graph {
     /// `host_package` is the package of the host's `main`, where the caller knows it. Where it does not, and the
     /// manifest has a host, it is the package that says `[package.metadata.monolift] host = true` (or the
     /// application's name); else the one that is named like the host's process or the application; if there is none,
-    /// the host calls nothing. Without a host in the manifest it means nothing.
+    /// that is a mistake. Without a host in the manifest it means nothing.
     ///
     /// What is refused, all of it at once:
     ///

@@ -1,13 +1,12 @@
 //! Many calls at once.
 
-use crate::support::{Obedient, Worker, WorkerClient};
-use monolift::testing::{Mode, System, every_mode};
+use crate::support::{Obedient, WorkerClient, soon, system_with};
+use monolift::testing::{Mode, every_mode};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 #[every_mode]
 async fn a_thousand_calls_get_their_own_answers(mode: Mode) {
-    let system = System::new(mode).fake::<dyn Worker>(Arc::new(Obedient::default())).start().await;
+    let system = system_with(mode, &Arc::default()).start().await;
     let worker: WorkerClient = system.client();
     let calls: Vec<_> = (0..1_000_u64)
         .map(|number| {
@@ -25,49 +24,56 @@ async fn a_thousand_calls_get_their_own_answers(mode: Mode) {
         })
         .collect();
     for call in calls {
-        call.await.unwrap();
+        soon(call).await.unwrap();
     }
     system.stop().await;
 }
 
+/// In process there is no connection, and so no limit of one.
 #[every_mode]
 async fn more_calls_than_a_connection_takes_wait(mode: Mode) {
-    let system = System::new(mode)
-        .fake::<dyn Worker>(Arc::new(Obedient::default()))
+    let worker = Arc::new(Obedient::default());
+    let system = system_with(mode, &worker)
         .manifest(|manifest| {
             manifest.limits.in_flight = 4;
             manifest.calls.connections = Some(1);
         })
         .start()
         .await;
-    let worker: WorkerClient = system.client();
+    let client: WorkerClient = system.client();
     let calls: Vec<_> = (0..40)
-        .map(|_| {
-            let worker = worker.clone();
-            tokio::spawn(async move { worker.echo_after("x".into(), 5).await })
+        .map(|number| {
+            let client = client.clone();
+            tokio::spawn(async move { client.hold(number.to_string()).await })
         })
         .collect();
-    for call in calls {
-        call.await.unwrap().unwrap();
+    let at_once = if mode == Mode::OverAConnection { 4 } else { 40 };
+    worker.work.running(at_once).await;
+    worker.work.release();
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(soon(call).await.unwrap().unwrap(), number.to_string());
     }
+    assert_eq!(worker.work.most(), at_once);
     system.stop().await;
 }
 
 #[every_mode]
 async fn a_slow_call_holds_back_nobody(mode: Mode) {
-    let system = System::new(mode)
-        .fake::<dyn Worker>(Arc::new(Obedient::default()))
+    let worker = Arc::new(Obedient::default());
+    let system = system_with(mode, &worker)
         .manifest(|manifest| manifest.calls.connections = Some(1))
         .start()
         .await;
-    let worker: WorkerClient = system.client();
-    let slow = worker.clone();
-    let slow = tokio::spawn(async move { slow.echo_after("slow".into(), 4_000).await });
-    let start = Instant::now();
-    for _ in 0..100 {
-        worker.echo("fast".into()).await.unwrap();
+    let client: WorkerClient = system.client();
+    let slow = client.clone();
+    let slow = tokio::spawn(async move { slow.hold("slow".into()).await });
+    worker.work.running(1).await;
+    for number in 0..100 {
+        let text = number.to_string();
+        assert_eq!(soon(client.echo(text.clone())).await.unwrap(), text);
     }
-    assert!(!slow.is_finished(), "the fast ones took {:?}", start.elapsed());
-    slow.abort();
+    worker.work.running(1).await;
+    worker.work.release();
+    assert_eq!(soon(slow).await.unwrap().unwrap(), "slow");
     system.stop().await;
 }

@@ -1,12 +1,19 @@
 //! How a process starts and stops.
 
-use crate::support::{Obedient, Worker, WorkerClient, WorkerError, soon};
+use crate::support::{Obedient, WorkerClient, WorkerError, call_error, soon, system_with};
 use monolift::{
-    CallErrorKind, Config, Db, Lifecycle, Shared, State, Tasks, async_trait,
+    CallErrorKind, Config, Db, Inject, Lifecycle, Shared, StartError, Tasks, async_trait,
+    link::Links,
+    module::{Injector, Module, ModuleFacts},
     testing::{Mode, System, every_mode},
 };
+use monolift_manifest::Address;
 use serde::Deserialize;
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex},
+};
 use tokio::sync::watch;
 
 /// What happened, in order.
@@ -14,8 +21,8 @@ use tokio::sync::watch;
 pub struct Journal(Arc<Mutex<Vec<String>>>);
 
 impl Journal {
-    fn write(&self, line: &str) {
-        self.0.lock().unwrap().push(line.to_owned());
+    fn write(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
     }
 
     fn read(&self) -> Vec<String> {
@@ -23,193 +30,346 @@ impl Journal {
     }
 }
 
-#[monolift::module(name = "lower", lifecycle)]
-pub struct Lower {
-    journal: Shared<Journal>,
+/// A module that writes down what it does. It is made without the macro, which would take what it
+/// calls from this package's Cargo.toml.
+macro_rules! noted {
+    ($module:ident $name:literal calls $calls:expr) => {
+        struct $module {
+            journal: Shared<Journal>,
+            tasks: Tasks,
+        }
+
+        impl Module for $module {
+            fn facts() -> &'static ModuleFacts {
+                static FACTS: ModuleFacts = ModuleFacts {
+                    name: $name,
+                    calls: &$calls,
+                    provides: &[],
+                    needs: &[("journal", <Shared<Journal> as Inject>::need)],
+                    migrations: &[],
+                };
+                &FACTS
+            }
+
+            async fn inject(injector: Injector) -> Result<Self, StartError> {
+                let journal: Shared<Journal> = injector.field("journal").await?;
+                journal.write(concat!($name, " is made"));
+                Ok(Self { journal, tasks: injector.field("tasks").await? })
+            }
+
+            fn publish(_: &Arc<Self>, _: &Links) {}
+
+            fn lifecycle(this: &Arc<Self>) -> Option<Arc<dyn Lifecycle>> {
+                Some(Arc::<Self>::clone(this))
+            }
+        }
+
+        #[async_trait]
+        impl Lifecycle for $module {
+            async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+                self.journal.write(concat!($name, " starts"));
+                let (tasks, journal) = (self.tasks.clone(), self.journal.clone());
+                self.tasks.spawn(async move {
+                    tasks.stopping().await;
+                    journal.write(concat!($name, "'s task ends"));
+                });
+                Ok(())
+            }
+
+            async fn stop(&self) {
+                self.journal.write(concat!($name, " stops"));
+            }
+        }
+    };
 }
 
-#[async_trait]
-impl Lifecycle for Lower {
-    async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.journal.write("lower starts");
-        Ok(())
-    }
-
-    async fn stop(&self) {
-        self.journal.write("lower stops");
-    }
-}
-
-#[monolift::module(name = "upper", lifecycle)]
-pub struct Upper {
-    journal: Shared<Journal>,
-    tasks: Tasks,
-    count: State<Mutex<u32>>,
-}
-
-#[async_trait]
-impl Lifecycle for Upper {
-    async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.journal.write("upper starts");
-        *self.count.lock().unwrap() += 1;
-        let (tasks, journal) = (self.tasks.clone(), self.journal.clone());
-        self.tasks.spawn(async move {
-            tasks.stopping().await;
-            journal.write("upper's task ends");
-        });
-        Ok(())
-    }
-
-    async fn stop(&self) {
-        self.journal.write("upper stops");
-    }
-}
+// By the alphabet they would start the other way round.
+noted!(Alpha "alpha" calls ["beta", "gamma"]);
+noted!(Beta "beta" calls ["gamma"]);
+noted!(Gamma "gamma" calls []);
 
 #[test]
-fn modules_stop_in_reverse_and_take_their_tasks_along() {
-    monolift::testing::run(async {
-        let journal = Journal::default();
-        let system = System::new(Mode::InProcess)
-            .module::<Lower>()
-            .module::<Upper>()
-            .share("lower", journal.clone())
-            .share("upper", journal.clone())
-            .start()
-            .await;
-        system.stop().await;
-        let expected =
-            ["lower starts", "upper starts", "upper stops", "upper's task ends", "lower stops"];
-        assert_eq!(journal.read(), expected);
-    });
+fn modules_start_before_those_that_call_them_and_stop_in_reverse() {
+    for mode in [Mode::InProcess, Mode::Encoded] {
+        monolift::testing::run(async move {
+            let journal = Journal::default();
+            let system = System::new(mode)
+                .module::<Alpha>()
+                .module::<Beta>()
+                .module::<Gamma>()
+                .share("alpha", journal.clone())
+                .share("beta", journal.clone())
+                .share("gamma", journal.clone())
+                .start()
+                .await;
+            let expected = [
+                "gamma is made",
+                "beta is made",
+                "alpha is made",
+                "gamma starts",
+                "beta starts",
+                "alpha starts",
+            ];
+            assert_eq!(journal.read(), expected);
+            system.stop().await;
+            let expected = [
+                "alpha stops",
+                "alpha's task ends",
+                "beta stops",
+                "beta's task ends",
+                "gamma stops",
+                "gamma's task ends",
+            ];
+            assert_eq!(journal.read()[6..], expected);
+        });
+    }
+}
+
+/// What a module that does not do as it should does instead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fault {
+    RefuseToStart,
+    PanicAtTheStart,
+    PanicAtTheStop,
 }
 
 #[monolift::module(name = "stubborn", lifecycle)]
 pub struct Stubborn {
+    fault: Shared<Fault>,
     tasks: Tasks,
-    ended: Shared<watch::Sender<bool>>,
+    task_ended: Shared<watch::Sender<bool>>,
 }
 
 #[async_trait]
 impl Lifecycle for Stubborn {
-    async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         struct Ended(Shared<watch::Sender<bool>>);
         impl Drop for Ended {
             fn drop(&mut self) {
                 self.0.send_replace(true);
             }
         }
-        let ended = Ended(self.ended.clone());
+        let ended = Ended(self.task_ended.clone());
+        // It does not ask whether it should stop.
         self.tasks.spawn(async move {
             let _ended = ended;
             std::future::pending().await
         });
-        Err("the printer is on fire".into())
+        match *self.fault {
+            Fault::RefuseToStart => Err("the printer is on fire".into()),
+            Fault::PanicAtTheStart => panic!("at the start"),
+            Fault::PanicAtTheStop => {
+                self.tasks.spawn(async { panic!("in a task") });
+                Ok(())
+            }
+        }
+    }
+
+    async fn stop(&self) {
+        panic!("at the stop");
     }
 }
 
-#[every_mode]
-async fn a_module_that_refuses_to_start_is_named(mode: Mode) {
+fn stubborn(mode: Mode, fault: Fault) -> (System, watch::Receiver<bool>) {
     let ended = watch::Sender::new(false);
-    let mut watching = ended.subscribe();
-    let system = System::new(mode).module::<Stubborn>().share("stubborn", ended);
-    let errors = system.try_start().await.unwrap_err();
-    let text = errors.to_string();
-    assert_eq!(text, "module `stubborn`: it refused to start: the printer is on fire");
-    soon(watching.wait_for(|ended| *ended)).await.unwrap();
+    let watching = ended.subscribe();
+    let system =
+        System::new(mode).module::<Stubborn>().share("stubborn", ended).share("stubborn", fault);
+    (system, watching)
+}
+
+#[every_mode]
+async fn a_module_that_refuses_to_start_is_named_and_leaves_nothing_behind(mode: Mode) {
+    for (fault, expected) in [
+        (Fault::RefuseToStart, "module `stubborn`: it refused to start: the printer is on fire"),
+        (Fault::PanicAtTheStart, "module `stubborn`: it panicked: at the start"),
+    ] {
+        let (system, mut task_ended) = stubborn(mode, fault);
+        let journal = Journal::default();
+        let system = system.module::<Gamma>().share("gamma", journal.clone());
+        let errors = system.try_start().await.unwrap_err();
+        assert_eq!(errors.to_string(), expected);
+        soon(task_ended.wait_for(|ended| *ended)).await.unwrap();
+        if mode != Mode::OverAConnection {
+            // What had started already was stopped.
+            assert!(journal.read().contains(&"gamma stops".to_owned()), "{journal:?}");
+        }
+    }
+}
+
+#[test]
+fn a_module_that_panics_when_it_stops_holds_back_no_other() {
+    monolift::testing::run(async {
+        let (system, mut task_ended) = stubborn(Mode::InProcess, Fault::PanicAtTheStop);
+        let journal = Journal::default();
+        let system = system.module::<Gamma>().share("gamma", journal.clone()).start().await;
+        // It stops first; its task, which does not listen, is not waited for in a test of our own.
+        let stopping = tokio::spawn(system.stop());
+        soon(task_ended.wait_for(|ended| *ended)).await.unwrap();
+        soon(stopping).await.unwrap();
+        assert!(journal.read().contains(&"gamma stops".to_owned()), "{journal:?}");
+    });
+}
+
+#[monolift::interface(module = "needy")]
+pub trait Bell {
+    async fn ring(&self) -> Result<(), WorkerError>;
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeedyConfig {
     #[allow(dead_code, reason = "it is only read as settings")]
-    most: u32,
+    most: Option<u32>,
 }
 
-#[monolift::module(name = "needy")]
-#[allow(dead_code, reason = "it never starts")]
+/// Needs one of everything that can be missing.
+#[monolift::module(name = "needy", provides = Bell)]
+#[allow(dead_code, reason = "what counts is that they are there")]
 pub struct Needy {
     db: Db,
     config: Config<NeedyConfig>,
     journal: Shared<Journal>,
-    worker: Shared<u64>,
-}
-
-#[every_mode]
-async fn all_that_is_wrong_is_said_before_anything_is_touched(mode: Mode) {
-    let system = System::new(mode).module::<Needy>().settings("needy", [("most", "many")]);
-    let text = system.try_start().await.unwrap_err().to_string();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[0].starts_with("module `needy`: field `config`: [needy]"), "{text}");
-    assert!(lines[1].starts_with("module `needy`: field `journal`: main hands in no"), "{text}");
-    assert!(lines[2].contains("field `worker`") && lines[2].contains("u64"), "{text}");
-}
-
-#[monolift::module(name = "worker", provides = Worker)]
-pub struct RealWorker {
-    obedient: State<Obedient>,
+    number: Shared<u64>,
 }
 
 #[async_trait]
-impl Worker for RealWorker {
-    async fn echo(&self, text: String) -> Result<String, WorkerError> {
-        self.obedient.echo(text).await
+impl Bell for Needy {
+    async fn ring(&self) -> Result<(), WorkerError> {
+        Ok(())
     }
-    async fn echo_after(&self, text: String, millis: u64) -> Result<String, WorkerError> {
-        self.obedient.echo_after(text, millis).await
-    }
-    async fn long(&self, length: usize) -> Result<String, WorkerError> {
-        self.obedient.long(length).await
-    }
-    async fn time_left(&self) -> Result<u64, WorkerError> {
-        self.obedient.time_left().await
-    }
-    async fn time_left_of_500(&self) -> Result<u64, WorkerError> {
-        self.obedient.time_left_of_500().await
-    }
-    async fn time_left_of_60_000(&self) -> Result<u64, WorkerError> {
-        self.obedient.time_left_of_60_000().await
-    }
-    async fn for_ever(&self) -> Result<(), WorkerError> {
-        self.obedient.for_ever().await
-    }
-    async fn panic(&self, text: String) -> Result<(), WorkerError> {
-        self.obedient.panic(text).await
-    }
-    async fn fail(&self, how: crate::support::How) -> Result<(), WorkerError> {
-        self.obedient.fail(how).await
-    }
-    async fn context(&self) -> Result<String, WorkerError> {
-        self.obedient.context().await
+}
+
+struct OtherBell;
+
+#[async_trait]
+impl Bell for OtherBell {
+    async fn ring(&self) -> Result<(), WorkerError> {
+        Ok(())
     }
 }
 
 #[every_mode]
 async fn two_providers_of_one_interface_stop_the_start(mode: Mode) {
-    let system =
-        System::new(mode).module::<RealWorker>().fake::<dyn Worker>(Arc::new(Obedient::default()));
+    let system = System::new(mode)
+        .module::<Needy>()
+        .share("needy", Journal::default())
+        .share("needy", 7_u64)
+        .fake::<dyn Bell>(Arc::new(OtherBell));
     let text = system.try_start().await.unwrap_err().to_string();
-    assert_eq!(text, "`Worker` is provided twice: by the module `worker` and by main");
+    assert_eq!(text, "`Bell` is provided twice: by the module `needy` and by main");
+}
+
+#[every_mode]
+async fn all_that_is_wrong_is_said_at_once_and_nothing_was_touched(mode: Mode) {
+    let folder = std::env::temp_dir().join(format!("needy-{}-{mode:?}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("needy.db");
+    // An address that is taken: who tries to listen there fails.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::Tcp(taken.local_addr().unwrap().to_string());
+    let needy = || {
+        let address = address.clone();
+        System::new(mode).module::<Needy>().manifest(move |manifest| {
+            let process = manifest.process_of("needy").unwrap().to_owned();
+            manifest.processes.entry(process).or_default().listen = Some(address.clone());
+        })
+    };
+    let url = BTreeMap::from([("url", format!("sqlite://{}?mode=rwc", file.display()))]);
+
+    let wrong = BTreeMap::from([("no", "number".to_owned())]);
+    let system = needy()
+        .settings("needy", [("db", url.clone()), ("most", wrong)])
+        .fake::<dyn Bell>(Arc::new(OtherBell));
+    let text = system.try_start().await.unwrap_err().to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(lines[0].starts_with("`Bell` is provided twice"), "{text}");
+    assert!(lines[1].starts_with("module `needy`: field `config`: [needy]"), "{text}");
+    assert!(lines[2].starts_with("module `needy`: field `journal`: main hands in no"), "{text}");
+    assert!(lines[3].contains("field `number`") && lines[3].contains("u64"), "{text}");
+    assert!(!file.exists());
+
+    // With all that put right it goes on to what was not touched before.
+    let system = needy()
+        .settings("needy", [("db", url)])
+        .share("needy", Journal::default())
+        .share("needy", 7_u64);
+    let text = system.try_start().await.unwrap_err().to_string();
+    assert!(text.starts_with(&format!("cannot listen on {address}")), "{text}");
+    assert!(file.exists());
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[every_mode]
 async fn a_stop_waits_for_what_is_in_flight(mode: Mode) {
-    let obedient = Arc::new(Obedient::default());
-    let system = System::new(mode).fake::<dyn Worker>(Arc::clone(&obedient) as _).start().await;
-    let worker: WorkerClient = system.client();
-    let call = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.echo_after("in flight".into(), 200).await }
-    });
-    soon(obedient.work.started.notified()).await;
+    let worker = Arc::new(Obedient::default());
+    let mut system = system_with(mode, &worker)
+        .manifest(|manifest| manifest.calls.connections = Some(1))
+        .start()
+        .await;
+    let client: WorkerClient = system.client();
+    let in_flight = client.clone();
+    let in_flight = tokio::spawn(async move { in_flight.hold("in flight".into()).await });
+    worker.work.running(1).await;
+    let Some(process) = system.take_process_of("worker") else {
+        // In one process it is the caller who waits.
+        worker.work.release();
+        assert_eq!(soon(in_flight).await.unwrap().unwrap(), "in flight");
+        return system.stop().await;
+    };
+    let stopping = tokio::spawn(process.stop());
+    // It is told at its first poll, and refuses from then on.
+    let refused = async {
+        loop {
+            match client.echo("late".into()).await {
+                Ok(_) => tokio::task::yield_now().await,
+                refused => break call_error(refused),
+            }
+        }
+    };
+    let refused = soon(refused).await;
+    assert_eq!(refused.kind(), CallErrorKind::NotRunning, "{refused}");
+    assert_eq!((refused.call(), refused.message()), ("worker.echo", "the process is stopping"));
+    assert!(!stopping.is_finished() && !in_flight.is_finished());
+    worker.work.release();
+    assert_eq!(soon(in_flight).await.unwrap().unwrap(), "in flight");
+    soon(stopping).await.unwrap();
+    let gone = call_error(client.echo("later still".into()).await);
+    let kinds = [CallErrorKind::Unreachable, CallErrorKind::Interrupted];
+    assert!(kinds.contains(&gone.kind()), "{gone}");
     system.stop().await;
-    assert_eq!(soon(call).await.unwrap().unwrap(), "in flight");
-    if mode == Mode::OverAConnection {
-        let Err(WorkerError::Call(error)) = worker.echo("late".into()).await else {
-            panic!("it was answered after the stop")
+}
+
+#[test]
+fn a_process_that_is_not_up_yet_delays_readiness_and_not_the_start() {
+    monolift::testing::run(async {
+        let journal = Journal::default();
+        let system = system_with(Mode::OverAConnection, &Arc::default())
+            .module::<Gamma>()
+            .share("gamma", journal.clone())
+            .manifest(|manifest| {
+                let worker = manifest.processes.get_mut("worker").unwrap();
+                let Some(Address::Unix(socket)) = &worker.listen else { unreachable!() };
+                worker.connect = Some(Address::Unix(socket.with_extension("later")));
+            })
+            .launch()
+            .await
+            .unwrap();
+        assert!(journal.read().contains(&"gamma starts".to_owned()));
+        let client: WorkerClient = system.client();
+        let error = call_error(soon(client.echo("x".into())).await);
+        assert_eq!((error.kind(), error.call()), (CallErrorKind::Unreachable, "worker.echo"));
+        let waiting_for = system.own().readiness().borrow().waiting_for.join(", ");
+        assert!(waiting_for.contains("worker at unix:"), "{waiting_for}");
+
+        // It comes up, where it was looked for.
+        let Some(Address::Unix(socket)) = system.process_of("worker").address() else {
+            unreachable!()
         };
-        let kinds =
-            [CallErrorKind::Unreachable, CallErrorKind::NotRunning, CallErrorKind::Interrupted];
-        assert!(kinds.contains(&error.kind()), "{error}");
-    }
+        std::os::unix::fs::symlink(socket, socket.with_extension("later")).unwrap();
+        soon(system.ready()).await;
+        assert_eq!(client.echo("x".into()).await.unwrap(), "x");
+        system.stop().await;
+    });
 }

@@ -238,8 +238,8 @@ impl App {
                 continue;
             }
             match peers.to(&self.place, descriptor.module) {
-                Ok(Some(remote)) => {
-                    self.links.any(entry).bind_carrier(remote);
+                Ok(Some(way)) => {
+                    self.links.any(entry).bind_carrier(way);
                 }
                 // It belongs to another application of the workspace.
                 Ok(None) => {}

@@ -4,9 +4,10 @@ use super::linked::Place;
 use crate::{
     gateway::Readiness,
     interface::InterfaceDescriptor,
+    link::Undeclared,
     module::StartError,
     remote::{Remote, Whereabouts},
-    wire::Peer,
+    wire::{Carrier, Peer},
 };
 use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::{
@@ -33,31 +34,28 @@ impl Peers {
         Self { interfaces: interfaces.collect(), remotes: BTreeMap::new() }
     }
 
-    /// The process that `module` lives in; `None` when nothing here has a reason to call it.
+    /// The way to the process that `module` lives in; `None` when it belongs to another application.
     pub(super) fn to(
         &mut self,
         place: &Place,
         module: &str,
-    ) -> Result<Option<Arc<Remote>>, StartError> {
+    ) -> Result<Option<Arc<dyn Carrier>>, StartError> {
         let manifest = &place.manifest;
         let Some(process) = manifest.process_of(module) else { return Ok(None) };
+        let declared = place.calls().contains(&module) || place.http().is_some();
+        if !declared {
+            return Ok(Some(Arc::new(Undeclared::of(&place.process, place.bounds()))));
+        }
         if let Some(remote) = self.remotes.get(process) {
-            return Ok(Some(Arc::clone(remote)));
+            return Ok(Some(Arc::<Remote>::clone(remote)));
         }
-        let needed = place.calls().contains(&module) || place.http().is_some();
         let Some(address) = manifest.address_of(process) else {
-            let unreachable = || {
-                StartError::new(format!(
-                    "`{module}` lives in the process `{process}`, which listens nowhere: give \
-                     [process.{process}] in {} a `listen`",
-                    manifest.file.display()
-                ))
-            };
-            return if needed { Err(unreachable()) } else { Ok(None) };
+            return Err(StartError::new(format!(
+                "`{module}` lives in the process `{process}`, which listens nowhere: give \
+                 [process.{process}] in {} a `listen`",
+                manifest.file.display()
+            )));
         };
-        if !needed {
-            return Ok(None);
-        }
         let threads = available_parallelism().map_or(1, |threads| threads.get());
         let connections = manifest.calls.connections.unwrap_or(threads);
         let whereabouts = Whereabouts {
@@ -70,7 +68,7 @@ impl Peers {
             in_flight: manifest.limits.in_flight,
         };
         let remote = Arc::new(Remote::new(whereabouts, connections));
-        self.remotes.insert(process.to_owned(), Arc::clone(&remote));
+        self.remotes.insert(process.to_owned(), Arc::<Remote>::clone(&remote));
         Ok(Some(remote))
     }
 

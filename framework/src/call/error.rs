@@ -104,6 +104,13 @@ impl CallError {
         self
     }
 
+    /// The same, with no more than `limit` bytes of its text.
+    #[must_use]
+    pub(crate) fn in_short(mut self, limit: usize) -> Self {
+        self.message.truncate(self.message.floor_char_boundary(limit));
+        self
+    }
+
     /// How the call ended.
     pub fn kind(&self) -> CallErrorKind {
         self.kind

@@ -101,11 +101,11 @@ where
             Ok(Poll::Ready(answer)) => Poll::Ready(this.ended.with(answer)),
             Ok(Poll::Pending) => {
                 ready!(this.poll_timer(cx));
-                this.call = None;
+                this.drop_call();
                 Poll::Ready(this.ended.with_error(overdue()))
             }
             Err(panic) => {
-                this.call = None;
+                this.drop_call();
                 let call = this.ended.callee.to_string();
                 Poll::Ready(this.ended.with_error(CallError::panicked(call, panic_text(&*panic))))
             }
@@ -113,7 +113,23 @@ where
     }
 }
 
+impl<F> Drop for Guarded<F> {
+    /// A call that was not finished is dropped here because its caller goes away.
+    fn drop(&mut self) {
+        if !self.ended.done {
+            self.drop_call();
+        }
+    }
+}
+
 impl<F> Guarded<F> {
+    /// Drops the call before it is finished. What the module then leaves behind may panic, which has
+    /// been said by the panic hook and is no business of the caller's.
+    fn drop_call(&mut self) {
+        let call = self.call.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
+    }
+
     /// Ready when the deadline has passed. On the way there it may complain, once.
     fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
         loop {

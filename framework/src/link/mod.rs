@@ -6,15 +6,17 @@
 mod erased;
 mod loopback;
 mod registry;
+mod undeclared;
 
 pub use erased::{AnyLink, ErasedInterface};
 pub use loopback::Loopback;
 pub use registry::{InterfaceEntry, Links, interfaces};
+pub use undeclared::Undeclared;
 
 use crate::{
     call::{CallError, CallErrorKind, CallSettings, Context, InterfaceError, Side, guard},
     interface::{Carried, InterfaceDescriptor, Protocol},
-    wire::{Carrier, codec, unwritable},
+    wire::{Carrier, codec, is_carried, unwritable},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -150,6 +152,12 @@ impl<I: Interface + ?Sized> Link<I> {
             codec::encode(arguments, bounds, &mut payload)
                 .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
             let context = Context::current().expect("the guard around it has set one");
+            if !is_carried(&context) {
+                return Err(E::from(CallError::new(
+                    CallErrorKind::TooLarge,
+                    "the principal and the idempotency key are longer than a call may carry",
+                )));
+            }
             let answer = carrier.carry(descriptor, method, context, payload.into()).await?;
             answer.read(bounds)
         });

@@ -2,11 +2,12 @@
 
 use super::{Injector, Lifecycle, Need, Resources, StartError, Tasks};
 use crate::{
+    call::panic_text,
     data::Migration,
     link::{InterfaceEntry, Links},
 };
-use futures_util::future::BoxFuture;
-use std::{future::Future, sync::Arc};
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 /// A module, as the macro implements it for the struct.
@@ -89,19 +90,29 @@ impl Running {
     /// Starts the module's own work.
     pub(crate) async fn start_work(&mut self) -> Result<(), StartError> {
         let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
-        lifecycle.start().await.map_err(|error| {
-            StartError::new("it refused to start").of(self.facts.name, "").because(error)
-        })?;
-        self.works = true;
-        Ok(())
+        let started = AssertUnwindSafe(lifecycle.start()).catch_unwind().await;
+        let error = match started {
+            Ok(Ok(())) => {
+                self.works = true;
+                return Ok(());
+            }
+            Ok(Err(error)) => StartError::new("it refused to start").because(error),
+            Err(panic) => StartError::new(format!("it panicked: {}", panic_text(&*panic))),
+        };
+        Err(error.of(self.facts.name, ""))
     }
 
     /// Stops the module's own work, and what it spawned, until `by`.
     pub(crate) async fn stop(&self, by: Instant) {
-        if let Some(lifecycle) = self.lifecycle.as_ref().filter(|_| self.works)
-            && timeout_at(by, lifecycle.stop()).await.is_err()
-        {
-            tracing::warn!(module = self.facts.name, "it had not stopped when its time had passed");
+        let module = self.facts.name;
+        if let Some(lifecycle) = self.lifecycle.as_ref().filter(|_| self.works) {
+            // A module that panics here must not keep the others from stopping.
+            let stopping = AssertUnwindSafe(lifecycle.stop()).catch_unwind();
+            match timeout_at(by, stopping).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!(module, "it panicked when it was to stop"),
+                Err(_) => tracing::warn!(module, "it had not stopped when its time had passed"),
+            }
         }
         self.tasks.stop(by).await;
     }

@@ -12,11 +12,15 @@ use tarpc::client::{self, RpcError};
 
 type Channel = client::Channel<Envelope, Answer>;
 
+/// The numbers that the other side gave our methods; `None` for one that it does not have. By the
+/// address of the interface's descriptor, as links are kept: two modules of one process may each
+/// have an interface of the same name, and two versions of one are told apart.
+type Numbers = HashMap<usize, Vec<Option<u32>>>;
+
 #[derive(Debug)]
 pub(super) struct Connection {
     channel: Channel,
-    /// The numbers that the other side gave its methods.
-    numbers: HashMap<String, HashMap<String, u32>>,
+    numbers: Numbers,
     /// What the other side reads.
     payload_limit: usize,
     whereabouts: Arc<Whereabouts>,
@@ -40,7 +44,7 @@ impl Connection {
         compare(whereabouts, &served);
         let connection = Self {
             channel,
-            numbers: numbers(served),
+            numbers: numbers(&whereabouts.interfaces, &served),
             payload_limit: peer.payload_limit,
             whereabouts: Arc::clone(whereabouts),
         };
@@ -54,9 +58,8 @@ impl Connection {
         context: Context,
         payload: Bytes,
     ) -> Result<Answer, CallError> {
-        let name = interface.methods[method].name();
-        let number = self.numbers.get(interface.name).and_then(|methods| methods.get(name));
-        let Some(&method) = number else {
+        let numbers = self.numbers.get(&std::ptr::from_ref(interface).addr());
+        let Some(method) = numbers.and_then(|numbers| numbers[method]) else {
             return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
         };
         if payload.len() > self.payload_limit {
@@ -88,20 +91,26 @@ impl Connection {
     }
 }
 
-fn numbers(served: Interfaces) -> HashMap<String, HashMap<String, u32>> {
-    let mut number = 0..;
-    served
-        .0
-        .into_iter()
-        .map(|interface| (interface.name, interface.methods.into_iter().zip(&mut number).collect()))
-        .collect()
+fn numbers(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Numbers {
+    let all = served.0.iter().flat_map(|theirs| {
+        theirs.methods.iter().map(|method| (&*theirs.module, &*theirs.name, &**method))
+    });
+    let by_name: HashMap<_, u32> = all.zip(0..).collect();
+    let of_interface = |ours: &&'static InterfaceDescriptor| {
+        let number = |name| by_name.get(&(ours.module, ours.name, name)).copied();
+        let numbers = ours.methods.iter().map(|method| number(method.name())).collect();
+        (std::ptr::from_ref(*ours).addr(), numbers)
+    };
+    ours.iter().map(of_interface).collect()
 }
 
 /// Says where the other side was built from another version of an interface. Fields may come and
 /// go between the two, so this is worth a look and nothing more.
 fn compare(whereabouts: &Whereabouts, served: &Interfaces) {
     for theirs in &served.0 {
-        let ours = whereabouts.interfaces.iter().find(|ours| ours.name == theirs.name);
+        let same =
+            |ours: &&&InterfaceDescriptor| ours.module == theirs.module && ours.name == theirs.name;
+        let ours = whereabouts.interfaces.iter().find(same);
         if ours.is_some_and(|ours| ours.fingerprint() != theirs.fingerprint) {
             tracing::info!(
                 process = whereabouts.process,

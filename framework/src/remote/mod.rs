@@ -6,9 +6,9 @@ mod connection;
 mod lane;
 
 use crate::{
-    call::{CallError, CallErrorKind, Context},
+    call::{CallError, Context},
     interface::InterfaceDescriptor,
-    wire::{Answer, Bounds, Carrier, OVERHEAD, Peer, context_size},
+    wire::{Answer, Bounds, Carrier, Peer},
 };
 use bytes::Bytes;
 use connection::Connection;
@@ -40,7 +40,8 @@ pub struct Whereabouts {
     pub address: Address,
     /// This process.
     pub us: Peer,
-    /// The interfaces that this process was built with, to compare with the other side's.
+    /// The interfaces that this process was built with: what it can call, if the other side serves
+    /// it.
     pub interfaces: Vec<&'static InterfaceDescriptor>,
     /// What the two hold each other to.
     pub bounds: Bounds,
@@ -104,13 +105,6 @@ impl Carrier for Remote {
         payload: Bytes,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         Box::pin(async move {
-            // Only baggage is of any length, and few calls carry some.
-            if context.baggage.is_some() && context_size(&context) > OVERHEAD / 2 {
-                return Err(CallError::new(
-                    CallErrorKind::TooLarge,
-                    "the principal and the idempotency key are longer than a call may carry",
-                ));
-            }
             let connection = self.connection().await?;
             connection.call(interface, method, context, payload).await
         })

@@ -6,17 +6,13 @@
 use super::{Directory, Limits, answer_guarded};
 use crate::{
     call::{CallError, CallErrorKind},
-    wire::{Answer, Bounds, Envelope, Incoming, Peer, Socket, Transport, encode_error, receive},
+    wire::{
+        Answer, Bounds, Envelope, Incoming, Peer, Socket, Transport, encode_error, overloaded,
+        receive,
+    },
 };
 use futures_util::{SinkExt, StreamExt, poll};
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tarpc::{
     ServerError,
     server::{self, BaseChannel, Channel, Serve},
@@ -53,13 +49,16 @@ pub(super) async fn serve(
         rights: directory.rights_of(&peer.process),
         process: peer.process,
         bounds,
-        in_flight: AtomicUsize::new(0),
         serving: Arc::clone(serving),
         draining: draining.clone(),
     });
     let config = server::Config { pending_response_buffer: limits.in_flight };
     let transport = Transport::new(socket, input, limits.bounds.bytes);
-    let mut calls = pin!(BaseChannel::new(config, transport).requests());
+    // A peer that sends and never reads is refused below, call by call, and its refusals pile up: at
+    // tarpc's own limit no more is read than the peer takes answers.
+    let most = limits.in_flight.saturating_mul(2);
+    let channel = BaseChannel::new(config, transport).max_concurrent_requests(most);
+    let mut calls = pin!(channel.requests());
     loop {
         let next = tokio::select! {
             next = calls.next() => next,
@@ -76,7 +75,11 @@ pub(super) async fn serve(
         };
         match next {
             Some(Ok(call)) => {
-                let mut answering = Box::pin(call.execute(Answering(Arc::clone(&caller))));
+                // tarpc counts a call until its answer is on its way, and forgets one that was
+                // cancelled as soon as it reads that: the next may follow in the same breath.
+                let crowded = calls.channel().in_flight_requests() > limits.in_flight;
+                let answering = Answering { caller: Arc::clone(&caller), crowded };
+                let mut answering = Box::pin(call.execute(answering));
                 if poll!(answering.as_mut()).is_pending() {
                     tokio::spawn(answering);
                 }
@@ -97,20 +100,23 @@ async fn drained(draining: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Who is at the other end, and what they have under way.
+/// Who is at the other end.
 #[derive(Debug)]
 struct Caller {
     process: String,
     rights: Vec<bool>,
     bounds: Bounds,
-    in_flight: AtomicUsize,
     serving: Arc<Serving>,
     draining: watch::Receiver<bool>,
 }
 
 /// tarpc's handler for one call.
 #[derive(Clone)]
-struct Answering(Arc<Caller>);
+struct Answering {
+    caller: Arc<Caller>,
+    /// Whether there were too many in flight when this one came.
+    crowded: bool,
+}
 
 impl Serve for Answering {
     type Req = Envelope;
@@ -121,10 +127,13 @@ impl Serve for Answering {
         _: tarpc::context::Context,
         envelope: Envelope,
     ) -> Result<Answer, ServerError> {
-        let caller = &*self.0;
-        let under_way = UnderWay::start(&caller.in_flight);
-        if let Some(refusal) = caller.refuse(under_way.others) {
-            return Ok(encode_error(&refusal));
+        let caller = &*self.caller;
+        if *caller.draining.borrow() {
+            let stopping = CallError::new(CallErrorKind::NotRunning, "the process is stopping");
+            return Ok(encode_error(&stopping));
+        }
+        if self.crowded {
+            return Ok(encode_error(&overloaded()));
         }
         let found = caller.serving.directory.find(envelope.method, &caller.rights, &caller.process);
         let (handler, method) = match found {
@@ -133,39 +142,5 @@ impl Serve for Answering {
         };
         let incoming = Incoming { payload: envelope.payload, bounds: caller.bounds };
         Ok(answer_guarded(&**handler, method, envelope.context, incoming).await)
-    }
-}
-
-impl Caller {
-    /// Why no call may start now.
-    fn refuse(&self, others: usize) -> Option<CallError> {
-        if *self.draining.borrow() {
-            return Some(CallError::new(CallErrorKind::NotRunning, "the process is stopping"));
-        }
-        let limit = self.serving.limits.in_flight;
-        (others >= limit).then(|| {
-            CallError::new(
-                CallErrorKind::Overloaded,
-                format!("there are {limit} calls in flight on this connection already"),
-            )
-        })
-    }
-}
-
-/// Counts a call for as long as it is under way, also when it is cancelled.
-struct UnderWay<'a> {
-    count: &'a AtomicUsize,
-    others: usize,
-}
-
-impl<'a> UnderWay<'a> {
-    fn start(count: &'a AtomicUsize) -> Self {
-        Self { count, others: count.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

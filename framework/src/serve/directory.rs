@@ -11,6 +11,17 @@ use std::{fmt, sync::Arc};
 /// Decides whether a process may call a method: `(caller, interface, method)`.
 pub type CallerCheck = Box<dyn Fn(&str, &InterfaceDescriptor, &Method) -> bool + Send + Sync>;
 
+/// What a process hears that calls a module it does not declare, on either side of the way.
+pub(crate) fn undeclared(caller: &str, module: &str) -> CallError {
+    CallError::new(
+        CallErrorKind::Denied,
+        format!(
+            "the process `{caller}` may not call this: none of its modules depends on \
+             `{module}-api`"
+        ),
+    )
+}
+
 /// Every method that a process serves, by its number.
 pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
@@ -75,15 +86,7 @@ impl Directory {
         let handler = &self.handlers[handler];
         if !rights[number] {
             let callee = &handler.descriptor().methods[method].callee;
-            let module = callee.module;
-            return Err(CallError::new(
-                CallErrorKind::Denied,
-                format!(
-                    "the process `{caller}` may not call this: none of its modules depends on \
-                     `{module}-api`"
-                ),
-            )
-            .during(callee.to_string()));
+            return Err(undeclared(caller, callee.module).during(callee.to_string()));
         }
         Ok((handler, method))
     }

@@ -7,6 +7,7 @@ mod connection;
 mod directory;
 mod listener;
 
+pub(crate) use directory::undeclared;
 pub use directory::{CallerCheck, Directory};
 pub use listener::{Limits, Server};
 

@@ -29,10 +29,15 @@ impl Mode {
     }
 }
 
+/// The test's own process: the host of the manifest.
+const OWN: &str = "test";
+
 /// Modules and fakes that have not started yet.
 pub struct System {
     mode: Mode,
     parts: BTreeMap<String, Part>,
+    /// Modules that live in the process of another one, where each has one of its own.
+    beside: BTreeMap<String, String>,
     settings: Settings,
     adjust: Box<dyn Fn(&mut Manifest) + Send>,
 }
@@ -54,7 +59,8 @@ impl System {
     /// A system with nothing in it yet.
     pub fn new(mode: Mode) -> Self {
         let settings = Settings::default();
-        Self { mode, parts: BTreeMap::new(), settings, adjust: Box::new(|_| {}) }
+        let (parts, beside) = (BTreeMap::new(), BTreeMap::new());
+        Self { mode, parts, beside, settings, adjust: Box::new(|_| {}) }
     }
 
     /// With the module `M`, with a database of its own if it wants one.
@@ -106,6 +112,13 @@ impl System {
         self
     }
 
+    /// With `module` in the process of `other`, where each would have one of its own.
+    #[must_use]
+    pub fn beside(mut self, module: &str, other: &str) -> Self {
+        self.beside.insert(module.to_owned(), other.to_owned());
+        self
+    }
+
     /// With another deadline or other limits than the manifest's defaults.
     #[must_use]
     pub fn manifest(mut self, adjust: impl Fn(&mut Manifest) + Send + 'static) -> Self {
@@ -131,48 +144,52 @@ impl System {
 
     /// Starts it, and waits until it is ready.
     pub async fn try_start(self) -> Result<RunningSystem, StartErrors> {
+        let running = self.launch().await?;
+        running.ready().await;
+        Ok(running)
+    }
+
+    /// Starts it, and does not wait until its processes have found each other.
+    pub async fn launch(mut self) -> Result<RunningSystem, StartErrors> {
         let folder = Folder::new();
         let manifest = self.make_manifest(folder.path());
         let graph = self.graph();
-        let place = |process: &str| Place {
-            modules: manifest.modules_of(process).map(str::to_owned).collect(),
-            manifest: manifest.clone(),
-            graph: graph.clone(),
-            process: process.to_owned(),
-            aside_of: None,
-        };
-        let assemble = |process: &str, parts: Vec<Part>| {
-            let entries = parts.iter().filter_map(|part| part.module).collect();
-            let data = folder.path().to_owned();
-            let app = App::assemble(place(process), self.settings.clone(), data, entries)
-                .encode_calls(self.mode == Mode::Encoded);
-            parts.into_iter().flat_map(|part| part.hand_in).fold(app, |app, hand_in| hand_in(app))
-        };
         let mut processes = Vec::new();
-        if self.mode == Mode::OverAConnection {
-            for (module, part) in self.parts {
-                processes.push(assemble(&module, vec![part]).start().await?);
+        for process in manifest.all_processes().filter(|&name| name != OWN).chain([OWN]) {
+            let modules: Vec<String> = manifest.modules_of(process).map(str::to_owned).collect();
+            if modules.is_empty() && process != OWN {
+                continue;
             }
-            processes.push(assemble("test", Vec::new()).start().await?);
-        } else {
-            let parts = self.parts.into_values().collect();
-            processes.push(assemble("test", parts).start().await?);
-        }
-        for process in &processes {
-            process.ready().await;
+            let parts: Vec<Part> =
+                modules.iter().filter_map(|module| self.parts.remove(module)).collect();
+            let entries = parts.iter().filter_map(|part| part.module).collect();
+            let place = Place {
+                modules,
+                manifest: manifest.clone(),
+                graph: graph.clone(),
+                process: process.to_owned(),
+                aside_of: None,
+            };
+            let data = folder.path().to_owned();
+            let app = App::assemble(place, self.settings.clone(), data, entries)
+                .encode_calls(self.mode == Mode::Encoded);
+            let hand_in = parts.into_iter().flat_map(|part| part.hand_in);
+            processes.push(hand_in.fold(app, |app, hand_in| hand_in(app)).start().await?);
         }
         Ok(RunningSystem { processes, _folder: folder })
     }
 
-    /// In one process all is in `test`, which is the test's own; else each has one, and a socket.
+    /// In one process all is in the test's own; else each has one, and a socket.
     fn make_manifest(&self, folder: &Path) -> Manifest {
-        let mut text = "app = \"test\"\nhost = \"test\"\n[modules]\n".to_owned();
+        let mut text = format!("app = \"test\"\nhost = \"{OWN}\"\n[modules]\n");
         let split = self.mode == Mode::OverAConnection;
         // Writing to a string cannot fail.
         for module in self.parts.keys() {
-            let _ = writeln!(text, "{module} = \"{}\"", if split { module } else { "test" });
+            let process = if split { self.beside.get(module).unwrap_or(module) } else { OWN };
+            let _ = writeln!(text, "{module} = \"{process}\"");
         }
-        for module in self.parts.keys().filter(|_| split) {
+        let alone = |module: &&String| split && !self.beside.contains_key(*module);
+        for module in self.parts.keys().filter(alone) {
             let socket = folder.join(format!("{module}.sock"));
             let _ = writeln!(text, "[process.{module}]\nlisten = \"unix:{}\"", socket.display());
         }
@@ -210,10 +227,17 @@ impl RunningSystem {
         self.own().client()
     }
 
+    /// Ready when its processes have found each other.
+    pub async fn ready(&self) {
+        for process in &self.processes {
+            process.ready().await;
+        }
+    }
+
     /// The process that a module of the system runs in.
     pub fn process_of(&self, module: &str) -> &RunningApp {
-        let of_its_own = self.processes.iter().find(|process| process.process() == module);
-        of_its_own.unwrap_or_else(|| self.own())
+        let at = self.position_of(module);
+        at.map_or_else(|| self.own(), |at| &self.processes[at])
     }
 
     /// The test's own process, for its routes and its layer.
@@ -228,9 +252,19 @@ impl RunningSystem {
         }
     }
 
+    /// Takes out the process that a module runs in, to stop it before the rest; `None` when that is
+    /// the test's own.
+    pub fn take_process_of(&mut self, module: &str) -> Option<RunningApp> {
+        self.position_of(module).map(|at| self.processes.remove(at))
+    }
+
     /// Ends one module's process as a crash would, when it has one of its own.
     pub fn crash(&mut self, module: &str) -> bool {
-        let at = self.processes.iter().position(|process| process.process() == module);
-        at.map(|at| drop(self.processes.remove(at))).is_some()
+        self.take_process_of(module).is_some()
+    }
+
+    fn position_of(&self, module: &str) -> Option<usize> {
+        let process = self.own().manifest().process_of(module).filter(|&process| process != OWN)?;
+        self.processes.iter().position(|running| running.process() == process)
     }
 }

@@ -22,7 +22,7 @@ pub(super) const LENGTH: usize = 4;
 /// The least that a frame holds: its kind and the call's id.
 const LEAST: usize = 9;
 /// What a frame may hold beside its payload: the context's entries and everything fixed.
-pub(crate) const OVERHEAD: usize = 16 * 1024;
+pub(super) const OVERHEAD: usize = 16 * 1024;
 
 const CALL: u8 = 1;
 const CANCEL: u8 = 2;
@@ -187,11 +187,14 @@ impl Message {
     }
 }
 
-/// What the context's entries take in a frame.
-pub(crate) fn context_size(context: &Context) -> usize {
-    let mut out = BytesMut::new();
-    write_context(context, &mut out);
-    out.len()
+/// Whether a frame can take the context's entries beside its payload.
+pub(crate) fn is_carried(context: &Context) -> bool {
+    // Only baggage is of any length, and few calls have some.
+    context.baggage.is_none() || {
+        let mut out = BytesMut::new();
+        write_context(context, &mut out);
+        out.len() <= OVERHEAD / 2
+    }
 }
 
 fn write_context(context: &Context, out: &mut BytesMut) {

@@ -11,14 +11,14 @@ mod socket;
 mod transport;
 
 pub use codec::Bounds;
+pub(crate) use frame::is_carried;
 pub use frame::{Answer, Envelope, FrameError, Message, Outcome};
-pub(crate) use frame::{OVERHEAD, context_size};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub(crate) use protocol::unwritable;
 pub use protocol::{Encoded, Incoming, encode_error};
 pub use socket::{Listener, Socket, connect};
 pub use transport::Transport;
-pub(crate) use transport::tarpc_context;
+pub(crate) use transport::{overloaded, tarpc_context};
 
 use crate::{
     call::{CallError, Context},

@@ -1,6 +1,6 @@
 //! Calls as envelopes: arguments decoded from one, answers encoded into the other.
 
-use super::{Answer, Outcome, codec};
+use super::{Answer, Outcome, codec, frame::OVERHEAD};
 use crate::{
     call::{CallError, CallErrorKind, InterfaceError},
     interface::{Carried, Protocol},
@@ -69,15 +69,16 @@ fn encode_answer<T: Serialize, E: InterfaceError>(
     Ok(Answer { outcome, payload: out.into() })
 }
 
+/// What a call error may hold: it fits into every frame, beside the longest payload, so that a peer
+/// with smaller frames than ours can always be told. Its text is cut off at half of that.
+const ERROR: codec::Bounds = codec::Bounds { bytes: OVERHEAD / 2, nesting: 8 };
+
 /// An answer that says how the call failed.
 pub fn encode_error(error: &CallError) -> Answer {
     let mut out = Vec::new();
-    // Bounded by what a message may say; a text that is longer still must not fail the failure.
-    let encoded = codec::encode(error, codec::Bounds::default(), &mut out).or_else(|_| {
-        let short = CallError::new(error.kind(), "the error's text is too long to be sent");
-        codec::encode(&short, codec::Bounds::default(), &mut out)
-    });
-    debug_assert!(encoded.is_ok(), "a short call error is always encodable");
+    let encoded = codec::encode(error, ERROR, &mut out)
+        .or_else(|_| codec::encode(&error.clone().in_short(ERROR.bytes / 2), ERROR, &mut out));
+    debug_assert!(encoded.is_ok(), "a call error is short but for its text");
     Answer { outcome: Outcome::CallError, payload: out.into() }
 }
 
@@ -94,7 +95,7 @@ impl Answer {
             Outcome::Answer => codec::decode(&self.payload, bounds).map_err(unreadable),
             Outcome::Error => Err(codec::decode(&self.payload, bounds).unwrap_or_else(unreadable)),
             Outcome::CallError => {
-                Err(codec::decode::<CallError>(&self.payload, bounds)
+                Err(codec::decode::<CallError>(&self.payload, ERROR)
                     .map_or_else(unreadable, E::from))
             }
         }

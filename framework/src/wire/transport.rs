@@ -78,12 +78,8 @@ impl Side for ClientMessage<Envelope> {
 
 impl Side for Response<Answer> {
     fn into_message(self) -> Option<Message> {
-        // tarpc itself answers with an error only where its own limits are hit, and ours are hit
-        // first; should it do so after all, the caller hears that the call was refused.
-        let answer = self.message.unwrap_or_else(|refused| {
-            let error = CallError::new(CallErrorKind::Overloaded, refused.detail);
-            super::encode_error(&error)
-        });
+        // tarpc itself answers with an error only where there are too many calls in flight.
+        let answer = self.message.unwrap_or_else(|_| super::encode_error(&overloaded()));
         Some(Message::Answer(self.request_id, answer))
     }
 
@@ -93,6 +89,14 @@ impl Side for Response<Answer> {
             Message::Call(..) | Message::Cancel(_) => None,
         }
     }
+}
+
+/// What is said to a call beyond the limit of a connection.
+pub(crate) fn overloaded() -> CallError {
+    CallError::new(
+        CallErrorKind::Overloaded,
+        "there are as many calls in flight on this connection as there may be",
+    )
 }
 
 /// A context for tarpc, which wants one: ours travels in the envelope. Its deadline lies behind any

@@ -1,0 +1,42 @@
+//! The way to a module that this process does not declare to call: there is none.
+//!
+//! The other side would refuse its calls; so no connection is made for them.
+
+use crate::{
+    call::{CallError, Context},
+    interface::InterfaceDescriptor,
+    serve::undeclared,
+    wire::{Answer, Bounds, Carrier},
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+/// Refuses every call, and says why.
+#[derive(Debug)]
+pub struct Undeclared {
+    process: String,
+    bounds: Bounds,
+}
+
+impl Undeclared {
+    /// For the calls of `process`.
+    pub fn of(process: &str, bounds: Bounds) -> Self {
+        Self { process: process.to_owned(), bounds }
+    }
+}
+
+impl Carrier for Undeclared {
+    fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    fn carry(
+        &self,
+        interface: &'static InterfaceDescriptor,
+        _: usize,
+        _: Context,
+        _: Bytes,
+    ) -> BoxFuture<'_, Result<Answer, CallError>> {
+        Box::pin(async move { Err(undeclared(&self.process, interface.module)) })
+    }
+}

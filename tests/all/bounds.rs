@@ -54,7 +54,7 @@ fn too_large<T: Debug>(answer: Result<T, WorkerError>, call: &str) {
 #[every_mode]
 async fn an_answer_over_the_limit(mode: Mode) {
     let small = Small::start(mode).await;
-    // Five bytes of it say how long the text is... of one that needs four for that, three do.
+    // Three bytes of it say how long the text is.
     let most = FRAME - 3;
     assert_eq!(small.client.long(most).await.unwrap().len(), most);
     let longer = small.client.long(most + 1).await;

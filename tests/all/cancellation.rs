@@ -1,13 +1,18 @@
 //! A caller that goes away stops the work that was done for it.
 
-use crate::support::{FirstClient, Obedient, ThirdClient, WorkerClient, chain, soon, system_with};
-use monolift::testing::{Mode, every_mode};
-use std::sync::Arc;
+use crate::support::{FirstClient, Obedient, ThirdClient, WorkerClient, chain, soon};
+use monolift::testing::{Mode, System, every_mode};
+use std::{sync::Arc, time::Duration};
+
+/// Four hops, and no deadline that could stop anything within a test.
+fn patient(mode: Mode, worker: &Arc<Obedient>) -> System {
+    chain(mode, worker).manifest(|manifest| manifest.calls.deadline = Duration::from_secs(60))
+}
 
 #[every_mode]
 async fn dropping_a_call_stops_its_work(mode: Mode) {
     let worker = Arc::new(Obedient::default());
-    let system = system_with(mode, &worker).start().await;
+    let system = patient(mode, &worker).start().await;
     let client: WorkerClient = system.client();
     let beside = client.clone();
     let call = tokio::spawn(async move { client.for_ever().await });
@@ -21,7 +26,7 @@ async fn dropping_a_call_stops_its_work(mode: Mode) {
 #[every_mode]
 async fn dropping_a_call_stops_the_work_below_it(mode: Mode) {
     let worker = Arc::new(Obedient::default());
-    let system = chain(mode, &worker).start().await;
+    let system = patient(mode, &worker).start().await;
     let (first, third): (FirstClient, ThirdClient) = (system.client(), system.client());
     let two_hops = tokio::spawn(async move { third.for_ever().await });
     let four_hops = tokio::spawn(async move { first.for_ever().await });
@@ -37,8 +42,9 @@ async fn dropping_a_call_stops_the_work_below_it(mode: Mode) {
 #[every_mode]
 async fn a_call_that_was_given_up_makes_room_at_once(mode: Mode) {
     let worker = Arc::new(Obedient::default());
-    let system = system_with(mode, &worker)
+    let system = chain(mode, &worker)
         .manifest(|manifest| {
+            manifest.calls.deadline = Duration::from_secs(60);
             manifest.limits.in_flight = 1;
             manifest.calls.connections = Some(1);
         })
@@ -60,7 +66,7 @@ async fn a_call_that_was_given_up_makes_room_at_once(mode: Mode) {
 #[every_mode]
 async fn a_caller_whose_process_ends_stops_its_work(mode: Mode) {
     let worker = Arc::new(Obedient::default());
-    let mut system = chain(mode, &worker).start().await;
+    let mut system = patient(mode, &worker).start().await;
     let client: FirstClient = system.client();
     let call = tokio::spawn(async move { client.for_ever().await });
     worker.work.running(1).await;

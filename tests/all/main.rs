@@ -13,6 +13,7 @@ mod floors;
 mod lifecycle;
 mod macros;
 mod panics;
+mod peers;
 mod postgres;
 mod shapes;
 mod support;

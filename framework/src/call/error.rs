@@ -69,7 +69,8 @@ impl CallErrorKind {
 }
 
 impl CallError {
-    /// An error of `kind`; `message` is for the caller to read.
+    /// An error of `kind`; `message` is for the caller to read. Of a long one, only the first few
+    /// kilobytes cross between processes.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
         Self { kind, call: Cow::Borrowed(""), message: message.into(), reference: None }
     }

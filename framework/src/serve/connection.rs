@@ -12,9 +12,9 @@ use crate::{
     },
 };
 use futures_util::{SinkExt, StreamExt, poll};
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 use tarpc::{
-    ServerError,
+    ChannelError, ServerError,
     server::{self, BaseChannel, Channel, Serve},
 };
 use tokio::{sync::watch, time::sleep};
@@ -83,6 +83,12 @@ pub(super) async fn serve(
                 if poll!(answering.as_mut()).is_pending() {
                     tokio::spawn(answering);
                 }
+            }
+            Some(Err(ChannelError::Read(error)))
+                if error.kind() == ErrorKind::ConnectionAborted =>
+            {
+                tracing::debug!(caller = caller.process, "the caller closed the connection");
+                return;
             }
             Some(Err(error)) => {
                 tracing::info!(caller = caller.process, %error, "a connection was ended");

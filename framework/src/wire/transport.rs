@@ -51,6 +51,8 @@ pub trait Side: Sized {
     fn into_message(self) -> Option<Message>;
     /// From a frame, if it is one that this side may hear.
     fn from_message(message: Message) -> Option<Self>;
+    /// What it means to this side that the other says no more.
+    fn at_the_end() -> io::Result<()>;
 }
 
 impl Side for ClientMessage<Envelope> {
@@ -74,6 +76,12 @@ impl Side for ClientMessage<Envelope> {
             Message::Answer(..) => None,
         }
     }
+
+    /// The caller is gone, and nobody waits for what is in flight. tarpc would take it for the end of
+    /// the requests alone, and let that go on.
+    fn at_the_end() -> io::Result<()> {
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
 }
 
 impl Side for Response<Answer> {
@@ -88,6 +96,10 @@ impl Side for Response<Answer> {
             Message::Answer(request_id, answer) => Some(Self { request_id, message: Ok(answer) }),
             Message::Call(..) | Message::Cancel(_) => None,
         }
+    }
+
+    fn at_the_end() -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -127,8 +139,10 @@ impl<Out, In: Side> Stream for Transport<Out, In> {
             }
             let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
             if read == 0 {
-                let cut = !this.input.is_empty();
-                return Poll::Ready(cut.then(|| Err(io::ErrorKind::UnexpectedEof.into())));
+                let whole = this.input.is_empty();
+                let end =
+                    if whole { In::at_the_end() } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return Poll::Ready(end.err().map(Err));
             }
         }
     }

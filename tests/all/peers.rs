@@ -1,0 +1,267 @@
+//! What a caller makes of the process that it calls, whatever that one does: it is played by hand, or
+//! goes and comes back.
+
+use crate::support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, within};
+use bytes::BytesMut;
+use monolift::{
+    CallErrorKind,
+    link::{Interface, Link},
+    remote::{Remote, Whereabouts},
+    serve::{Directory, Limits, Server},
+    wire::{
+        Answer, Bounds, Interfaces, Listener, Message, Outcome, Peer, Served, Socket, codec,
+        receive,
+    },
+};
+use monolift_manifest::Address;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+    time::Instant,
+};
+
+const HELLO: Duration = Duration::from_millis(100);
+
+/// An address of this test's own.
+fn unix() -> Address {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("peer-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    Address::Unix(std::env::temp_dir().join(name))
+}
+
+/// A client of the worker at `address`, as any process would make one.
+fn client(address: &Address) -> WorkerClient {
+    let whereabouts = Whereabouts {
+        process: "worker".to_owned(),
+        address: address.clone(),
+        us: Peer::new("test", "test", Bounds::default()),
+        interfaces: vec![<dyn Worker>::descriptor()],
+        bounds: Bounds::default(),
+        hello: HELLO,
+        in_flight: 16,
+    };
+    let link = Link::unbound(Arc::default());
+    link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));
+    <dyn Worker>::client(link)
+}
+
+/// A real worker at `address`.
+async fn serve(address: &Address, worker: &Arc<Obedient>) -> (Server, Address) {
+    let listener = Listener::bind(address).await.unwrap();
+    let address = listener.address().unwrap();
+    let link = Link::<dyn Worker>::to(Arc::<Obedient>::clone(worker));
+    let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
+    let us = Peer::new("test", "worker", Bounds::default());
+    (Server::start(listener, us, directory, Limits::default()), address)
+}
+
+/// A worker that is played by hand: a connection of its caller's.
+struct Played {
+    socket: Socket,
+    input: BytesMut,
+}
+
+impl Played {
+    async fn accept(listener: &Listener) -> Self {
+        let mut socket = soon(listener.accept()).await.unwrap();
+        let descriptor = <dyn Worker>::descriptor();
+        let served = Served {
+            module: descriptor.module.to_owned(),
+            name: descriptor.name.to_owned(),
+            fingerprint: descriptor.fingerprint(),
+            methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
+        };
+        let us = Peer::new("test", "worker", Bounds::default());
+        let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
+        let (_, input) = receive(&mut socket, &us, HELLO, welcome).await.unwrap();
+        Self { socket, input }
+    }
+
+    /// What the caller says next.
+    async fn hear(&mut self) -> Message {
+        loop {
+            match Message::read(&mut self.input, 1 << 20).unwrap() {
+                Ok(message) => return message,
+                Err(_) => assert_ne!(soon(self.socket.read_buf(&mut self.input)).await.unwrap(), 0),
+            }
+        }
+    }
+
+    /// The id of the call that the caller makes next.
+    async fn called(&mut self) -> u64 {
+        match self.hear().await {
+            Message::Call(id, _) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn answer<T: serde::Serialize>(&mut self, id: u64, outcome: Outcome, answer: &T) {
+        let mut payload = Vec::new();
+        codec::encode(answer, Bounds::default(), &mut payload).unwrap();
+        let mut frame = BytesMut::new();
+        Message::Answer(id, Answer { outcome, payload: payload.into() }).write(&mut frame);
+        self.socket.write_all(&frame).await.unwrap();
+    }
+}
+
+fn echo(client: &WorkerClient) -> JoinHandle<Result<String, WorkerError>> {
+    let client = client.clone();
+    tokio::spawn(async move { client.echo("x".into()).await })
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_at_once() {
+    let client = client(&unix());
+    for _ in 0..20 {
+        let start = Instant::now();
+        let error = call_error(client.echo("x".into()).await);
+        assert_eq!((error.kind(), error.call()), (CallErrorKind::Unreachable, "worker.echo"));
+        assert!(error.message().contains("the process `worker` cannot be reached at unix:"));
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_never_greets_is_not_waited_for() {
+    let address = unix();
+    let _listener = Listener::bind(&address).await.unwrap();
+    let error = call_error(soon(client(&address).echo("x".into())).await);
+    assert_eq!(error.kind(), CallErrorKind::Unreachable);
+    assert!(error.message().contains("no hello within 100ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_process_of_another_application_says_so() {
+    let address = unix();
+    let listener = Listener::bind(&address).await.unwrap();
+    let refusing = tokio::spawn(async move {
+        let mut socket = listener.accept().await.unwrap();
+        let us = Peer::new("bank", "worker", Bounds::default());
+        receive(&mut socket, &us, HELLO, |_| Ok(Interfaces::default())).await.unwrap_err()
+    });
+    let error = call_error(client(&address).echo("x".into()).await);
+    assert_eq!(error.kind(), CallErrorKind::Unreachable);
+    assert!(error.message().contains("it is part of `test`, not of `bank`"), "{error}");
+    soon(refusing).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_greets_and_never_answers_is_told_when_the_time_is_over() {
+    let address = unix();
+    let listener = Listener::bind(&address).await.unwrap();
+    let client = client(&address);
+    let call = tokio::spawn({
+        let client = client.clone();
+        within(Duration::from_millis(200)).scope(async move { client.echo("x".into()).await })
+    });
+    let mut played = Played::accept(&listener).await;
+    let id = played.called().await;
+    let error = call_error(soon(call).await.unwrap());
+    assert_eq!((error.kind(), error.call()), (CallErrorKind::DeadlineExceeded, "worker.echo"));
+    assert!(matches!(played.hear().await, Message::Cancel(cancelled) if cancelled == id));
+    // An answer that comes too late is passed over.
+    played.answer(id, Outcome::Answer, &"late").await;
+    let call = echo(&client);
+    let id = played.called().await;
+    played.answer(id, Outcome::Answer, &"in time").await;
+    assert_eq!(soon(call).await.unwrap().unwrap(), "in time");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_the_error_of_its_call() {
+    let address = unix();
+    let listener = Listener::bind(&address).await.unwrap();
+    let client = client(&address);
+    let beside = echo(&client);
+    let mut played = Played::accept(&listener).await;
+    let first = played.called().await;
+    for outcome in [Outcome::Answer, Outcome::Error, Outcome::CallError] {
+        let call = echo(&client);
+        let id = played.called().await;
+        // Of a call that nobody made, and not what was asked for.
+        played.answer(id + 1_000, Outcome::Answer, &"for nobody").await;
+        played.answer(id, outcome, &[1, 2, 3]).await;
+        let error = call_error(soon(call).await.unwrap());
+        assert_eq!((error.kind(), error.call()), (CallErrorKind::BadAnswer, "worker.echo"));
+    }
+    played.answer(first, Outcome::Answer, &"well").await;
+    assert_eq!(soon(beside).await.unwrap().unwrap(), "well");
+}
+
+/// The outcome is unknown, so nobody tries again: the module may have done its work.
+#[tokio::test]
+async fn a_connection_that_ends_interrupts_its_calls_which_are_not_sent_again() {
+    let broken_frames = [0_u32.to_le_bytes(), u32::MAX.to_le_bytes()];
+    for ending in [None, Some(broken_frames[0]), Some(broken_frames[1])] {
+        let address = unix();
+        let listener = Listener::bind(&address).await.unwrap();
+        let client = client(&address);
+        let calls = [1, 2, 3].map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.echo_after("x".into(), 1).await })
+        });
+        let mut played = Played::accept(&listener).await;
+        for _ in &calls {
+            played.called().await;
+        }
+        if let Some(frame) = ending {
+            played.socket.write_all(&frame).await.unwrap();
+        } else {
+            drop(played);
+        }
+        for call in calls {
+            let error = call_error(soon(call).await.unwrap());
+            assert_eq!(error.kind(), CallErrorKind::Interrupted, "{error}");
+            assert_eq!(error.call(), "worker.echo_after");
+            assert!(error.message().contains("whether it was done is unknown"), "{error}");
+        }
+        // The next connection brings a new call, and none of the old ones.
+        let retry = async {
+            while client.echo("again".into()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let again = async {
+            let mut played = Played::accept(&listener).await;
+            let Message::Call(id, envelope) = played.hear().await else { panic!("no call") };
+            let echo = <dyn Worker>::descriptor().methods[envelope.method as usize].name();
+            assert_eq!(echo, "echo");
+            played.answer(id, Outcome::Answer, &"well").await;
+            played
+        };
+        soon(async { tokio::join!(retry, again) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_goes_and_comes_back_is_found_again() {
+    for address in [unix(), Address::Tcp("127.0.0.1:0".to_owned())] {
+        let worker = Arc::new(Obedient::default());
+        let (server, address) = serve(&address, &worker).await;
+        let client = client(&address);
+        assert_eq!(client.echo("one".into()).await.unwrap(), "one");
+        let under_way = client.clone();
+        let under_way = tokio::spawn(async move { under_way.for_ever().await });
+        worker.work.running(1).await;
+        drop(server);
+        worker.work.running(0).await;
+        let error = call_error(soon(under_way).await.unwrap());
+        assert_eq!(error.kind(), CallErrorKind::Interrupted, "{error}");
+
+        let (server, _) = serve(&address, &worker).await;
+        let found = async {
+            while client.echo("two".into()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(found).await;
+        server.drain(Instant::now() + Duration::from_secs(5)).await;
+    }
+}

@@ -1,7 +1,8 @@
 //! Mistakes in the manifest, or in the Cargo.toml files, fail the build: with the place and advice.
 
-use super::workspace::Workspace;
+use super::workspace::{Workspace, edited};
 
+/// All at the same places as in the workspace's own, with payments in a process of its own.
 const GOOD: &str = r#"app = "shop"
 
 [modules]
@@ -17,66 +18,186 @@ listen = "127.0.0.1:7100"
 listen = "127.0.0.1:7104"
 "#;
 
-/// What is changed in the manifest, and what the build then says.
-const MISTAKES: &[(&str, &str, &[&str])] = &[
+/// What is changed in the manifest, and the lines that the build then says.
+type Mistake = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const MISTAKES: &[Mistake] = &[
+    // A module that there is none of.
     (
-        "payments = ",
-        "paymnts = ",
-        &["deployment.toml:6:1:", "`paymnts`", "did you mean `payments`"],
+        &[("payments = ", "paymnts  = ")],
+        &[
+            "deployment.toml:6:1: no module `paymnts` in this workspace",
+            "help: did you mean `payments`?",
+        ],
     ),
-    ("\"payments\"", "\"payment\"", &["deployment.toml:", "payment"]),
-    ("stock    = \"monolith\"\n", "", &["stock", "placed nowhere"]),
+    // A process that there is none of.
     (
-        "listen = \"127.0.0.1:7104\"",
-        "lisen = \"127.0.0.1:7104\"",
-        &["deployment.toml:13:1:", "`lisen`", "did you mean `listen`"],
+        &[("\"payments\"", "\"paymnts\"")],
+        &[
+            "deployment.toml:6:1: process `paymnts` listens nowhere, but is called from elsewhere: \
+             `orders` (in `monolith`) calls `payments`, the gateway of `monolith` routes to it",
+            "help: did you mean `payments`?",
+        ],
     ),
-    ("listen = \"127.0.0.1:7104\"", "", &["deployment.toml:", "payments", "listen"]),
-    ("127.0.0.1:7104", "127.0.0.1:7100", &["deployment.toml:13:", "127.0.0.1:7100"]),
-    ("listen = \"127.0.0.1:7104\"", "listen = \"nowhere\"", &["deployment.toml:13:", "nowhere"]),
+    (
+        &[("\"monolith\"", "\"monolit\""), ("\"monolith\"", "\"monolit\"")],
+        &[
+            "deployment.toml:4:1: process `monolit` listens nowhere",
+            "help: did you mean `monolith`?",
+        ],
+    ),
+    (
+        &[
+            ("process.monolith", "process.front"),
+            ("\"monolith\"", "\"front\""),
+            ("\"monolith\"", "\"front\""),
+        ],
+        &["deployment.toml has no process `monolith`"],
+    ),
+    // A module that nobody placed, and one that is placed twice.
+    (
+        &[("stock    = \"monolith\"\n", "")],
+        &[
+            "deployment.toml:3:2: module `stock` (modules/stock) is placed nowhere, and `orders` \
+             depends on `stock-api` (modules/orders/Cargo.toml:",
+            "help: add `stock = ",
+        ],
+    ),
+    (&[("stock    =", "orders   =")], &["deployment.toml:5:", "duplicate key `orders`"]),
+    // A key that means nothing.
+    (
+        &[("listen = \"127.0.0.1:7104\"", "lisen = \"127.0.0.1:7104\"")],
+        &[
+            "deployment.toml:13:1: unknown key `lisen` in [process.payments]",
+            "help: did you mean `listen`?",
+        ],
+    ),
+    // A process that is called and listens nowhere.
+    (
+        &[("listen = \"127.0.0.1:7104\"", "")],
+        &[
+            "deployment.toml:12:10: process `payments` listens nowhere, but is called from \
+             elsewhere: `orders` (in `monolith`) calls `payments`",
+            "help: add `listen = \"127.0.0.1:7101\"` under [process.payments]",
+        ],
+    ),
+    // Two processes at one address, and one at none.
+    (
+        &[("127.0.0.1:7104", "127.0.0.1:7100")],
+        &[
+            "deployment.toml:13:10: `listen` of process `payments` is taken by `listen` of process \
+             `monolith`: `127.0.0.1:7100` and `127.0.0.1:7100` (line 10) cannot both be listened on",
+            "help: use another port",
+        ],
+    ),
+    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:13:10: `listen`: ", "nowhere"]),
+    // Several at once.
+    (
+        &[
+            ("payments = ", "paymnts  = "),
+            ("127.0.0.1:7104", "127.0.0.1:7100"),
+            ("stock    =", "stokc    ="),
+        ],
+        &[
+            "deployment.toml:4:1: no module `stokc`",
+            "help: did you mean `stock`?",
+            "deployment.toml:6:1: no module `paymnts`",
+            "deployment.toml:13:10: `listen` of process `payments` is taken",
+        ],
+    ),
 ];
 
-fn check(workspace: &Workspace) -> Result<(), String> {
-    let output = workspace.cargo(&["check", "--quiet", "-p", "app-monolith"]).output().unwrap();
+/// Builds the monolith. What fails, fails before anything is linked.
+fn build(workspace: &Workspace, env: &[(&str, &str)], package: &str) -> Result<(), String> {
+    let mut command = workspace.cargo(&["build", "--quiet", "--offline", "-p", package]);
+    let output = command.envs(env.iter().copied()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(said) }
 }
 
-#[test]
-fn mistakes_fail_the_build() {
-    let workspace = Workspace::copy();
-    let write = |text: &str| std::fs::write(workspace.root.join("deployment.toml"), text).unwrap();
-    write(GOOD);
-    check(&workspace).unwrap();
-    for (from, to, told) in MISTAKES {
-        assert!(GOOD.contains(from), "{from}");
-        write(&GOOD.replacen(from, to, 1));
-        let said = check(&workspace).expect_err(to);
-        for text in *told {
-            assert!(said.contains(text), "{from:?} to {to:?}: no {text:?} in\n{said}");
-        }
+#[track_caller]
+fn refused(workspace: &Workspace, told: &[&str]) {
+    let said = build(workspace, &[], "app-monolith").expect_err("a mistake");
+    for text in told {
+        assert!(said.contains(text), "no {text:?} in\n{said}");
     }
-    write(GOOD);
+    // The mistake and nothing that follows from it.
+    assert_eq!(said.matches("error: ").count(), 2, "{said}");
+    assert!(said.contains("error: could not compile `app-monolith`"), "{said}");
+}
 
+#[test]
+fn mistakes_in_the_manifest_fail_the_build() {
+    let workspace = Workspace::copy();
+    workspace.write("deployment.toml", GOOD);
+    build(&workspace, &[], "app-monolith").unwrap();
+    for (changes, told) in MISTAKES {
+        workspace.write("deployment.toml", &edited(GOOD, changes));
+        refused(&workspace, told);
+    }
+    workspace.write("deployment.toml", GOOD);
+    for (key, value, told) in [
+        ("MONOLIFT_MANIFEST", "app-split/deploymnet.toml", "deploymnet.toml cannot be read: "),
+        ("MONOLIFT_PROCESS", "gatway", "has no process `gatway`: did you mean `gateway`?"),
+    ] {
+        let said = build(&workspace, &[(key, value)], "app-split").unwrap_err();
+        assert!(said.contains(told), "{said}");
+    }
+}
+
+#[test]
+fn mistakes_in_what_depends_on_what_fail_the_build() {
+    let workspace = Workspace::copy();
+    let with = |file: &str, changes: &[(&str, &str)], told: &[&str]| {
+        let original = workspace.read(file);
+        workspace.write(file, &edited(&original, changes));
+        refused(&workspace, told);
+        workspace.write(file, &original);
+    };
     // Two modules that call each other.
-    let cargo_toml = "modules/payments/Cargo.toml";
-    let original = std::fs::read_to_string(workspace.root.join(cargo_toml)).unwrap();
-    let dependency = "payments-api = { path = \"api\" }\n";
-    let more = format!("{dependency}orders-api = {{ path = \"../orders/api\" }}\n");
-    workspace.edit(cargo_toml, dependency, &more);
-    let said = check(&workspace).unwrap_err();
-    assert!(said.contains("orders -> payments -> orders"), "{said}");
-    std::fs::write(workspace.root.join(cargo_toml), &original).unwrap();
-
+    with(
+        "modules/payments/Cargo.toml",
+        &[("[dependencies]\n", "[dependencies]\norders-api = { path = \"../orders/api\" }\n")],
+        &[
+            "modules/orders/Cargo.toml:14:1: modules call each other in a circle: \
+             orders -> payments -> orders",
+            "help: take one of these dependencies out",
+        ],
+    );
     // A module that depends on another's code.
-    let more = format!("{dependency}stock = {{ path = \"../stock\" }}\n");
-    workspace.edit(cargo_toml, dependency, &more);
-    let said = check(&workspace).unwrap_err();
-    assert!(said.contains("modules/payments/Cargo.toml:") && said.contains("`stock`"), "{said}");
-    std::fs::write(workspace.root.join(cargo_toml), &original).unwrap();
-
-    // A process whose program does not depend on what it runs.
-    workspace.edit("app-monolith/Cargo.toml", "stock = { path = \"../modules/stock\" }\n", "");
-    let said = check(&workspace).unwrap_err();
-    assert!(said.contains("stock = { path = \"../modules/stock\" }"), "{said}");
+    with(
+        "modules/payments/Cargo.toml",
+        &[("[dependencies]\n", "[dependencies]\nstock = { path = \"../stock\" }\n")],
+        &[
+            "modules/payments/Cargo.toml:11:1: module `payments` depends on the crate of module \
+             `stock`: a module knows another only by its interface",
+            "help: depend on `stock-api` instead",
+        ],
+    );
+    // A module that depends on an interface that nobody provides.
+    let coupons = workspace.read("modules/stock/api/Cargo.toml");
+    let coupons = edited(&coupons, &[("stock-api", "coupons-api"), ("../../../libs/", "../")]);
+    std::fs::create_dir_all(workspace.root.join("libs/coupons-api/src")).unwrap();
+    workspace.write("libs/coupons-api/Cargo.toml", &coupons);
+    workspace.write("libs/coupons-api/src/lib.rs", "//! What nobody provides.\n");
+    with(
+        "modules/orders/Cargo.toml",
+        &[(
+            "[dependencies]\n",
+            "[dependencies]\ncoupons-api = { path = \"../../libs/coupons-api\" }\n",
+        )],
+        &["modules/orders/Cargo.toml:11:1: `orders` depends on `coupons-api`, but no module \
+             `coupons` is placed: nobody provides it"],
+    );
+    std::fs::remove_dir_all(workspace.root.join("libs/coupons-api")).unwrap();
+    // A process whose program does not depend on what runs in it.
+    with(
+        "app-monolith/Cargo.toml",
+        &[("stock = { path = \"../modules/stock\" }\n", "")],
+        &[
+            "deployment.toml has these in this process, and `app-monolith` does not depend on them",
+            "add to the [dependencies] of app-monolith/Cargo.toml",
+            "stock = { path = \"../modules/stock\" }",
+        ],
+    );
 }

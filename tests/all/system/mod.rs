@@ -1,9 +1,13 @@
 //! The shop as real programs: built, started, called over HTTP, and stopped.
 
 mod http;
+mod life;
 mod manifest;
+mod placements;
 mod processes;
+mod shop;
 mod start;
+mod symbols;
 mod tour;
 mod workspace;
 

@@ -2,7 +2,7 @@
 
 use super::http;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -11,7 +11,7 @@ use std::{
 };
 
 /// How long anything may take to come up or to end.
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(30);
 
 pub struct Process {
     child: Child,
@@ -22,16 +22,19 @@ pub struct Process {
 impl Process {
     pub fn start(program: &Path, env: &[(String, String)]) -> Self {
         let mut child = Command::new(program)
+            .env_remove("MONOLIFT_MANIFEST")
+            .env_remove("MONOLIFT_SETTINGS")
+            .env_remove("RUST_LOG")
             .envs(env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let (say, lines) = mpsc::channel();
         let out = child.stdout.take().unwrap();
         let err = child.stderr.take().unwrap();
-        let outputs: [Box<dyn std::io::Read + Send>; 2] = [Box::new(out), Box::new(err)];
+        let outputs: [Box<dyn Read + Send>; 2] = [Box::new(out), Box::new(err)];
         for output in outputs {
             let say = say.clone();
             std::thread::spawn(move || {
@@ -63,31 +66,40 @@ impl Process {
         self.says("http://")
     }
 
+    /// Sends it a signal: `TERM`, `KILL`, …
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        // The shell's own kill: the program of that name is not on every machine.
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 
     /// Waits for its end: how, and all that it said.
     pub fn ended(mut self) -> (ExitStatus, String) {
-        let by = Instant::now() + SOON;
-        while Instant::now() < by {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
-                    self.said.push_str(&(line + "\n"));
-                }
-                return (status, std::mem::take(&mut self.said));
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let mut status = None;
+        eventually("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        // Both of its outputs have ended then.
+        while let Ok(line) = self.lines.recv_timeout(SOON) {
+            self.said.push_str(&(line + "\n"));
         }
-        panic!("it has not ended, and said:\n{}", self.said)
+        (status.unwrap(), std::mem::take(&mut self.said))
     }
 
     /// Asks it to stop, as an operator does, and sees it end well.
-    pub fn stop(self) {
-        self.signal("-TERM");
+    pub fn stop(self) -> String {
+        self.signal("TERM");
         let (status, said) = self.ended();
         assert!(status.success(), "{status}: {said}");
+        said
+    }
+
+    /// Ends it without a word.
+    pub fn kill(self) {
+        self.signal("KILL");
+        let (status, _) = self.ended();
+        assert!(!status.success());
     }
 }
 
@@ -98,13 +110,19 @@ impl Drop for Process {
     }
 }
 
-/// Waits until the gateway says that it is ready.
-pub fn ready(address: &str) {
+/// Looks again and again, until it is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let by = Instant::now() + SOON;
-    while http::get(address, "/readyz").status != 200 {
-        assert!(Instant::now() < by, "{}", http::get(address, "/readyz").body);
-        std::thread::sleep(Duration::from_millis(20));
+    while !is_so() {
+        assert!(Instant::now() < by, "not within {SOON:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Whether a gateway is there, and can do its work.
+pub fn is_ready(address: &str) -> bool {
+    http::request(address, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200)
 }
 
 /// A port that is free now.
@@ -115,27 +133,31 @@ pub fn free_port() -> String {
 /// What each process of one run is told: its data's folder, and addresses that are free.
 pub struct Run {
     pub env: Vec<(String, String)>,
-    data: PathBuf,
+    pub data: PathBuf,
 }
 
 impl Run {
-    pub fn new(name: &str, listening: &[&str]) -> Self {
+    /// A run whose data is new.
+    pub fn new(name: &str) -> Self {
         let data = std::env::temp_dir().join(format!("ml-run-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&data).unwrap();
-        let mut env = vec![("SHOP_DATA".to_owned(), data.display().to_string())];
-        for process in listening {
-            let name = process.to_uppercase();
-            env.push((format!("SHOP_PROCESS__{name}__LISTEN"), free_port()));
-        }
-        for gateway in ["MONOLITH", "GATEWAY"] {
-            env.push((format!("SHOP_PROCESS__{gateway}__HTTP"), "127.0.0.1:0".to_owned()));
-        }
-        Self { env, data }
+        Self { env: vec![("SHOP_DATA".to_owned(), data.display().to_string())], data }
     }
 
+    /// Sets something in its environment.
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.env.push((key.to_owned(), value.into()));
         self
+    }
+
+    /// The process listens for others at a port that is free.
+    pub fn listening(self, process: &str) -> Self {
+        self.with(&format!("SHOP_PROCESS__{}__LISTEN", process.to_uppercase()), free_port())
+    }
+
+    /// The process has its gateway at a port that is free.
+    pub fn gateway(self, process: &str) -> Self {
+        self.with(&format!("SHOP_PROCESS__{}__HTTP", process.to_uppercase()), "127.0.0.1:0")
     }
 
     pub fn start(&self, program: &Path) -> Process {

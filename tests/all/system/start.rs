@@ -1,49 +1,138 @@
-//! What stops a start: in words, with nothing half done.
+//! What stops a start: in words, with nothing half done. And a module that is served beside the
+//! process that callers have it in.
 
 use super::{
-    processes::{Run, free_port},
-    workspace::Workspace,
+    http::get,
+    processes::{Process, Run, eventually, is_ready},
+    shop::{ALL_SPLIT, MONOLITH, PAYMENTS_OUT},
 };
-use std::net::TcpListener;
+use std::{fs, net::TcpListener, path::Path};
+
+/// Everything in the monolith, and nothing said of any other process.
+const ALL_IN_ONE: &str = r#"app = "shop"
+[modules]
+stock    = "monolith"
+orders   = "monolith"
+payments = "monolith"
+[process.monolith]
+http = "127.0.0.1:0"
+"#;
+
+/// Sees it end with an error that holds each of these texts.
+#[track_caller]
+fn refused(process: Process, told: &[&str]) {
+    let (status, said) = process.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("this process does not start:\n"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    for text in told {
+        assert!(said.contains(text), "no {text:?} in\n{said}");
+    }
+}
+
+/// A manifest in the run's folder.
+fn manifest(run: &Run, text: &str) -> String {
+    let file = run.data.join("other.toml");
+    fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
 
 #[test]
-fn what_is_wrong_stops_the_start() {
-    let workspace = Workspace::copy();
-    workspace.build(&["-p", "app-monolith", "-p", "payments"], &[]);
-    let monolith = workspace.program("app-monolith");
-    let refused = |run: Run, program: &std::path::Path, told: &[&str]| {
-        let (status, said) = run.start(program).ended();
-        assert_eq!(status.code(), Some(1), "{said}");
-        for text in told {
-            assert!(said.contains(text), "no {text:?} in\n{said}");
-        }
-        assert!(!said.contains("panicked"), "{said}");
-    };
-    let run = || Run::new("start", &["monolith"]);
+fn settings_that_are_wrong_stop_the_start() {
+    let monolith = MONOLITH.program("app-monolith");
+    let wrong: [(&str, &str, &[&str]); 7] = [
+        ("SHOP_ORDER__MAX_LINES", "3", &["`order`", "did you mean `orders`?"]),
+        ("SHOP_ORDERS__MAX_LINS", "3", &["orders", "max_lins", "max_lines"]),
+        ("SHOP_ORDERS__MAX_LINES", "many", &["[orders]", "max_lines", "many"]),
+        ("SHOP_STOCK__DEMO", "7", &["[stock]", "demo"]),
+        ("SHOP_CALLS__DEADLINE", "soon", &["calls.deadline", "soon"]),
+        ("SHOP_PROCESS__MONOLITH__LISTEN", "here", &["process.monolith.listen", "here"]),
+        ("MONOLIFT_SETTINGS", "/no/such.toml", &["/no/such.toml", "no such file"]),
+    ];
+    for (key, value, told) in wrong {
+        let run = MONOLITH.run("settings").with(key, value);
+        refused(run.start(&monolith), told);
+        let stored: Vec<_> = fs::read_dir(&run.data).unwrap().collect();
+        assert!(stored.is_empty(), "{key}: a database was opened: {stored:?}");
+    }
+    // All that is wrong is said at once.
+    let run = MONOLITH.run("settings").with("SHOP_ORDERS__MAX_LINES", "many");
+    let run = run.with("SHOP_STOCK__DEMO", "7");
+    refused(run.start(&monolith), &["max_lines", "demo"]);
+}
 
-    refused(
-        run().with("SHOP_ORDER__MAX_LINES", "3"),
-        &monolith,
-        &["`order`", "did you mean `orders`?"],
-    );
-    refused(run().with("SHOP_ORDERS__MAX_LINES", "many"), &monolith, &["orders", "max_lines"]);
-    refused(run().with("SHOP_ORDERS__MAX_LINS", "3"), &monolith, &["max_lins", "max_lines"]);
-    refused(run().with("SHOP_CALLS__DEADLINE", "soon"), &monolith, &["calls.deadline", "soon"]);
-    refused(run().with("MONOLIFT_SETTINGS", "/no/such.toml"), &monolith, &["/no/such.toml"]);
-
+#[test]
+fn an_address_in_use_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let run_at = |address: &str| run().with("SHOP_PROCESS__MONOLITH__HTTP", address);
-    refused(run_at(&address), &monolith, &["the gateway cannot listen on", &address]);
+    let monolith = MONOLITH.program("app-monolith");
+    for (key, told) in [
+        ("SHOP_PROCESS__MONOLITH__HTTP", format!("the gateway cannot listen on {address}")),
+        ("SHOP_PROCESS__MONOLITH__LISTEN", format!("cannot listen on {address}")),
+    ] {
+        let run = MONOLITH.run("taken").with(key, &address);
+        refused(run.start(&monolith), &[&told, "in use"]);
+    }
+}
 
-    // A manifest that places a module where it is not linked.
-    let other = workspace.root.join("other.toml");
-    let text = format!(
-        "app = \"shop\"\n[modules]\nstock = \"monolith\"\norders = \"monolith\"\n\
-         payments = \"monolith\"\ncoupons = \"monolith\"\n[process.monolith]\nhttp = \"{}\"\n",
-        free_port()
-    );
-    std::fs::write(&other, text).unwrap();
-    let run = run().with("MONOLIFT_MANIFEST", other.to_str().unwrap());
-    refused(run, &monolith, &["places `coupons` in the process `monolith`", "not linked"]);
+#[test]
+fn a_manifest_that_does_not_fit_stops_the_start() {
+    let refuse = |program: &Path, text: &str, told: &[&str]| {
+        let run = Run::new("misfit");
+        let file = manifest(&run, text);
+        let run = run.with("MONOLIFT_MANIFEST", &file);
+        refused(run.start(program), &[&[file.as_str()], told].concat());
+    };
+    // Built for payments in a process of its own, and told that it has them.
+    let without = PAYMENTS_OUT.program("app-monolith");
+    let told = ["places `payments` in the process `monolith`", "not linked", "build it with"];
+    refuse(&without, ALL_IN_ONE, &told);
+    // The other way round: nobody could reach them.
+    let elsewhere = ALL_IN_ONE.replace("payments = \"monolith\"", "payments = \"payments\"");
+    let told = ["`payments` lives in the process `payments`", "listens nowhere", "`listen`"];
+    refuse(&MONOLITH.program("app-monolith"), &elsewhere, &told);
+    let gateway = ALL_SPLIT.program("process");
+    refuse(&gateway, ALL_IN_ONE, &["has no process `gateway`"]);
+    let slip = ALL_IN_ONE.replace("http", "htpp");
+    refuse(&without, &slip, &["other.toml:7:1: unknown key `htpp`", "did you mean `http`?"]);
+
+    let run = Run::new("misfit").with("MONOLIFT_MANIFEST", "/no/such.toml");
+    refused(run.start(&without), &["/no/such.toml cannot be read"]);
+}
+
+#[test]
+fn a_module_can_be_served_beside_the_copy_that_callers_use() {
+    // Nothing in the manifest says where, so a free port will do.
+    let run = Run::new("aside");
+    let file = manifest(&run, ALL_IN_ONE);
+    let run = run.with("MONOLIFT_MANIFEST", &file);
+    let mut payments = run.start(&MONOLITH.program("payments"));
+    payments.says("payments runs payments");
+    let address = payments.says("other processes call it at ");
+    assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
+    let told =
+        format!("{file} has `payments` in the process `monolith`, and callers use that copy");
+    payments.says(&told);
+    payments.stop();
+
+    // It does no work of its own: filling an empty shop is the other's.
+    let mut stock = run.start(&ALL_SPLIT.program("stock"));
+    stock.says("and callers use that copy: no work of its own was started here");
+    let run = run.with("SHOP_STOCK__DEMO", "false");
+    let mut monolith = run.start(&MONOLITH.program("app-monolith"));
+    let address = monolith.http();
+    eventually("the monolith is ready", || is_ready(&address));
+    assert_eq!(get(&address, "/products/tea/stock").status, 404);
+    monolith.stop();
+    stock.stop();
+}
+
+#[test]
+fn a_module_aside_listens_where_the_manifest_says() {
+    let run = MONOLITH.run("aside-there").listening("payments");
+    let (_, listen) = run.env.last().unwrap();
+    let mut payments = run.start(&MONOLITH.program("payments"));
+    assert_eq!(&payments.says("other processes call it at "), listen);
+    payments.says("deployment.toml has `payments` in the process `monolith`");
+    payments.stop();
 }

@@ -1,10 +1,15 @@
 //! A copy of the workspace, which a test may edit and build.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+/// What is not copied: what was built, what was stored, and what is no part of the workspace.
+const LEFT_OUT: [&str; 4] = ["target", "data", ".git", "examples"];
 
 /// The copy. Tests run in processes of their own, and take turns with it.
 pub struct Workspace {
@@ -14,19 +19,17 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// A fresh copy; what was built in the last one is built already.
+    /// The copy, as the original is now; nobody else has it until this is dropped. What has not
+    /// changed since it was last built is built already.
     pub fn copy() -> Self {
-        let target = target().join("system");
-        fs::create_dir_all(&target).unwrap();
-        let turn = File::create(target.join("turn.lock")).unwrap();
+        let folder = folder();
+        fs::create_dir_all(&folder).unwrap();
+        let turn = File::create(folder.join("turn.lock")).unwrap();
         turn.lock().unwrap();
-        let root = target.join("copy");
-        if root.exists() {
-            fs::remove_dir_all(&root).unwrap();
-        }
+        let root = folder.join("copy");
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        copy_workspace(original, &root);
-        Self { root, target: target.join("target"), _turn: turn }
+        make_equal(original, &root, &LEFT_OUT);
+        Self { root, target: folder.join("target"), _turn: turn }
     }
 
     /// A cargo command in it.
@@ -41,13 +44,23 @@ impl Workspace {
         command
     }
 
-    /// Builds, and must.
-    pub fn build(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-        let mut command = self.cargo(&["build", "--quiet"]);
-        command.args(arguments).envs(env.iter().copied());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output
+    /// Builds, and must. The result is what was compiled for it, as `lib stock` or `bin process`.
+    pub fn build(&self, packages: &[&str], env: &[(&str, &str)]) -> BTreeSet<String> {
+        let json = "--message-format=json-render-diagnostics";
+        let mut command = self.cargo(&["build", "--quiet", "--locked", json]);
+        command.args(packages.iter().flat_map(|package| ["-p", package]));
+        let Output { status, stdout, stderr } = command.envs(env.iter().copied()).output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        let messages = String::from_utf8(stdout).unwrap();
+        let compiled = messages.lines().filter_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).unwrap();
+            let is_new = message["reason"] == "compiler-artifact" && message["fresh"] == false;
+            let of = |key: &str| message["target"][key].clone();
+            is_new.then(|| {
+                format!("{} {}", of("kind")[0].as_str().unwrap(), of("name").as_str().unwrap())
+            })
+        });
+        compiled.collect()
     }
 
     /// A program that was built.
@@ -55,31 +68,22 @@ impl Workspace {
         self.target.join("debug").join(name)
     }
 
-    /// Replaces text in a file of the copy; it must be there.
-    pub fn edit(&self, file: &str, from: &str, to: &str) {
-        let path = self.root.join(file);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{file} has no {from:?}");
-        fs::write(path, text.replacen(from, to, 1)).unwrap();
+    pub fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.root.join(file)).unwrap()
     }
 
-    /// The modules whose code is in a program.
-    pub fn modules_in(&self, program: &Path) -> Vec<&'static str> {
-        let output = Command::new("nm")
-            .args(["-C", "--defined-only"])
-            .arg(program)
-            .output()
-            .expect("nm, of Debian's package binutils, must be installed");
-        let symbols = String::from_utf8_lossy(&output.stdout);
-        assert!(symbols.contains("monolift::"), "{} has no symbols", program.display());
-        let modules = [
-            ("orders", "orders::OrdersModule"),
-            ("payments", "payments::PaymentsModule"),
-            ("stock", "stock::StockModule"),
-        ];
-        let found = modules.iter().filter(|(_, symbol)| symbols.contains(symbol));
-        found.map(|(module, _)| *module).collect()
+    /// Writes a file, unless that is what is in it.
+    pub fn write(&self, file: &str, text: &str) {
+        write(&self.root.join(file), text.as_bytes());
     }
+}
+
+/// The text with each of the changes, which must find what they replace.
+pub fn edited(text: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "no {from:?} in\n{text}");
+        text.replacen(from, to, 1)
+    })
 }
 
 /// The folder that cargo builds into: this program is `debug/deps/all-…` in it.
@@ -87,27 +91,39 @@ pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Copies all but what was built, with the times of the files, so that cargo sees no change.
-fn copy_workspace(from: &Path, to: &Path) {
+/// Where the copy is, and what was built of it.
+pub fn folder() -> PathBuf {
+    target().join("system")
+}
+
+/// Makes `to` what `from` is. A file that is equal is not touched, and one that is not has changed
+/// now: cargo goes by the time, and may have built it as a test left it.
+fn make_equal(from: &Path, to: &Path, left_out: &[&str]) {
+    if !from.is_dir() {
+        write(to, &fs::read(from).unwrap());
+        return;
+    }
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let name = entry.unwrap().file_name();
-        if !["target", "data", ".git", "examples"].iter().any(|skipped| name == *skipped) {
-            copy(&from.join(&name), &to.join(&name));
-        }
+    let mut names = names_in(from);
+    names.retain(|name| !left_out.iter().any(|left_out| name == left_out));
+    for name in names_in(to).difference(&names) {
+        remove(&to.join(name));
+    }
+    for name in names {
+        make_equal(&from.join(&name), &to.join(&name), &[]);
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let name = entry.unwrap().file_name();
-            copy(&from.join(&name), &to.join(&name));
-        }
-        return;
+fn names_in(folder: &Path) -> BTreeSet<OsString> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+fn remove(path: &Path) {
+    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+}
+
+fn write(path: &Path, content: &[u8]) {
+    if fs::read(path).ok().as_deref() != Some(content) {
+        fs::write(path, content).unwrap();
     }
-    fs::copy(from, to).unwrap();
-    let modified = fs::metadata(from).unwrap().modified().unwrap();
-    File::options().write(true).open(to).unwrap().set_modified(modified).unwrap();
 }

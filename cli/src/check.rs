@@ -1,0 +1,34 @@
+//! `cargo monolift check`: what a build would say of a manifest, without building.
+
+use clap::Args;
+use monolift_manifest::{Graph, Manifest, Workspace};
+use std::{env, error::Error, fs, path::PathBuf};
+
+/// Check a manifest and the modules' Cargo.toml files, and show who calls whom.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The manifest
+    #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
+    manifest: PathBuf,
+}
+
+impl Check {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let text = fs::read_to_string(&self.manifest)
+            .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
+        let manifest = Manifest::parse(&text, &self.manifest)?;
+        let workspace = Workspace::find(&env::current_dir()?)?;
+        let graph = Graph::check(&manifest, &workspace, None)?;
+        for process in manifest.all_processes() {
+            println!("{process}");
+            for module in manifest.modules_of(process) {
+                let calls = graph.modules.get(module).map(|node| node.calls.join(", "));
+                match calls.filter(|calls| !calls.is_empty()) {
+                    Some(calls) => println!("  {module} calls {calls}"),
+                    None => println!("  {module}"),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -98,7 +98,10 @@ pub mod wire;
 pub use async_trait::async_trait;
 pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, spawn};
 pub use config::Config;
-pub use data::Db;
+pub use data::{
+    Db,
+    work::{Perform, Piece, Recurring, Retry, Work},
+};
 pub use module::{Inject, Lifecycle, Shared, StartError, StartErrors, State, Tasks};
 pub use monolift_macros::InterfaceError;
 
@@ -154,6 +157,7 @@ pub use monolift_macros::interface;
 /// | [`Config<T>`](Config) | its own settings |
 /// | [`State<T>`](State) | state of its own, made by `Default` |
 /// | [`Shared<T>`](Shared) | what `main` hands in, for this module alone |
+/// | [`Work`] | where it writes down what must follow a commit, in the same transaction |
 /// | [`Tasks`] | where it spawns work, which ends with the module |
 ///
 /// ```
@@ -180,6 +184,7 @@ pub use monolift_macros::interface;
 ///
 /// - `provides = Orders`, or `provides = [Orders, Refunds]`: the interfaces that it implements.
 /// - `lifecycle`: it implements [`Lifecycle`], to start and stop work of its own.
+/// - `work = [Settle]`: the kinds of durable work ([`Piece`]) that it does, each a [`Perform`].
 /// - `name = "profiles"`: for a module inside a host's own crate.
 ///
 /// The files of `migrations/<module>/` are embedded, and applied to its database when it starts. For

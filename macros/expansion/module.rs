@@ -35,6 +35,7 @@ const _: () = {
             ("stock", <StockClient as ::monolift::Inject>::need),
         ],
         migrations: &[],
+        work: &[],
     };
     impl ::monolift::module::Module for SalesModule {
         fn facts() -> &'static ::monolift::module::ModuleFacts {

@@ -12,17 +12,18 @@ use syn::{
     spanned::Spanned,
 };
 
-/// `provides = Orders, lifecycle, name = "orders"`.
+/// `provides = Orders, work = [Settle], lifecycle, name = "orders"`.
 #[derive(Default)]
 struct Arguments {
     provides: Vec<Path>,
+    work: Vec<Path>,
     lifecycle: bool,
     name: Option<LitStr>,
 }
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        const KNOWN: [&str; 3] = ["provides", "lifecycle", "name"];
+        const KNOWN: [&str; 4] = ["provides", "work", "lifecycle", "name"];
         let mut arguments = Self::default();
         while !input.is_empty() {
             let key: Ident = input.parse()?;
@@ -32,22 +33,13 @@ impl Parse for Arguments {
                     input.parse::<Token![=]>()?;
                     arguments.name = Some(input.parse()?);
                 }
-                "provides" => {
-                    input.parse::<Token![=]>()?;
-                    if input.peek(syn::token::Bracket) {
-                        let list;
-                        bracketed!(list in input);
-                        let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)?;
-                        arguments.provides = paths.into_iter().collect();
-                    } else {
-                        arguments.provides = vec![input.parse()?];
-                    }
-                }
+                "provides" => arguments.provides = paths(input)?,
+                "work" => arguments.work = paths(input)?,
                 unknown => {
                     let help = match nearest(unknown, KNOWN) {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => "a module takes `provides = Interface`, `lifecycle` and \
-                                 `name = \"…\"`"
+                        None => "a module takes `provides = Interface`, `work = [Piece]`, \
+                                 `lifecycle` and `name = \"…\"`"
                             .to_owned(),
                     };
                     return Err(syn::Error::new(
@@ -62,6 +54,17 @@ impl Parse for Arguments {
         }
         Ok(arguments)
     }
+}
+
+/// `= Orders` or `= [Orders, Refunds]`.
+fn paths(input: ParseStream<'_>) -> syn::Result<Vec<Path>> {
+    input.parse::<Token![=]>()?;
+    if !input.peek(syn::token::Bracket) {
+        return Ok(vec![input.parse()?]);
+    }
+    let list;
+    bracketed!(list in input);
+    Ok(Punctuated::<Path, Token![,]>::parse_terminated(&list)?.into_iter().collect())
 }
 
 pub(crate) fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -170,6 +173,22 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
             }
         }
     });
+    let pieces = &arguments.work;
+    let names = pieces
+        .iter()
+        .map(|piece| quote_spanned!(piece.span()=> <#piece as ::monolift::Piece>::NAME));
+    let work = (!pieces.is_empty()).then(|| {
+        let kinds = pieces.iter().map(|piece| {
+            quote_spanned!(piece.span()=> ::monolift::data::work::Kind::of::<#piece, Self>(this))
+        });
+        quote! {
+            fn work(
+                this: &::std::sync::Arc<Self>,
+            ) -> ::std::vec::Vec<::monolift::data::work::Kind> {
+                ::std::vec![#(#kinds),*]
+            }
+        }
+    });
     Some(quote! {
         const _: () = {
             const DECLARED: &[&str] = &[#(#declared),*];
@@ -182,6 +201,7 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
                 provides: &[#(#provides),*],
                 needs: &[#(#needs),*],
                 migrations: &#migrations,
+                work: &[#(#names),*],
             };
 
             impl ::monolift::module::Module for #name {
@@ -200,6 +220,8 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
                 fn publish(this: &::std::sync::Arc<Self>, links: &::monolift::link::Links) {
                     #(#publish)*
                 }
+
+                #work
 
                 #lifecycle
             }

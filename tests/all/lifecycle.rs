@@ -47,6 +47,7 @@ macro_rules! noted {
                     provides: &[],
                     needs: &[("journal", <Shared<Journal> as Inject>::need)],
                     migrations: &[],
+                    work: &[],
                 };
                 &FACTS
             }

@@ -28,6 +28,12 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     facts.modules_are_there(&providers, &mut errors);
     for entry in facts.modules {
         let module = (entry.facts)();
+        if !module.work.is_empty()
+            && !module.needs.iter().any(|(_, need)| matches!(need(), Need::Work))
+        {
+            let message = "it lists work and has no field to write it down with: add `work: Work`";
+            errors.push(StartError::new(message).of(module.name, ""));
+        }
         for (field, need) in module.needs {
             if let Some(message) = facts.missing(module.name, need(), &providers) {
                 errors.push(StartError::new(message).of(module.name, field));
@@ -100,7 +106,11 @@ impl Facts<'_> {
     /// What is missing for a need, in words.
     fn missing(&self, module: &str, need: Need, providers: &Providers) -> Option<String> {
         match need {
-            Need::Nothing | Need::Database => None,
+            Need::Nothing => None,
+            Need::Database | Need::Work => {
+                let read = Need::database_settings(self.settings, module);
+                read.err().map(|error| error.to_string())
+            }
             Need::Settings(read) => {
                 read(self.settings, module).err().map(|error| error.to_string())
             }

@@ -96,6 +96,10 @@ fn introduce(running: &RunningApp) -> String {
     if let Some(address) = running.http_address() {
         let _ = write!(text, "\n  http://{address}");
     }
+    let widest = running.modules().map(str::len).max().unwrap_or_default();
+    for (module, database) in running.databases() {
+        let _ = write!(text, "\n  {module:widest$}  {database}");
+    }
     let waiting = running.readiness().borrow().waiting_for.clone();
     if !waiting.is_empty() {
         let _ = write!(text, "\n  not ready yet: waiting for {}", waiting.join(", "));

@@ -80,6 +80,15 @@ impl RunningApp {
         self.modules.iter().map(|module| module.facts.name)
     }
 
+    /// Each module that runs here, with where its database is and whether the database keeps it
+    /// to itself.
+    pub fn databases(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.modules.iter().flat_map(|module| {
+            let name = module.facts.name;
+            module.databases.iter().map(move |described| (name, described.as_str()))
+        })
+    }
+
     /// The manifest in force.
     pub fn manifest(&self) -> &Manifest {
         &self.place.manifest

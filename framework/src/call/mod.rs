@@ -15,7 +15,7 @@ pub use error::{CallError, CallErrorKind};
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};
 pub use report::Reference;
-pub(crate) use report::panic_text;
+pub(crate) use report::{chain, panic_text};
 
 /// The facts of a method that a call carries with it, fixed when the program is compiled.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ pub(super) fn log(reference: Reference, details: &str, at: Option<&Location<'_>>
 }
 
 /// An error and all its sources, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -87,9 +87,16 @@ impl Settings {
         self.read_as(module, section.into())
     }
 
-    /// A text among what the framework itself reads in a module's section, such as `db.url`.
-    pub fn text(&self, module: &str, group: &str, key: &str) -> Option<String> {
-        self.section(module).get(group)?.as_dict()?.get(key)?.as_str().map(str::to_owned)
+    /// What the framework itself reads in a module's section, such as `db`.
+    pub fn group<T: DeserializeOwned + Default>(
+        &self,
+        module: &str,
+        group: &str,
+    ) -> Result<T, SettingsError> {
+        match self.section(module).get(group) {
+            None => Ok(T::default()),
+            Some(value) => self.read_as(&format!("{module}.{group}"), value.clone()),
+        }
     }
 
     fn section(&self, module: &str) -> Dict {
@@ -146,7 +153,8 @@ mod tests {
         let settings = Settings::default().with_section("orders", values);
         assert_eq!(settings.module::<Limits>("orders").unwrap().most, 3);
         assert_eq!(settings.module::<Limits>("stock").unwrap().most, 7);
-        assert_eq!(settings.text("orders", "db", "url").as_deref(), Some("x"));
+        let db: Dict = settings.group("orders", "db").unwrap();
+        assert_eq!(db["url"].as_str(), Some("x"));
         let unknown = settings.unknown_sections(["order"].into_iter());
         assert!(unknown[0].to_string().contains("did you mean `order`"), "{unknown:?}");
     }

@@ -6,9 +6,15 @@ use sqlx::{Any, Database, Pool, Transaction};
 ///
 /// `Db` alone speaks SQLite and Postgres alike, in portable SQL: `$1`, BIGINT, TEXT, DOUBLE
 /// PRECISION, 0 and 1 for truth, milliseconds for time.
+///
+/// A transaction that is dropped before its commit is rolled back, wherever it is cut: a caller that
+/// goes away leaves nothing open.
 #[derive(Debug)]
 pub struct Db<D: Database = Any> {
     pool: Pool<D>,
+    /// Where transactions that write begin: SQLite has one writer at a time, so they wait for one
+    /// connection, in turn, rather than for a lock, by chance.
+    writer: Pool<D>,
     backend: Backend,
 }
 
@@ -23,14 +29,21 @@ pub enum Backend {
 
 impl<D: Database> Clone for Db<D> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), backend: self.backend }
+        let (pool, writer) = (self.pool.clone(), self.writer.clone());
+        Self { pool, writer, backend: self.backend }
     }
 }
 
 impl<D: Database> Db<D> {
     /// A database whose pool is there already.
     pub fn new(pool: Pool<D>, backend: Backend) -> Self {
-        Self { pool, backend }
+        Self { writer: pool.clone(), pool, backend }
+    }
+
+    /// The same, with a pool of its own for transactions that write.
+    pub(super) fn with_writer(mut self, writer: Pool<D>) -> Self {
+        self.writer = writer;
+        self
     }
 
     /// The pool itself, for a single statement, or for what sqlx offers beyond transactions.
@@ -43,31 +56,34 @@ impl<D: Database> Db<D> {
         self.backend
     }
 
-    /// Begins a transaction that only reads.
+    /// Begins a transaction that only reads, and sees one state of the database.
     pub async fn read(&self) -> Result<Transaction<'static, D>, sqlx::Error> {
-        self.begin(match self.backend {
+        let statement = match self.backend {
             Backend::Sqlite => "BEGIN DEFERRED",
-            Backend::Postgres => "BEGIN READ ONLY",
-        })
-        .await
+            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        begin(&self.pool, statement).await
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once: one that reads
     /// first and writes later would fail, rather than wait, when another has written in between.
     pub async fn write(&self) -> Result<Transaction<'static, D>, sqlx::Error> {
-        self.begin(match self.backend {
+        let statement = match self.backend {
             Backend::Sqlite => "BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN",
-        })
-        .await
+        };
+        begin(&self.writer, statement).await
     }
+}
 
-    /// A caller can go away while a transaction begins, and sqlx would then return a connection to
-    /// the pool with the transaction open on it. So it begins in a task of its own, which is never
-    /// cut: when nobody waits any more, the finished transaction is dropped, and rolled back.
-    async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, D>, sqlx::Error> {
-        let pool = self.pool.clone();
-        let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
-        beginning.await.map_err(|_| sqlx::Error::WorkerCrashed)?
-    }
+/// A caller can go away while a transaction begins, and sqlx would then return a connection to the
+/// pool with the transaction open on it. So it begins in a task of its own, which is never cut: when
+/// nobody waits any more, the finished transaction is dropped, and rolled back.
+async fn begin<D: Database>(
+    pool: &Pool<D>,
+    statement: &'static str,
+) -> Result<Transaction<'static, D>, sqlx::Error> {
+    let pool = pool.clone();
+    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
+    beginning.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }

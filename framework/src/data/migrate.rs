@@ -3,18 +3,20 @@
 use super::{Backend, OpenError};
 use sqlx::{
     Database, Pool, SqlSafeStr,
-    migrate::{Migrate, MigrationType, Migrator},
+    migrate::{Migrate, MigrateError, MigrationType, Migrator},
 };
 use std::borrow::Cow;
 
 /// One file of `migrations/<module>/`: its name, such as `0001_orders.sql`, and its text.
 pub type Migration = (&'static str, &'static str);
 
-/// Applies what has not been applied. A migration that was changed after it was applied is refused;
-/// ones that only a newer release has are left alone, so that a release can be rolled back.
-pub async fn migrate<D>(
+/// Applies what has not been applied, and writes down what was in `history`, a table. A migration
+/// that was changed after it was applied is refused. Ones that only a newer release has are left
+/// alone and warned of, so that releases overlap and can be rolled back.
+pub(super) async fn migrate<D>(
     pool: &Pool<D>,
     backend: Backend,
+    history: &str,
     migrations: &[Migration],
 ) -> Result<(), OpenError>
 where
@@ -36,22 +38,43 @@ where
         ));
     }
     let mut migrator = Migrator::with_migrations(all);
+    migrator.dangerous_set_table_name(history.to_owned());
     migrator.set_ignore_missing(true);
     // On SQLite sqlx's lock does nothing; whoever opens the file holds one of its own.
     migrator.set_locking(backend == Backend::Postgres);
-    migrator.run(pool).await.map_err(|error| match error {
-        sqlx::migrate::MigrateError::VersionMismatch(version) => {
-            let of_version = |(name, _): &&Migration| {
-                parse_name(name).is_ok_and(|(number, _)| number == version)
-            };
-            let name = migrations.iter().find(of_version).map_or("?", |(name, _)| name);
-            OpenError::new(format!(
-                "the migration {name} was changed after it was applied: restore it, and write a \
-                 new one"
-            ))
+    let named = |version| {
+        let is = |(name, _): &&Migration| parse_name(name).is_ok_and(|(own, _)| own == version);
+        migrations.iter().find(is).map_or("?", |(name, _)| name)
+    };
+    let failed = |error| match error {
+        MigrateError::VersionMismatch(version) => OpenError::new(format!(
+            "the migration {} was changed after it was applied: restore it, and write a new one",
+            named(version)
+        )),
+        MigrateError::ExecuteMigration(error, version) => {
+            OpenError::from_source(format!("the migration {} failed", named(version)), error)
         }
         error => OpenError::from_source("the migrations failed", error),
-    })
+    };
+    let mut connection = pool.acquire().await.map_err(MigrateError::from).map_err(failed)?;
+    let migrated = migrator.run_direct(None, &mut *connection, false).await;
+    if let Err(error) = migrated {
+        // It may hold sqlx's lock, which goes with it.
+        let _ = connection.close().await;
+        return Err(failed(error));
+    }
+    let applied = connection.list_applied_migrations(history).await.map_err(failed)?;
+    let newer: Vec<i64> = applied.iter().map(|one| one.version).collect();
+    let newer: Vec<i64> =
+        newer.into_iter().filter(|version| !migrator.version_exists(*version)).collect();
+    if !newer.is_empty() {
+        tracing::warn!(
+            history,
+            migrations = ?newer,
+            "this database has migrations that this release does not know: a newer one was here"
+        );
+    }
+    Ok(())
 }
 
 /// `0001_create_orders.sql` to 1 and `create orders`.

@@ -1,11 +1,23 @@
 //! A module's database: its own, and no other's.
 
 mod db;
+mod driver;
+mod error;
+mod isolation;
+mod location;
 mod migrate;
 mod open;
+mod settings;
 #[cfg(test)]
 mod tests;
+pub mod work;
 
 pub use db::{Backend, Db};
-pub use migrate::{Migration, migrate};
-pub use open::{Location, ModuleDatabase, OpenError};
+pub use driver::{Column, Driver, ModuleDatabase, Value};
+pub use error::OpenError;
+pub use isolation::Isolation;
+pub use location::Location;
+pub use migrate::Migration;
+use migrate::migrate;
+pub use open::History;
+pub use settings::{DbSettings, Durability};

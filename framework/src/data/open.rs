@@ -1,113 +1,49 @@
-//! Opening a module's database: where it is, who may migrate it, and what it is held to.
+//! Opening a module's database: who may migrate it, and what it is held to.
 
-use super::{Backend, Db, Migration, migrate};
+use super::{
+    Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, migrate,
+};
 use sqlx::{
-    Any, ConnectOptions, Connection, Database, Pool, Postgres, Sqlite,
-    migrate::Migrate,
+    ConnectOptions, Connection, Pool,
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use std::{
-    error::Error,
-    fmt,
     fs::File,
-    path::{Path, PathBuf},
-    sync::Once,
+    path::Path,
+    sync::{Arc, Once},
     time::Duration,
 };
 
-/// Connections of one module's pool.
-const CONNECTIONS: u32 = 5;
-/// How long a call waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a call waits for a connection. Its own deadline is mostly shorter.
+const ACQUIRE: Duration = Duration::from_secs(30);
 
-/// Where a module's database is.
+/// A module's migrations, with the table that holds their history.
 #[derive(Debug, Clone)]
-pub enum Location {
-    /// A SQLite file of the module's own.
-    File(PathBuf),
-    /// A URL, as the settings give it.
-    Url(String),
+pub struct History<'a> {
+    /// The table.
+    pub table: String,
+    /// What has to be in it.
+    pub migrations: &'a [Migration],
 }
 
-/// Why a module's database could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl OpenError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
-    }
-
-    pub(super) fn from_source(
-        message: impl Into<String>,
-        source: impl Error + Send + Sync + 'static,
-    ) -> Self {
-        Self { message: message.into(), source: Some(Box::new(source)) }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for OpenError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// A database that a module can ask for: `Db`, `Db<Postgres>` or `Db<Sqlite>`.
-pub trait ModuleDatabase: Database<Connection: Migrate> {
-    /// What is behind `pool`.
-    fn backend(pool: &Pool<Self>) -> Backend;
-
-    /// Whether a URL of this backend can be opened as this type.
-    fn speaks(backend: Backend) -> bool;
-}
-
-impl ModuleDatabase for Any {
-    fn backend(pool: &Pool<Self>) -> Backend {
-        backend_of(pool.connect_options().database_url.as_ref()).unwrap_or(Backend::Postgres)
-    }
-
-    fn speaks(_: Backend) -> bool {
-        true
-    }
-}
-
-impl ModuleDatabase for Postgres {
-    fn backend(_: &Pool<Self>) -> Backend {
-        Backend::Postgres
-    }
-
-    fn speaks(backend: Backend) -> bool {
-        backend == Backend::Postgres
-    }
-}
-
-impl ModuleDatabase for Sqlite {
-    fn backend(_: &Pool<Self>) -> Backend {
-        Backend::Sqlite
-    }
-
-    fn speaks(backend: Backend) -> bool {
-        backend == Backend::Sqlite
+impl<'a> History<'a> {
+    /// That of a module's own migrations.
+    pub fn of(module: &str, migrations: &'a [Migration]) -> Self {
+        Self { table: format!("{}_migrations", module.replace('-', "_")), migrations }
     }
 }
 
 impl<D: ModuleDatabase> Db<D> {
-    /// Opens the database at `location` and applies `migrations`.
-    pub async fn open(location: &Location, migrations: &[Migration]) -> Result<Self, OpenError> {
+    /// Opens the database at `location` and brings it up to each of `histories`.
+    pub async fn open(
+        location: &Location,
+        settings: &DbSettings,
+        histories: &[History<'_>],
+    ) -> Result<Self, OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let url = location.url();
-        let backend = backend_of(&url).ok_or_else(|| {
+        let backend = location.backend().ok_or_else(|| {
             OpenError::new("the database's URL begins with neither `sqlite:` nor `postgres:`")
         })?;
         if !D::speaks(backend) {
@@ -124,46 +60,57 @@ impl<D: ModuleDatabase> Db<D> {
             }
             Location::Url(_) => None,
         };
-        let pool = PoolOptions::<D>::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
-            .connect(&url)
-            .await
-            .map_err(|error| {
-                OpenError::from_source(format!("{} cannot be opened", location.shown()), error)
-            })?;
-        migrate(&pool, backend, migrations).await?;
+        let failed = |error| OpenError::from_source(format!("{location} cannot be opened"), error);
+        let pool = pool(location, backend, settings, settings.connections());
+        let pool: Pool<D> = pool.await.map_err(failed)?;
+        let db = Self::new(pool, backend);
+        db.migrate(histories).await?;
         drop(lock);
-        Ok(Self::new(pool, backend))
-    }
-}
-
-impl Location {
-    fn url(&self) -> String {
-        match self {
-            Self::File(file) => format!("sqlite://{}?mode=rwc", file.display()),
-            Self::Url(url) => url.clone(),
-        }
-    }
-
-    /// For a message: a URL's password is nobody's business.
-    fn shown(&self) -> String {
-        match self {
-            Self::File(file) => file.display().to_string(),
-            Self::Url(url) => match (url.split_once("://"), url.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-                _ => url.clone(),
-            },
+        match backend {
+            Backend::Sqlite => {
+                let writer = self::pool(location, backend, settings, 1).await.map_err(failed)?;
+                Ok(db.with_writer(writer))
+            }
+            Backend::Postgres => Ok(db),
         }
     }
 }
 
-fn backend_of(url: &str) -> Option<Backend> {
-    match url.split_once(':')?.0 {
-        "sqlite" => Some(Backend::Sqlite),
-        "postgres" | "postgresql" => Some(Backend::Postgres),
-        _ => None,
+impl<D: ModuleDatabase> Db<D> {
+    /// Brings the database up to each of `histories`.
+    pub(crate) async fn migrate(&self, histories: &[History<'_>]) -> Result<(), OpenError> {
+        for history in histories {
+            migrate(self.pool(), self.backend(), &history.table, history.migrations).await?;
+        }
+        Ok(())
     }
+}
+
+async fn pool<D: ModuleDatabase>(
+    location: &Location,
+    backend: Backend,
+    settings: &DbSettings,
+    connections: u32,
+) -> Result<Pool<D>, sqlx::Error> {
+    let pragma: Option<Arc<str>> = match (backend, settings.durability) {
+        (Backend::Postgres, _) => None,
+        (Backend::Sqlite, Durability::Process) => Some("PRAGMA synchronous = NORMAL".into()),
+        (Backend::Sqlite, Durability::Power) => Some("PRAGMA synchronous = FULL".into()),
+    };
+    PoolOptions::<D>::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .after_connect(move |connection, _| {
+            let pragma = pragma.clone();
+            Box::pin(async move {
+                match pragma {
+                    Some(pragma) => D::execute(connection, pragma, Vec::new()).await.map(drop),
+                    None => Ok(()),
+                }
+            })
+        })
+        .connect(&location.url())
+        .await
 }
 
 /// Waits for the right to prepare `file`: processes that start at once take turns.

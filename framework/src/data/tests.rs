@@ -1,6 +1,6 @@
 //! On SQLite, in a folder that goes with the test.
 
-use super::{Backend, Db, Location, Migration};
+use super::{Backend, Db, DbSettings, History, Location, Migration, OpenError};
 use sqlx::Any;
 use std::path::PathBuf;
 
@@ -27,6 +27,10 @@ impl Drop for Folder {
     }
 }
 
+async fn open(location: &Location, migrations: &[Migration]) -> Result<Db, OpenError> {
+    Db::open(location, &DbSettings::default(), &[History::of("notes", migrations)]).await
+}
+
 async fn count(db: &Db) -> i64 {
     let (count,) = sqlx::query_as::<Any, (i64,)>("SELECT COUNT(*) FROM notes")
         .fetch_one(db.pool())
@@ -38,20 +42,20 @@ async fn count(db: &Db) -> i64 {
 #[tokio::test]
 async fn migrations_are_applied_once_and_a_newer_database_is_accepted() {
     let folder = Folder::new("once");
-    let db = Db::<Any>::open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
+    let db = open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
     assert_eq!(db.backend(), Backend::Sqlite);
-    Db::<Any>::open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
+    open(&folder.location(), &[FIRST, SECOND]).await.unwrap();
     // A release that was rolled back knows only the first.
-    Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    open(&folder.location(), &[FIRST]).await.unwrap();
     assert_eq!(count(&db).await, 0);
 }
 
 #[tokio::test]
 async fn a_changed_migration_is_refused_by_name() {
     let folder = Folder::new("changed");
-    Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    open(&folder.location(), &[FIRST]).await.unwrap();
     let changed = (FIRST.0, "CREATE TABLE notes (id TEXT)");
-    let error = Db::<Any>::open(&folder.location(), &[changed]).await.unwrap_err();
+    let error = open(&folder.location(), &[changed]).await.unwrap_err();
     assert!(error.to_string().contains("0001_notes.sql was changed"), "{error}");
 }
 
@@ -61,7 +65,7 @@ async fn processes_that_start_at_once_migrate_once() {
     let starting: Vec<_> = (0..10)
         .map(|_| {
             let location = folder.location();
-            tokio::spawn(async move { Db::<Any>::open(&location, &[FIRST, SECOND]).await })
+            tokio::spawn(async move { open(&location, &[FIRST, SECOND]).await })
         })
         .collect();
     for started in starting {
@@ -72,7 +76,7 @@ async fn processes_that_start_at_once_migrate_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_wait_for_each_other() {
     let folder = Folder::new("writers");
-    let db = Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    let db = open(&folder.location(), &[FIRST]).await.unwrap();
     let writing: Vec<_> = (0..32)
         .map(|number: i64| {
             let db = db.clone();
@@ -97,7 +101,7 @@ async fn writers_wait_for_each_other() {
 #[tokio::test]
 async fn a_beginning_that_is_cut_leaves_nothing_open() {
     let folder = Folder::new("cut");
-    let db = Db::<Any>::open(&folder.location(), &[FIRST]).await.unwrap();
+    let db = open(&folder.location(), &[FIRST]).await.unwrap();
     for polls in 1..12 {
         let holder = db.write().await.unwrap();
         let mut beginning = Box::pin(db.write());

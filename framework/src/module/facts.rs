@@ -1,9 +1,12 @@
 //! What `#[monolift::module]` says of a module, and how one is made from that.
 
-use super::{Injector, Lifecycle, Need, Resources, StartError, Tasks};
+use super::{
+    Injector, Lifecycle, Need, Resources, StartError, Tasks,
+    databases::{Databases, Working},
+};
 use crate::{
     call::panic_text,
-    data::Migration,
+    data::{Migration, work::Kind},
     link::{InterfaceEntry, Links},
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -20,6 +23,11 @@ pub trait Module: Sized + Send + Sync + 'static {
 
     /// Binds the interfaces that it provides.
     fn publish(this: &Arc<Self>, links: &Links);
+
+    /// The kinds of durable work that it does.
+    fn work(_this: &Arc<Self>) -> Vec<Kind> {
+        Vec::new()
+    }
 
     /// Its own start and stop, when it has some.
     fn lifecycle(_this: &Arc<Self>) -> Option<Arc<dyn Lifecycle>> {
@@ -40,6 +48,8 @@ pub struct ModuleFacts {
     pub needs: &'static [FieldNeed],
     /// Its migrations, in order.
     pub migrations: &'static [Migration],
+    /// The names of the kinds of durable work that it does.
+    pub work: &'static [&'static str],
 }
 
 /// A field's name, and what it needs.
@@ -70,10 +80,19 @@ impl ModuleEntry {
 async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartError> {
     let facts = M::facts();
     let tasks = Tasks::default();
-    let injector = Injector::new(facts, Arc::clone(&resources), tasks.clone());
+    let databases = Arc::new(Databases::default());
+    let injector =
+        Injector::new(facts, Arc::clone(&resources), tasks.clone(), Arc::clone(&databases));
     let module = Arc::new(M::inject(injector).await?);
     M::publish(&module, &resources.served);
-    Ok(Running { facts, lifecycle: M::lifecycle(&module), works: false, tasks })
+    let worker = match databases.worker(M::work(&module)) {
+        None => None,
+        Some(Ok(worker)) => Some(worker),
+        Some(Err(error)) => return Err(StartError::new(error).of(facts.name, "")),
+    };
+    let lifecycle = M::lifecycle(&module);
+    let databases = databases.described();
+    Ok(Running { facts, lifecycle, works: false, worker, databases, tasks })
 }
 
 /// A module that has been made.
@@ -83,13 +102,27 @@ pub struct Running {
     lifecycle: Option<Arc<dyn Lifecycle>>,
     /// Whether its own work was started, and so has to be stopped.
     works: bool,
+    worker: Option<Working>,
+    /// Where its databases are, and whether they keep it to itself.
+    pub databases: Vec<String>,
     tasks: Tasks,
 }
 
 impl Running {
     /// Starts the module's own work.
     pub(crate) async fn start_work(&mut self) -> Result<(), StartError> {
-        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
+        let started = match &self.lifecycle {
+            Some(lifecycle) => self.start_lifecycle(Arc::clone(lifecycle)).await,
+            None => Ok(()),
+        };
+        if let (Ok(()), Some(worker)) = (&started, self.worker.take()) {
+            let tasks = self.tasks.clone();
+            self.tasks.spawn(worker(Box::pin(async move { tasks.stopping().await })));
+        }
+        started
+    }
+
+    async fn start_lifecycle(&mut self, lifecycle: Arc<dyn Lifecycle>) -> Result<(), StartError> {
         let started = AssertUnwindSafe(lifecycle.start()).catch_unwind().await;
         let error = match started {
             Ok(Ok(())) => {

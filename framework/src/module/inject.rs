@@ -3,7 +3,7 @@
 use super::{Injector, StartError, Tasks};
 use crate::{
     config::{Config, Settings, SettingsError},
-    data::{Db, Location, ModuleDatabase},
+    data::{Db, DbSettings, ModuleDatabase, work::Work},
     link::InterfaceEntry,
 };
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ use std::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a module",
     label = "this cannot be injected",
-    note = "a module's fields are clients of interfaces, `Db`, `Config<T>`, `State<T>`, `Shared<T>`, `Tasks`, or a type of yours that implements `monolift::Inject`"
+    note = "a module's fields are clients of interfaces, `Db`, `Config<T>`, `State<T>`, `Shared<T>`, `Work`, `Tasks`, or a type of yours that implements `monolift::Inject`"
 )]
 pub trait Inject: Sized + Send {
     /// The module that this calls, when it is a client.
@@ -50,6 +50,18 @@ pub enum Need {
     Shared(TypeId, &'static str),
     /// A database.
     Database,
+    /// A database with a table for durable work.
+    Work,
+}
+
+impl Need {
+    /// Whether the settings of `module` say rightly where its database is.
+    pub(crate) fn database_settings(
+        settings: &Settings,
+        module: &str,
+    ) -> Result<(), SettingsError> {
+        settings.group::<DbSettings>(module, "db").map(drop)
+    }
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Inject for Config<T> {
@@ -72,18 +84,17 @@ impl<D: ModuleDatabase> Inject for Db<D> {
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        let module = injector.module();
-        // A pool that `main` hands in belongs to an older application, and so do its migrations.
-        if let Some(pool) = injector.resources.shared::<sqlx::Pool<D>>(module) {
-            return Ok(Self::new(sqlx::Pool::clone(&pool), D::backend(&pool)));
-        }
-        let location = match injector.resources.settings.text(module, "db", "url") {
-            Some(url) => Location::Url(url),
-            None => Location::File(injector.resources.data.join(format!("{module}.db"))),
-        };
-        Self::open(&location, injector.facts().migrations)
-            .await
-            .map_err(|error| injector.error("its database").because(error))
+        injector.database::<D>().await
+    }
+}
+
+impl<D: ModuleDatabase> Inject for Work<D> {
+    fn need() -> Need {
+        Need::Work
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        injector.databases.work::<D>(injector).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Modules: how they are described, injected and kept running.
 
+mod databases;
 mod facts;
 mod inject;
 mod lifecycle;

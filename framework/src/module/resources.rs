@@ -1,8 +1,9 @@
 //! What a process has for its modules, and one module's view of it.
 
-use super::{Inject, ModuleFacts, StartError, Tasks};
+use super::{Inject, ModuleFacts, StartError, Tasks, databases::Databases};
 use crate::{
     config::Settings,
+    data::{Db, ModuleDatabase},
     link::{Client, Links},
 };
 use std::{
@@ -35,11 +36,12 @@ impl Resources {
 }
 
 /// One module's view of the process, while it is made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Injector {
     facts: &'static ModuleFacts,
     pub(super) resources: Arc<Resources>,
     pub(super) tasks: Tasks,
+    pub(super) databases: Arc<Databases>,
     field: &'static str,
 }
 
@@ -48,14 +50,14 @@ impl Injector {
         facts: &'static ModuleFacts,
         resources: Arc<Resources>,
         tasks: Tasks,
+        databases: Arc<Databases>,
     ) -> Self {
-        Self { facts, resources, tasks, field: "" }
+        Self { facts, resources, tasks, databases, field: "" }
     }
 
     /// Makes the value of one field.
     pub async fn field<T: Inject>(&self, name: &'static str) -> Result<T, StartError> {
-        let (resources, tasks) = (Arc::clone(&self.resources), self.tasks.clone());
-        T::inject(&Self { facts: self.facts, resources, tasks, field: name }).await
+        T::inject(&Self { field: name, ..self.clone() }).await
     }
 
     /// The module that is being made.
@@ -71,6 +73,11 @@ impl Injector {
     /// A client, for an [`Inject`] of yours that wraps one.
     pub fn client<C: Client>(&self) -> C {
         self.resources.links.client()
+    }
+
+    /// The module's database, opened when it is first asked for.
+    pub async fn database<D: ModuleDatabase>(&self) -> Result<Db<D>, StartError> {
+        self.databases.get(self).await
     }
 
     /// An error that names the module and the field.

@@ -1,0 +1,171 @@
+//! What the framework itself asks of a database, stamped for each of sqlx's drivers.
+//!
+//! sqlx's traits cannot be asked for over all databases at once without a page of bounds for each
+//! function. The framework's own statements have two kinds of values, so one function is enough.
+
+use super::Backend;
+use futures_util::future::BoxFuture;
+use sqlx::{Any, Database, Pool, Postgres, Row, Sqlite, migrate::Migrate};
+use std::sync::Arc;
+
+/// A database that a module can ask for: `Db`, `Db<Postgres>` or `Db<Sqlite>`.
+pub trait ModuleDatabase: Driver {
+    /// What is behind `pool`.
+    fn backend(pool: &Pool<Self>) -> Backend;
+
+    /// Whether a URL of this backend can be opened as this type.
+    fn speaks(backend: Backend) -> bool;
+}
+
+impl ModuleDatabase for Any {
+    fn backend(pool: &Pool<Self>) -> Backend {
+        let options = pool.connect_options();
+        Backend::of_url(options.database_url.as_ref()).unwrap_or(Backend::Postgres)
+    }
+
+    fn speaks(_: Backend) -> bool {
+        true
+    }
+}
+
+impl ModuleDatabase for Postgres {
+    fn backend(_: &Pool<Self>) -> Backend {
+        Backend::Postgres
+    }
+
+    fn speaks(backend: Backend) -> bool {
+        backend == Backend::Postgres
+    }
+}
+
+impl ModuleDatabase for Sqlite {
+    fn backend(_: &Pool<Self>) -> Backend {
+        Backend::Sqlite
+    }
+
+    fn speaks(backend: Backend) -> bool {
+        backend == Backend::Sqlite
+    }
+}
+
+/// A value of the framework's own statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Number(Option<i64>),
+    /// A text.
+    Text(Option<String>),
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// Numbers.
+    Number,
+    /// Texts.
+    Text,
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(Some(number))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl Value {
+    /// The number; 0 where there is none.
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Number(number) => number.unwrap_or_default(),
+            Self::Text(_) => 0,
+        }
+    }
+
+    /// The text, when there is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => text.as_deref(),
+            Self::Number(_) => None,
+        }
+    }
+}
+
+/// Statements with such values.
+pub trait Driver: Database<Connection: Migrate> {
+    /// Runs a statement, and says how many rows it changed.
+    fn execute<'a>(
+        connection: &'a mut Self::Connection,
+        sql: Arc<str>,
+        values: Vec<Value>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// The rows of a statement's answer.
+    fn rows<'a>(
+        connection: &'a mut Self::Connection,
+        sql: Arc<str>,
+        values: Vec<Value>,
+        columns: &'static [Column],
+    ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, sqlx::Error>>;
+}
+
+macro_rules! driver {
+    ($database:ty) => {
+        impl Driver for $database {
+            fn execute<'a>(
+                connection: &'a mut Self::Connection,
+                sql: Arc<str>,
+                values: Vec<Value>,
+            ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+                let query = values.into_iter().fold(
+                    sqlx::query::<$database>(sqlx::AssertSqlSafe(sql)),
+                    |query, value| match value {
+                        Value::Number(number) => query.bind(number),
+                        Value::Text(text) => query.bind(text),
+                    },
+                );
+                Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
+            }
+
+            fn rows<'a>(
+                connection: &'a mut Self::Connection,
+                sql: Arc<str>,
+                values: Vec<Value>,
+                columns: &'static [Column],
+            ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, sqlx::Error>> {
+                let query = values.into_iter().fold(
+                    sqlx::query::<$database>(sqlx::AssertSqlSafe(sql)),
+                    |query, value| match value {
+                        Value::Number(number) => query.bind(number),
+                        Value::Text(text) => query.bind(text),
+                    },
+                );
+                let read = |row: &<$database as Database>::Row| {
+                    let cell = |(at, column): (usize, &Column)| match column {
+                        Column::Number => row.try_get(at).map(Value::Number),
+                        Column::Text => row.try_get(at).map(Value::Text),
+                    };
+                    columns.iter().enumerate().map(cell).collect()
+                };
+                Box::pin(
+                    async move { query.fetch_all(connection).await?.iter().map(read).collect() },
+                )
+            }
+        }
+    };
+}
+
+driver!(Any);
+driver!(Postgres);
+driver!(Sqlite);

@@ -1,0 +1,91 @@
+//! Whether the database itself keeps a module to its own tables.
+
+use super::{Backend, Column, Db, ModuleDatabase};
+use std::{fmt, sync::Arc};
+
+/// What a module's connection can reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isolation {
+    /// A SQLite file that nobody else opens. Nothing but its path keeps others from it.
+    File,
+    /// A role that reaches its own schema and nothing else: the database refuses the rest.
+    Role {
+        /// The role.
+        role: String,
+        /// The schema that its tables are in.
+        schema: String,
+    },
+    /// A role that reaches more than its own schema.
+    Shared {
+        /// The role.
+        role: String,
+        /// The schema that its tables are in.
+        schema: String,
+        /// Why: what it may do, and some of what it reaches.
+        reaches: Vec<String>,
+    },
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("a file of its own"),
+            Self::Role { role, schema } => {
+                write!(f, "schema {schema}, isolated: role {role} reaches nothing else")
+            }
+            Self::Shared { role, schema, reaches } => {
+                write!(f, "schema {schema}, NOT isolated: role {role} {}", reaches.join(", "))
+            }
+        }
+    }
+}
+
+/// Who we are, where our tables are, and whether anything stops us anywhere.
+const WHO: &str = "SELECT current_user::TEXT, COALESCE(current_schema()::TEXT, ''), \
+    (SELECT (rolsuper OR rolbypassrls OR rolcreaterole)::INT::BIGINT FROM pg_roles \
+    WHERE rolname = current_user)";
+const WHO_COLUMNS: &[Column] = &[Column::Text, Column::Text, Column::Number];
+
+/// Roles that we could become, and tables of others that we may touch.
+const REACH: &str = "\
+    SELECT 'can become ' || rolname::TEXT FROM pg_roles \
+    WHERE rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER') \
+    UNION ALL \
+    SELECT 'reaches ' || nspname::TEXT || '.' || relname::TEXT \
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f') \
+    AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' \
+    AND nspname <> COALESCE(current_schema(), '') \
+    AND has_schema_privilege(current_user, relnamespace, 'USAGE') \
+    AND has_table_privilege(current_user, pg_class.oid, \
+        'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') \
+    UNION ALL \
+    SELECT 'shares it with ' || rolname::TEXT FROM pg_roles, pg_namespace \
+    WHERE nspname = current_schema() AND rolname <> current_user AND rolcanlogin \
+    AND NOT rolsuper AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') \
+    LIMIT 3";
+
+impl<D: ModuleDatabase> Db<D> {
+    /// Asks the database what it lets this module reach, besides what is its own.
+    pub async fn isolation(&self) -> Result<Isolation, sqlx::Error> {
+        if self.backend() == Backend::Sqlite {
+            return Ok(Isolation::File);
+        }
+        let mut connection = self.pool().acquire().await?;
+        let who = D::rows(&mut connection, Arc::from(WHO), Vec::new(), WHO_COLUMNS).await?;
+        let who = who.first().ok_or(sqlx::Error::RowNotFound)?;
+        let text = |at: usize| who[at].text().unwrap_or_default().to_owned();
+        let (role, schema) = (text(0), text(1));
+        if who[2].number() != 0 {
+            let reaches = vec!["may do everything".to_owned()];
+            return Ok(Isolation::Shared { role, schema, reaches });
+        }
+        let reach = D::rows(&mut connection, Arc::from(REACH), Vec::new(), &[Column::Text]).await?;
+        let reaches: Vec<String> =
+            reach.iter().filter_map(|row| row[0].text().map(str::to_owned)).collect();
+        if reaches.is_empty() {
+            return Ok(Isolation::Role { role, schema });
+        }
+        Ok(Isolation::Shared { role, schema, reaches })
+    }
+}

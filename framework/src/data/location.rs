@@ -1,0 +1,81 @@
+//! Where a module's database is.
+
+use super::Backend;
+use std::{fmt, path::PathBuf};
+
+/// Where a module's database is. Shown without what is secret in it.
+#[derive(Clone)]
+pub enum Location {
+    /// A SQLite file of the module's own.
+    File(PathBuf),
+    /// A URL, as the settings give it.
+    Url(String),
+}
+
+impl Location {
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::File(file) => format!("sqlite://{}?mode=rwc", file.display()),
+            Self::Url(url) => url.clone(),
+        }
+    }
+
+    /// What is there; `None` when the URL is for neither.
+    pub(super) fn backend(&self) -> Option<Backend> {
+        match self {
+            Self::File(_) => Some(Backend::Sqlite),
+            Self::Url(url) => Backend::of_url(url),
+        }
+    }
+}
+
+impl Backend {
+    /// What a URL is for.
+    pub(super) fn of_url(url: &str) -> Option<Self> {
+        match url.split_once(':')?.0 {
+            "sqlite" => Some(Self::Sqlite),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => file.display().fmt(f),
+            // Who logs in is worth knowing; the password is nobody's business, and neither are
+            // parameters, which may hold one.
+            Self::Url(url) => {
+                let shown = url.split('?').next().unwrap_or_default();
+                match (shown.split_once("://"), shown.rsplit_once('@')) {
+                    (Some((scheme, rest)), Some((_, host))) => {
+                        let user = rest.split([':', '@']).next().unwrap_or_default();
+                        write!(f, "{scheme}://{user}@{host}")
+                    }
+                    _ => f.write_str(shown),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let shown = |url: &str| Location::Url(url.to_owned()).to_string();
+        assert_eq!(shown("postgres://shop:s3cr@t@db:5432/shop"), "postgres://shop@db:5432/shop");
+        assert_eq!(shown("postgres://shop@db/shop?password=s3cret"), "postgres://shop@db/shop");
+        assert_eq!(shown("postgres://db/shop"), "postgres://db/shop");
+        assert_eq!(shown("sqlite://data/orders.db?mode=rwc"), "sqlite://data/orders.db");
+    }
+}

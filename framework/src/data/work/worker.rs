@@ -1,0 +1,415 @@
+//! The side that does work: claims what is due, does it under a lease, and writes down how it went.
+
+use super::{
+    Cron, Perform, Piece, Retry,
+    queue::{self, Row, Work, milliseconds},
+};
+use crate::{
+    call::{Context, Trace, chain, panic_text},
+    data::{Column, ModuleDatabase, Value},
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{
+    collections::HashMap, error::Error, fmt, future::Future, panic::AssertUnwindSafe, pin::pin,
+    sync::Arc, time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// For how long a piece is claimed. It is renewed three times as often; when a process dies, another
+/// one takes its pieces after so long.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often the table is looked at when nothing else says that there is work.
+const LOOK: Duration = Duration::from_secs(1);
+/// After a piece was enqueued, its transaction still has to commit.
+const SOON: [Duration; 4] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+];
+/// Pieces of one module that one process does at once.
+const AT_ONCE: usize = 8;
+/// How long what is being done may take to end when the process stops.
+const ENDING: Duration = Duration::from_secs(3);
+
+/// The key of a piece that recurs.
+pub(super) const RECURRING: &str = "recurring";
+
+type Failure = Box<dyn Error + Send + Sync>;
+/// Reads a piece, and begins to do it.
+type Begin = dyn Fn(&str) -> Result<Performing, serde_json::Error> + Send + Sync;
+type Performing = BoxFuture<'static, Result<(), Failure>>;
+
+/// A kind of work, and the module that does it.
+pub struct Kind {
+    name: &'static str,
+    retry: Retry,
+    deadline: Duration,
+    recurring: Option<Recurs>,
+    perform: Box<Begin>,
+}
+
+struct Recurs {
+    schedule: &'static str,
+    payload: String,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.name)
+    }
+}
+
+impl Kind {
+    /// Pieces of type `P`, done by `module`.
+    pub fn of<P: Piece, M: Perform<P>>(module: &Arc<M>) -> Self {
+        let module = Arc::clone(module);
+        let recurring = P::recurring().map(|recurring| Recurs {
+            schedule: recurring.schedule,
+            payload: serde_json::to_string(&recurring.piece).unwrap_or_default(),
+        });
+        Self {
+            name: P::NAME,
+            retry: P::RETRY,
+            deadline: P::DEADLINE,
+            recurring,
+            perform: Box::new(move |payload| {
+                let piece: P = serde_json::from_str(payload)?;
+                let module = Arc::clone(&module);
+                Ok(Box::pin(async move { module.perform(piece).await }))
+            }),
+        }
+    }
+
+    fn cron(&self) -> Option<Cron> {
+        self.recurring.as_ref()?.schedule.parse().ok()
+    }
+}
+
+/// Does one module's work in this process.
+pub struct Worker<D: ModuleDatabase> {
+    work: Work<D>,
+    kinds: HashMap<&'static str, Kind>,
+    /// Tells our leases from those of others, and of our own past.
+    holder: String,
+    /// Set when what is still being done has to end now.
+    cut: watch::Sender<bool>,
+}
+
+impl<D: ModuleDatabase> fmt::Debug for Worker<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({}: {:?})", self.work.module(), self.kinds.keys())
+    }
+}
+
+/// A piece that was claimed.
+struct Claimed {
+    id: String,
+    name: String,
+    payload: String,
+    trace: Option<Trace>,
+    attempt: u32,
+    /// From just before it was claimed: the lease is never shorter than we think.
+    since: Instant,
+}
+
+const CLAIMED: &[Column] =
+    &[Column::Text, Column::Text, Column::Text, Column::Text, Column::Number];
+
+/// How an attempt ended.
+enum Outcome {
+    Done,
+    Failed(String),
+    /// Another worker may have the piece by now.
+    Lost,
+    /// The process stops.
+    Cut,
+}
+
+impl<D: ModuleDatabase> Worker<D> {
+    /// A worker for the kinds of work that a module lists. An error is a schedule that is none.
+    pub(crate) fn new(work: Work<D>, kinds: Vec<Kind>) -> Result<Self, String> {
+        for kind in &kinds {
+            if let Some(Recurs { schedule, .. }) = &kind.recurring {
+                let cron: Result<Cron, _> = schedule.parse();
+                cron.map_err(|error| format!("the schedule of `{}`: {error}", kind.name))?;
+            }
+        }
+        let kinds = kinds.into_iter().map(|kind| (kind.name, kind)).collect();
+        let holder = format!("{:016x}", rand::random::<u64>());
+        Ok(Self { work, kinds, holder, cut: watch::Sender::new(false) })
+    }
+
+    /// Works until `stopping` is ready. Then what is being done has a few seconds to end, and is
+    /// given back after that.
+    pub(crate) async fn run(self, stopping: impl Future<Output = ()> + Send) {
+        let worker = Arc::new(self);
+        let mut at_work = JoinSet::new();
+        let mut stopping = pin!(stopping);
+        let mut complained = false;
+        let mut soon = SOON.iter();
+        let mut planted = false;
+        loop {
+            while at_work.try_join_next().is_some() {}
+            let looked = worker.look(&mut planted, &mut at_work).await;
+            let pause = match looked {
+                Ok(pause) => {
+                    complained = false;
+                    soon.next().map_or(pause, |soon| pause.min(*soon))
+                }
+                Err(error) => {
+                    // Once each time: it is looked at every second.
+                    if !std::mem::replace(&mut complained, true) {
+                        let module = worker.work.module();
+                        tracing::warn!(module, %error, "its work cannot be looked at");
+                    }
+                    LOOK
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stopping => break,
+                Some(_) = at_work.join_next() => {}
+                () = worker.work.nudge().notified(), if at_work.len() < AT_ONCE => {
+                    soon = SOON.iter();
+                }
+                () = sleep(pause), if at_work.len() < AT_ONCE => {}
+            }
+        }
+        let all = async { while at_work.join_next().await.is_some() {} };
+        if timeout(ENDING, all).await.is_err() {
+            worker.cut.send_replace(true);
+            while at_work.join_next().await.is_some() {}
+        }
+    }
+
+    /// Takes what is due, as far as there is room, and says when to look again.
+    async fn look(
+        self: &Arc<Self>,
+        planted: &mut bool,
+        at_work: &mut JoinSet<()>,
+    ) -> Result<Duration, sqlx::Error> {
+        if !*planted {
+            self.plant().await?;
+            *planted = true;
+        }
+        let room = AT_ONCE.saturating_sub(at_work.len());
+        if room == 0 {
+            return Ok(LOOK);
+        }
+        let mut connection = self.work.db().pool().acquire().await?;
+        let statements = self.work.statements();
+        let values = self.with_names(vec![self.work.module().into()]);
+        let sql = Arc::clone(&statements.wait);
+        let wait = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
+        drop(connection);
+        match wait.first().map(|row| &row[0]) {
+            Some(Value::Number(Some(wait))) if *wait <= 0 => {}
+            Some(Value::Number(Some(wait))) => {
+                return Ok(LOOK.min(Duration::from_millis(wait.unsigned_abs())));
+            }
+            _ => return Ok(LOOK),
+        }
+        let claimed = self.claim(room).await?;
+        let full = claimed.len() == room;
+        for claimed in claimed {
+            let worker = Arc::clone(self);
+            at_work.spawn(async move { worker.perform(claimed).await });
+        }
+        Ok(if full { Duration::ZERO } else { SOON[1] })
+    }
+
+    async fn claim(&self, room: usize) -> Result<Vec<Claimed>, sqlx::Error> {
+        let since = Instant::now();
+        let most = i64::try_from(room).unwrap_or(i64::MAX);
+        let values = self.with_names(vec![
+            self.work.module().into(),
+            self.holder.as_str().into(),
+            milliseconds(LEASE).into(),
+            most.into(),
+        ]);
+        // As a transaction, so that on SQLite it waits in turn with the module's own.
+        let mut tx = self.work.db().write().await?;
+        let sql = Arc::clone(&self.work.statements().claim);
+        let rows = D::rows(&mut tx, sql, values, CLAIMED).await?;
+        tx.commit().await?;
+        let claimed = rows.iter().map(|row| {
+            let text = |at: usize| row[at].text().unwrap_or_default();
+            Claimed {
+                id: text(0).to_owned(),
+                name: text(1).to_owned(),
+                payload: text(2).to_owned(),
+                trace: row[3].text().and_then(Trace::parse),
+                attempt: u32::try_from(row[4].number()).unwrap_or(u32::MAX),
+                since,
+            }
+        });
+        Ok(claimed.collect())
+    }
+
+    fn with_names(&self, mut values: Vec<Value>) -> Vec<Value> {
+        values.extend(self.work.known().iter().map(|&name| name.into()));
+        values
+    }
+
+    /// Writes down each kind that recurs, unless it is there.
+    async fn plant(&self) -> Result<(), sqlx::Error> {
+        let recurring = self.kinds.values().filter_map(|kind| {
+            let recurs = kind.recurring.as_ref()?;
+            Some((kind.name, recurs, kind.cron()?))
+        });
+        let (statements, module) = (self.work.statements(), self.work.module());
+        for (name, recurs, cron) in recurring {
+            let mut tx = self.work.db().write().await?;
+            let now = self.clock(&mut tx).await?;
+            let Some(next) = cron.after(now) else { continue };
+            let delay = Duration::from_millis((next - now).unsigned_abs());
+            let (key, payload) = (Some(RECURRING), recurs.payload.as_str());
+            let row = Row { module, name, key, payload, delay };
+            if !queue::insert::<D>(statements, &mut *tx, row).await? {
+                // Its schedule may have become a more frequent one.
+                let values = vec![module.into(), name.into(), next.into()];
+                D::execute(&mut *tx, Arc::clone(&statements.reschedule), values).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn clock(&self, connection: &mut D::Connection) -> Result<i64, sqlx::Error> {
+        let sql = Arc::clone(&self.work.statements().clock);
+        let rows = D::rows(connection, sql, Vec::new(), &[Column::Number]).await?;
+        Ok(rows.first().map_or(0, |row| row[0].number()))
+    }
+
+    async fn perform(&self, claimed: Claimed) {
+        let Some(kind) = self.kinds.get(claimed.name.as_str()) else { return };
+        let (module, name, attempt) = (self.work.module(), kind.name, claimed.attempt);
+        let outcome = self.under_lease(&claimed, attempt_of(kind, &claimed)).await;
+        if matches!(outcome, Outcome::Lost) {
+            tracing::warn!(module, name, attempt, "its lease ran out: another worker takes it");
+            return;
+        }
+        // A second try covers a connection that had gone stale. Else the lease runs out.
+        for last in [false, true] {
+            match self.write_down(kind, &claimed, &outcome).await {
+                Ok(()) => return,
+                Err(error) if last => {
+                    tracing::warn!(module, name, %error, "how it went was not written down");
+                }
+                Err(_) => sleep(SOON[3]).await,
+            }
+        }
+    }
+
+    /// Polls `work` for as long as the piece is ours, and keeps it ours.
+    async fn under_lease(&self, claimed: &Claimed, work: impl Future<Output = Outcome>) -> Outcome {
+        let mut work = pin!(work);
+        let mut cut = self.cut.subscribe();
+        let mut since = claimed.since;
+        let mut renewal = since + LEASE / 3;
+        loop {
+            tokio::select! {
+                // First: after a pause of the whole process, nothing more may be done.
+                biased;
+                () = sleep_until(since + LEASE - LEASE / 10) => return Outcome::Lost,
+                () = sleep_until(renewal) => {
+                    let begun = Instant::now();
+                    match timeout(LEASE / 10, self.renew(&claimed.id)).await {
+                        Ok(Ok(true)) => {
+                            since = begun;
+                            renewal = since + LEASE / 3;
+                        }
+                        Ok(Ok(false)) => return Outcome::Lost,
+                        Ok(Err(_)) | Err(_) => renewal = Instant::now() + LEASE / 10,
+                    }
+                }
+                outcome = &mut work => return outcome,
+                () = async { drop(cut.wait_for(|cut| *cut).await) } => return Outcome::Cut,
+            }
+        }
+    }
+
+    async fn renew(&self, id: &str) -> Result<bool, sqlx::Error> {
+        let values = vec![id.into(), self.holder.as_str().into(), milliseconds(LEASE).into()];
+        self.change(&self.work.statements().renew, values).await
+    }
+
+    async fn change(&self, sql: &Arc<str>, values: Vec<Value>) -> Result<bool, sqlx::Error> {
+        let mut tx = self.work.db().write().await?;
+        let changed = D::execute(&mut *tx, Arc::clone(sql), values).await?;
+        tx.commit().await?;
+        Ok(changed > 0)
+    }
+
+    async fn write_down(
+        &self,
+        kind: &Kind,
+        claimed: &Claimed,
+        outcome: &Outcome,
+    ) -> Result<(), sqlx::Error> {
+        let (module, name, attempt) = (self.work.module(), kind.name, claimed.attempt);
+        let statements = self.work.statements();
+        let mut values = vec![claimed.id.as_str().into(), self.holder.as_str().into()];
+        let error = match outcome {
+            Outcome::Cut => return self.change(&statements.give_back, values).await.map(drop),
+            Outcome::Failed(error) if attempt < kind.retry.attempts => {
+                let pause = kind.retry.pause(attempt, rand::random());
+                tracing::warn!(module, name, attempt, error, again_in = ?pause, "work failed");
+                values.extend([error.as_str().into(), milliseconds(pause).into()]);
+                return self.change(&statements.again, values).await.map(drop);
+            }
+            Outcome::Failed(error) => Some(error),
+            Outcome::Done | Outcome::Lost => None,
+        };
+        if let Some(cron) = kind.cron() {
+            if let Some(error) = error {
+                tracing::error!(
+                    module,
+                    name,
+                    attempt,
+                    error,
+                    "work failed: given up until it recurs"
+                );
+            }
+            let mut tx = self.work.db().write().await?;
+            let now = self.clock(&mut tx).await?;
+            let next = cron.after(now).unwrap_or(i64::MAX / 2);
+            values.extend([Value::Text(error.cloned()), next.into()]);
+            D::execute(&mut *tx, Arc::clone(&statements.recur), values).await?;
+            return tx.commit().await;
+        }
+        let sql = match error {
+            None => &statements.done,
+            Some(error) => {
+                tracing::error!(module, name, attempt, error, id = claimed.id, "work is parked");
+                values.push(error.as_str().into());
+                &statements.park
+            }
+        };
+        self.change(sql, values).await.map(drop)
+    }
+}
+
+/// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
+async fn attempt_of(kind: &Kind, claimed: &Claimed) -> Outcome {
+    let mut context = Context::until(Instant::now() + kind.deadline);
+    if let Some(trace) = claimed.trace {
+        context = context.with_trace(trace);
+    }
+    let performing = match (kind.perform)(&claimed.payload) {
+        Ok(performing) => performing,
+        Err(error) => return Outcome::Failed(format!("it cannot be read: {error}")),
+    };
+    let performing = context.scope(AssertUnwindSafe(performing).catch_unwind());
+    match timeout(kind.deadline, performing).await {
+        Ok(Ok(Ok(()))) => Outcome::Done,
+        Ok(Ok(Err(error))) => Outcome::Failed(chain(&*error)),
+        Ok(Err(panic)) => Outcome::Failed(format!("it panicked: {}", panic_text(&*panic))),
+        Err(_) => Outcome::Failed(format!("it took longer than {:?}", kind.deadline)),
+    }
+}

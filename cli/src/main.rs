@@ -1,6 +1,8 @@
 //! `cargo monolift …`: what is done to a workspace of modules from outside.
 
 mod check;
+mod db;
+mod work;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Db(db::Db),
+    Work(work::Work),
 }
 
 fn main() -> ExitCode {
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
     let done = match Arguments::parse_from(arguments.map(|(_, text)| text)).command {
         Command::Check(check) => check.run(),
+        Command::Db(db) => db.run(),
+        Command::Work(work) => work.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! What stands in the table, for people: what waits, what is parked and why, and how to run it again.
 
 use super::statements::Statements;
-use crate::data::{Column, Db, ModuleDatabase, Value};
+use crate::data::{Backend, Column, Db, ModuleDatabase, Value};
 use sqlx::{Any, Database};
 use std::sync::Arc;
 
@@ -50,6 +50,19 @@ impl<D: ModuleDatabase> Ledger<D> {
     pub fn of(db: Db<D>, module: &str) -> Self {
         let clock = Statements::of(db.backend(), &[]).clock;
         Self { db, module: module.to_owned(), clock }
+    }
+
+    /// The same, unless the module has no durable work, and so no table for it.
+    pub async fn existing(self) -> Result<Option<Self>, sqlx::Error> {
+        let sql = match self.db.backend() {
+            Backend::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = 'monolift_work'",
+            Backend::Postgres => {
+                "SELECT COUNT(*) FROM pg_tables \
+                 WHERE tablename = 'monolift_work' AND schemaname = current_schema()"
+            }
+        };
+        let rows = self.rows(sql, Vec::new(), &[Column::Number]).await?;
+        Ok((rows.first().is_some_and(|row| row[0].number() > 0)).then_some(self))
     }
 
     /// How many pieces there are of each kind.

@@ -1,0 +1,241 @@
+//! `cargo monolift db init`: a schema and a login role of its own for each module.
+
+use clap::{Args, Subcommand};
+use monolift_manifest::Manifest;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Make the modules' schemas and roles on PostgreSQL
+#[derive(Debug, Args)]
+pub(crate) struct Db {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(Init),
+}
+
+/// In one database, give each module a schema and a login role that reaches nothing else
+///
+/// What is there already is kept, so it can be run again when a module is added. It prints the
+/// sections of settings with each module's URL; the passwords of roles that were there already are
+/// not known, and are left as they are.
+#[derive(Debug, Args)]
+struct Init {
+    /// The database, as an administrator who may create roles: postgres://postgres@db/shop
+    #[arg(long, env = "MONOLIFT_ADMIN_URL", hide_env_values = true, value_name = "URL")]
+    admin: String,
+    /// The manifest that names the modules
+    #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
+    manifest: PathBuf,
+    /// Only these modules, instead of all that have migrations
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    modules: Vec<String>,
+    /// Write the sections to a new file that only you can read, instead of printing them
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Give roles that are there already new passwords
+    #[arg(long)]
+    new_passwords: bool,
+}
+
+impl Db {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let Command::Init(init) = self.command;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(init.run())
+    }
+}
+
+impl Init {
+    async fn run(self) -> Result<(), Box<dyn Error>> {
+        let text = fs::read_to_string(&self.manifest)
+            .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
+        let manifest = Manifest::parse(&text, &self.manifest)?;
+        let modules = self.modules_of(&manifest)?;
+        // Made first: a password that could not be written down would be lost.
+        let file = match &self.write {
+            Some(path) => Some(new_file(path)?),
+            None => None,
+        };
+        let server = Server::of(&self.admin)?;
+        let mut admin = PgConnection::connect(&self.admin)
+            .await
+            .map_err(|error| format!("{} cannot be reached: {error}", server.shown()))?;
+        let mut sections = String::new();
+        for module in &modules {
+            let role = format!("{}_{}", manifest.app, module).replace('-', "_");
+            let made = make(&mut admin, module, &role, self.new_passwords).await;
+            let made = made.map_err(|error| format!("`{module}`: {error}"))?;
+            eprintln!("{module}: schema {}, role {role}{}", schema_of(module), made.said());
+            if let Made::WithPassword(password) = made {
+                let url = server.url(&role, &password);
+                let _ = write!(sections, "[{module}.db]\nurl = \"{url}\"\n\n");
+            }
+        }
+        match file {
+            Some(mut file) => file.write_all(sections.as_bytes())?,
+            None => print!("{sections}"),
+        }
+        Ok(())
+    }
+
+    fn modules_of(&self, manifest: &Manifest) -> Result<Vec<String>, String> {
+        let placed: Vec<&str> = manifest.modules.iter().map(|one| one.module.as_str()).collect();
+        if let Some(unknown) = self.modules.iter().find(|name| !placed.contains(&name.as_str())) {
+            return Err(format!("{} has no module `{unknown}`", self.manifest.display()));
+        }
+        if !self.modules.is_empty() {
+            return Ok(self.modules.clone());
+        }
+        // The manifest may lie beside an application's program; migrations are at the root.
+        let beside = self.manifest.parent().unwrap_or(Path::new(""));
+        let roots = [beside.join("migrations"), PathBuf::from("migrations")];
+        let has = |module: &&&str| roots.iter().any(|root| root.join(module).is_dir());
+        let modules: Vec<String> = placed.iter().filter(has).map(|&name| name.to_owned()).collect();
+        if modules.is_empty() {
+            return Err(
+                "no module has migrations: name those that need a schema by --modules".into()
+            );
+        }
+        Ok(modules)
+    }
+}
+
+fn new_file(path: &Path) -> Result<File, String> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| format!("{} cannot be made: {error}", path.display()))
+}
+
+enum Made {
+    WithPassword(String),
+    WasThere,
+}
+
+impl Made {
+    fn said(&self) -> &'static str {
+        match self {
+            Self::WithPassword(_) => "",
+            Self::WasThere => ", which was there: its password is left as it is",
+        }
+    }
+}
+
+/// All of one module, or nothing.
+async fn make(
+    admin: &mut PgConnection,
+    module: &str,
+    role: &str,
+    new_password: bool,
+) -> Result<Made, sqlx::Error> {
+    let schema = schema_of(module);
+    let mut tx = admin.begin().await?;
+    let there: bool = sqlx::query("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)")
+        .bind(role)
+        .fetch_one(&mut *tx)
+        .await?
+        .get(0);
+    let password = (!there || new_password).then(|| format!("{:032x}", rand::random::<u128>()));
+    let (role, schema) = (quoted(role), quoted(&schema));
+    let mut statements = Vec::new();
+    if !there {
+        statements.push(format!(
+            "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
+        ));
+    }
+    if let Some(password) = &password {
+        // Hexadecimal digits: nothing to quote.
+        statements.push(format!("ALTER ROLE {role} PASSWORD '{password}'"));
+    }
+    let database: String =
+        sqlx::query("SELECT current_database()::TEXT").fetch_one(&mut *tx).await?.get(0);
+    statements.extend([
+        format!("GRANT CONNECT ON DATABASE {} TO {role}", quoted(&database)),
+        // Whoever is no superuser must be in a role to make it an owner, for this transaction.
+        format!("GRANT {role} TO CURRENT_USER"),
+        format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role}"),
+        format!("REVOKE {role} FROM CURRENT_USER"),
+        format!("REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
+        format!("ALTER ROLE {role} IN DATABASE {} SET search_path = {schema}", quoted(&database)),
+    ]);
+    for statement in statements {
+        tx.execute(AssertSqlSafe(statement)).await?;
+    }
+    tx.commit().await?;
+    Ok(password.map_or(Made::WasThere, Made::WithPassword))
+}
+
+fn schema_of(module: &str) -> String {
+    module.replace('-', "_")
+}
+
+/// As a name in a statement, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// An administrator's URL, apart.
+struct Server {
+    scheme: String,
+    /// From the host on.
+    rest: String,
+}
+
+impl Server {
+    fn of(url: &str) -> Result<Self, String> {
+        let wrong = || "--admin is no URL like postgres://postgres@db/shop".to_owned();
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        if !matches!(scheme, "postgres" | "postgresql") {
+            return Err(wrong());
+        }
+        let (address, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let rest = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        if !rest.contains('/') {
+            return Err("--admin names no database: postgres://postgres@db/shop".to_owned());
+        }
+        // What says how to connect is the same for all; who connects is not.
+        let who = |one: &&str| !one.starts_with("user=") && !one.starts_with("password=");
+        let kept: Vec<&str> =
+            parameters.split('&').filter(|one| !one.is_empty()).filter(who).collect();
+        let parameters =
+            if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+        Ok(Self { scheme: scheme.to_owned(), rest: format!("{rest}{parameters}") })
+    }
+
+    fn url(&self, role: &str, password: &str) -> String {
+        format!("{}://{role}:{password}@{}", self.scheme, self.rest)
+    }
+
+    fn shown(&self) -> &str {
+        &self.rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_given_the_servers_address_and_nobody_elses_name() {
+        let server =
+            Server::of("postgres://root:p@ss@db:5433/shop?sslmode=require&user=x").unwrap();
+        let url = server.url("shop_orders", "7f");
+        assert_eq!(url, "postgres://shop_orders:7f@db:5433/shop?sslmode=require");
+        assert!(Server::of("postgres://root@db").is_err());
+        assert!(Server::of("sqlite://x").is_err());
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(quoted("a\"; DROP ROLE b"), "\"a\"\"; DROP ROLE b\"");
+    }
+}

@@ -1,0 +1,142 @@
+//! `cargo monolift work`: the modules' durable work, what is parked of it, and how to run it again.
+
+use clap::{Args, Subcommand};
+use monolift::{
+    Db,
+    config::Settings,
+    data::{DbSettings, Location, work::Ledger},
+};
+use monolift_manifest::{Manifest, Workspace};
+use std::{env, error::Error, fs, path::PathBuf};
+
+/// Show durable work, and run again what is parked
+#[derive(Debug, Args)]
+pub(crate) struct Work {
+    /// The manifest that names the modules
+    #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
+    manifest: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run parked work again, as if it were new
+    Retry {
+        module: String,
+        /// The piece's number; without one, all that is parked
+        id: Option<String>,
+    },
+    /// Give up a parked piece for good
+    Drop { module: String, id: String },
+}
+
+/// Pieces that are shown of each module.
+const SHOWN: u32 = 20;
+
+impl Work {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<(), Box<dyn Error>> {
+        let databases = Databases::of(&self.manifest)?;
+        match &self.command {
+            None => {
+                for module in &databases.modules {
+                    databases.show(module).await?;
+                }
+            }
+            Some(Command::Retry { module, id }) => {
+                let again = databases.of_one(module).await?.run_again(id.as_deref()).await?;
+                println!("{module}: {again} run again");
+            }
+            Some(Command::Drop { module, id }) => {
+                if !databases.of_one(module).await?.give_up(id).await? {
+                    return Err(format!("{module}: no parked piece {id}").into());
+                }
+                println!("{module}: {id} is given up");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the modules' databases are, as the settings have it.
+struct Databases {
+    modules: Vec<String>,
+    settings: Settings,
+    data: PathBuf,
+}
+
+impl Databases {
+    fn of(manifest: &PathBuf) -> Result<Self, Box<dyn Error>> {
+        let text = fs::read_to_string(manifest)
+            .map_err(|error| format!("{} cannot be read: {error}", manifest.display()))?;
+        let manifest = Manifest::parse(&text, manifest)?;
+        let root = Workspace::find(&env::current_dir()?)?.root;
+        let file = env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from);
+        let settings =
+            Settings::read(&manifest.app, &file.unwrap_or_else(|| root.join("settings.toml")))?;
+        let data = settings.own::<Option<PathBuf>>("data")?.unwrap_or_else(|| root.join("data"));
+        let modules = manifest.modules.into_iter().map(|placed| placed.module).collect();
+        Ok(Self { modules, settings, data })
+    }
+
+    /// `None` when the module has no database yet.
+    async fn ledger(&self, module: &str) -> Result<Option<Ledger>, Box<dyn Error>> {
+        let settings: DbSettings = self.settings.group(module, "db")?;
+        let location = match &settings.url {
+            Some(url) => Location::Url(url.clone()),
+            None => Location::File(self.data.join(format!("{module}.db"))),
+        };
+        if matches!(&location, Location::File(file) if !file.exists()) {
+            return Ok(None);
+        }
+        let settings = DbSettings { connections: Some(1), ..settings };
+        let db =
+            Db::open(&location, &settings, &[]).await.map_err(|error| chain(module, &error))?;
+        Ok(Ledger::of(db, module).existing().await?)
+    }
+
+    async fn of_one(&self, module: &str) -> Result<Ledger, Box<dyn Error>> {
+        if !self.modules.iter().any(|known| known == module) {
+            return Err(format!("there is no module `{module}`").into());
+        }
+        let ledger = self.ledger(module).await?;
+        ledger.ok_or_else(|| format!("{module} has no durable work").into())
+    }
+
+    async fn show(&self, module: &str) -> Result<(), Box<dyn Error>> {
+        let Some(ledger) = self.ledger(module).await? else { return Ok(()) };
+        for kind in ledger.standing().await? {
+            println!(
+                "{module:<16}{:<16}{:>6} waiting{:>6} at work{:>6} failing{:>6} parked",
+                kind.name, kind.waiting, kind.at_work, kind.failing, kind.parked
+            );
+        }
+        let parked = ledger.parked(SHOWN).await?;
+        for piece in &parked {
+            let minutes = piece.parked_for_ms / 60_000;
+            println!(
+                "  {}  {} {}, parked for {minutes} min after {} attempts: {}",
+                piece.id, piece.name, piece.payload, piece.attempts, piece.error
+            );
+        }
+        if !parked.is_empty() {
+            println!("  run one again: cargo monolift work retry {module} {}", parked[0].id);
+        }
+        Ok(())
+    }
+}
+
+fn chain(module: &str, error: &dyn Error) -> String {
+    let mut text = format!("{module}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

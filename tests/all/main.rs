@@ -7,6 +7,7 @@ mod adopt;
 mod bounds;
 mod cancellation;
 mod concurrency;
+mod data;
 mod deadlines;
 mod errors;
 mod floors;

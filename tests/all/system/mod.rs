@@ -12,5 +12,5 @@ mod tour;
 mod workspace;
 
 pub(crate) use http::{Response, request};
-pub(crate) use processes::{Process, free_port};
+pub(crate) use processes::{Process, Run, free_port};
 pub(crate) use workspace::target;

@@ -22,3 +22,4 @@ mod system;
 mod ui;
 mod versions;
 mod wire;
+mod work;

@@ -1,0 +1,150 @@
+//! Durable work of a module, in each mode, on both databases.
+
+use crate::{postgres::Postgres, support::soon};
+use monolift::{
+    CallError, Db, InterfaceError, Perform, Piece, Recurring, Retry, State, Work, async_trait,
+    testing::{Mode, System, every_mode},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum DeskError {
+    #[error(transparent)]
+    Call(CallError),
+}
+
+/// Where letters are written, to be posted afterwards.
+#[monolift::interface(module = "desk")]
+pub trait Desk {
+    /// Writes letters, all or, when they are torn, none.
+    async fn write(&self, texts: Vec<String>, torn: bool) -> Result<(), DeskError>;
+
+    /// How often each letter was posted.
+    async fn posted(&self) -> Result<BTreeMap<String, i64>, DeskError>;
+
+    /// How often the box was emptied.
+    async fn emptied(&self) -> Result<u32, DeskError>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letter {
+    text: String,
+}
+
+impl Piece for Letter {
+    const NAME: &'static str = "letter";
+    const RETRY: Retry = Retry { first: Duration::from_millis(20), ..Retry::DEFAULT };
+}
+
+#[derive(Serialize, Deserialize)]
+struct EmptyBox;
+
+impl Piece for EmptyBox {
+    const NAME: &'static str = "empty-box";
+
+    fn recurring() -> Option<Recurring<Self>> {
+        Some(Recurring { schedule: "@every 100ms", piece: Self })
+    }
+}
+
+#[monolift::module(name = "desk", provides = Desk, work = [Letter, EmptyBox])]
+pub struct DeskModule {
+    db: Db,
+    work: Work,
+    tried: State<AtomicU32>,
+    emptied: State<AtomicU32>,
+}
+
+#[async_trait]
+impl Desk for DeskModule {
+    async fn write(&self, texts: Vec<String>, torn: bool) -> Result<(), DeskError> {
+        let mut tx = self.db.write().await?;
+        for text in texts {
+            sqlx::query("INSERT INTO letters (text, posts) VALUES ($1, 0)")
+                .bind(&text)
+                .execute(&mut *tx)
+                .await?;
+            self.work.enqueue(&mut tx, &Letter { text }).await?;
+        }
+        if torn {
+            tx.rollback().await?
+        } else {
+            tx.commit().await?
+        }
+        Ok(())
+    }
+
+    async fn posted(&self) -> Result<BTreeMap<String, i64>, DeskError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT text, posts FROM letters").fetch_all(self.db.pool()).await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    async fn emptied(&self) -> Result<u32, DeskError> {
+        Ok(self.emptied.load(Ordering::SeqCst))
+    }
+}
+
+#[async_trait]
+impl Perform<Letter> for DeskModule {
+    async fn perform(&self, letter: Letter) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Every third attempt is in vain.
+        if self.tried.fetch_add(1, Ordering::SeqCst) % 3 == 0 {
+            return Err("the box is full".into());
+        }
+        let mut tx = self.db.write().await?;
+        sqlx::query("UPDATE letters SET posts = posts + 1 WHERE text = $1")
+            .bind(&letter.text)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Perform<EmptyBox> for DeskModule {
+    async fn perform(&self, _: EmptyBox) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.emptied.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+async fn letters_are_posted(system: System) {
+    let system = system.start().await;
+    let desk: DeskClient = system.client();
+    let texts: Vec<String> = (0..20).map(|number| format!("letter {number}")).collect();
+    desk.write(texts.clone(), false).await.unwrap();
+    desk.write(vec!["torn".to_owned()], true).await.unwrap();
+    let expected: BTreeMap<String, i64> = texts.into_iter().map(|text| (text, 1)).collect();
+    soon(async {
+        while desk.posted().await.unwrap() != expected || desk.emptied().await.unwrap() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    system.stop().await;
+}
+
+#[every_mode]
+async fn what_follows_a_commit_is_done(mode: Mode) {
+    letters_are_posted(System::new(mode).module::<DeskModule>()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_too() {
+    let postgres = Postgres::start();
+    for mode in [Mode::InProcess, Mode::OverAConnection] {
+        let url = postgres.database(&format!("{mode:?}").to_lowercase());
+        let system = System::new(mode).module::<DeskModule>();
+        let db = BTreeMap::from([("url", url)]);
+        letters_are_posted(system.settings("desk", [("db", db)])).await;
+    }
+}

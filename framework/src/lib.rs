@@ -102,6 +102,7 @@ pub use data::{
     Db,
     work::{Perform, Piece, Recurring, Retry, Work},
 };
+pub use interface::Page;
 pub use module::{Inject, Lifecycle, Shared, StartError, StartErrors, State, Tasks};
 pub use monolift_macros::InterfaceError;
 

@@ -2,5 +2,5 @@
 //! names it: `MONOLIFT_MANIFEST=… MONOLIFT_PROCESS=… cargo build -p app-split`.
 
 monolift::process!(env, "deployment.toml", "gateway", |app| {
-    app.share("orders", mailer::Mailer::new("shop@example.org"))
+    app.share("notifications", mailer::Mailer::new("shop@example.org"))
 });

@@ -28,10 +28,9 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     facts.modules_are_there(&providers, &mut errors);
     for entry in facts.modules {
         let module = (entry.facts)();
-        if !module.work.is_empty()
-            && !module.needs.iter().any(|(_, need)| matches!(need(), Need::Work))
-        {
-            let message = "it lists work and has no field to write it down with: add `work: Work`";
+        let has_database = |need: Need| matches!(need, Need::Database | Need::Work);
+        if !module.work.is_empty() && !module.needs.iter().any(|(_, need)| has_database(need())) {
+            let message = "it lists work and has no database to write it down in: add `db: Db`";
             errors.push(StartError::new(message).of(module.name, ""));
         }
         for (field, need) in module.needs {

@@ -5,9 +5,11 @@
 mod carried;
 mod descriptor;
 mod fingerprint;
+mod page;
 mod protocol;
 
 pub use carried::{Carried, Received, Returned, Schema, Sent};
 pub use descriptor::{Argument, HttpMethod, InterfaceDescriptor, Method, Route};
 pub use fingerprint::Fingerprint;
+pub use page::Page;
 pub use protocol::Protocol;

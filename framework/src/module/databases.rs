@@ -45,27 +45,33 @@ impl Databases {
         let (db, described) = open::<D>(injector).await?;
         opened.push(Box::new(db.clone()));
         self.described.lock().unwrap_or_else(PoisonError::into_inner).push(described);
+        let facts = injector.facts();
+        if !facts.work.is_empty() {
+            let work = Work::new(db.clone(), facts.name, facts.work);
+            opened.push(Box::new(work.clone()));
+            let make: MakeWorker = Box::new(|kinds| {
+                let worker = Worker::new(work, kinds)?;
+                Ok(Box::new(|stopping| Box::pin(worker.run(stopping))))
+            });
+            *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);
+        }
         Ok(db)
     }
 
-    /// The queue for a field, and the worker for the module when it has been made.
+    /// The queue of the module's database, for a field.
     pub(super) async fn work<D: ModuleDatabase>(
         &self,
         injector: &Injector,
     ) -> Result<Work<D>, StartError> {
-        let db = self.get::<D>(injector).await?;
-        let facts = injector.facts();
-        let work = Work::new(db, facts.name, facts.work);
-        let for_worker = work.clone();
-        let make: MakeWorker = Box::new(|kinds| {
-            let worker = Worker::new(for_worker, kinds)?;
-            Ok(Box::new(|stopping| Box::pin(worker.run(stopping))))
-        });
-        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);
-        Ok(work)
+        self.get::<D>(injector).await?;
+        let opened = self.opened.lock().await;
+        let work = opened.iter().find_map(|one| one.downcast_ref::<Work<D>>()).cloned();
+        work.ok_or_else(|| {
+            injector.error("this module lists no work: `#[monolift::module(…, work = [Piece])]`")
+        })
     }
 
-    /// The worker for `kinds`, if the module has a field `Work`.
+    /// The worker for `kinds`, if the module has a database.
     pub(super) fn worker(&self, kinds: Vec<Kind>) -> Option<Result<Working, String>> {
         let make = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(make(kinds))

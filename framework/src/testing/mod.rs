@@ -29,6 +29,7 @@
 mod folder;
 mod system;
 
+pub use figment::value::Value as Setting;
 pub use monolift_macros::every_mode;
 pub use system::{Mode, RunningSystem, System};
 

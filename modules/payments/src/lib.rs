@@ -1,9 +1,14 @@
-//! Charges for orders, against a pretend provider.
+//! Payments for orders, against a pretend provider.
 
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use self::provider::Pretend;
 use monolift::{Config, Db, async_trait};
-use payments_api::{Payments, PaymentsError, Receipt};
+use payments_api::{Payment, PaymentState, Payments, PaymentsError};
 use serde::Deserialize;
-use shop_types::{Cents, OrderId};
+use shop_types::{Cents, OrderId, now_ms};
 
 /// The module.
 #[monolift::module(provides = Payments)]
@@ -18,35 +23,93 @@ pub struct PaymentsModule {
 pub struct PaymentsConfig {
     /// The pretend provider declines what is above this.
     pub most_cents: i64,
+    /// How long the pretend provider takes over the card `slow`.
+    pub slow_millis: u64,
 }
 
 impl Default for PaymentsConfig {
     fn default() -> Self {
-        Self { most_cents: 100_000 }
+        Self { most_cents: 100_000, slow_millis: 2_000 }
+    }
+}
+
+impl PaymentsModule {
+    fn provider(&self) -> Pretend<'_> {
+        Pretend { db: &self.db, config: &self.config }
+    }
+
+    /// Writes down how far a payment has come, unless it is further. What the provider did comes
+    /// first: whoever is cut in between repeats the call, and finds the provider where it was.
+    async fn record(
+        &self,
+        order: &OrderId,
+        amount: Cents,
+        state: PaymentState,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO payments (order_id, amount_cents, state, changed_at_ms) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT (order_id) DO UPDATE \
+             SET state = excluded.state, changed_at_ms = excluded.changed_at_ms \
+             WHERE payments.state < excluded.state",
+        )
+        .bind(&order.0)
+        .bind(amount.0)
+        .bind(name(state))
+        .bind(now_ms())
+        .execute(self.db.pool())
+        .await?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Payments for PaymentsModule {
-    async fn charge(&self, order: OrderId, amount: Cents) -> Result<Receipt, PaymentsError> {
-        if amount.0 > self.config.most_cents {
-            return Err(PaymentsError::Declined(amount));
-        }
-        let mut tx = self.db.write().await?;
-        let charged: Option<(i64,)> =
-            sqlx::query_as("SELECT amount_cents FROM charges WHERE order_id = $1")
+    async fn authorise(
+        &self,
+        order: OrderId,
+        amount: Cents,
+        card: String,
+    ) -> Result<Payment, PaymentsError> {
+        self.provider().authorise(&order, amount, &card).await?;
+        self.record(&order, amount, PaymentState::Authorised).await?;
+        self.payment(order).await
+    }
+
+    async fn capture(&self, order: OrderId) -> Result<Payment, PaymentsError> {
+        let amount = self.provider().capture(&order).await?;
+        self.record(&order, amount, PaymentState::Captured).await?;
+        self.payment(order).await
+    }
+
+    async fn refund(&self, order: OrderId) -> Result<(), PaymentsError> {
+        self.provider().refund(&order).await?;
+        Ok(self.record(&order, Cents(0), PaymentState::Refunded).await?)
+    }
+
+    async fn payment(&self, order: OrderId) -> Result<Payment, PaymentsError> {
+        let row: Option<(i64, String)> =
+            sqlx::query_as("SELECT amount_cents, state FROM payments WHERE order_id = $1")
                 .bind(&order.0)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(self.db.pool())
                 .await?;
-        if let Some((amount,)) = charged {
-            return Ok(Receipt { order, amount: Cents(amount) });
-        }
-        sqlx::query("INSERT INTO charges (order_id, amount_cents) VALUES ($1, $2)")
-            .bind(&order.0)
-            .bind(amount.0)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(Receipt { order, amount })
+        let (amount, state) = row.ok_or_else(|| PaymentsError::UnknownPayment(order.clone()))?;
+        Ok(Payment { order, amount: Cents(amount), state: state_named(&state) })
+    }
+}
+
+/// As the table has them: the alphabet's order is theirs.
+fn name(state: PaymentState) -> &'static str {
+    match state {
+        PaymentState::Authorised => "authorised",
+        PaymentState::Captured => "captured",
+        PaymentState::Refunded => "refunded",
+    }
+}
+
+fn state_named(name: &str) -> PaymentState {
+    match name {
+        "authorised" => PaymentState::Authorised,
+        "captured" => PaymentState::Captured,
+        _ => PaymentState::Refunded,
     }
 }

@@ -1,15 +1,17 @@
 //! The interface of the module `orders`.
 
-use monolift::{CallError, InterfaceError};
+use monolift::{CallError, InterfaceError, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shop_types::{Cents, Line, OrderId, Sku};
+use shop_types::{Cents, Line, OrderId, Sku, UserId};
 use thiserror::Error;
 
-/// Placing orders and looking at them.
+/// Placing orders, looking at them, and cancelling them.
 #[monolift::interface]
 pub trait Orders {
-    /// Places an order. Under one `Idempotency-Key` there is one order, however often it is sent.
+    /// Places an order: the units are held, and the payment is authorised, or nothing is.
+    ///
+    /// Under one `Idempotency-Key` a customer has one order, however often it is sent.
     #[http(POST, "/orders", body = order)]
     async fn place(&self, order: NewOrder) -> Result<Order, OrdersError>;
 
@@ -18,33 +20,67 @@ pub trait Orders {
     #[idempotent]
     async fn get(&self, id: OrderId) -> Result<Order, OrdersError>;
 
-    /// The orders that this process placed last, newest first.
+    /// A customer's orders, by their numbers.
     #[http(GET, "/orders")]
     #[idempotent]
-    async fn recent(
+    async fn list(
         &self,
-        #[serde(default)] most: Option<u32>,
-    ) -> Result<Vec<OrderId>, OrdersError>;
+        user: UserId,
+        #[serde(default)] after: Option<String>,
+        #[serde(default)] limit: Option<u32>,
+    ) -> Result<Page<Order>, OrdersError>;
+
+    /// Cancels an order: its units go back on the shelf, and its payment is given back.
+    #[http(POST, "/orders/{id}/cancel")]
+    #[idempotent]
+    async fn cancel(&self, id: OrderId) -> Result<Order, OrdersError>;
 }
 
 /// What a customer asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewOrder {
-    /// Where the confirmation goes.
-    pub email: String,
+    /// Who orders.
+    pub user: UserId,
     /// What is bought.
     pub lines: Vec<Line>,
+    /// The card that pays, as the payment provider knows it.
+    #[serde(default = "any_card")]
+    pub card: String,
 }
 
-/// An order that was placed.
+fn any_card() -> String {
+    "card".to_owned()
+}
+
+/// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     /// Its number.
     pub id: OrderId,
-    /// What it costs.
+    /// Who ordered.
+    pub user: UserId,
+    /// What was ordered.
+    pub lines: Vec<Line>,
+    /// How far it has come.
+    pub state: OrderState,
+    /// What it costs; 0 until that is known.
     pub total: Cents,
-    /// When it was placed, in milliseconds since 1970.
-    pub placed_at_ms: i64,
+    /// When it was made, in milliseconds since 1970.
+    pub made_at_ms: i64,
+}
+
+/// How far an order has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderState {
+    /// It is being placed.
+    Placing,
+    /// It is placed.
+    Placed,
+    /// It was refused, and nothing is held or paid for it.
+    Refused,
+    /// It was cancelled by the customer.
+    Cancelled,
 }
 
 /// How a call of [`Orders`] fails.
@@ -54,9 +90,16 @@ pub enum OrdersError {
     #[error("no order {0}")]
     #[status(404)]
     UnknownOrder(OrderId),
-    /// An order has lines, and not too many.
-    #[error("an order has between 1 and {0} lines")]
-    WrongSize(usize),
+    /// An order has lines, not too many, and at least one unit on each.
+    #[error("an order has between 1 and {0} lines, and units on each")]
+    WrongLines(usize),
+    /// This key was used for another order.
+    #[error("this idempotency key was used for another order")]
+    #[status(409)]
+    KeyReused,
+    /// There is no such customer.
+    #[error("no user {0}")]
+    UnknownUser(UserId),
     /// There is no such product.
     #[error("no product {0}")]
     UnknownProduct(Sku),
@@ -68,6 +111,14 @@ pub enum OrdersError {
     #[error("the payment was declined")]
     #[status(402)]
     Declined,
+    /// It could not be placed in time, and nothing is held or paid for it.
+    #[error("the order could not be placed in time")]
+    #[status(409)]
+    TookTooLong,
+    /// Only an order that is placed can be cancelled.
+    #[error("order {0} is not placed, and cannot be cancelled")]
+    #[status(409)]
+    NotPlaced(OrderId),
     /// What any call can end with.
     #[error(transparent)]
     Call(CallError),

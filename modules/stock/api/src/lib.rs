@@ -1,26 +1,66 @@
 //! The interface of the module `stock`.
 
-use monolift::{CallError, InterfaceError};
+use monolift::{CallError, InterfaceError, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::{Cents, Line, OrderId, Sku};
 use thiserror::Error;
 
-/// Stock levels and reservations.
+/// Products, what there is of them, and what is held for orders.
 #[monolift::interface]
 pub trait Stock {
-    /// Units on hand for one product.
+    /// The products, by their numbers.
+    #[http(GET, "/products")]
+    #[idempotent]
+    async fn products(
+        &self,
+        #[serde(default)] after: Option<String>,
+        #[serde(default)] limit: Option<u32>,
+    ) -> Result<Page<Product>, StockError>;
+
+    /// One product.
+    #[http(GET, "/products/{sku}")]
+    #[idempotent]
+    async fn product(&self, sku: Sku) -> Result<Product, StockError>;
+
+    /// Puts a product on the shelf.
+    #[http(POST, "/products", body = product)]
+    async fn add(&self, product: Product) -> Result<Product, StockError>;
+
+    /// Units that nobody holds, of one product.
     #[http(GET, "/products/{sku}/stock")]
     #[idempotent]
     async fn level(&self, sku: Sku) -> Result<Level, StockError>;
 
-    /// Holds units for an order. Repeating it changes nothing: the order id is the key.
+    /// Adds units of a product to the shelf.
+    #[http(POST, "/products/{sku}/stock")]
+    async fn restock(&self, sku: Sku, quantity: u32) -> Result<Level, StockError>;
+
+    /// Holds units for an order, for a while. Repeating it changes nothing: the order is the key.
     #[idempotent]
     async fn reserve(&self, order: OrderId, lines: Vec<Line>) -> Result<Reservation, StockError>;
 
-    /// Puts back what was held for an order. Repeating it changes nothing.
+    /// Sells what is held for an order. Repeating it changes nothing.
+    #[idempotent]
+    async fn sell(&self, order: OrderId) -> Result<(), StockError>;
+
+    /// Puts back what was held for an order, or sold to it, and holds nothing for it any more: also
+    /// when it comes before the reservation that it undoes. Repeating it changes nothing.
     #[idempotent]
     async fn release(&self, order: OrderId) -> Result<(), StockError>;
+}
+
+/// Something that is sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Product {
+    /// Its number.
+    pub sku: Sku,
+    /// Its name.
+    pub name: String,
+    /// What one costs.
+    pub price: Cents,
+    /// Units that nobody holds.
+    pub on_hand: u32,
 }
 
 /// What there is of a product.
@@ -28,12 +68,8 @@ pub trait Stock {
 pub struct Level {
     /// Which product.
     pub sku: Sku,
-    /// Its name.
-    pub name: String,
     /// Units that nobody holds.
     pub on_hand: u32,
-    /// What one costs.
-    pub price: Cents,
 }
 
 /// Units that are held for an order.
@@ -52,10 +88,21 @@ pub enum StockError {
     #[error("no product {0}")]
     #[status(404)]
     UnknownProduct(Sku),
+    /// There is such a product already.
+    #[error("there is a product {0} already")]
+    #[status(409)]
+    ProductExists(Sku),
+    /// A product has a number, a name and a price, and no product has more units than can be counted.
+    #[error("{0}")]
+    WrongProduct(String),
     /// There are fewer units than were asked for.
     #[error("{0} is sold out")]
     #[status(409)]
     SoldOut(Sku),
+    /// What was held for the order was released, or for too long: nothing can be held for it now.
+    #[error("nothing is held for order {0} any more")]
+    #[status(409)]
+    Closed(OrderId),
     /// What any call can end with.
     #[error(transparent)]
     Call(CallError),

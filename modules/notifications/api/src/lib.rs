@@ -1,0 +1,57 @@
+//! The interface of the module `notifications`.
+
+use monolift::{CallError, InterfaceError, Page};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shop_types::UserId;
+use thiserror::Error;
+
+/// What was sent to whom.
+#[monolift::interface]
+pub trait Notifications {
+    /// Sends something to a customer, once. Repeating it changes nothing: its id is the key.
+    #[idempotent]
+    async fn send(&self, notification: Notification) -> Result<(), NotificationsError>;
+
+    /// What was sent to a customer, by id.
+    #[http(GET, "/notifications")]
+    #[idempotent]
+    async fn sent_to(
+        &self,
+        user: UserId,
+        #[serde(default)] after: Option<String>,
+        #[serde(default)] limit: Option<u32>,
+    ) -> Result<Page<Sent>, NotificationsError>;
+}
+
+/// Something to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Notification {
+    /// Which one it is, as its sender has it.
+    pub id: String,
+    /// Whom it is for.
+    pub user: UserId,
+    /// Where it goes.
+    pub email: String,
+    /// What it says.
+    pub subject: String,
+}
+
+/// Something that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sent {
+    /// Which one it is.
+    pub id: String,
+    /// What it said.
+    pub subject: String,
+    /// When it was sent, in milliseconds since 1970.
+    pub sent_at_ms: i64,
+}
+
+/// How a call of [`Notifications`] fails.
+#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum NotificationsError {
+    /// What any call can end with.
+    #[error(transparent)]
+    Call(CallError),
+}

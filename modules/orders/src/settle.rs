@@ -1,0 +1,168 @@
+//! An order's way from being written down to its end.
+
+use crate::{
+    OrdersModule,
+    refusal::{Refusal, Stop},
+    table::{self, Kept},
+    work::{Fulfil, Settle, Undo},
+};
+use monolift::{Perform, async_trait};
+use notifications_api::Notification;
+use orders_api::{NewOrder, OrderState, OrdersError};
+use payments_api::PaymentsError;
+use shop_types::{Cents, OrderId, now_ms};
+use std::{error::Error, time::Duration};
+use stock_api::StockError;
+
+/// When somebody else looks after an order whose caller has not: after the caller's own deadline.
+const LEFT_ALONE: Duration = Duration::from_secs(6);
+/// When an order that cannot be placed is given up.
+const TOO_LONG_MS: i64 = 15_000;
+/// When what is undone by hand at once is undone by durable work instead.
+const BY_HAND: Duration = Duration::from_secs(2);
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+impl OrdersModule {
+    /// Writes an order down, unless it is there. From here on it is decided, come what may.
+    pub(crate) async fn write_down(
+        &self,
+        id: &OrderId,
+        request: &NewOrder,
+    ) -> Result<(), OrdersError> {
+        let mut tx = self.db.write().await?;
+        if table::insert(&mut tx, id, request).await? {
+            let settle = Settle { order: id.clone() };
+            self.work.enqueue_keyed(&mut tx, &id.0, LEFT_ALONE, &settle).await?;
+            return Ok(tx.commit().await?);
+        }
+        drop(tx);
+        let kept = self.kept(id).await?;
+        if kept.request == *request { Ok(()) } else { Err(OrdersError::KeyReused) }
+    }
+
+    /// The order once it is decided.
+    pub(crate) async fn settle(&self, id: &OrderId) -> Result<Kept, OrdersError> {
+        let kept = self.kept(id).await?;
+        if kept.state != OrderState::Placing {
+            return Ok(kept);
+        }
+        match self.secure(&kept).await {
+            Ok(total) => self.decide_placed(id, total).await?,
+            Err(Stop::Refused(refusal)) => self.decide_refused(id, "placing", &refusal).await?,
+            Err(Stop::Unknown(_)) if now_ms() - kept.made_at_ms > TOO_LONG_MS => {
+                self.decide_refused(id, "placing", &Refusal::TookTooLong).await?;
+            }
+            Err(Stop::Unknown(error)) => return Err(error),
+        }
+        self.kept(id).await
+    }
+
+    /// Holds the units and the money. The result is what they cost.
+    async fn secure(&self, kept: &Kept) -> Result<Cents, Stop> {
+        let NewOrder { user, lines, card } = kept.request.clone();
+        self.users.profile(user).await?;
+        let held = self.stock.reserve(kept.id.clone(), lines).await?;
+        self.payments.authorise(kept.id.clone(), held.total, card).await?;
+        Ok(held.total)
+    }
+
+    async fn decide_placed(&self, id: &OrderId, total: Cents) -> Result<(), OrdersError> {
+        let mut tx = self.db.write().await?;
+        if table::set_placed(&mut tx, id, total).await? {
+            self.work.cancel::<Settle>(&mut tx, &id.0).await?;
+            self.work.enqueue(&mut tx, &Fulfil { order: id.clone() }).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn decide_refused(
+        &self,
+        id: &OrderId,
+        from: &str,
+        refusal: &Refusal,
+    ) -> Result<(), OrdersError> {
+        let mut tx = self.db.write().await?;
+        if !table::set_refused(&mut tx, id, from, refusal).await? {
+            return Ok(());
+        }
+        self.work.cancel::<Settle>(&mut tx, &id.0).await?;
+        let undo = Undo { order: id.clone() };
+        self.work.enqueue_keyed(&mut tx, &id.0, BY_HAND, &undo).await?;
+        tx.commit().await?;
+        // At once, so that whoever was refused finds nothing held. If that fails, it comes later.
+        if self.give_back(id).await.is_ok() {
+            let mut tx = self.db.write().await?;
+            self.work.cancel::<Undo>(&mut tx, &id.0).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is held or paid for the order, now or later.
+    async fn give_back(&self, id: &OrderId) -> Result<(), Failure> {
+        self.payments.refund(id.clone()).await?;
+        self.stock.release(id.clone()).await?;
+        Ok(())
+    }
+
+    async fn tell(&self, kept: &Kept, what: &str) -> Result<(), Failure> {
+        let (id, user) = (&kept.id, kept.request.user.clone());
+        let email = self.users.email(user.clone()).await?;
+        let subject = format!("your order {id} is {what}");
+        let notification = Notification { id: format!("{id}-{what}"), user, email, subject };
+        Ok(self.notifications.send(notification).await?)
+    }
+
+    async fn kept(&self, id: &OrderId) -> Result<Kept, OrdersError> {
+        table::find(&self.db, id).await?.ok_or_else(|| OrdersError::UnknownOrder(id.clone()))
+    }
+}
+
+#[async_trait]
+impl Perform<Settle> for OrdersModule {
+    async fn perform(&self, Settle { order }: Settle) -> Result<(), Failure> {
+        self.settle(&order).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Perform<Fulfil> for OrdersModule {
+    async fn perform(&self, Fulfil { order }: Fulfil) -> Result<(), Failure> {
+        let kept = self.kept(&order).await?;
+        match kept.state {
+            OrderState::Placed => {}
+            // It was, before it was cancelled.
+            OrderState::Cancelled => return self.tell(&kept, "placed").await,
+            OrderState::Placing | OrderState::Refused => return Ok(()),
+        }
+        let captured = self.payments.capture(order.clone()).await;
+        let sold = match &captured {
+            Ok(_) => self.stock.sell(order.clone()).await,
+            Err(_) => Ok(()),
+        };
+        match (captured, sold) {
+            (Ok(_), Ok(())) => self.tell(&kept, "placed").await,
+            // It was cancelled meanwhile; or its units were held for too long, and it is undone.
+            (Err(PaymentsError::Closed(_)), _) | (_, Err(StockError::Closed(_))) => {
+                Ok(self.decide_refused(&order, "placed", &Refusal::TookTooLong).await?)
+            }
+            (Err(error), _) => Err(error.into()),
+            (_, Err(error)) => Err(error.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Perform<Undo> for OrdersModule {
+    async fn perform(&self, Undo { order }: Undo) -> Result<(), Failure> {
+        self.give_back(&order).await?;
+        let kept = self.kept(&order).await?;
+        match kept.state {
+            OrderState::Cancelled => self.tell(&kept, "cancelled").await,
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The interface of the module `users`.
+
+use monolift::{CallError, InterfaceError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shop_types::UserId;
+use thiserror::Error;
+
+/// Customers, and how they log in.
+#[monolift::interface]
+pub trait Users {
+    /// Registers a customer.
+    #[http(POST, "/users", body = user)]
+    async fn register(&self, user: NewUser) -> Result<Profile, UsersError>;
+
+    /// Logs a customer in.
+    ///
+    /// Whether the address or the password was wrong is not said.
+    #[http(POST, "/sessions")]
+    async fn log_in(&self, email: String, password: String) -> Result<Session, UsersError>;
+
+    /// What anybody may know of a customer.
+    #[http(GET, "/users/{id}")]
+    #[idempotent]
+    async fn profile(&self, id: UserId) -> Result<Profile, UsersError>;
+
+    /// Who has logged in with a token.
+    #[idempotent]
+    async fn whose(&self, token: String) -> Result<UserId, UsersError>;
+
+    /// Where a customer's mail goes. For other modules only.
+    #[idempotent]
+    async fn email(&self, id: UserId) -> Result<String, UsersError>;
+}
+
+/// Who wants to be a customer.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NewUser {
+    /// What to call them.
+    pub name: String,
+    /// Where mail goes. Nobody else has it.
+    pub email: String,
+    /// At least eight characters.
+    pub password: String,
+}
+
+/// What anybody may know of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Profile {
+    /// Their number.
+    pub id: UserId,
+    /// What to call them.
+    pub name: String,
+    /// Since when they are a customer, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// A customer who has logged in.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// What proves it, until the session ends.
+    pub token: String,
+    /// Who has logged in.
+    pub user: UserId,
+    /// When it ends, in milliseconds since 1970.
+    pub ends_at_ms: i64,
+}
+
+/// How a call of [`Users`] fails.
+#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum UsersError {
+    /// There is no such customer.
+    #[error("no user {0}")]
+    #[status(404)]
+    UnknownUser(UserId),
+    /// Somebody is registered with this address.
+    #[error("this email address is registered already")]
+    #[status(409)]
+    EmailTaken,
+    /// The address is none that mail could be sent to.
+    #[error("this is no email address")]
+    WrongEmail,
+    /// A name has between 1 and 100 characters.
+    #[error("a name has between 1 and 100 characters")]
+    WrongName,
+    /// A password has between 8 and 1000 characters.
+    #[error("a password has between 8 and 1000 characters")]
+    WrongPassword,
+    /// The address or the password was wrong.
+    #[error("the email address or the password is wrong")]
+    #[status(401)]
+    NotLoggedIn,
+    /// The session has ended, or there never was one.
+    #[error("there is no such session")]
+    #[status(401)]
+    NoSession,
+    /// What any call can end with.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+impl std::fmt::Debug for NewUser {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewUser({}, {})", self.name, self.email)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({}, until {})", self.user, self.ends_at_ms)
+    }
+}

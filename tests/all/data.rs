@@ -160,32 +160,28 @@ async fn handle(db: &Db, number: i64) -> Result<(), sqlx::Error> {
     tx.commit().await
 }
 
-/// Cuts a handler after each number of polls, slow and quick ones, and looks at every connection of
+/// Cuts handlers after each number of polls, slow and quick ones, and looks at every connection of
 /// the pool then.
 async fn cut_everywhere(db: &Db) {
-    for slow in [true, false] {
-        let mut cuts = 0;
-        loop {
-            let mut handler = Box::pin(handle(db, cuts));
-            let mut ended = false;
-            for _ in 0..=cuts {
-                ended = futures_util::poll!(&mut handler).is_ready();
-                match slow {
-                    _ if ended => break,
-                    // What it waits for has come by the next poll, or has not.
-                    true => tokio::time::sleep(Duration::from_millis(2)).await,
-                    false => tokio::task::yield_now().await,
-                }
+    let mut cuts = 0;
+    for round in 0..60 {
+        let (polls, slow) = (round / 2 % 10, round % 2 == 0);
+        let mut handler = Box::pin(handle(db, round));
+        let mut ended = false;
+        for _ in 0..=polls {
+            ended = futures_util::poll!(&mut handler).is_ready();
+            match slow {
+                _ if ended => break,
+                // What it waits for has come by the next poll, or has not.
+                true => tokio::time::sleep(Duration::from_millis(2)).await,
+                false => tokio::task::yield_now().await,
             }
-            drop(handler);
-            nothing_is_open(db).await;
-            if ended {
-                break;
-            }
-            cuts += 1;
         }
-        assert!(cuts >= 3, "it was cut {cuts} times only");
+        drop(handler);
+        nothing_is_open(db).await;
+        cuts += u32::from(!ended);
     }
+    assert!(cuts >= 20, "it was cut {cuts} times only");
 }
 
 async fn nothing_is_open(db: &Db) {

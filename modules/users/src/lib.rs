@@ -88,7 +88,7 @@ impl Users for UsersModule {
         let Some(user) = id.filter(|_| is_right).map(UserId) else {
             return Err(UsersError::NotLoggedIn);
         };
-        let token = format!("{:064x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
         let now = now_ms();
         let ends_at_ms = now + i64::from(self.config.session_hours) * 3_600_000;
         let mut tx = self.db.write().await?;

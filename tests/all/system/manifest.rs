@@ -9,6 +9,8 @@ const GOOD: &str = r#"app = "shop"
 stock    = "monolith"
 orders   = "monolith"
 payments = "payments"
+users    = "monolith"
+notifications = "monolith"
 
 [process.monolith]
 http   = "127.0.0.1:8080"
@@ -40,7 +42,7 @@ const MISTAKES: &[Mistake] = &[
         ],
     ),
     (
-        &[("\"monolith\"", "\"monolit\""), ("\"monolith\"", "\"monolit\"")],
+        &[("stock    = \"monolith\"", "stock    = \"monolit\"")],
         &[
             "deployment.toml:4:1: process `monolit` listens nowhere",
             "help: did you mean `monolith`?",
@@ -49,6 +51,8 @@ const MISTAKES: &[Mistake] = &[
     (
         &[
             ("process.monolith", "process.front"),
+            ("\"monolith\"", "\"front\""),
+            ("\"monolith\"", "\"front\""),
             ("\"monolith\"", "\"front\""),
             ("\"monolith\"", "\"front\""),
         ],
@@ -68,7 +72,7 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("listen = \"127.0.0.1:7104\"", "lisen = \"127.0.0.1:7104\"")],
         &[
-            "deployment.toml:13:1: unknown key `lisen` in [process.payments]",
+            "deployment.toml:15:1: unknown key `lisen` in [process.payments]",
             "help: did you mean `listen`?",
         ],
     ),
@@ -76,7 +80,7 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("listen = \"127.0.0.1:7104\"", "")],
         &[
-            "deployment.toml:12:10: process `payments` listens nowhere, but is called from \
+            "deployment.toml:14:10: process `payments` listens nowhere, but is called from \
              elsewhere: `orders` (in `monolith`) calls `payments`",
             "help: add `listen = \"127.0.0.1:7101\"` under [process.payments]",
         ],
@@ -85,12 +89,12 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("127.0.0.1:7104", "127.0.0.1:7100")],
         &[
-            "deployment.toml:13:10: `listen` of process `payments` is taken by `listen` of process \
-             `monolith`: `127.0.0.1:7100` and `127.0.0.1:7100` (line 10) cannot both be listened on",
+            "deployment.toml:15:10: `listen` of process `payments` is taken by `listen` of process \
+             `monolith`: `127.0.0.1:7100` and `127.0.0.1:7100` (line 12) cannot both be listened on",
             "help: use another port",
         ],
     ),
-    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:13:10: `listen`: ", "nowhere"]),
+    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:15:10: `listen`: ", "nowhere"]),
     // Several at once.
     (
         &[
@@ -102,7 +106,7 @@ const MISTAKES: &[Mistake] = &[
             "deployment.toml:4:1: no module `stokc`",
             "help: did you mean `stock`?",
             "deployment.toml:6:1: no module `paymnts`",
-            "deployment.toml:13:10: `listen` of process `payments` is taken",
+            "deployment.toml:15:10: `listen` of process `payments` is taken",
         ],
     ),
 ];

@@ -47,18 +47,22 @@ pub const MONOLITH: Placement = Placement {
     words: &[],
     packages: &["app-monolith", "payments"],
     env: &[],
-    programs: &[Program::new("app-monolith", "monolith", &["orders", "payments", "stock"])],
+    programs: &[Program::new(
+        "app-monolith",
+        "monolith",
+        &["notifications", "orders", "payments", "stock", "users"],
+    )],
 };
 
 /// One word is another.
 pub const PAYMENTS_OUT: Placement = Placement {
     name: "payments-out",
-    words: &[("payments = \"monolith\"", "payments = \"payments\"")],
+    words: &[("payments      = \"monolith\"", "payments      = \"payments\"")],
     packages: &["app-monolith", "payments"],
     env: &[],
     programs: &[
         Program::new("payments", "payments", &["payments"]),
-        Program::new("app-monolith", "monolith", &["orders", "stock"]),
+        Program::new("app-monolith", "monolith", &["notifications", "orders", "stock", "users"]),
     ],
 };
 
@@ -66,15 +70,15 @@ pub const PAYMENTS_OUT: Placement = Placement {
 pub const TWO_TOGETHER: Placement = Placement {
     name: "two-together",
     words: &[
-        ("payments = \"monolith\"", "payments = \"back\""),
-        ("stock    = \"monolith\"", "stock    = \"back\""),
+        ("payments      = \"monolith\"", "payments      = \"back\""),
+        ("stock         = \"monolith\"", "stock         = \"back\""),
         ("[process.monolith]", "[process.back]\nlisten = \"127.0.0.1:7105\"\n[process.monolith]"),
     ],
     packages: &["app-monolith", "app-split"],
     env: &[("MONOLIFT_MANIFEST", "deployment.toml"), ("MONOLIFT_PROCESS", "back")],
     programs: &[
         Program::new("process", "back", &["payments", "stock"]),
-        Program::new("app-monolith", "monolith", &["orders"]),
+        Program::new("app-monolith", "monolith", &["notifications", "orders", "users"]),
     ],
 };
 
@@ -82,9 +86,11 @@ pub const TWO_TOGETHER: Placement = Placement {
 pub const ALL_SPLIT: Placement = Placement {
     name: "all-split",
     words: &[],
-    packages: &["app-split", "orders", "payments", "stock"],
+    packages: &["app-split", "notifications", "orders", "payments", "stock", "users"],
     env: &[("MONOLIFT_MANIFEST", "app-split/deployment.toml"), ("MONOLIFT_PROCESS", "gateway")],
     programs: &[
+        Program::new("users", "users", &["users"]),
+        Program::new("notifications", "notifications", &["notifications"]),
         Program::new("stock", "stock", &["stock"]),
         Program::new("payments", "payments", &["payments"]),
         Program::new("orders", "orders", &["orders"]),

@@ -14,6 +14,8 @@ const ALL_IN_ONE: &str = r#"app = "shop"
 stock    = "monolith"
 orders   = "monolith"
 payments = "monolith"
+users    = "monolith"
+notifications = "monolith"
 [process.monolith]
 http = "127.0.0.1:0"
 "#;
@@ -94,7 +96,7 @@ fn a_manifest_that_does_not_fit_stops_the_start() {
     let gateway = ALL_SPLIT.program("process");
     refuse(&gateway, ALL_IN_ONE, &["has no process `gateway`"]);
     let slip = ALL_IN_ONE.replace("http", "htpp");
-    refuse(&without, &slip, &["other.toml:7:1: unknown key `htpp`", "did you mean `http`?"]);
+    refuse(&without, &slip, &["other.toml:9:1: unknown key `htpp`", "did you mean `http`?"]);
 
     let run = Run::new("misfit").with("MONOLIFT_MANIFEST", "/no/such.toml");
     refused(run.start(&without), &["/no/such.toml cannot be read"]);

@@ -3,10 +3,12 @@
 use super::shop::{MONOLITH, PLACEMENTS};
 use std::{path::Path, process::Command};
 
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 5] = [
+    ("notifications", "notifications::NotificationsModule"),
     ("orders", "orders::OrdersModule"),
     ("payments", "payments::PaymentsModule"),
     ("stock", "stock::StockModule"),
+    ("users", "users::UsersModule"),
 ];
 
 /// The modules whose code is in a program.

@@ -17,12 +17,18 @@ use std::{
     time::Duration,
 };
 
-/// `cargo monolift db init` on a database, and the URL of each module.
-fn init(admin: &str, more: &[&str]) -> (Output, Vec<(String, String)>) {
+/// The URL of each of these modules, once each has a schema and a role of its own.
+pub fn init(admin: &str, modules: &str) -> Vec<(String, String)> {
+    let (output, urls) = run_init(admin, modules);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    urls
+}
+
+/// `cargo monolift db init` on a database, and the URLs that it gives.
+fn run_init(admin: &str, modules: &str) -> (Output, Vec<(String, String)>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = Command::new(target().join("debug/cargo-monolift"))
-        .args(["db", "init", "--admin", admin, "--modules", "stock,orders"])
-        .args(more)
+        .args(["db", "init", "--admin", admin, "--modules", modules])
         .current_dir(root)
         .output()
         .expect("the program cargo-monolift is built: cargo build -p monolift-cli");
@@ -45,7 +51,7 @@ async fn open(url: &str, module: &str, sql: &'static str) -> Db {
 async fn the_database_keeps_a_module_to_its_own_tables() {
     let postgres = Postgres::start();
     let admin = postgres.database("shop");
-    let (output, urls) = init(&admin, &[]);
+    let (output, urls) = run_init(&admin, "stock,orders");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let [(_, stock), (_, orders)] = &urls[..] else { panic!("{urls:?}") };
     let stock_db = open(stock, "stock", "CREATE TABLE products (sku TEXT NOT NULL)").await;
@@ -86,7 +92,7 @@ async fn the_database_keeps_a_module_to_its_own_tables() {
     assert!(said.contains("NOT isolated: role postgres may do everything"), "{said}");
 
     // Again: what is there is kept. A role that was given more is told of.
-    let (again, urls) = init(&admin, &[]);
+    let (again, urls) = run_init(&admin, "stock,orders");
     assert!(again.status.success());
     assert!(urls.is_empty(), "{urls:?}");
     let mut admin_connection = PgConnection::connect(&admin).await.unwrap();

@@ -23,6 +23,13 @@ const BY_HAND: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What came of taking the payment and selling the units.
+enum Taken {
+    All,
+    /// Somebody has undone the order.
+    Closed,
+}
+
 impl OrdersModule {
     /// Writes an order down, unless it is there. From here on it is decided, come what may.
     pub(crate) async fn write_down(
@@ -100,6 +107,20 @@ impl OrdersModule {
         Ok(())
     }
 
+    /// Takes the payment and sells the units.
+    async fn take(&self, id: &OrderId) -> Result<Taken, Failure> {
+        match self.payments.capture(id.clone()).await {
+            Ok(_) => {}
+            Err(PaymentsError::Closed(_)) => return Ok(Taken::Closed),
+            Err(error) => return Err(error.into()),
+        }
+        match self.stock.sell(id.clone()).await {
+            Ok(()) => Ok(Taken::All),
+            Err(StockError::Closed(_)) => Ok(Taken::Closed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Nothing is held or paid for the order, now or later.
     async fn give_back(&self, id: &OrderId) -> Result<(), Failure> {
         self.payments.refund(id.clone()).await?;
@@ -131,26 +152,21 @@ impl Perform<Settle> for OrdersModule {
 #[async_trait]
 impl Perform<Fulfil> for OrdersModule {
     async fn perform(&self, Fulfil { order }: Fulfil) -> Result<(), Failure> {
-        let kept = self.kept(&order).await?;
-        match kept.state {
-            OrderState::Placed => {}
-            // It was, before it was cancelled.
-            OrderState::Cancelled => return self.tell(&kept, "placed").await,
-            OrderState::Placing | OrderState::Refused => return Ok(()),
-        }
-        let captured = self.payments.capture(order.clone()).await;
-        let sold = match &captured {
-            Ok(_) => self.stock.sell(order.clone()).await,
-            Err(_) => Ok(()),
-        };
-        match (captured, sold) {
-            (Ok(_), Ok(())) => self.tell(&kept, "placed").await,
-            // It was cancelled meanwhile; or its units were held for too long, and it is undone.
-            (Err(PaymentsError::Closed(_)), _) | (_, Err(StockError::Closed(_))) => {
-                Ok(self.decide_refused(&order, "placed", &Refusal::TookTooLong).await?)
+        let mut kept = self.kept(&order).await?;
+        if kept.state == OrderState::Placed {
+            match self.take(&order).await? {
+                Taken::All => {}
+                // It was cancelled meanwhile; or its units were held for too long, and it is undone.
+                Taken::Closed => {
+                    self.decide_refused(&order, "placed", &Refusal::TookTooLong).await?;
+                    kept = self.kept(&order).await?;
+                }
             }
-            (Err(error), _) => Err(error.into()),
-            (_, Err(error)) => Err(error.into()),
+        }
+        match kept.state {
+            // It was placed, before it was cancelled.
+            OrderState::Placed | OrderState::Cancelled => self.tell(&kept, "placed").await,
+            OrderState::Placing | OrderState::Refused => Ok(()),
         }
     }
 }

@@ -5,9 +5,11 @@ mod life;
 mod manifest;
 mod placements;
 mod processes;
+mod program;
 mod shop;
 mod start;
 mod symbols;
+mod tables;
 mod tour;
 mod workspace;
 

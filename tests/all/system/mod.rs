@@ -1,6 +1,7 @@
 //! The shop as real programs: built, started, called over HTTP, and stopped.
 
 mod http;
+mod kills;
 mod life;
 mod manifest;
 mod placements;

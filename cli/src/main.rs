@@ -4,8 +4,8 @@ mod check;
 mod db;
 mod work;
 
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Modules of a workspace, and the processes that they live in.
 #[derive(Debug, Parser)]
@@ -20,6 +20,18 @@ enum Command {
     Check(check::Check),
     Db(db::Db),
     Work(work::Work),
+    Up(Up),
+}
+
+/// Build and start every process of a manifest on this machine, and keep them up
+#[derive(Debug, Args)]
+struct Up {
+    /// The manifest
+    #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
+    manifest: PathBuf,
+    /// Build with optimisations
+    #[arg(long)]
+    release: bool,
 }
 
 fn main() -> ExitCode {
@@ -30,6 +42,9 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Db(db) => db.run(),
         Command::Work(work) => work.run(),
+        Command::Up(Up { manifest, release }) => {
+            monolift_cli::up::run(&manifest, monolift_cli::up::Options { release })
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -70,6 +70,29 @@ impl FromStr for Address {
     }
 }
 
+impl Address {
+    /// The address of the replica with this number, from 0: a port, or a file, further on. A free
+    /// port stays one. `None` beyond the last port.
+    pub fn further(&self, replica: usize) -> Option<Address> {
+        if replica == 0 {
+            return Some(self.clone());
+        }
+        match self {
+            Address::Unix(path) => {
+                let mut path = path.clone().into_os_string();
+                path.push(format!(".{replica}"));
+                Some(Address::Unix(path.into()))
+            }
+            Address::Tcp(text) => {
+                let (host, port) = split(text)?;
+                let port =
+                    if port == 0 { 0 } else { port.checked_add(u16::try_from(replica).ok()?)? };
+                Some(Address::Tcp(format!("{host}:{port}")))
+            }
+        }
+    }
+}
+
 /// A text that is no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressError(String);
@@ -149,6 +172,16 @@ mod tests {
                 format!("expected `host:port` or `unix:path/to.sock`, found `{text}`")
             );
         }
+    }
+
+    #[test]
+    fn replicas_are_a_port_further_on() {
+        let further = |text, replica| address(text).further(replica).map(|found| found.to_string());
+        assert_eq!(further("127.0.0.1:7100", 0).as_deref(), Some("127.0.0.1:7100"));
+        assert_eq!(further("127.0.0.1:7100", 2).as_deref(), Some("127.0.0.1:7102"));
+        assert_eq!(further("127.0.0.1:0", 2).as_deref(), Some("127.0.0.1:0"));
+        assert_eq!(further("[::1]:65535", 1), None);
+        assert_eq!(further("unix:a.sock", 1).as_deref(), Some("unix:a.sock.1"));
     }
 
     #[test]

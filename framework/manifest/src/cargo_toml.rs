@@ -20,6 +20,9 @@ pub struct Package {
     pub module: Option<bool>,
     /// `[package.metadata.monolift] api = false`: it is no interface's crate although its name ends in `-api`.
     pub api: Option<bool>,
+    /// `[package.metadata.monolift] process = "…"`: its program of this name is `process!(env, …)`,
+    /// and can be built as any process of a manifest.
+    pub process: Option<String>,
     /// `[package.metadata.monolift] host = …`.
     pub host: HostMark,
 }
@@ -62,6 +65,7 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
             .collect(),
         module: marks.and_then(|marks| marks.boolean("module")),
         api: marks.and_then(|marks| marks.boolean("api")),
+        process: marks.and_then(|marks| marks.string("process")).map(str::to_owned),
         host: match marks.and_then(|marks| marks.get("host")).map(|entry| &entry.value) {
             Some(Value::Boolean(true)) => HostMark::Any,
             Some(Value::String(app)) => HostMark::Of(app.clone()),

@@ -51,6 +51,8 @@ pub struct Process {
     pub listen: Option<Address>,
     /// Where others reach it, when that is not `listen`.
     pub connect: Option<Address>,
+    /// How many of it run. The first listens where the manifest says, each further one a port higher.
+    pub replicas: Replicas,
     /// The line of its table in the manifest, from 1.
     pub line: usize,
     /// The column at which its name begins, from 1.
@@ -70,6 +72,38 @@ pub struct Calls {
     pub connections: Option<usize>,
     /// How long a stop waits for calls in flight.
     pub drain: Duration,
+}
+
+/// How many of a process run: at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas(pub usize);
+
+impl Replicas {
+    /// The most that the manifest takes.
+    pub const MOST: usize = 64;
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Process {
+    /// Where its replicas are called, the first one first. Empty when it listens nowhere.
+    pub fn listens(&self) -> Vec<Address> {
+        let all =
+            |first: &Address| (0..self.replicas.0).filter_map(|at| first.further(at)).collect();
+        self.listen.as_ref().map_or_else(Vec::new, all)
+    }
+
+    /// Where the gateways of its replicas listen, the first one first. Empty when it has none.
+    pub fn https(&self) -> Vec<Address> {
+        let first = self.http.clone().map(Address::Tcp);
+        let all =
+            |first: Address| (0..self.replicas.0).filter_map(|at| first.further(at)).collect();
+        first.map_or_else(Vec::new, all)
+    }
 }
 
 impl Default for Calls {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::document::{Document, Entry, Table, Value};
-use crate::manifest::{Calls, Limits, Manifest, Placement, Process};
+use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas};
 use crate::problem::{Problem, Problems};
 use crate::quantity;
 use crate::suggest::nearest;
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
             self.known(
                 table,
                 &format!("in [process.{}]", entry.key),
-                &["http", "listen", "connect"],
+                &["http", "listen", "connect", "replicas"],
             );
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
@@ -119,6 +119,9 @@ impl<'a> Parser<'a> {
                 http: self.value(table, "http", http),
                 listen: self.value(table, "listen", address),
                 connect: self.value(table, "connect", reachable),
+                replicas: self
+                    .value(table, "replicas", |value| count(value, Replicas::MOST))
+                    .map_or_else(Replicas::default, Replicas),
                 line,
                 column,
                 http_position,

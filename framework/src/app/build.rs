@@ -40,6 +40,7 @@ pub struct App {
     shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
+    hints: Vec<String>,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -106,7 +107,16 @@ impl App {
             shared: HashMap::new(),
             provided: Vec::new(),
             modules,
+            hints: Vec::new(),
         }
+    }
+
+    /// Says this at the start of a process that has a gateway, with its address for `{http}`: what
+    /// a person can paste to see something.
+    #[must_use]
+    pub fn try_out(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hints.extend(lines.into_iter().map(Into::into));
+        self
     }
 
     /// Hands `value` to one module, for its field `Shared<T>`. It is dropped when that module lives
@@ -191,6 +201,7 @@ impl App {
             links: self.links,
             call_settings: self.call_settings,
             modules: Vec::new(),
+            hints: self.hints,
             readiness,
             looking,
             server: None,

@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+pub mod launcher;
 mod linked;
 mod peers;
 mod run;

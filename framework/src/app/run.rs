@@ -1,8 +1,8 @@
 //! The whole life of a program whose `main` is one line.
 
-use super::{App, Linked, RunningApp};
+use super::{App, Linked, RunningApp, launcher::Launcher};
 use crate::module::StartErrors;
-use std::{fmt::Write as _, process::ExitCode};
+use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -15,6 +15,7 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
     let quiet = "tarpc=off".parse().expect("this directive is well formed");
     tracing_subscriber::fmt()
         .with_env_filter(filter.add_directive(quiet))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -36,27 +37,27 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
 async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), StartErrors> {
     // Before anything starts, so that a signal during the start is not lost.
     let stop = stop_signal();
+    tokio::pin!(stop);
+    let mut launcher = Launcher::connect().await?;
     let app = prepare(App::new(linked)?);
     let running = app.start().await?;
     println!("{}", introduce(&running));
-    let waiting = running.readiness();
-    tokio::pin!(stop);
+    launcher.tell(&running).await;
+    if !running.readiness().borrow().waiting_for.is_empty() {
+        tokio::select! {
+            () = running.ready() => {
+                println!("{} is ready", running.process());
+                launcher.tell(&running).await;
+            }
+            () = &mut stop => return stopped(running).await,
+            () = launcher.gone() => return stopped(running).await,
+        }
+    }
     tokio::select! {
-        () = say_ready(&running, waiting) => {}
-        () = &mut stop => return stopped(running).await,
+        () = stop => {}
+        () = launcher.gone() => {}
     }
-    stop.await;
     stopped(running).await
-}
-
-async fn say_ready(
-    running: &RunningApp,
-    waiting: tokio::sync::watch::Receiver<crate::gateway::Readiness>,
-) {
-    if !waiting.borrow().waiting_for.is_empty() {
-        running.ready().await;
-        println!("{} is ready", running.process());
-    }
 }
 
 async fn stopped(running: RunningApp) -> Result<(), StartErrors> {
@@ -95,6 +96,9 @@ fn introduce(running: &RunningApp) -> String {
     }
     if let Some(address) = running.http_address() {
         let _ = write!(text, "\n  http://{address}");
+        for hint in &running.hints {
+            let _ = write!(text, "\n  try: {}", hint.replace("{http}", &address.to_string()));
+        }
     }
     let widest = running.modules().map(str::len).max().unwrap_or_default();
     for (module, database) in running.databases() {

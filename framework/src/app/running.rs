@@ -23,6 +23,7 @@ pub struct RunningApp {
     pub(super) links: Arc<Links>,
     pub(super) call_settings: Arc<CallSettings>,
     pub(super) modules: Vec<Running>,
+    pub(super) hints: Vec<String>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,

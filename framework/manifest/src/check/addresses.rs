@@ -19,18 +19,10 @@ pub(super) fn clashes(check: &mut Check<'_>) {
     let mut listeners: Vec<Listener<'_>> = Vec::new();
     for (name, process) in &manifest.processes {
         let listener = |key, address, position| Listener { key, name, process, address, position };
-        listeners.extend(
-            process
-                .http
-                .clone()
-                .map(|http| listener("http", Address::Tcp(http), process.http_position)),
-        );
-        listeners.extend(
-            process
-                .listen
-                .clone()
-                .map(|listen| listener("listen", listen, process.listen_position)),
-        );
+        let https = process.https().into_iter();
+        listeners.extend(https.map(|http| listener("http", http, process.http_position)));
+        let listens = process.listens().into_iter();
+        listeners.extend(listens.map(|listen| listener("listen", listen, process.listen_position)));
     }
     listeners.sort_by_key(|listener| listener.position);
     for (index, later) in listeners.iter().enumerate() {

@@ -1,0 +1,6 @@
+//! Builds and starts every process of `deployment.toml` on this machine: `cargo run -p app-split`.
+
+fn main() -> std::process::ExitCode {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/deployment.toml");
+    monolift_cli::up::main(manifest.as_ref())
+}

@@ -1,0 +1,121 @@
+//! What has to be built and started for a manifest.
+
+use monolift_manifest::{Graph, Manifest, Workspace};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every process of a manifest, those that are called before those that call.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) app: String,
+    /// The manifest, from the root of the file system.
+    pub(super) manifest: PathBuf,
+    /// The workspace's root.
+    pub(super) root: PathBuf,
+    pub(super) processes: Vec<Process>,
+    /// How long what is in flight has to end.
+    pub(super) drain: std::time::Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) modules: Vec<String>,
+    pub(super) program: Program,
+    pub(super) replicas: Vec<Replica>,
+}
+
+/// What is built for a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A module's own package.
+    Service(String),
+    /// A `process!(env, …)` program, built as this process.
+    Process { package: String, bin: String },
+}
+
+/// Where one of them listens.
+#[derive(Debug, Clone)]
+pub(super) struct Replica {
+    pub(super) listen: Option<String>,
+    pub(super) http: Option<String>,
+}
+
+impl Plan {
+    pub(super) fn of(file: &Path) -> Result<Self, Box<dyn Error>> {
+        let file = fs::canonicalize(file)
+            .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        let manifest = Manifest::parse(&fs::read_to_string(&file)?, &file)?;
+        let workspace = Workspace::find(&env::current_dir()?)?;
+        let graph = Graph::check(&manifest, &workspace, None)?;
+        if let Some(host) = &manifest.host {
+            return Err(format!(
+                "{}: the process `{host}` is your own program: start that, and the others by \
+                 `cargo run -p …`",
+                file.display()
+            )
+            .into());
+        }
+        let order = graph.start_order();
+        let rank = |name: &str| {
+            let ranks = manifest
+                .modules_of(name)
+                .filter_map(|module| order.iter().position(|known| known == module));
+            // A gateway comes last: it calls all.
+            ranks.max().unwrap_or(usize::MAX)
+        };
+        let mut names: Vec<&str> = manifest.all_processes().collect();
+        names.retain(|name| {
+            let gateway = manifest.processes.get(*name).is_some_and(|one| one.http.is_some());
+            gateway || manifest.modules_of(name).next().is_some()
+        });
+        names.sort_by_key(|name| rank(name));
+        let processes = names.iter().map(|name| process(name, &manifest, &workspace));
+        Ok(Self {
+            app: manifest.app.clone(),
+            processes: processes.collect::<Result<_, _>>()?,
+            root: workspace.root.clone(),
+            drain: manifest.calls.drain,
+            manifest: file,
+        })
+    }
+}
+
+fn process(
+    name: &str,
+    manifest: &Manifest,
+    workspace: &Workspace,
+) -> Result<Process, Box<dyn Error>> {
+    let modules: Vec<String> = manifest.modules_of(name).map(str::to_owned).collect();
+    let stated = manifest.processes.get(name).cloned().unwrap_or_default();
+    let program = match &modules[..] {
+        [module] if stated.http.is_none() => Program::Service(module.clone()),
+        _ => process_program(name, workspace)?,
+    };
+    let (listens, https) = (stated.listens(), stated.https());
+    let replicas = (0..stated.replicas.0).map(|at| Replica {
+        listen: listens.get(at).map(ToString::to_string),
+        http: https.get(at).map(ToString::to_string),
+    });
+    Ok(Process { name: name.to_owned(), modules, program, replicas: replicas.collect() })
+}
+
+fn process_program(name: &str, workspace: &Workspace) -> Result<Program, Box<dyn Error>> {
+    let marked = workspace.packages.values().find_map(|package| {
+        let bin = package.process.clone()?;
+        Some(Program::Process { package: package.name.clone(), bin })
+    });
+    marked.ok_or_else(|| {
+        format!(
+            "the process `{name}` is not exactly one module, so it needs a program that can be any \
+             process: a package with a bin of one line, `monolift::process!(env, \
+             \"deployment.toml\", \"{name}\");`, and in its Cargo.toml \
+             `[package.metadata.monolift] process = \"<the bin's name>\"`"
+        )
+        .into()
+    })
+}

@@ -1,0 +1,320 @@
+//! Keeps the processes up: starts them, waits until they are ready, starts again what dies, and
+//! stops all, those that call before those that are called.
+
+use super::{
+    child::{Prefix, Reports, Started},
+    plan::{Plan, Process},
+    table::{Line, table},
+};
+use monolift::app::launcher::Report;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    error::Error,
+    fs,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+
+/// The first pause before a process is started again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A process that was up for so long is started again without having earned a pause.
+const STEADY: Duration = Duration::from_secs(30);
+/// Beyond the manifest's drain: for a process's modules to stop.
+const STOPPING: Duration = Duration::from_secs(8);
+
+/// What becomes of the processes, each by its token.
+enum Event {
+    /// It was started, with this number.
+    Started(String, u32),
+    /// It says how it stands, over its life line.
+    Reported(Report, Option<OwnedWriteHalf>),
+    /// It ended, and is started again after a pause.
+    Died(String, String, Duration),
+    /// It cannot be started.
+    Failed(String, String),
+}
+
+/// Starts all, and stays until it is asked to stop.
+pub(super) async fn run(
+    plan: Plan,
+    programs: BTreeMap<String, PathBuf>,
+) -> Result<(), Box<dyn Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let mut stop = pin!(stop);
+    let socket = Socket::bind()?;
+    let (events, mut event) = mpsc::unbounded_channel();
+    let stopping = watch::Sender::new(false);
+    let plan = Arc::new(plan);
+    let launches = launches(&plan);
+    let widest = launches.iter().map(|launch| launch.token.len()).max().unwrap_or_default();
+    let mut up = Up::new(&plan, &launches);
+    let mut keepers = Vec::new();
+    for (number, launch) in launches.into_iter().enumerate() {
+        let program = programs[&plan.processes[launch.process].name].clone();
+        let keeper = Keeper {
+            plan: Arc::clone(&plan),
+            prefix: Prefix::new(&launch.token, number, widest),
+            program,
+            socket: socket.path.clone(),
+            events: events.clone(),
+            stopping: stopping.subscribe(),
+            launch,
+        };
+        keepers.push((keeper.launch.token.clone(), tokio::spawn(keeper.keep())));
+    }
+    let result = loop {
+        tokio::select! {
+            () = &mut stop => break Ok(()),
+            accepted = socket.listener.accept() => {
+                if let Ok((connection, _)) = accepted {
+                    tokio::spawn(listen_to(connection, events.clone()));
+                }
+            }
+            Some(event) = event.recv() => {
+                if let Err(error) = up.note(event) {
+                    break Err(error);
+                }
+            }
+        }
+    };
+    stopping.send_replace(true);
+    println!("stopping");
+    // Those that call first, each after the one before it has ended.
+    for (token, mut keeper) in keepers.into_iter().rev() {
+        // One that is not connected is still starting, and has nothing in flight.
+        let connected = up.life_lines.remove(&token).is_some();
+        let patience = if connected { plan.drain + STOPPING } else { Duration::ZERO };
+        if timeout(patience, &mut keeper).await.is_err() {
+            if connected {
+                println!("{token} has not stopped in {patience:?}: it is killed");
+            }
+            keeper.abort();
+            let _ = keeper.await;
+        }
+    }
+    Ok(result?)
+}
+
+/// One replica of a process.
+#[derive(Debug, Clone)]
+struct Launch {
+    /// Its process's name, and which replica it is when there are several: `orders`, `orders.1`.
+    token: String,
+    /// Its process's place in the plan.
+    process: usize,
+    replica: usize,
+}
+
+fn launches(plan: &Plan) -> Vec<Launch> {
+    let of = |(number, process): (usize, &Process)| {
+        let name = process.name.clone();
+        (0..process.replicas.len()).map(move |replica| {
+            let token = if replica == 0 { name.clone() } else { format!("{name}.{replica}") };
+            Launch { token, process: number, replica }
+        })
+    };
+    plan.processes.iter().enumerate().flat_map(of).collect::<Vec<_>>()
+}
+
+/// Keeps one replica up.
+struct Keeper {
+    plan: Arc<Plan>,
+    launch: Launch,
+    program: PathBuf,
+    prefix: Prefix,
+    socket: PathBuf,
+    events: mpsc::UnboundedSender<Event>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Keeper {
+    async fn keep(mut self) {
+        let mut pause = FIRST_PAUSE;
+        while !*self.stopping.borrow() {
+            let begun = Instant::now();
+            let how = match self.start() {
+                Ok(mut started) => {
+                    self.tell(Event::Started(
+                        self.launch.token.clone(),
+                        started.id().unwrap_or_default(),
+                    ));
+                    match started.ended().await {
+                        Ok(status) => status.to_string(),
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) => {
+                    let message = format!("{} cannot be started: {error}", self.program.display());
+                    self.tell(Event::Failed(self.launch.token.clone(), message));
+                    return;
+                }
+            };
+            if *self.stopping.borrow() {
+                return;
+            }
+            if begun.elapsed() >= STEADY {
+                pause = FIRST_PAUSE;
+            }
+            // Give or take a fifth, so that what died together does not come back together.
+            let now = pause.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+            self.tell(Event::Died(self.launch.token.clone(), how, now));
+            let mut stopping = self.stopping.clone();
+            tokio::select! {
+                () = sleep(now) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn start(&mut self) -> std::io::Result<Started> {
+        let process = &self.plan.processes[self.launch.process];
+        let replica = (self.launch.replica > 0).then(|| &process.replicas[self.launch.replica]);
+        let reports = Reports { socket: &self.socket, token: &self.launch.token };
+        Started::new(&self.plan, &process.name, replica, &self.program, reports, &self.prefix)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more when all is stopping.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Reads what a process says over its life line. The other half of the line is kept with its first
+/// report: when that goes, the process stops.
+async fn listen_to(connection: UnixStream, events: mpsc::UnboundedSender<Event>) {
+    let (read, write) = connection.into_split();
+    let mut write = Some(write);
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Ok(report) = serde_json::from_str(&line) {
+            let _ = events.send(Event::Reported(report, write.take()));
+        }
+    }
+}
+
+/// What is known of all processes.
+struct Up {
+    lines: Vec<(String, Line)>,
+    life_lines: BTreeMap<String, OwnedWriteHalf>,
+    /// Those that have been ready once.
+    been_ready: BTreeSet<String>,
+    shown: bool,
+}
+
+const STARTING: &str = "starting";
+const READY: &str = "ready";
+
+impl Up {
+    fn new(plan: &Plan, launches: &[Launch]) -> Self {
+        let line = |launch: &Launch| {
+            let modules = plan.processes[launch.process].modules.join(", ");
+            let line = Line {
+                process: launch.token.clone(),
+                modules: if modules.is_empty() { "-".to_owned() } else { modules },
+                address: "-".to_owned(),
+                pid: "-".to_owned(),
+                state: STARTING.to_owned(),
+            };
+            (launch.token.clone(), line)
+        };
+        Self {
+            lines: launches.iter().map(line).collect(),
+            life_lines: BTreeMap::new(),
+            been_ready: BTreeSet::new(),
+            shown: false,
+        }
+    }
+
+    fn line(&mut self, token: &str) -> Option<&mut Line> {
+        self.lines.iter_mut().find(|(known, _)| known == token).map(|(_, line)| line)
+    }
+
+    /// An error ends all: a process that does not even start.
+    fn note(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Started(token, pid) => {
+                if let Some(line) = self.line(&token) {
+                    line.pid = pid.to_string();
+                    line.state = STARTING.to_owned();
+                }
+            }
+            Event::Reported(report, life_line) => {
+                if let Some(life_line) = life_line {
+                    self.life_lines.insert(report.token.clone(), life_line);
+                }
+                self.reported(report);
+            }
+            Event::Died(token, how, pause) => {
+                self.life_lines.remove(&token);
+                if !self.been_ready.contains(&token) && !self.shown {
+                    return Err(format!(
+                        "{token} ended before it was ready ({how}): its last words are above"
+                    ));
+                }
+                println!("{token} died ({how}): it is started again in {pause:.1?}");
+            }
+            Event::Failed(token, message) => return Err(format!("{token}: {message}")),
+        }
+        Ok(())
+    }
+
+    fn reported(&mut self, report: Report) {
+        let Some(line) = self.line(&report.token) else { return };
+        let http = report.http.map(|http| format!("http://{http}"));
+        let addresses: Vec<String> = http.into_iter().chain(report.listen).collect();
+        if !addresses.is_empty() {
+            line.address = addresses.join(", ");
+        }
+        line.state = match &report.waiting_for[..] {
+            [] => READY.to_owned(),
+            waiting => format!("waiting for {}", waiting.join(", ")),
+        };
+        let (is_ready, pid) = (line.state == READY, line.pid.clone());
+        if is_ready && !self.been_ready.insert(report.token.clone()) {
+            println!("{} is up again (pid {pid})", report.token);
+        }
+        if !self.shown && self.lines.iter().all(|(_, line)| line.state == READY) {
+            self.shown = true;
+            let lines: Vec<Line> = self.lines.iter().map(|(_, line)| line.clone()).collect();
+            println!("{}all are ready; ctrl-C stops them", table(&lines));
+        }
+    }
+}
+
+/// The socket that processes report to; its file goes with it.
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn bind() -> std::io::Result<Self> {
+        let path = env::temp_dir().join(format!("monolift-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        Ok(Self { listener: UnixListener::bind(&path)?, path })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -100,6 +100,7 @@ const _: () = {
                 ::monolift::interface::Argument {
                     name: "sku",
                     schema: ::monolift::interface::Schema::of::<::std::string::String>(),
+                    default: false,
                 },
             ],
             answer: ::monolift::interface::Schema::of::<
@@ -130,10 +131,12 @@ const _: () = {
                 ::monolift::interface::Argument {
                     name: "order",
                     schema: ::monolift::interface::Schema::of::<OrderId>(),
+                    default: false,
                 },
                 ::monolift::interface::Argument {
                     name: "lines",
                     schema: ::monolift::interface::Schema::of::<Vec<Line>>(),
+                    default: true,
                 },
             ],
             answer: ::monolift::interface::Schema::of::<

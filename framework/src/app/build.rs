@@ -41,6 +41,7 @@ pub struct App {
     provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
     hints: Vec<String>,
+    docs: bool,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -108,7 +109,16 @@ impl App {
             provided: Vec::new(),
             modules,
             hints: Vec::new(),
+            docs: true,
         }
+    }
+
+    /// Whether the gateway describes itself, at `/openapi.json` and `/docs`. It does, unless told
+    /// not to.
+    #[must_use]
+    pub fn docs(mut self, yes: bool) -> Self {
+        self.docs = yes;
+        self
     }
 
     /// Says this at the start of a process that has a gateway, with its address for `{http}`: what
@@ -202,6 +212,7 @@ impl App {
             call_settings: self.call_settings,
             modules: Vec::new(),
             hints: self.hints,
+            docs: self.docs,
             readiness,
             looking,
             server: None,

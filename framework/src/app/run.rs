@@ -96,6 +96,9 @@ fn introduce(running: &RunningApp) -> String {
     }
     if let Some(address) = running.http_address() {
         let _ = write!(text, "\n  http://{address}");
+        if running.docs {
+            let _ = write!(text, "\n  http://{address}/docs");
+        }
         for hint in &running.hints {
             let _ = write!(text, "\n  try: {}", hint.replace("{http}", &address.to_string()));
         }

@@ -24,6 +24,7 @@ pub struct RunningApp {
     pub(super) call_settings: Arc<CallSettings>,
     pub(super) modules: Vec<Running>,
     pub(super) hints: Vec<String>,
+    pub(super) docs: bool,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
@@ -37,8 +38,8 @@ impl RunningApp {
         self.links.client()
     }
 
-    /// The routes of every interface that has some, with `/livez` and `/readyz`: to be merged into
-    /// a host's own router, or served by itself.
+    /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and
+    /// `/docs`: to be merged into a host's own router, or served by itself.
     pub fn routes(&self) -> Result<axum::Router, RouteClash> {
         let limit = self.place.manifest.limits.frame;
         let manifest = &self.place.manifest;
@@ -46,7 +47,8 @@ impl RunningApp {
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let routes = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
-        Ok(routes.merge(gateway::health(self.readiness.subscribe())))
+        let routes = routes.merge(gateway::health(self.readiness.subscribe()));
+        Ok(if self.docs { routes.merge(gateway::described(&manifest.app, ours)) } else { routes })
     }
 
     /// Gives a host's own routes what a call has: a deadline, a trace, a principal.

@@ -93,8 +93,8 @@ static METHODS: [Method; 3] = [
         HttpMethod::Get,
         "/books/{title}",
         &[
-            Argument { name: "title", schema: Schema::of::<String>() },
-            Argument { name: "limit", schema: Schema::of::<Option<u32>>() },
+            Argument { name: "title", schema: Schema::of::<String>(), default: false },
+            Argument { name: "limit", schema: Schema::of::<Option<u32>>(), default: false },
         ],
     ),
     method(
@@ -103,8 +103,8 @@ static METHODS: [Method; 3] = [
         HttpMethod::Post,
         "/books/{name}",
         &[
-            Argument { name: "name", schema: Schema::of::<String>() },
-            Argument { name: "copies", schema: Schema::of::<u32>() },
+            Argument { name: "name", schema: Schema::of::<String>(), default: false },
+            Argument { name: "copies", schema: Schema::of::<u32>(), default: false },
         ],
     ),
     method("patient", Some(Duration::from_secs(60)), HttpMethod::Get, "/patient", &[]),

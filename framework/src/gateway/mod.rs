@@ -5,12 +5,15 @@
 
 mod bind;
 mod body;
+mod described;
+mod docs;
 mod edge;
 #[cfg(test)]
 mod fixtures;
 mod health;
 mod layer;
 mod listen;
+mod openapi;
 mod problem;
 mod protocol;
 mod query;
@@ -18,6 +21,7 @@ mod registry;
 mod routes;
 mod stall;
 
+pub use described::described;
 pub use edge::REQUEST_ID;
 pub use health::{Readiness, health};
 pub use layer::{CallLayer, CallService};

@@ -74,6 +74,13 @@ fn routes_of(
         }
         let calls = entry.calls(links);
         for (number, (method, route)) in routed {
+            if super::described::PATHS.contains(&route.path) {
+                return Err(RouteClash {
+                    route: format!("{} {}", route.method.as_str(), route.path),
+                    first: "the gateway itself".to_owned(),
+                    second: named(method),
+                });
+            }
             let place = places.entry(shape(route.path)).or_insert_with(|| Place::at(route.path));
             place.claim(method, route)?;
             let endpoint = Arc::new(Endpoint {
@@ -127,12 +134,12 @@ fn named(method: &Method) -> String {
 }
 
 /// The path without its names: `/products/{sku}/stock` to `/products/{}/stock`.
-fn shape(path: &str) -> String {
+pub(super) fn shape(path: &str) -> String {
     let segments = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
     segments.collect::<Vec<_>>().join("/")
 }
 
-fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
+pub(super) fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 

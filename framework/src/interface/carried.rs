@@ -46,7 +46,7 @@ impl<T: Default> Default for Received<T> {
 
 /// A type's JSON schema, made when it is asked for.
 #[derive(Clone, Copy)]
-pub struct Schema(pub(super) fn(&mut SchemaGenerator) -> schemars::Schema);
+pub struct Schema(pub(crate) fn(&mut SchemaGenerator) -> schemars::Schema);
 
 impl Schema {
     /// That of `T`.

@@ -45,6 +45,8 @@ pub struct Argument {
     pub name: &'static str,
     /// Its type.
     pub schema: Schema,
+    /// Whether it has a value of its own when it is not given: `#[serde(default)]`.
+    pub default: bool,
 }
 
 /// A method's place in HTTP.

@@ -234,11 +234,15 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
             }))
         }
     };
-    let described = arguments.iter().map(|Argument { name, owned, .. }| {
-        let text = name.unraw().to_string();
+    let described = arguments.iter().map(|Argument { name, owned, serde, .. }| {
+        let (text, default) = (name.unraw().to_string(), !serde.is_empty());
         // Spanned, so that a type that cannot be carried is pointed at where it is written.
         let schema = quote_spanned!(owned.span()=> ::monolift::interface::Schema::of::<#owned>());
-        quote!(::monolift::interface::Argument { name: #text, schema: #schema })
+        quote!(::monolift::interface::Argument {
+            name: #text,
+            schema: #schema,
+            default: #default,
+        })
     });
     let answer = quote_spanned!(returns.span()=>
         ::monolift::interface::Schema::of::<<#returns as ::monolift::interface::Returned>::Answer>()

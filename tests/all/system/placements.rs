@@ -26,6 +26,9 @@ fn shop(address: &str) -> Vec<(u16, Response)> {
     let path = format!("/orders/{}", order["id"].as_str().unwrap());
     vec![
         (200, first),
+        // What is said of it all is the same, too.
+        (200, get(address, "/openapi.json")),
+        (200, get(address, "/docs")),
         (200, get(address, "/products")),
         (200, get(address, "/products/tea")),
         (200, get(address, "/products/tea/stock")),

@@ -1,6 +1,7 @@
 //! `cargo monolift …`: what is done to a workspace of modules from outside.
 
 mod check;
+mod config;
 mod db;
 mod work;
 
@@ -18,6 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Config(config::Config),
     Db(db::Db),
     Work(work::Work),
     Up(Up),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
     let done = match Arguments::parse_from(arguments.map(|(_, text)| text)).command {
         Command::Check(check) => check.run(),
+        Command::Config(config) => config.run(),
         Command::Db(db) => db.run(),
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, release }) => {

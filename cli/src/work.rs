@@ -88,7 +88,7 @@ impl Databases {
     async fn ledger(&self, module: &str) -> Result<Option<Ledger>, Box<dyn Error>> {
         let settings: DbSettings = self.settings.group(module, "db")?;
         let location = match &settings.url {
-            Some(url) => Location::Url(url.clone()),
+            Some(url) => Location::Url(url.expose().clone()),
             None => Location::File(self.data.join(format!("{module}.db"))),
         };
         if matches!(&location, Location::File(file) if !file.exists()) {

@@ -97,7 +97,7 @@ pub mod wire;
 
 pub use async_trait::async_trait;
 pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, spawn};
-pub use config::Config;
+pub use config::{Config, Secret};
 pub use data::{
     Db,
     work::{Perform, Piece, Recurring, Retry, Work},

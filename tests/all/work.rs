@@ -96,7 +96,7 @@ impl Desk for DeskModule {
 impl Perform<Letter> for DeskModule {
     async fn perform(&self, letter: Letter) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Every third attempt is in vain.
-        if self.tried.fetch_add(1, Ordering::SeqCst) % 3 == 0 {
+        if self.tried.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) {
             return Err("the box is full".into());
         }
         let mut tx = self.db.write().await?;

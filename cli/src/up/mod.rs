@@ -7,7 +7,12 @@ mod supervise;
 mod table;
 
 use plan::Plan;
-use std::{error::Error, path::Path, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// What may be said about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,6 +29,38 @@ pub fn main(manifest: &Path) -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The programs of a manifest, built.
+#[derive(Debug)]
+pub struct Built {
+    /// The application's name.
+    pub app: String,
+    /// The manifest, from the root of the file system.
+    pub manifest: PathBuf,
+    /// The workspace's root.
+    pub root: PathBuf,
+    /// The program of each process.
+    pub programs: BTreeMap<String, PathBuf>,
+    /// The modules of each process, and how many of it run.
+    pub modules: Vec<(Vec<String>, usize)>,
+}
+
+impl Built {
+    /// Builds what `manifest` needs.
+    pub fn of(manifest: &Path) -> Result<Self, Box<dyn Error>> {
+        let plan = Plan::of(manifest)?;
+        let programs = build::all(&plan, Options::default())?;
+        let modules = plan.processes.into_iter();
+        let modules = modules.map(|process| (process.modules, process.replicas.len()));
+        Ok(Self {
+            programs,
+            modules: modules.collect(),
+            app: plan.app,
+            manifest: plan.manifest,
+            root: plan.root,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A TOML file as a tree that remembers where each key stands. It knows nothing of manifests or of Cargo.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,30 @@ impl Document {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
+}
+
+/// Where each key of a TOML text stands: its line, by its dotted path. Empty when it is no TOML.
+pub fn lines(text: &str) -> BTreeMap<String, usize> {
+    fn collect(
+        document: &Document,
+        table: &Table,
+        above: &str,
+        lines: &mut BTreeMap<String, usize>,
+    ) {
+        for entry in &table.0 {
+            let path =
+                if above.is_empty() { entry.key.clone() } else { format!("{above}.{}", entry.key) };
+            if let Value::Table(inner) = &entry.value {
+                collect(document, inner, &path, lines);
+            }
+            lines.insert(path, document.key_position(entry).0);
+        }
+    }
+    let mut lines = BTreeMap::new();
+    if let Ok(document) = Document::parse(text, Path::new("")) {
+        collect(&document, &document.root, "", &mut lines);
+    }
+    lines
 }
 
 impl Table {

@@ -55,6 +55,7 @@ mod workspace;
 
 pub use address::{Address, AddressError};
 pub use cargo_toml::{Dependency, HostMark, Package};
+pub use document::lines;
 pub use graph::{Graph, Node};
 pub use manifest::{Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas};
 pub use problem::{Problem, Problems};

@@ -3,7 +3,7 @@
 use super::{Kind, Linked, RunningApp, check, linked::Place, peers::Peers};
 use crate::{
     call::CallSettings,
-    config::{Settings, overlay},
+    config::{Settings, SettingsErrors, overlay},
     gateway::{self, HttpLimits, HttpServer},
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, StartError, StartErrors, modules},
@@ -31,9 +31,9 @@ use tokio::{net::TcpListener, sync::watch};
 /// # Ok(()) }
 /// ```
 pub struct App {
-    place: Place,
-    settings: Settings,
-    data: PathBuf,
+    pub(super) place: Place,
+    pub(super) settings: Settings,
+    pub(super) data: PathBuf,
     call_settings: Arc<CallSettings>,
     links: Arc<Links>,
     encoded: bool,
@@ -65,21 +65,28 @@ impl App {
                 return Err(StartError::new(message).into());
             }
         };
-        let wrong = |error: crate::config::SettingsError| StartError::new(error.to_string());
+        let wrong = |errors: SettingsErrors| {
+            let each = errors.0.into_iter().map(|error| StartError::new(error.to_string()));
+            StartErrors(each.collect())
+        };
         let settings = Settings::read(&place.manifest.app, &file).map_err(wrong)?;
         let names = place.graph.modules.keys().map(String::as_str);
-        let unknown = settings.unknown_sections(names);
-        if !unknown.is_empty() {
-            return Err(StartErrors(unknown.into_iter().map(wrong).collect()));
-        }
-        overlay(&mut place.manifest, &settings).map_err(wrong)?;
-        let data: Option<PathBuf> = settings.own("data").map_err(wrong)?;
+        let mut errors = settings.unknown_sections(names);
+        errors.keep(overlay(&mut place.manifest, &settings));
+        let data: Option<PathBuf> = errors.keep(settings.own("data")).flatten();
         let data = data.unwrap_or_else(|| Path::new(linked.root).join("data"));
         let linked_here = |entry: &ModuleEntry| {
             let name = (entry.facts)().name;
             linked.kind == Kind::Host || linked.modules.contains(&name)
         };
-        let entries = modules().into_iter().filter(linked_here).collect();
+        let entries: Vec<ModuleEntry> = modules().into_iter().filter(linked_here).collect();
+        if !errors.0.is_empty() {
+            // Those of the modules too, so that all that is wrong is said at once.
+            let here = |entry: &&ModuleEntry| place.runs_here((entry.facts)().name);
+            let here: Vec<ModuleEntry> = entries.iter().filter(here).copied().collect();
+            errors.0.extend(check::sections(&settings, &here).0);
+            return Err(wrong(errors));
+        }
         for circle in linked.circles.iter().filter(|_| linked.kind == Kind::Host) {
             tracing::info!(circle, "modules and this program call each other");
         }
@@ -229,7 +236,7 @@ impl App {
     }
 
     /// The entries of the modules that run here, those that are called before those that call them.
-    fn entries_here(&self) -> Vec<ModuleEntry> {
+    pub(super) fn entries_here(&self) -> Vec<ModuleEntry> {
         let order = self.place.graph.start_order();
         let rank = |entry: &ModuleEntry| {
             let name = (entry.facts)().name;

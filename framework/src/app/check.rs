@@ -2,7 +2,7 @@
 
 use super::linked::Place;
 use crate::{
-    config::Settings,
+    config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
     link::InterfaceEntry,
     module::{ModuleEntry, Need, StartError, StartErrors, missing_shared},
@@ -39,6 +39,8 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             }
         }
     }
+    let sections = sections(facts.settings, facts.modules).0;
+    errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
 }
 
@@ -106,40 +108,57 @@ impl Facts<'_> {
     fn missing(&self, module: &str, need: Need, providers: &Providers) -> Option<String> {
         match need {
             Need::Nothing => None,
-            Need::Database | Need::Work => {
-                let read = Need::database_settings(self.settings, module);
-                read.err().map(|error| error.to_string())
-            }
-            Need::Settings(read) => {
-                read(self.settings, module).err().map(|error| error.to_string())
-            }
+            // Looked at by `sections`.
+            Need::Database | Need::Work | Need::Settings(_) => None,
             Need::Shared(id, name) => {
                 let there = self.shared.contains_key(&(module.to_owned(), id));
                 (!there).then(|| missing_shared(name))
             }
-            Need::Interface(entry) => {
-                let interface = (entry.descriptor)();
-                let (owner, name) = (interface.module, interface.name);
-                if self.place.runs_here(owner) {
-                    return match providers.get(&(owner, name)) {
-                        Some((_, provided)) if std::ptr::eq(*provided, interface) => None,
-                        Some(_) => Some(format!(
-                            "`{owner}` runs here with another version of `{name}`: two versions \
-                             of `{owner}-api` are linked into this program"
-                        )),
-                        None => Some(format!(
-                            "the module `{owner}` runs here and does not provide `{name}`"
-                        )),
-                    };
+            Need::Interface(entry) => self.not_provided((entry.descriptor)(), providers),
+        }
+    }
+
+    fn not_provided(
+        &self,
+        interface: &'static InterfaceDescriptor,
+        providers: &Providers,
+    ) -> Option<String> {
+        let (owner, name) = (interface.module, interface.name);
+        if self.place.runs_here(owner) {
+            return match providers.get(&(owner, name)) {
+                Some((_, provided)) if std::ptr::eq(*provided, interface) => None,
+                Some(_) => Some(format!(
+                    "`{owner}` runs here with another version of `{name}`: two versions of \
+                     `{owner}-api` are linked into this program"
+                )),
+                None => {
+                    Some(format!("the module `{owner}` runs here and does not provide `{name}`"))
                 }
-                let placed = self.place.manifest.process_of(owner).is_some();
-                (!placed).then(|| {
-                    format!(
-                        "nobody provides `{name}`: {} places `{owner}` nowhere",
-                        self.place.manifest.file.display()
-                    )
-                })
+            };
+        }
+        let placed = self.place.manifest.process_of(owner).is_some();
+        let file = self.place.manifest.file.display();
+        (!placed).then(|| format!("nobody provides `{name}`: {file} places `{owner}` nowhere"))
+    }
+}
+
+/// What is wrong with the sections of these modules.
+pub(super) fn sections(settings: &Settings, modules: &[ModuleEntry]) -> SettingsErrors {
+    let mut errors = SettingsErrors::default();
+    for entry in modules {
+        let module = (entry.facts)();
+        let mut database = false;
+        for (_, need) in module.needs {
+            match need() {
+                Need::Settings(section) => {
+                    errors.keep((section.check)(settings, module.name));
+                }
+                Need::Database | Need::Work if !std::mem::replace(&mut database, true) => {
+                    errors.keep(Need::database_settings(settings, module.name));
+                }
+                _ => {}
             }
         }
     }
+    errors
 }

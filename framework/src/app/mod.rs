@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod in_force;
 pub mod launcher;
 mod linked;
 mod peers;
@@ -12,6 +13,7 @@ mod run;
 mod running;
 
 pub use build::App;
+pub use in_force::ASK;
 pub(crate) use linked::Place;
 pub use linked::{Kind, Linked};
 pub use run::main;

@@ -1,6 +1,6 @@
 //! The whole life of a program whose `main` is one line.
 
-use super::{App, Linked, RunningApp, launcher::Launcher};
+use super::{ASK, App, Linked, RunningApp, launcher::Launcher};
 use crate::module::StartErrors;
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +40,10 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
     tokio::pin!(stop);
     let mut launcher = Launcher::connect().await?;
     let app = prepare(App::new(linked)?);
+    if std::env::var(ASK).is_ok_and(|question| question == "config") {
+        println!("{}", serde_json::json!(app.settings_in_force()));
+        return Ok(());
+    }
     let running = app.start().await?;
     println!("{}", introduce(&running));
     launcher.tell(&running).await;

@@ -3,11 +3,16 @@
 //! Three layers, each over the one before: defaults in code, a file, the environment. Each module
 //! has a section that no other module reads.
 
+mod error;
 mod overlay;
+mod reader;
+mod secret;
 mod settings;
 
+pub use error::{SettingsError, SettingsErrors};
 pub use overlay::overlay;
-pub use settings::{Settings, SettingsError};
+pub use secret::Secret;
+pub use settings::{Setting, Settings};
 
 use std::{ops::Deref, sync::Arc};
 

@@ -1,6 +1,6 @@
 //! What of the manifest can be replaced at the start: all but which modules are linked.
 
-use super::{Settings, SettingsError};
+use super::{Settings, SettingsErrors};
 use monolift_manifest::{Address, DeadlineMode, Manifest, quantity};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Display};
@@ -32,64 +32,83 @@ struct LimitsSettings {
     hello: Option<String>,
 }
 
-/// Lays the sections `process`, `calls` and `limits` over the manifest.
-pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsError> {
-    let processes: BTreeMap<String, ProcessSettings> = settings.own("process")?;
-    for (name, over) in processes {
+/// Lays the sections `process`, `calls` and `limits` over the manifest. All that is wrong with them
+/// is said at once.
+pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
+    let mut errors = SettingsErrors::default();
+    let processes: BTreeMap<String, ProcessSettings> =
+        errors.keep(settings.own("process")).unwrap_or_default();
+    let calls: CallsSettings = errors.keep(settings.own("calls")).unwrap_or_default();
+    let limits: LimitsSettings = errors.keep(settings.own("limits")).unwrap_or_default();
+    let mut over = Over { settings, errors };
+    for (name, stated) in processes {
         let at = |key: &str| format!("process.{name}.{key}");
         let process = manifest.processes.entry(name.clone()).or_default();
-        if let Some(http) = over.http {
-            process.http = Some(http);
-        }
-        set_some(&mut process.listen, over.listen, &at("listen"), str::parse::<Address>)?;
-        set_some(&mut process.connect, over.connect, &at("connect"), str::parse::<Address>)?;
+        process.http = stated.http.or_else(|| process.http.take());
+        let listen = over.read(stated.listen, &at("listen"), str::parse::<Address>);
+        process.listen = listen.or_else(|| process.listen.take());
+        let connect = over.read(stated.connect, &at("connect"), str::parse::<Address>);
+        process.connect = connect.or_else(|| process.connect.take());
     }
-    let calls: CallsSettings = settings.own("calls")?;
-    set(&mut manifest.calls.deadline, calls.deadline, "calls.deadline", quantity::duration)?;
-    set(&mut manifest.calls.drain, calls.drain, "calls.drain", quantity::duration)?;
-    set(&mut manifest.calls.deadline_mode, calls.deadline_mode, "calls.deadline_mode", |text| {
-        match text {
+    let own = &mut manifest.calls;
+    over.set(&mut own.deadline, calls.deadline, "calls.deadline", quantity::duration);
+    over.set(&mut own.drain, calls.drain, "calls.drain", quantity::duration);
+    over.set(
+        &mut own.deadline_mode,
+        calls.deadline_mode,
+        "calls.deadline_mode",
+        |text| match text {
             "enforce" => Ok(DeadlineMode::Enforce),
             "observe" => Ok(DeadlineMode::Observe),
             _ => Err("expected `enforce` or `observe`"),
-        }
-    })?;
-    manifest.calls.connections = calls.connections.or(manifest.calls.connections);
-    let limits: LimitsSettings = settings.own("limits")?;
-    set(&mut manifest.limits.frame, limits.frame, "limits.frame", |text| {
+        },
+    );
+    own.connections = calls.connections.or(own.connections);
+    let own = &mut manifest.limits;
+    over.set(&mut own.frame, limits.frame, "limits.frame", |text| {
         let bytes = quantity::size(text).map_err(|error| error.to_string())?;
         usize::try_from(bytes).map_err(|error| error.to_string())
-    })?;
-    set(&mut manifest.limits.hello, limits.hello, "limits.hello", quantity::duration)?;
-    manifest.limits.nesting = limits.nesting.unwrap_or(manifest.limits.nesting);
-    manifest.limits.in_flight = limits.in_flight.unwrap_or(manifest.limits.in_flight);
-    manifest.limits.connections = limits.connections.unwrap_or(manifest.limits.connections);
-    Ok(())
+    });
+    over.set(&mut own.hello, limits.hello, "limits.hello", quantity::duration);
+    own.nesting = limits.nesting.unwrap_or(own.nesting);
+    own.in_flight = limits.in_flight.unwrap_or(own.in_flight);
+    own.connections = limits.connections.unwrap_or(own.connections);
+    over.errors.or(())
 }
 
-fn set<T, E: Display>(
-    place: &mut T,
-    text: Option<String>,
-    key: &str,
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<(), SettingsError> {
-    if let Some(text) = text {
-        *place =
-            read(&text).map_err(|error| SettingsError(format!("{key} = {text:?}: {error}")))?;
-    }
-    Ok(())
+/// What is laid over, and what is wrong with it.
+struct Over<'a> {
+    settings: &'a Settings,
+    errors: SettingsErrors,
 }
 
-fn set_some<T, E: Display>(
-    place: &mut Option<T>,
-    text: Option<String>,
-    key: &str,
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<(), SettingsError> {
-    if let Some(text) = text {
-        let mut read_text = None;
-        set(&mut read_text, Some(text), key, |text| read(text).map(Some))?;
-        *place = read_text;
+impl Over<'_> {
+    fn read<T, E: Display>(
+        &mut self,
+        text: Option<String>,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = text?;
+        match read(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let error = self.settings.error(key, format!("{text:?}: {error}"));
+                self.errors.0.push(error);
+                None
+            }
+        }
     }
-    Ok(())
+
+    fn set<T, E: Display>(
+        &mut self,
+        place: &mut T,
+        text: Option<String>,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) {
+        if let Some(value) = self.read(text, key, read) {
+            *place = value;
+        }
+    }
 }

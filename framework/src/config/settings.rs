@@ -1,51 +1,73 @@
 //! Reading the layers, and cutting them into sections.
 
+use super::{SettingsError, SettingsErrors, reader};
 use figment::{
     Figment,
-    providers::{Env, Format, Serialized, Toml},
+    providers::{Env, Format, Toml},
     value::{Dict, Value},
 };
-use monolift_manifest::nearest;
-use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt, path::Path};
+use monolift_manifest::{lines, nearest};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, env, fs, path::Path};
 
 /// The framework's own sections.
 const OURS: [&str; 4] = ["process", "calls", "limits", "data"];
-/// A module's keys that are the framework's: where its database is.
+/// A module's keys that are the framework's.
 const OURS_IN_MODULE: [&str; 1] = ["db"];
 
 /// Everything that was set, by section.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     sections: BTreeMap<String, Value>,
-    /// The file and the environment's prefix, for errors.
-    origin: String,
+    /// Where each key was set, by its dotted path: `settings.toml:7`, `SHOP_ORDERS__MAX_LINES`.
+    origins: BTreeMap<String, String>,
+    /// What the environment says, as it was written.
+    texts: BTreeMap<String, String>,
 }
 
-/// What is wrong with a setting.
-#[derive(Debug, Clone)]
-pub struct SettingsError(pub String);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// A key, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its dotted path.
+    pub key: String,
+    /// What is in force; `None` where the default is. Never a secret's.
+    pub value: Option<String>,
+    /// Where it was set.
+    pub origin: Option<String>,
 }
-
-impl std::error::Error for SettingsError {}
 
 impl Settings {
     /// Reads `file`, if there is one, and the variables `<APP>_…`.
-    pub fn read(app: &str, file: &Path) -> Result<Self, SettingsError> {
+    pub fn read(app: &str, file: &Path) -> Result<Self, SettingsErrors> {
         let prefix = format!("{}_", app.to_uppercase().replace('-', "_"));
         let mut figment = Figment::new();
+        let mut origins = BTreeMap::new();
         if file.exists() {
+            let unreadable = |error: std::io::Error| SettingsError {
+                origin: file.display().to_string(),
+                key: String::new(),
+                message: format!("cannot be read: {error}"),
+            };
+            let text = fs::read_to_string(file).map_err(unreadable)?;
+            for (key, line) in lines(&text) {
+                origins.insert(key, format!("{}:{line}", file.display()));
+            }
             figment = figment.merge(Toml::file_exact(file));
         }
+        let mut texts = BTreeMap::new();
+        for (name, text) in env::vars() {
+            let Some(key) = name.strip_prefix(&prefix) else { continue };
+            let key = key.to_lowercase().replace("__", ".");
+            origins.insert(key.clone(), name);
+            texts.insert(key, text);
+        }
         let figment = figment.merge(Env::prefixed(&prefix).split("__"));
-        let data = figment.extract::<Dict>().map_err(|error| SettingsError(error.to_string()))?;
-        let origin = format!("{} or {prefix}…", file.display());
-        Ok(Self { sections: data.into_iter().collect(), origin })
+        let data = figment.extract::<Dict>().map_err(|error| SettingsError {
+            origin: file.display().to_string(),
+            key: String::new(),
+            message: error.to_string(),
+        })?;
+        Ok(Self { sections: data.into_iter().collect(), origins, texts })
     }
 
     /// Settings made by hand, as for a test.
@@ -55,36 +77,33 @@ impl Settings {
     }
 
     /// The sections that belong to nobody, each with what to do about it.
-    pub fn unknown_sections<'a>(
-        &self,
-        modules: impl Iterator<Item = &'a str>,
-    ) -> Vec<SettingsError> {
+    pub fn unknown_sections<'a>(&self, modules: impl Iterator<Item = &'a str>) -> SettingsErrors {
         let known: Vec<&str> = modules.chain(OURS).collect();
-        let unknown = self.sections.keys().filter(|section| !known.contains(&section.as_str()));
+        // The environment has no hyphens.
+        let is_known = |section: &str| {
+            known.iter().any(|one| one.replace('-', "_") == *section.replace('-', "_"))
+        };
+        let unknown = self.sections.keys().filter(|section| !is_known(section));
         let problem = |section: &String| {
             let help = nearest(section, known.iter().copied())
                 .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-            SettingsError(format!(
-                "`{section}` (in {}) is no module and no section of settings{help}",
-                self.origin
-            ))
+            let message = format!("no module, and no section of settings{help}");
+            self.error(section, message)
         };
-        unknown.map(problem).collect()
+        SettingsErrors(unknown.map(problem).collect())
     }
 
     /// One of the framework's own sections, as `T`; its default when it is not there.
-    pub fn own<T: DeserializeOwned + Default>(&self, section: &str) -> Result<T, SettingsError> {
+    pub fn own<T: DeserializeOwned + Default>(&self, section: &str) -> Result<T, SettingsErrors> {
         match self.sections.get(section) {
             None => Ok(T::default()),
-            Some(value) => self.read_as(section, value.clone()),
+            Some(value) => self.read_as(section, value),
         }
     }
 
     /// A module's section, as the module's own type.
-    pub fn module<T: DeserializeOwned>(&self, module: &str) -> Result<T, SettingsError> {
-        let mut section = self.section(module);
-        section.retain(|key, _| !OURS_IN_MODULE.contains(&key.as_str()));
-        self.read_as(module, section.into())
+    pub fn module<T: DeserializeOwned>(&self, module: &str) -> Result<T, SettingsErrors> {
+        self.read_as(module, &self.own_section(module))
     }
 
     /// What the framework itself reads in a module's section, such as `db`.
@@ -92,11 +111,45 @@ impl Settings {
         &self,
         module: &str,
         group: &str,
-    ) -> Result<T, SettingsError> {
+    ) -> Result<T, SettingsErrors> {
         match self.section(module).get(group) {
             None => Ok(T::default()),
-            Some(value) => self.read_as(&format!("{module}.{group}"), value.clone()),
+            Some(value) => self.read_as(&format!("{module}.{group}"), value),
         }
+    }
+
+    /// Every key that a module's type has, with what is in force of it.
+    pub fn keys<T: DeserializeOwned>(&self, module: &str) -> Vec<Setting> {
+        let section = self.own_section(module);
+        let (_, found) = reader::read::<T>(&section, &self.texts_of(module));
+        let keys = found.keys.into_iter().map(|key| {
+            let path = format!("{module}.{key}");
+            let value = key.split('.').try_fold(&section, |value, part| value.as_dict()?.get(part));
+            let origin = value.and_then(|_| self.origin(&path));
+            Setting { value: value.map(shown), origin, key: path }
+        });
+        keys.collect()
+    }
+
+    /// An error about a key, with where it was set.
+    pub(crate) fn error(&self, key: &str, message: impl Into<String>) -> SettingsError {
+        let origin = self.origin(key).unwrap_or_default();
+        SettingsError { origin, key: key.to_owned(), message: message.into() }
+    }
+
+    /// Where a key was set: it, or something below it, or what it is in.
+    pub fn origin(&self, key: &str) -> Option<String> {
+        let key = key.to_lowercase();
+        let below = format!("{key}.");
+        let exact =
+            [key.clone(), key.replace('-', "_")].into_iter().find_map(|key| self.origins.get(&key));
+        let inside = || {
+            self.origins
+                .iter()
+                .find(|(other, _)| other.starts_with(&below))
+                .map(|(_, origin)| origin)
+        };
+        exact.or_else(inside).cloned()
     }
 
     fn section(&self, module: &str) -> Dict {
@@ -106,64 +159,62 @@ impl Settings {
         section.and_then(Value::as_dict).cloned().unwrap_or_default()
     }
 
+    /// A module's section without what is the framework's.
+    fn own_section(&self, module: &str) -> Value {
+        let mut section = self.section(module);
+        section.retain(|key, _| !OURS_IN_MODULE.contains(&key.as_str()));
+        section.into()
+    }
+
+    fn texts_of(&self, section: &str) -> BTreeMap<String, String> {
+        let above = format!("{}.", section.replace('-', "_"));
+        let texts = self
+            .texts
+            .iter()
+            .filter_map(|(key, text)| Some((key.strip_prefix(&above)?.to_owned(), text.clone())));
+        texts.collect()
+    }
+
     fn read_as<T: DeserializeOwned>(
         &self,
         section: &str,
-        value: Value,
-    ) -> Result<T, SettingsError> {
-        let read = match value {
-            // Read through figment, which knows the key that an error is about.
-            Value::Dict(_, section) => Figment::from(Serialized::defaults(section)).extract(),
-            plain => plain.deserialize(),
-        };
-        read.map_err(|errors: figment::Error| {
-            let problems = errors.into_iter().map(|error| match error.path.join(".") {
-                key if key.is_empty() => error.kind.to_string(),
-                key => format!("{key}: {}", error.kind),
-            });
-            let problems = problems.collect::<Vec<_>>().join("; ");
-            SettingsError(format!("[{section}] in {}: {problems}", self.origin))
-        })
+        value: &Value,
+    ) -> Result<T, SettingsErrors> {
+        let mut texts = self.texts_of(section);
+        // A section that is one value.
+        texts.extend(self.texts.get(section).map(|text| (String::new(), text.clone())));
+        let (value, found) = reader::read::<T>(value, &texts);
+        let errors = found.mistakes.into_iter().map(|(key, message)| {
+            let path = if key.is_empty() { section.to_owned() } else { format!("{section}.{key}") };
+            self.error(&path, message)
+        });
+        let errors = SettingsErrors(errors.collect());
+        match value {
+            Some(value) => errors.or(value),
+            None if errors.0.is_empty() => Err(self.error(section, "cannot be read").into()),
+            None => Err(errors),
+        }
+    }
+}
+
+/// A value, for a person.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Char(_, letter) => format!("{letter:?}"),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => match (number.to_u128(), number.to_i128(), number.to_f64()) {
+            (Some(number), _, _) => number.to_string(),
+            (_, Some(number), _) => number.to_string(),
+            (_, _, number) => number.map_or_else(String::new, |number| number.to_string()),
+        },
+        Value::Empty(..) => "nothing".to_owned(),
+        Value::Dict(..) => "{…}".to_owned(),
+        Value::Array(_, items) => {
+            format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::Deserialize;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Limits {
-        most: u32,
-    }
-
-    impl Default for Limits {
-        fn default() -> Self {
-            Self { most: 7 }
-        }
-    }
-
-    #[test]
-    fn a_module_reads_its_own_section_and_not_the_frameworks_keys() {
-        let values = Dict::from([
-            ("most".to_owned(), Value::from(3u32)),
-            ("db".to_owned(), Value::from(Dict::from([("url".to_owned(), Value::from("x"))]))),
-        ]);
-        let settings = Settings::default().with_section("orders", values);
-        assert_eq!(settings.module::<Limits>("orders").unwrap().most, 3);
-        assert_eq!(settings.module::<Limits>("stock").unwrap().most, 7);
-        let db: Dict = settings.group("orders", "db").unwrap();
-        assert_eq!(db["url"].as_str(), Some("x"));
-        let unknown = settings.unknown_sections(["order"].into_iter());
-        assert!(unknown[0].to_string().contains("did you mean `order`"), "{unknown:?}");
-    }
-
-    #[test]
-    fn a_wrong_type_is_named() {
-        let values = Dict::from([("most".to_owned(), Value::from("many"))]);
-        let settings = Settings::default().with_section("orders", values);
-        let error = settings.module::<Limits>("orders").unwrap_err().to_string();
-        assert!(error.contains("[orders]") && error.contains("most"), "{error}");
-    }
-}
+mod tests;

@@ -1,14 +1,14 @@
 //! What a module's section may say of its database, under `db`.
 
+use crate::config::Secret;
 use serde::Deserialize;
-use std::fmt;
 
 /// `[orders.db]`: where a module's database is, and what it is held to.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DbSettings {
     /// `sqlite:` or `postgres:`. Without one it is a SQLite file in the data directory.
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// The most connections that the module's pool has in one process; 5 unless it says more.
     pub connections: Option<u32>,
     /// What a commit survives on SQLite.
@@ -33,17 +33,5 @@ impl DbSettings {
     /// The most connections of the pool.
     pub fn connections(&self) -> u32 {
         self.connections.unwrap_or(Self::CONNECTIONS).max(1)
-    }
-}
-
-impl fmt::Debug for DbSettings {
-    /// Without the URL, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url.as_ref().map(|_| "…");
-        f.debug_struct("DbSettings")
-            .field("url", &url)
-            .field("connections", &self.connections)
-            .field("durability", &self.durability)
-            .finish()
     }
 }

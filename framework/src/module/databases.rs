@@ -102,7 +102,7 @@ async fn open<D: ModuleDatabase>(injector: &Injector) -> Result<(Db<D>, String),
         .group(facts.name, "db")
         .map_err(|error| injector.error(error.to_string()))?;
     let location = match &settings.url {
-        Some(url) => Location::Url(url.clone()),
+        Some(url) => Location::Url(url.expose().clone()),
         None => Location::File(injector.resources.data.join(format!("{}.db", facts.name))),
     };
     let mut histories = vec![History::of(facts.name, facts.migrations)];

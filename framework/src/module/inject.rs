@@ -2,7 +2,7 @@
 
 use super::{Injector, StartError, Tasks};
 use crate::{
-    config::{Config, Settings, SettingsError},
+    config::{Config, Setting, Settings, SettingsErrors},
     data::{Db, DbSettings, ModuleDatabase, work::Work},
     link::InterfaceEntry,
 };
@@ -45,7 +45,7 @@ pub enum Need {
     /// A provider of this interface.
     Interface(InterfaceEntry),
     /// A section of settings that reads as the field's type.
-    Settings(fn(&Settings, &str) -> Result<(), SettingsError>),
+    Settings(SettingsNeed),
     /// A value that `main` hands in.
     Shared(TypeId, &'static str),
     /// A database.
@@ -54,19 +54,31 @@ pub enum Need {
     Work,
 }
 
+/// How a module's section is looked at before the module is made.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingsNeed {
+    /// What is wrong with it.
+    pub check: fn(&Settings, &str) -> Result<(), SettingsErrors>,
+    /// What can be in it, and what is.
+    pub keys: fn(&Settings, &str) -> Vec<Setting>,
+}
+
 impl Need {
     /// Whether the settings of `module` say rightly where its database is.
     pub(crate) fn database_settings(
         settings: &Settings,
         module: &str,
-    ) -> Result<(), SettingsError> {
+    ) -> Result<(), SettingsErrors> {
         settings.group::<DbSettings>(module, "db").map(drop)
     }
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Inject for Config<T> {
     fn need() -> Need {
-        Need::Settings(|settings, module| settings.module::<T>(module).map(drop))
+        Need::Settings(SettingsNeed {
+            check: |settings, module| settings.module::<T>(module).map(drop),
+            keys: |settings, module| settings.keys::<T>(module),
+        })
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {

@@ -12,7 +12,7 @@ pub use facts::{
     FieldNeed, Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules,
 };
 pub(crate) use inject::missing_shared;
-pub use inject::{Inject, Need, Shared, State};
+pub use inject::{Inject, Need, SettingsNeed, Shared, State};
 pub use lifecycle::Lifecycle;
 pub use resources::{Injector, Resources};
 pub use start_error::{StartError, StartErrors};

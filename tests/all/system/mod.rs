@@ -2,11 +2,13 @@
 
 mod http;
 mod kills;
+mod launcher;
 mod life;
 mod manifest;
 mod placements;
 mod processes;
 mod program;
+mod reference;
 mod shop;
 mod start;
 mod symbols;

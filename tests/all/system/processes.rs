@@ -21,7 +21,12 @@ pub struct Process {
 
 impl Process {
     pub fn start(program: &Path, env: &[(String, String)]) -> Self {
+        Self::start_in(program, env, Path::new("."))
+    }
+
+    pub fn start_in(program: &Path, env: &[(String, String)], folder: &Path) -> Self {
         let mut child = Command::new(program)
+            .current_dir(folder)
             .env_remove("MONOLIFT_MANIFEST")
             .env_remove("MONOLIFT_SETTINGS")
             .env_remove("RUST_LOG")
@@ -61,6 +66,11 @@ impl Process {
         }
     }
 
+    /// All that it has said so far, as far as it was listened to.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     /// Where its gateway listens.
     pub fn http(&mut self) -> String {
         self.says("http://")
@@ -68,13 +78,16 @@ impl Process {
 
     /// Sends it a signal: `TERM`, `KILL`, …
     pub fn signal(&self, name: &str) {
-        // The shell's own kill: the program of that name is not on every machine.
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+        send(name, self.child.id());
     }
 
     /// Waits for its end: how, and all that it said.
     pub fn ended(mut self) -> (ExitStatus, String) {
+        self.ended_in_place()
+    }
+
+    /// The same, of one that somebody holds.
+    pub fn ended_in_place(&mut self) -> (ExitStatus, String) {
         let mut status = None;
         eventually("it ends", || {
             status = self.child.try_wait().unwrap();
@@ -108,6 +121,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process by its number.
+pub fn send(name: &str, pid: u32) {
+    // The shell's own kill: the program of that name is not on every machine.
+    let kill = format!("kill -{name} {pid}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
 }
 
 /// Looks again and again, until it is so.

@@ -43,10 +43,26 @@ fn manifest(run: &Run, text: &str) -> String {
 fn settings_that_are_wrong_stop_the_start() {
     let monolith = MONOLITH.program("app-monolith");
     let wrong: [(&str, &str, &[&str]); 7] = [
-        ("SHOP_ORDER__MAX_LINES", "3", &["`order`", "did you mean `orders`?"]),
-        ("SHOP_ORDERS__MAX_LINS", "3", &["orders", "max_lins", "max_lines"]),
-        ("SHOP_ORDERS__MAX_LINES", "many", &["[orders]", "max_lines", "many"]),
-        ("SHOP_STOCK__DEMO", "7", &["[stock]", "demo"]),
+        (
+            "SHOP_ORDER__MAX_LINES",
+            "3",
+            &["SHOP_ORDER__MAX_LINES: order: ", "did you mean `orders`?"],
+        ),
+        (
+            "SHOP_ORDERS__MAX_LINS",
+            "3",
+            &["SHOP_ORDERS__MAX_LINS: orders.max_lins: unknown key: did you mean `max_lines`?"],
+        ),
+        (
+            "SHOP_ORDERS__MAX_LINES",
+            "many",
+            &["SHOP_ORDERS__MAX_LINES: orders.max_lines: expected a whole number", "many"],
+        ),
+        (
+            "SHOP_STOCK__DEMO",
+            "7",
+            &["SHOP_STOCK__DEMO: stock.demo: expected true or false, found integer `7`"],
+        ),
         ("SHOP_CALLS__DEADLINE", "soon", &["calls.deadline", "soon"]),
         ("SHOP_PROCESS__MONOLITH__LISTEN", "here", &["process.monolith.listen", "here"]),
         ("MONOLIFT_SETTINGS", "/no/such.toml", &["/no/such.toml", "no such file"]),
@@ -59,8 +75,9 @@ fn settings_that_are_wrong_stop_the_start() {
     }
     // All that is wrong is said at once.
     let run = MONOLITH.run("settings").with("SHOP_ORDERS__MAX_LINES", "many");
-    let run = run.with("SHOP_STOCK__DEMO", "7");
-    refused(run.start(&monolith), &["max_lines", "demo"]);
+    let run = run.with("SHOP_STOCK__DEMO", "7").with("SHOP_CALLS__DEADLINE", "soon");
+    let told = ["orders.max_lines: expected", "stock.demo: expected", "calls.deadline: \"soon\""];
+    refused(run.start(&monolith), &told);
 }
 
 #[test]

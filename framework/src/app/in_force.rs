@@ -1,0 +1,75 @@
+//! Which settings are in force in a process, and where each comes from.
+
+use super::App;
+use crate::{config::Setting, data::DbSettings, module::Need};
+
+/// The variable that has a program answer a question about itself instead of starting: `config`.
+pub const ASK: &str = "MONOLIFT_ASK";
+
+impl App {
+    /// Every setting that this process reads, with what is in force: what the manifest says, unless
+    /// settings say otherwise, and the sections of its modules. A value that is `None` is the
+    /// default of whoever reads it.
+    pub fn settings_in_force(&self) -> Vec<Setting> {
+        let manifest = &self.place.manifest;
+        let mut all = Vec::new();
+        // What is not written in the manifest is a default too.
+        let written = std::fs::read_to_string(&manifest.file).unwrap_or_default();
+        let written = monolift_manifest::lines(&written);
+        let mut add = |key: String, value: Option<String>| {
+            let line =
+                || written.get(&key).map(|line| format!("{}:{line}", manifest.file.display()));
+            let origin = self.settings.origin(&key).or_else(line);
+            all.push(Setting { key, value, origin });
+        };
+        let process = manifest.processes.get(&self.place.process).cloned().unwrap_or_default();
+        let at = |key: &str| format!("process.{}.{key}", self.place.process);
+        add(at("http"), process.http);
+        add(at("listen"), process.listen.map(|address| address.to_string()));
+        add(at("connect"), process.connect.map(|address| address.to_string()));
+        let (calls, limits) = (&manifest.calls, &manifest.limits);
+        add("calls.deadline".to_owned(), Some(format!("{:?}", calls.deadline)));
+        add("calls.deadline_mode".to_owned(), Some(format!("{:?}", calls.deadline_mode)));
+        add("calls.connections".to_owned(), calls.connections.map(|count| count.to_string()));
+        add("calls.drain".to_owned(), Some(format!("{:?}", calls.drain)));
+        add("limits.frame".to_owned(), Some(format!("{} bytes", limits.frame)));
+        add("limits.nesting".to_owned(), Some(limits.nesting.to_string()));
+        add("limits.in_flight".to_owned(), Some(limits.in_flight.to_string()));
+        add("limits.connections".to_owned(), Some(limits.connections.to_string()));
+        add("limits.hello".to_owned(), Some(format!("{:?}", limits.hello)));
+        let data = Some(self.data.display().to_string());
+        all.push(Setting {
+            key: "data".to_owned(),
+            value: data,
+            origin: self.settings.origin("data"),
+        });
+        for entry in self.entries_here() {
+            let module = (entry.facts)();
+            let needs: Vec<Need> = module.needs.iter().map(|(_, need)| need()).collect();
+            if needs.iter().any(|need| matches!(need, Need::Database | Need::Work)) {
+                all.extend(self.database_in_force(module.name));
+            }
+            for need in needs {
+                if let Need::Settings(section) = need {
+                    all.extend((section.keys)(&self.settings, module.name));
+                }
+            }
+        }
+        all
+    }
+
+    fn database_in_force(&self, module: &str) -> [Setting; 3] {
+        let db: DbSettings = self.settings.group(module, "db").unwrap_or_default();
+        let file = self.data.join(format!("{module}.db"));
+        let url = db.url.as_ref().map_or_else(|| file.display().to_string(), ToString::to_string);
+        let setting = |key: &str, value: String| {
+            let key = format!("{module}.db.{key}");
+            Setting { origin: self.settings.origin(&key), value: Some(value), key }
+        };
+        [
+            setting("url", url),
+            setting("connections", db.connections().to_string()),
+            setting("durability", format!("{:?}", db.durability).to_lowercase()),
+        ]
+    }
+}

@@ -1,0 +1,60 @@
+//! A setting that is never shown.
+
+use serde::{Deserialize, Deserializer, de::Error};
+use std::fmt;
+
+/// A setting that never prints: a password, a key. `api_key: Secret`.
+///
+/// ```
+/// # use monolift::Secret;
+/// let key = Secret::new("hunter2".to_owned());
+/// assert_eq!(format!("{key} {key:?}"), "… …");
+/// assert_eq!(key.expose(), "hunter2");
+/// ```
+///
+/// It is set as any other value. An error about it does not say what it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T = String>(T);
+
+impl<T> Secret<T> {
+    /// Keeps `value` from being shown.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Default> Default for Secret<T> {
+    fn default() -> Self {
+        Self(T::default())
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<T> fmt::Display for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let kind = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
+        T::deserialize(from).map(Self).map_err(|error| {
+            // What was found must not be shown; that nothing was may be.
+            if error.to_string().contains("missing") {
+                return error;
+            }
+            D::Error::custom(format_args!("expected a secret that is a {kind}"))
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `cargo run -p app-split`: every process up, one that dies started again, and none left behind.
+
+use super::{
+    http::{get, request},
+    processes::{Process, eventually, free_port, is_ready},
+    tables::MODULES,
+    workspace::Workspace,
+};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// The launcher in a copy of the workspace, whose processes listen at free ports.
+struct Launched {
+    launcher: Process,
+    gateway: String,
+    data: std::path::PathBuf,
+    _workspace: Workspace,
+}
+
+impl Launched {
+    fn start(name: &str) -> Self {
+        let workspace = Workspace::copy();
+        workspace.build(&["app-split"], &[]);
+        let data = std::env::temp_dir().join(format!("ml-up-{}-{name}", std::process::id()));
+        let gateway = free_port();
+        let mut env = vec![
+            ("SHOP_DATA".to_owned(), data.display().to_string()),
+            ("SHOP_PROCESS__GATEWAY__HTTP".to_owned(), gateway.clone()),
+            ("CARGO_TARGET_DIR".to_owned(), workspace.target.display().to_string()),
+        ];
+        for module in MODULES {
+            let key = format!("SHOP_PROCESS__{}__LISTEN", module.to_uppercase());
+            env.push((key, free_port()));
+        }
+        let program = workspace.program("app-split");
+        let mut launcher = Process::start_in(&program, &env, &workspace.root);
+        launcher.says("all are ready");
+        Self { launcher, gateway, data, _workspace: workspace }
+    }
+
+    /// Each process's number, as the table has it.
+    fn processes(&self) -> BTreeMap<String, u32> {
+        let lines = self.launcher.said().lines().filter(|line| line.ends_with("  ready"));
+        let cells = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        cells.map(|cells| (cells[0].to_owned(), cells[3].parse().unwrap())).collect()
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.data);
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    // One that has ended, and that nobody has asked after, has no program.
+    fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok()
+}
+
+fn order(address: &str) -> u16 {
+    let body = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}"#;
+    request(address, "POST", "/orders", &[], body).map_or(0, |answer| answer.status)
+}
+
+#[test]
+fn every_process_is_up_and_none_is_left_behind() {
+    let mut all = Launched::start("stop");
+    let processes = all.processes();
+    assert_eq!(processes.len(), 6, "{}", all.launcher.said());
+    assert!(is_ready(&all.gateway));
+    assert_eq!(order(&all.gateway), 200);
+
+    let payments = processes["payments"];
+    super::processes::send("KILL", payments);
+    all.launcher.says("payments died (signal: 9 (SIGKILL))");
+    let again = all.launcher.says("payments is up again (pid ");
+    let again: u32 = again.trim_end_matches(')').parse().unwrap();
+    assert!(lives(again) && !lives(payments));
+    eventually("orders are placed again", || order(&all.gateway) == 200);
+
+    all.launcher.signal("TERM");
+    let (status, said) = all.launcher.ended_in_place();
+    assert!(status.success(), "{said}");
+    let mut pids: Vec<u32> = processes.into_values().collect();
+    pids.push(again);
+    assert!(!pids.into_iter().any(lives), "{said}");
+}
+
+#[test]
+fn a_launcher_that_is_killed_leaves_nothing_behind() {
+    let all = Launched::start("killed");
+    let pids: Vec<u32> = all.processes().into_values().collect();
+    assert_eq!(get(&all.gateway, "/livez").status, 200);
+    all.launcher.signal("KILL");
+    eventually("they have all gone", || !pids.iter().copied().any(lives));
+}

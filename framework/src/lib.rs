@@ -103,7 +103,7 @@ pub use data::{
     work::{Perform, Piece, Recurring, Retry, Work},
 };
 pub use interface::Page;
-pub use module::{Inject, Lifecycle, Shared, StartError, StartErrors, State, Tasks};
+pub use module::{Inject, Lifecycle, Routes, Shared, StartError, StartErrors, State, Tasks};
 pub use monolift_macros::InterfaceError;
 
 /// Makes a trait an interface: what a module offers to others.

@@ -162,6 +162,7 @@ const _: () = {
         name: "Stock",
         docs: "Stock levels and reservations.",
         methods: &METHODS,
+        routes: ::core::option::Option::None,
     };
     impl ::monolift::link::Interface for dyn Stock {
         type Client = StockClient;

@@ -36,6 +36,7 @@ const _: () = {
         ],
         migrations: &[],
         work: &[],
+        routes: false,
     };
     impl ::monolift::module::Module for SalesModule {
         fn facts() -> &'static ::monolift::module::ModuleFacts {

@@ -18,17 +18,19 @@ struct Arguments {
     provides: Vec<Path>,
     work: Vec<Path>,
     lifecycle: bool,
+    routes: bool,
     name: Option<LitStr>,
 }
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        const KNOWN: [&str; 4] = ["provides", "work", "lifecycle", "name"];
+        const KNOWN: [&str; 5] = ["provides", "work", "lifecycle", "routes", "name"];
         let mut arguments = Self::default();
         while !input.is_empty() {
             let key: Ident = input.parse()?;
             match key.to_string().as_str() {
                 "lifecycle" => arguments.lifecycle = true,
+                "routes" => arguments.routes = true,
                 "name" => {
                     input.parse::<Token![=]>()?;
                     arguments.name = Some(input.parse()?);
@@ -39,7 +41,7 @@ impl Parse for Arguments {
                     let help = match nearest(unknown, KNOWN) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "a module takes `provides = Interface`, `work = [Piece]`, \
-                                 `lifecycle` and `name = \"…\"`"
+                                 `lifecycle`, `routes` and `name = \"…\"`"
                             .to_owned(),
                     };
                     return Err(syn::Error::new(
@@ -173,6 +175,16 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
             }
         }
     });
+    let routes = arguments.routes.then(|| {
+        quote! {
+            fn routes(
+                this: &::std::sync::Arc<Self>,
+            ) -> ::core::option::Option<::monolift::module::Router> {
+                ::core::option::Option::Some(::monolift::Routes::routes(this.clone()))
+            }
+        }
+    });
+    let has_routes = arguments.routes;
     let pieces = &arguments.work;
     let names = pieces
         .iter()
@@ -202,6 +214,7 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
                 needs: &[#(#needs),*],
                 migrations: &#migrations,
                 work: &[#(#names),*],
+                routes: #has_routes,
             };
 
             impl ::monolift::module::Module for #name {
@@ -222,6 +235,8 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
                 }
 
                 #work
+
+                #routes
 
                 #lifecycle
             }

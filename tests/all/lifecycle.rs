@@ -48,6 +48,7 @@ macro_rules! noted {
                     needs: &[("journal", <Shared<Journal> as Inject>::need)],
                     migrations: &[],
                     work: &[],
+                    routes: false,
                 };
                 &FACTS
             }

@@ -4,9 +4,9 @@ use super::{Kind, Linked, RunningApp, check, linked::Place, peers::Peers};
 use crate::{
     call::CallSettings,
     config::{Settings, SettingsErrors, overlay},
-    gateway::{self, HttpLimits, HttpServer},
+    gateway::{self, HttpLimits, HttpServer, OwnRoutesHere},
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
-    module::{ModuleEntry, Resources, StartError, StartErrors, modules},
+    module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Peer},
 };
@@ -220,6 +220,7 @@ impl App {
             modules: Vec::new(),
             hints: self.hints,
             docs: self.docs,
+            remotes: peers.remotes().clone(),
             readiness,
             looking,
             server: None,
@@ -294,7 +295,9 @@ async fn bring_up(
             module.start_work().await?;
         }
     }
-    if let Some((server, address)) = listen(&app.place, &resources.served).await? {
+    let own = app.modules.iter().filter_map(|module| module.routes.clone());
+    let own: Vec<_> = own.collect();
+    if let Some((server, address)) = listen(&app.place, &resources.served, own).await? {
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
@@ -304,7 +307,11 @@ async fn bring_up(
 }
 
 /// Listens for other processes, if any may call.
-async fn listen(place: &Place, served: &Links) -> Result<Option<(Server, Address)>, StartError> {
+async fn listen(
+    place: &Place,
+    served: &Links,
+    own_routes: Vec<(&'static str, Router)>,
+) -> Result<Option<(Server, Address)>, StartError> {
     let manifest = &place.manifest;
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
     let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
@@ -314,7 +321,17 @@ async fn listen(place: &Place, served: &Links) -> Result<Option<(Server, Address
     let address = listener.address().map_err(refused)?;
     let local = served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
-    let directory = Directory::new(handlers, caller_check(place));
+    let mut directory = Directory::new(handlers, caller_check(place));
+    if !own_routes.is_empty() {
+        let web = OwnRoutesHere::new(own_routes.into_iter());
+        let manifest = place.manifest.clone();
+        let is_gateway = move |caller: &str| {
+            let host = manifest.host.as_deref() == Some(caller);
+            let stated = manifest.processes.get(caller);
+            host || stated.is_some_and(|process| process.http.is_some())
+        };
+        directory = directory.with_web(Arc::new(web), Box::new(is_gateway));
+    }
     let us = Peer::new(&manifest.app, &place.process, place.bounds());
     let limits = Limits {
         bounds: place.bounds(),

@@ -5,7 +5,7 @@ use crate::{
     config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
     link::InterfaceEntry,
-    module::{ModuleEntry, Need, StartError, StartErrors, missing_shared},
+    module::{ModuleEntry, ModuleFacts, Need, StartError, StartErrors, missing_shared},
 };
 use std::{
     any::{Any, TypeId},
@@ -28,6 +28,9 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     facts.modules_are_there(&providers, &mut errors);
     for entry in facts.modules {
         let module = (entry.facts)();
+        if let Some(message) = misfit_of_routes(module) {
+            errors.push(StartError::new(message).of(module.name, ""));
+        }
         let has_database = |need: Need| matches!(need, Need::Database | Need::Work);
         if !module.work.is_empty() && !module.needs.iter().any(|(_, need)| has_database(need())) {
             let message = "it lists work and has no database to write it down in: add `db: Db`";
@@ -42,6 +45,27 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     let sections = sections(facts.settings, facts.modules).0;
     errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
+}
+
+/// A prefix without routes, or routes without one prefix.
+fn misfit_of_routes(module: &ModuleFacts) -> Option<String> {
+    let prefixes: Vec<&str> = module.prefixes().collect();
+    match (module.routes, &prefixes[..]) {
+        (false, []) | (true, [_]) => None,
+        (true, []) => Some(
+            "it has routes of its own, and no interface that it provides says where: \
+             `#[monolift::interface(routes = \"/…\")]`"
+                .to_owned(),
+        ),
+        (false, [prefix, ..]) => Some(format!(
+            "its interface says that it has routes at `{prefix}`, and it has none: add `routes` to \
+             its `#[monolift::module(…)]`, and `impl Routes`"
+        )),
+        (true, several) => Some(format!(
+            "its interfaces say several places for its own routes, and it has one router: {}",
+            several.join(", ")
+        )),
+    }
 }
 
 /// Who provides each interface here, and which version of it.

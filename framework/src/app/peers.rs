@@ -72,6 +72,11 @@ impl Peers {
         Ok(Some(remote))
     }
 
+    /// All of them, by the names of their processes.
+    pub(super) fn remotes(&self) -> &BTreeMap<String, Arc<Remote>> {
+        &self.remotes
+    }
+
     /// Looks for all of them, until each has been reached once.
     pub(super) fn watch(&self, readiness: &watch::Sender<Readiness>) -> JoinSet<()> {
         let mut looking = JoinSet::new();

@@ -3,14 +3,15 @@
 use super::linked::Place;
 use crate::{
     call::CallSettings,
-    gateway::{self, CallLayer, HttpServer, Readiness, RouteClash},
+    gateway::{self, CallLayer, Forward, HttpServer, OwnRoutes, Readiness, RouteClash},
     interface::InterfaceDescriptor,
-    link::{Client, Links},
+    link::{Client, Links, interfaces},
     module::Running,
+    remote::Remote,
     serve::Server,
 };
 use monolift_manifest::{Address, Manifest};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a module's own `stop` and its tasks may take.
@@ -25,6 +26,7 @@ pub struct RunningApp {
     pub(super) modules: Vec<Running>,
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
+    pub(super) remotes: BTreeMap<String, Arc<Remote>>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
@@ -48,7 +50,29 @@ impl RunningApp {
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let routes = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
         let routes = routes.merge(gateway::health(self.readiness.subscribe()));
+        let routes = routes.merge(gateway::own_routes(self.own_routes(), &gateway::paths(ours))?);
         Ok(if self.docs { routes.merge(gateway::described(&manifest.app, ours)) } else { routes })
+    }
+
+    /// The routes of modules' own: of those that run here, and the ways to the others.
+    fn own_routes(&self) -> Vec<(&'static str, &'static str, OwnRoutes)> {
+        let prefixes = interfaces().into_iter().filter_map(|entry| {
+            let interface = (entry.descriptor)();
+            Some((interface.module, interface.routes?))
+        });
+        let routes = prefixes.filter_map(|(module, prefix)| {
+            let here = self.modules.iter().find(|running| running.facts.name == module);
+            let own = match here.and_then(|running| running.routes.clone()) {
+                Some((_, router)) => OwnRoutes::Here(router),
+                None => {
+                    let process = self.place.manifest.process_of(module)?;
+                    let remote = Arc::clone(self.remotes.get(process)?);
+                    OwnRoutes::Elsewhere(Arc::new(Forward::to(remote)))
+                }
+            };
+            Some((module, prefix, own))
+        });
+        routes.collect()
     }
 
     /// Gives a host's own routes what a call has: a deadline, a trace, a principal.

@@ -110,8 +110,13 @@ static METHODS: [Method; 3] = [
     method("patient", Some(Duration::from_secs(60)), HttpMethod::Get, "/patient", &[]),
 ];
 
-static DESCRIPTOR: InterfaceDescriptor =
-    InterfaceDescriptor { module: "library", name: "Shelf", docs: "", methods: &METHODS };
+static DESCRIPTOR: InterfaceDescriptor = InterfaceDescriptor {
+    module: "library",
+    name: "Shelf",
+    docs: "",
+    methods: &METHODS,
+    routes: None,
+};
 
 #[derive(Clone)]
 pub(super) struct ShelfClient(Link<dyn Shelf>);

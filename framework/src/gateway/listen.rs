@@ -8,7 +8,8 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout_at},
@@ -104,27 +105,32 @@ async fn accept(
         let (router, draining) = (router.clone(), draining.clone());
         connections.spawn(async move {
             let _place = place;
-            serve(socket, client, router, limits, draining).await;
+            // Otherwise a small answer waits for the acknowledgement of the one before it.
+            match socket.set_nodelay(true) {
+                Ok(()) => serve(socket, Some(client), router, limits, draining).await,
+                Err(error) => tracing::debug!(%error, "a connection ended as it began"),
+            }
         });
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve(
-    socket: TcpStream,
-    client: SocketAddr,
+/// Serves one connection, until it ends or has drained. `client` is who is at its other end, when
+/// that is whoever asks.
+pub(super) async fn serve<S>(
+    socket: S,
+    client: Option<SocketAddr>,
     router: Router,
     limits: HttpLimits,
     mut draining: watch::Receiver<bool>,
-) {
-    // Otherwise a small answer waits for the acknowledgement of the one before it.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended as it began");
-        return;
-    }
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(client));
+        if let Some(client) = client {
+            request.extensions_mut().insert(ConnectInfo(client));
+        }
         router.clone().call(request)
     });
     let mut http = http1::Builder::new();
@@ -140,7 +146,7 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%client, %error, "an HTTP connection was ended");
+        tracing::debug!(?client, %error, "an HTTP connection was ended");
     }
 }
 

@@ -10,10 +10,12 @@ mod docs;
 mod edge;
 #[cfg(test)]
 mod fixtures;
+mod forward;
 mod health;
 mod layer;
 mod listen;
 mod openapi;
+mod own_routes;
 mod problem;
 mod protocol;
 mod query;
@@ -23,10 +25,12 @@ mod stall;
 
 pub use described::described;
 pub use edge::REQUEST_ID;
+pub use forward::Forward;
 pub use health::{Readiness, health};
 pub use layer::{CallLayer, CallService};
 pub use listen::{HttpLimits, HttpServer};
+pub use own_routes::{OwnRoutes, OwnRoutesHere, own_routes};
 pub use problem::Problem;
 pub use protocol::{Http, HttpAnswer, HttpCall};
 pub use registry::HttpEntry;
-pub use routes::{RouteClash, not_found, routes};
+pub use routes::{RouteClash, not_found, paths, routes};

@@ -28,6 +28,21 @@ pub struct RouteClash {
     second: String,
 }
 
+impl RouteClash {
+    pub(super) fn new(route: &str, first: String, second: String) -> Self {
+        Self { route: route.to_owned(), first, second }
+    }
+}
+
+/// The paths of the routed methods, each with whose it is.
+pub fn paths(serves: impl Fn(&'static InterfaceDescriptor) -> bool) -> Vec<(String, String)> {
+    let linked = inventory::iter::<HttpEntry>.into_iter().map(HttpEntry::descriptor);
+    let methods = linked.filter(|entry| serves(entry)).flat_map(|entry| entry.methods);
+    let own = super::described::PATHS.iter().map(|path| (*path, "the gateway itself".to_owned()));
+    let routed = methods.filter_map(|method| Some((method.route?.path, named(method))));
+    routed.chain(own).map(|(path, whose)| (path.to_owned(), whose)).collect()
+}
+
 impl fmt::Display for RouteClash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { route, first, second } = self;

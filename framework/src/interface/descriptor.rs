@@ -15,6 +15,8 @@ pub struct InterfaceDescriptor {
     pub docs: &'static str,
     /// Its methods, in the order in which they were written.
     pub methods: &'static [Method],
+    /// Where the module's own routes are, when it has some: `/pictures`.
+    pub routes: Option<&'static str>,
 }
 
 /// A method of an interface.

@@ -9,6 +9,7 @@ use crate::{
     data::{Migration, work::Kind},
     link::{InterfaceEntry, Links},
 };
+use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
@@ -27,6 +28,11 @@ pub trait Module: Sized + Send + Sync + 'static {
     /// The kinds of durable work that it does.
     fn work(_this: &Arc<Self>) -> Vec<Kind> {
         Vec::new()
+    }
+
+    /// Routes of its own, when it has some.
+    fn routes(_this: &Arc<Self>) -> Option<Router> {
+        None
     }
 
     /// Its own start and stop, when it has some.
@@ -50,6 +56,15 @@ pub struct ModuleFacts {
     pub migrations: &'static [Migration],
     /// The names of the kinds of durable work that it does.
     pub work: &'static [&'static str],
+    /// Whether it has routes of its own.
+    pub routes: bool,
+}
+
+impl ModuleFacts {
+    /// Where the routes of its own are, as an interface that it provides says.
+    pub fn prefixes(&self) -> impl Iterator<Item = &'static str> {
+        self.provides.iter().filter_map(|entry| (entry.descriptor)().routes)
+    }
 }
 
 /// A field's name, and what it needs.
@@ -91,8 +106,9 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartErr
         Some(Err(error)) => return Err(StartError::new(error).of(facts.name, "")),
     };
     let lifecycle = M::lifecycle(&module);
+    let routes = facts.prefixes().next().zip(M::routes(&module));
     let databases = databases.described();
-    Ok(Running { facts, lifecycle, works: false, worker, databases, tasks })
+    Ok(Running { facts, lifecycle, works: false, worker, routes, databases, tasks })
 }
 
 /// A module that has been made.
@@ -103,6 +119,8 @@ pub struct Running {
     /// Whether its own work was started, and so has to be stopped.
     works: bool,
     worker: Option<Working>,
+    /// Routes of its own, with where they are.
+    pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.
     pub databases: Vec<String>,
     tasks: Tasks,

@@ -5,6 +5,7 @@ mod facts;
 mod inject;
 mod lifecycle;
 mod resources;
+mod routes;
 mod start_error;
 mod tasks;
 
@@ -15,5 +16,6 @@ pub(crate) use inject::missing_shared;
 pub use inject::{Inject, Need, SettingsNeed, Shared, State};
 pub use lifecycle::Lifecycle;
 pub use resources::{Injector, Resources};
+pub use routes::{Router, Routes};
 pub use start_error::{StartError, StartErrors};
 pub use tasks::Tasks;

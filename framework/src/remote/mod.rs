@@ -6,9 +6,9 @@ mod connection;
 mod lane;
 
 use crate::{
-    call::{CallError, Context},
+    call::{CallError, CallErrorKind, Context},
     interface::InterfaceDescriptor,
-    wire::{Answer, Bounds, Carrier, Peer},
+    wire::{self, Answer, Bounds, Carrier, Peer, Socket},
 };
 use bytes::Bytes;
 use connection::Connection;
@@ -84,6 +84,25 @@ impl Remote {
             }
             None => lane.connection().await,
         }
+    }
+
+    /// A connection of its own that goes on in HTTP, for the routes of a module's own.
+    pub async fn dial_http(&self) -> Result<Socket, CallError> {
+        let Whereabouts { process, address, us, hello, .. } = &*self.whereabouts;
+        let failed = |error: &dyn std::fmt::Display| {
+            CallError::new(
+                CallErrorKind::Unreachable,
+                format!("the process `{process}` cannot be reached at {address}: {error}"),
+            )
+        };
+        let connecting = tokio::time::timeout(*hello, wire::connect(address));
+        let mut socket = match connecting.await {
+            Ok(connected) => connected.map_err(|error| failed(&error))?,
+            Err(elapsed) => return Err(failed(&elapsed)),
+        };
+        let greeted = wire::greet(&mut socket, &us.for_http(), *hello).await;
+        greeted.map_err(|error| failed(&error))?;
+        Ok(socket)
     }
 
     /// Connects if there is no connection; says why there is none.

@@ -7,8 +7,8 @@ use super::{Directory, Limits, answer_guarded};
 use crate::{
     call::{CallError, CallErrorKind},
     wire::{
-        Answer, Bounds, Envelope, Incoming, Peer, Socket, Transport, encode_error, overloaded,
-        receive,
+        Answer, Bounds, Envelope, Incoming, Peer, Refusal, Socket, Transport, encode_error,
+        overloaded, receive,
     },
 };
 use futures_util::{SinkExt, StreamExt, poll};
@@ -36,7 +36,13 @@ pub(super) async fn serve(
     mut draining: watch::Receiver<bool>,
 ) {
     let Serving { us, directory, limits } = &**serving;
-    let hello = receive(&mut socket, us, limits.hello, |_| Ok(directory.interfaces())).await;
+    let hello = receive(&mut socket, us, limits.hello, |peer| {
+        if peer.http && directory.web_for(&peer.process).is_none() {
+            return Err(Refusal("it serves no routes of modules' own to you".to_owned()));
+        }
+        Ok(directory.interfaces())
+    })
+    .await;
     let (peer, input) = match hello {
         Ok(greeted) => greeted,
         Err(error) => {
@@ -44,6 +50,13 @@ pub(super) async fn serve(
             return;
         }
     };
+    if let Some(web) = directory.web_for(&peer.process).filter(|_| peer.http) {
+        // Nobody asks before they are welcome.
+        if input.is_empty() {
+            web.serve(socket, draining).await;
+        }
+        return;
+    }
     let bounds = Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds };
     let caller = Arc::new(Caller {
         rights: directory.rights_of(&peer.process),

@@ -1,6 +1,6 @@
 //! What a process serves, and to whom.
 
-use super::Handler;
+use super::{Handler, Web};
 use crate::{
     call::{CallError, CallErrorKind},
     interface::{InterfaceDescriptor, Method},
@@ -10,6 +10,9 @@ use std::{fmt, sync::Arc};
 
 /// Decides whether a process may call a method: `(caller, interface, method)`.
 pub type CallerCheck = Box<dyn Fn(&str, &InterfaceDescriptor, &Method) -> bool + Send + Sync>;
+
+/// Decides whether a process may ask for the routes of modules' own.
+pub type WebCheck = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What a process hears that calls a module it does not declare, on either side of the way.
 pub(crate) fn undeclared(caller: &str, module: &str) -> CallError {
@@ -27,6 +30,7 @@ pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
     methods: Vec<(usize, usize)>,
     may_call: CallerCheck,
+    web: Option<(Arc<dyn Web>, WebCheck)>,
 }
 
 impl fmt::Debug for Directory {
@@ -46,7 +50,19 @@ impl Directory {
                 (0..handler.descriptor().methods.len()).map(move |method| (at, method))
             })
             .collect();
-        Self { handlers, methods, may_call }
+        Self { handlers, methods, may_call, web: None }
+    }
+
+    /// Serves `web` too, to whom `may_ask` lets in.
+    #[must_use]
+    pub fn with_web(mut self, web: Arc<dyn Web>, may_ask: WebCheck) -> Self {
+        self.web = Some((web, may_ask));
+        self
+    }
+
+    /// What `caller` is served in HTTP, if anything.
+    pub(super) fn web_for(&self, caller: &str) -> Option<&Arc<dyn Web>> {
+        self.web.as_ref().filter(|(_, may_ask)| may_ask(caller)).map(|(web, _)| web)
     }
 
     /// As a hello says it.

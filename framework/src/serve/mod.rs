@@ -8,9 +8,10 @@ mod directory;
 mod listener;
 
 pub(crate) use directory::undeclared;
-pub use directory::{CallerCheck, Directory};
+pub use directory::{CallerCheck, Directory, WebCheck};
 pub use listener::{Limits, Server};
 
+use crate::wire::Socket;
 use crate::{
     call::{CallError, Context, panic_text},
     interface::InterfaceDescriptor,
@@ -18,6 +19,13 @@ use crate::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use std::panic::AssertUnwindSafe;
+use tokio::sync::watch;
+
+/// What goes on in HTTP on a connection whose hello says so: the routes of the modules' own.
+pub trait Web: Send + Sync + 'static {
+    /// Serves the connection, until it ends or has drained.
+    fn serve(&self, socket: Socket, draining: watch::Receiver<bool>) -> BoxFuture<'static, ()>;
+}
 
 /// An interface that is served here.
 pub trait Handler: Send + Sync + 'static {

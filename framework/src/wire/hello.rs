@@ -33,6 +33,9 @@ pub struct Peer {
     pub process: String,
     /// The longest payload that it reads.
     pub payload_limit: usize,
+    /// Whether it goes on in HTTP, for the routes of a module's own, instead of making calls.
+    #[serde(default)]
+    pub http: bool,
 }
 
 /// What a process serves: its interfaces, and in each the methods by their numbers' order. The
@@ -103,7 +106,14 @@ impl Peer {
             app: app.into(),
             process: process.into(),
             payload_limit: bounds.bytes,
+            http: false,
         }
+    }
+
+    /// The same, on a connection that goes on in HTTP.
+    #[must_use]
+    pub fn for_http(&self) -> Self {
+        Self { http: true, ..self.clone() }
     }
 
     fn check(&self, other: &Self) -> Result<(), String> {

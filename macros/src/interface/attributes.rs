@@ -232,3 +232,20 @@ pub(super) fn refuse_equal_routes(methods: &[Method], errors: &mut Errors) {
         }
     }
 }
+
+/// Where a module's own routes are: `/pictures`, or deeper, and the same for all requests.
+pub(super) fn prefix(literal: &LitStr) -> syn::Result<String> {
+    let prefix = literal.value();
+    let is_segment = |segment: &str| {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
+        !segment.is_empty() && segment.chars().all(fits)
+    };
+    let fits = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
+    if fits {
+        return Ok(prefix);
+    }
+    Err(syn::Error::new(
+        literal.span(),
+        "the routes of a module's own have a fixed beginning, such as `routes = \"/pictures\"`",
+    ))
+}

@@ -150,7 +150,11 @@ fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
 fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");
-    let Interface { module, docs, methods } = interface;
+    let Interface { module, docs, methods, routes } = interface;
+    let routes = match routes {
+        Some(prefix) => quote!(::core::option::Option::Some(#prefix)),
+        None => quote!(::core::option::Option::None),
+    };
     let name_text = name.to_string();
     let count = methods.len();
     let descriptors = methods.iter().map(|method| descriptor(method, &name_text, module));
@@ -165,6 +169,7 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
                     name: #name_text,
                     docs: #docs,
                     methods: &METHODS,
+                    routes: #routes,
                 };
 
             impl ::monolift::link::Interface for dyn #name {

@@ -13,6 +13,8 @@ pub(super) struct Interface {
     pub(super) module: String,
     pub(super) docs: String,
     pub(super) methods: Vec<Method>,
+    /// Where the module's own routes are: `/pictures`.
+    pub(super) routes: Option<String>,
 }
 
 /// A method of it.
@@ -42,7 +44,8 @@ pub(super) fn read(
     item: &mut ItemTrait,
     errors: &mut Errors,
 ) -> Option<Interface> {
-    let module = module_name(arguments, item, errors);
+    let mut routes = None;
+    let module = module_name(arguments, item, &mut routes, errors);
     if !item.generics.params.is_empty() {
         errors
             .at(&item.generics, "an interface has no generic parameters: it stands for one module");
@@ -59,13 +62,23 @@ pub(super) fn read(
         }
     }
     attributes::refuse_equal_routes(&methods, errors);
-    Some(Interface { module: module?, docs, methods })
+    Some(Interface { module: module?, docs, methods, routes })
 }
 
 /// The module that the interface belongs to: said, or the package's name without its `-api`.
-fn module_name(arguments: TokenStream, item: &ItemTrait, errors: &mut Errors) -> Option<String> {
+fn module_name(
+    arguments: TokenStream,
+    item: &ItemTrait,
+    routes: &mut Option<String>,
+    errors: &mut Errors,
+) -> Option<String> {
     let mut said = None;
     let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("routes") {
+            let prefix = meta.value()?.parse::<syn::LitStr>()?;
+            *routes = Some(attributes::prefix(&prefix)?);
+            return Ok(());
+        }
         if meta.path.is_ident("module") {
             said = Some(meta.value()?.parse::<syn::LitStr>()?.value());
             return Ok(());

@@ -14,7 +14,7 @@ const LEFT_OUT: [&str; 4] = ["target", "data", ".git", "examples"];
 /// The copy. Tests run in processes of their own, and take turns with it.
 pub struct Workspace {
     pub root: PathBuf,
-    target: PathBuf,
+    pub target: PathBuf,
     _turn: File,
 }
 

@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
 };
+use tokio::net::TcpStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod db;
+mod new;
 mod work;
 
 use clap::{Args, Parser, Subcommand};
@@ -21,6 +22,7 @@ enum Command {
     Check(check::Check),
     Config(config::Config),
     Db(db::Db),
+    New(new::New),
     Work(work::Work),
     Up(Up),
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Config(config) => config.run(),
         Command::Db(db) => db.run(),
+        Command::New(new) => new.run(),
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, release }) => {
             monolift_cli::up::run(&manifest, monolift_cli::up::Options { release })

@@ -48,10 +48,13 @@ impl RunningApp {
         // Other applications of the workspace may be linked, and are none of this one's business.
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
-        let routes = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
-        let routes = routes.merge(gateway::health(self.readiness.subscribe()));
-        let routes = routes.merge(gateway::own_routes(self.own_routes(), &gateway::paths(ours))?);
-        Ok(if self.docs { routes.merge(gateway::described(&manifest.app, ours)) } else { routes })
+        let mut whole = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
+        if self.docs {
+            whole = whole.merge(gateway::described(&manifest.app, ours));
+        }
+        let own = gateway::own_routes(self.own_routes(), &gateway::paths(ours))?;
+        let health = gateway::health(self.readiness.subscribe());
+        Ok(gateway::compressed(whole).merge(health).merge(own))
     }
 
     /// The routes of modules' own: of those that run here, and the ways to the others.

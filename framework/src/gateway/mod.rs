@@ -5,6 +5,7 @@
 
 mod bind;
 mod body;
+mod compress;
 mod described;
 mod docs;
 mod edge;
@@ -23,6 +24,7 @@ mod registry;
 mod routes;
 mod stall;
 
+pub use compress::compressed;
 pub use described::described;
 pub use edge::REQUEST_ID;
 pub use forward::Forward;

@@ -5,6 +5,7 @@ mod kills;
 mod launcher;
 mod life;
 mod manifest;
+mod new_module;
 mod placements;
 mod processes;
 mod program;

@@ -1,0 +1,186 @@
+//! The files of a new module.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use toml_edit::DocumentMut;
+
+/// A module's name, as each place writes it.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// `gift-cards`
+    pub(super) name: String,
+    /// `gift_cards`
+    snake: String,
+    /// `GiftCards`
+    camel: String,
+}
+
+impl Names {
+    pub(super) fn of(name: &str) -> Result<Self, String> {
+        let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+        let fits = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !begins || !fits || name.ends_with('-') || name.contains("--") || name.len() > 40 {
+            return Err(format!(
+                "`{name}` cannot be a module's name: small letters, digits and single hyphens, \
+                 beginning with a letter"
+            ));
+        }
+        // They are in every program already, or mean something else.
+        if ["inventory", "monolift", "test", "core", "std", "alloc", "self", "crate", "super"]
+            .contains(&name)
+            || name.ends_with("-api")
+        {
+            return Err(format!("`{name}` cannot be a module's name: it means something else"));
+        }
+        let capitals = |part: &str| {
+            let mut letters = part.chars();
+            letters.next().map_or_else(String::new, |first| {
+                first.to_uppercase().chain(letters).collect::<String>()
+            })
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            snake: name.replace('-', "_"),
+            camel: name.split('-').map(capitals).collect(),
+        })
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let Self { name, snake, camel } = self;
+        template.replace("{name}", name).replace("{snake}", snake).replace("{Name}", camel)
+    }
+}
+
+/// Writes them all; none of them may be there.
+pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> {
+    let workspace =
+        fs::read_to_string(root.join("Cargo.toml")).map_err(|error| error.to_string())?;
+    let workspace: DocumentMut =
+        workspace.parse().map_err(|error| format!("Cargo.toml: {error}"))?;
+    let name = &names.name;
+    let module = root.join("modules").join(name);
+    let api = ["monolift", "schemars", "serde", "thiserror"];
+    let own = ["monolift", "sqlx"];
+    let folder = format!(
+        "//! A new migration rebuilds the module.\n\nfn main() {{\n    println!(\"cargo::rerun-if-changed=../../migrations/{name}\");\n}}\n"
+    );
+    let main = format!(
+        "//! Serves the module on its own: `cargo run -p {name}`.\n\nmonolift::service!();\n"
+    );
+    let migration =
+        "CREATE TABLE notes (\n    id   TEXT NOT NULL PRIMARY KEY,\n    text TEXT NOT NULL\n);\n";
+    let api_toml = package(
+        &workspace,
+        &format!("{name}-api"),
+        &format!("The interface of the module {name}."),
+        &api,
+        "",
+        "",
+    );
+    let module_toml = package(
+        &workspace,
+        name,
+        &format!("The module {name}."),
+        &own,
+        &format!("{name}-api = {{ path = \"api\" }}\n"),
+        &format!("\n[dev-dependencies]\n{}", dependency(&workspace, "tokio")),
+    );
+    let files = [
+        (module.join("api/Cargo.toml"), api_toml),
+        (module.join("api/src/lib.rs"), names.fill(include_str!("templates/api.rs.txt"))),
+        (module.join("Cargo.toml"), module_toml),
+        (module.join("build.rs"), folder),
+        (module.join("src/lib.rs"), names.fill(include_str!("templates/module.rs.txt"))),
+        (module.join("src/tests.rs"), names.fill(include_str!("templates/tests.rs.txt"))),
+        (module.join("src/main.rs"), main),
+        (root.join(format!("migrations/{name}/0001_notes.sql")), migration.to_owned()),
+    ];
+    if let Some((file, _)) = files.iter().find(|(file, _)| file.exists()) {
+        return Err(format!("{} is there already", file.display()));
+    }
+    for (file, text) in &files {
+        put(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+fn put(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, text)
+}
+
+/// A Cargo.toml that takes from the workspace what that has.
+fn package(
+    workspace: &DocumentMut,
+    name: &str,
+    description: &str,
+    dependencies: &[&str],
+    own: &str,
+    more: &str,
+) -> String {
+    let shared = |key: &str, otherwise: &str| {
+        let has =
+            workspace["workspace"].get("package").is_some_and(|package| package.get(key).is_some());
+        match (has, otherwise) {
+            (true, _) => format!("{key}.workspace = true\n"),
+            (false, "") => String::new(),
+            (false, value) => format!("{key} = {value}\n"),
+        }
+    };
+    let mut text = format!("[package]\nname = \"{name}\"\ndescription = \"{description}\"\n");
+    for (key, otherwise) in [
+        ("version", "\"0.1.0\""),
+        ("edition", "\"2024\""),
+        ("rust-version", ""),
+        ("license", ""),
+        ("publish", "false"),
+    ] {
+        text.push_str(&shared(key, otherwise));
+    }
+    text.push_str("\n[dependencies]\n");
+    let mut lines: Vec<String> =
+        dependencies.iter().map(|name| dependency(workspace, name)).collect();
+    lines.push(own.to_owned());
+    lines.sort();
+    text.push_str(&lines.concat());
+    text.push_str(more);
+    if workspace["workspace"].get("lints").is_some() {
+        text.push_str("\n[lints]\nworkspace = true\n");
+    }
+    text
+}
+
+/// The workspace's, where it has one; else what is known to work.
+fn dependency(workspace: &DocumentMut, name: &str) -> String {
+    let shared = workspace["workspace"].get("dependencies").and_then(|all| all.get(name));
+    if shared.is_some() {
+        return format!("{name}.workspace = true\n");
+    }
+    match name {
+        "serde" => "serde = { version = \"1\", features = [\"derive\"] }\n".to_owned(),
+        "sqlx" => "sqlx = { version = \"0.9\", default-features = false }\n".to_owned(),
+        "thiserror" => "thiserror = \"2\"\n".to_owned(),
+        "tokio" => {
+            "tokio = { version = \"1\", features = [\"macros\", \"rt-multi-thread\"] }\n".to_owned()
+        }
+        name => format!("{name} = \"1\"\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_a_packages() {
+        let names = Names::of("gift-cards").unwrap();
+        assert_eq!(names.fill("{name} {snake} {Name}"), "gift-cards gift_cards GiftCards");
+        for wrong in ["", "Coupons", "1st", "a_b", "a--b", "a-", "inventory", "stock-api", "ü"] {
+            assert!(Names::of(wrong).is_err(), "{wrong}");
+        }
+    }
+}

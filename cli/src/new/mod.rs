@@ -1,0 +1,86 @@
+//! `cargo monolift new module NAME`: a module with its interface, a migration and its place.
+
+mod edit;
+mod files;
+
+use clap::{Args, Subcommand};
+use files::Names;
+use monolift_manifest::{Manifest, Package, Workspace};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Add something to the workspace
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A module: its api crate, its crate, a first migration, and its line in the manifests
+    Module {
+        /// Its name, as a package's: coupons, gift-cards
+        name: String,
+    },
+}
+
+impl New {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let Command::Module { name } = self.command;
+        let workspace = Workspace::find(&env::current_dir()?)?;
+        let names = Names::of(&name)?;
+        if let Some(taken) = [name.clone(), format!("{name}-api")]
+            .into_iter()
+            .find(|name| workspace.package(name).is_some())
+        {
+            return Err(format!("there is a package `{taken}` already").into());
+        }
+        let root = workspace.root.clone();
+        let mut written = files::write(&root, &names)?;
+        written.extend(edit::members(&root, &names)?);
+        let programs = programs(&workspace);
+        for program in &programs {
+            written.push(edit::dependencies(&program.cargo_toml, &root, &names)?);
+        }
+        for file in manifests(&root, &programs) {
+            written.push(edit::manifest(&file, &names)?);
+        }
+        for file in &written {
+            println!("  {}", file.strip_prefix(&root).unwrap_or(file).display());
+        }
+        println!(
+            "the module `{name}` is there. Try it: cargo test -p {name}; then cargo run, and\n\
+             curl -X PUT localhost:8080/{name}/one -H 'content-type: application/json' \
+             -d '{{\"text\": \"hello\"}}'"
+        );
+        Ok(())
+    }
+}
+
+/// The packages that link modules: those that depend on one, and are none themselves.
+fn programs(workspace: &Workspace) -> Vec<&Package> {
+    let links = |package: &&Package| {
+        let is_module = workspace.is_module(&package.name) || workspace.is_api(&package.name);
+        let on_modules =
+            package.dependencies.iter().any(|dependency| workspace.is_module(&dependency.package));
+        !is_module && on_modules
+    };
+    workspace.packages.values().filter(links).collect()
+}
+
+/// The manifests at the root and beside programs.
+fn manifests(root: &Path, programs: &[&Package]) -> Vec<PathBuf> {
+    let folders = std::iter::once(root.to_owned())
+        .chain(programs.iter().map(|program| program.directory.clone()));
+    let files = folders.map(|folder| folder.join("deployment.toml"));
+    files.filter(|file| readable(file).is_some()).collect()
+}
+
+fn readable(file: &Path) -> Option<Manifest> {
+    Manifest::parse(&fs::read_to_string(file).ok()?, file).ok()
+}

@@ -1,5 +1,5 @@
 //! `examples/adopt`: a plain program, the same with one module, and with that module as a service.
-//! Its clients cannot tell.
+//! Its clients cannot tell. And `examples/postgres`: modules with all that sqlx has for one database.
 
 use crate::{
     postgres::Postgres,
@@ -17,10 +17,9 @@ struct Example {
 }
 
 impl Example {
-    fn of(name: &str) -> Self {
-        let examples =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/adopt");
-        Self { folder: examples.join(name), target: target().join("examples") }
+    fn of(path: &str) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
+        Self { folder: examples.join(path), target: target().join("examples") }
     }
 
     fn build(&self, env: &[(&str, &str)]) {
@@ -69,7 +68,7 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
     };
 
     // As it was.
-    let before = Example::of("1-before");
+    let before = Example::of("adopt/1-before");
     before.build(&[]);
     let mut program = before.start("club", &own("before"));
     let expected = visit(&program.http());
@@ -79,14 +78,14 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
     drop(program);
 
     // After the first commit: the profiles are a module, in the program's own crate.
-    let first = Example::of("2-first-commit");
+    let first = Example::of("adopt/2-first-commit");
     first.build(&[]);
     let mut program = first.start("club", &own("first"));
     assert_eq!(visit(&program.http()), expected);
     drop(program);
 
     // The module is a service that calls back.
-    let service = Example::of("3-service");
+    let service = Example::of("adopt/3-service");
     service.build(&[]);
     let [database, listen] = own("service");
     let url = database.1.clone();
@@ -121,4 +120,40 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
     let mut profiles = service.start("profiles", &env);
     profiles.says("profiles runs profiles");
     drop((program, profiles));
+}
+
+/// Built without a database, from the answers that were kept; run with a role for each module.
+#[test]
+fn queries_are_checked_when_they_are_compiled() {
+    let market = Example::of("postgres");
+    market.build(&[("SQLX_OFFLINE", "true")]);
+    let postgres = Postgres::start();
+    let admin = postgres.database("market");
+    let init = Command::new(target().join("debug/cargo-monolift"))
+        .args(["db", "init", "--admin", &admin])
+        .current_dir(&market.folder)
+        .output()
+        .unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    let settings = target().join(format!("market-{}.toml", std::process::id()));
+    std::fs::write(&settings, init.stdout).unwrap();
+    let env = [
+        ("MONOLIFT_SETTINGS", settings.display().to_string()),
+        ("MARKET_PROCESS__APP__HTTP", "127.0.0.1:0".to_owned()),
+    ];
+    let mut app = market.start("app", &env);
+    let address = app.http();
+    app.says("schema carts, isolated: role market_carts reaches nothing else");
+    let put = |sku: &str, quantity: i32| {
+        let body = format!(r#"{{"sku": "{sku}", "quantity": {quantity}}}"#);
+        let answer = request(&address, "POST", "/carts/mine", &[], &body).unwrap();
+        (answer.status, answer.body)
+    };
+    assert_eq!(put("tea", 2), (200, "900".to_owned()));
+    assert_eq!(put("pot", 1), (200, "3800".to_owned()));
+    assert_eq!(put("gold", 1).0, 422);
+    let price = request(&address, "GET", "/prices/tea", &[], "").unwrap();
+    assert_eq!(price.body, r#"{"cents":450,"tags":["green","loose"]}"#);
+    drop(app);
+    std::fs::remove_file(settings).unwrap();
 }

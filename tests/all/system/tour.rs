@@ -5,6 +5,7 @@ use super::{
     http::{Response, get, request},
     processes::Run,
     shop::{ALL_SPLIT, MONOLITH, PAYMENTS_OUT, PLACEMENTS, TWO_TOGETHER},
+    tables::MODULES,
 };
 
 const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 2}]}"#;
@@ -56,10 +57,17 @@ fn one_word_moves_a_module_and_nothing_else() {
 
 #[test]
 fn only_programs_are_built_again() {
+    // A program that has the launcher beside it may be the first to need that.
+    let is_ours = |target: &&String| {
+        let name = target.rsplit(' ').next().unwrap_or_default().trim_end_matches("_api");
+        MODULES.contains(&name) || ["monolift", "axum", "sqlx", "tokio"].contains(&name)
+    };
     for placement in &PLACEMENTS[1..] {
         let compiled = placement.compiled();
-        let libraries: Vec<_> =
-            compiled.iter().filter(|target| !target.starts_with("bin ")).collect();
+        let libraries: Vec<_> = compiled
+            .iter()
+            .filter(|target| !target.starts_with("bin ") && is_ours(target))
+            .collect();
         assert!(libraries.is_empty(), "{}: {libraries:?}", placement.name);
     }
     let compiled: Vec<String> = PAYMENTS_OUT.compiled().into_iter().collect();

@@ -9,6 +9,7 @@
 //! worker claims only pieces whose names it knows: a newer release's pieces wait for it.
 
 mod cron;
+mod kind;
 mod ledger;
 mod queue;
 mod statements;
@@ -17,9 +18,10 @@ mod tests;
 mod worker;
 
 pub use cron::{Cron, CronError};
+pub use kind::Kind;
 pub use ledger::{Ledger, Parked, Standing};
 pub use queue::Work;
-pub use worker::{Kind, Worker};
+pub use worker::Worker;
 
 use super::{History, Migration};
 use async_trait::async_trait;

@@ -1,18 +1,15 @@
 //! The side that does work: claims what is due, does it under a lease, and writes down how it went.
 
 use super::{
-    Cron, Perform, Piece, Retry,
+    Cron, Kind,
+    kind::{Claimed, Outcome, Recurs, attempt_of},
     queue::{self, Row, Work, milliseconds},
 };
 use crate::{
-    call::{Context, Trace, chain, panic_text},
+    call::Trace,
     data::{Column, ModuleDatabase, Value},
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use std::{
-    collections::HashMap, error::Error, fmt, future::Future, panic::AssertUnwindSafe, pin::pin,
-    sync::Arc, time::Duration,
-};
+use std::{collections::HashMap, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -39,57 +36,6 @@ const ENDING: Duration = Duration::from_secs(3);
 /// The key of a piece that recurs.
 pub(super) const RECURRING: &str = "recurring";
 
-type Failure = Box<dyn Error + Send + Sync>;
-/// Reads a piece, and begins to do it.
-type Begin = dyn Fn(&str) -> Result<Performing, serde_json::Error> + Send + Sync;
-type Performing = BoxFuture<'static, Result<(), Failure>>;
-
-/// A kind of work, and the module that does it.
-pub struct Kind {
-    name: &'static str,
-    retry: Retry,
-    deadline: Duration,
-    recurring: Option<Recurs>,
-    perform: Box<Begin>,
-}
-
-struct Recurs {
-    schedule: &'static str,
-    payload: String,
-}
-
-impl fmt::Debug for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind({})", self.name)
-    }
-}
-
-impl Kind {
-    /// Pieces of type `P`, done by `module`.
-    pub fn of<P: Piece, M: Perform<P>>(module: &Arc<M>) -> Self {
-        let module = Arc::clone(module);
-        let recurring = P::recurring().map(|recurring| Recurs {
-            schedule: recurring.schedule,
-            payload: serde_json::to_string(&recurring.piece).unwrap_or_default(),
-        });
-        Self {
-            name: P::NAME,
-            retry: P::RETRY,
-            deadline: P::DEADLINE,
-            recurring,
-            perform: Box::new(move |payload| {
-                let piece: P = serde_json::from_str(payload)?;
-                let module = Arc::clone(&module);
-                Ok(Box::pin(async move { module.perform(piece).await }))
-            }),
-        }
-    }
-
-    fn cron(&self) -> Option<Cron> {
-        self.recurring.as_ref()?.schedule.parse().ok()
-    }
-}
-
 /// Does one module's work in this process.
 pub struct Worker<D: ModuleDatabase> {
     work: Work<D>,
@@ -106,29 +52,8 @@ impl<D: ModuleDatabase> fmt::Debug for Worker<D> {
     }
 }
 
-/// A piece that was claimed.
-struct Claimed {
-    id: String,
-    name: String,
-    payload: String,
-    trace: Option<Trace>,
-    attempt: u32,
-    /// From just before it was claimed: the lease is never shorter than we think.
-    since: Instant,
-}
-
 const CLAIMED: &[Column] =
     &[Column::Text, Column::Text, Column::Text, Column::Text, Column::Number];
-
-/// How an attempt ended.
-enum Outcome {
-    Done,
-    Failed(String),
-    /// Another worker may have the piece by now.
-    Lost,
-    /// The process stops.
-    Cut,
-}
 
 impl<D: ModuleDatabase> Worker<D> {
     /// A worker for the kinds of work that a module lists. An error is a schedule that is none.
@@ -392,24 +317,5 @@ impl<D: ModuleDatabase> Worker<D> {
             }
         };
         self.change(sql, values).await.map(drop)
-    }
-}
-
-/// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
-async fn attempt_of(kind: &Kind, claimed: &Claimed) -> Outcome {
-    let mut context = Context::until(Instant::now() + kind.deadline);
-    if let Some(trace) = claimed.trace {
-        context = context.with_trace(trace);
-    }
-    let performing = match (kind.perform)(&claimed.payload) {
-        Ok(performing) => performing,
-        Err(error) => return Outcome::Failed(format!("it cannot be read: {error}")),
-    };
-    let performing = context.scope(AssertUnwindSafe(performing).catch_unwind());
-    match timeout(kind.deadline, performing).await {
-        Ok(Ok(Ok(()))) => Outcome::Done,
-        Ok(Ok(Err(error))) => Outcome::Failed(chain(&*error)),
-        Ok(Err(panic)) => Outcome::Failed(format!("it panicked: {}", panic_text(&*panic))),
-        Err(_) => Outcome::Failed(format!("it took longer than {:?}", kind.deadline)),
     }
 }

@@ -1,0 +1,3 @@
+//! Both modules in one process.
+
+monolift::process!("../deployment.toml", "app");

@@ -1,0 +1,99 @@
+//! One kind of work, and one attempt at a piece of it.
+
+use super::{Cron, Perform, Piece, Retry};
+use crate::call::{Context, Trace, chain, panic_text};
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
+
+type Failure = Box<dyn Error + Send + Sync>;
+/// Reads a piece, and begins to do it.
+type Begin = dyn Fn(&str) -> Result<Performing, serde_json::Error> + Send + Sync;
+type Performing = BoxFuture<'static, Result<(), Failure>>;
+
+/// A kind of work, and the module that does it.
+pub struct Kind {
+    pub(super) name: &'static str,
+    pub(super) retry: Retry,
+    deadline: Duration,
+    pub(super) recurring: Option<Recurs>,
+    perform: Box<Begin>,
+}
+
+/// When a kind of work recurs, and what is done then.
+pub(super) struct Recurs {
+    pub(super) schedule: &'static str,
+    pub(super) payload: String,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.name)
+    }
+}
+
+impl Kind {
+    /// Pieces of type `P`, done by `module`.
+    pub fn of<P: Piece, M: Perform<P>>(module: &Arc<M>) -> Self {
+        let module = Arc::clone(module);
+        let recurring = P::recurring().map(|recurring| Recurs {
+            schedule: recurring.schedule,
+            payload: serde_json::to_string(&recurring.piece).unwrap_or_default(),
+        });
+        Self {
+            name: P::NAME,
+            retry: P::RETRY,
+            deadline: P::DEADLINE,
+            recurring,
+            perform: Box::new(move |payload| {
+                let piece: P = serde_json::from_str(payload)?;
+                let module = Arc::clone(&module);
+                Ok(Box::pin(async move { module.perform(piece).await }))
+            }),
+        }
+    }
+
+    pub(super) fn cron(&self) -> Option<Cron> {
+        self.recurring.as_ref()?.schedule.parse().ok()
+    }
+}
+
+/// A piece that was claimed.
+pub(super) struct Claimed {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) payload: String,
+    pub(super) trace: Option<Trace>,
+    pub(super) attempt: u32,
+    /// From just before it was claimed: the lease is never shorter than we think.
+    pub(super) since: Instant,
+}
+
+/// How an attempt ended.
+pub(super) enum Outcome {
+    Done,
+    Failed(String),
+    /// Another worker may have the piece by now.
+    Lost,
+    /// The process stops.
+    Cut,
+}
+
+/// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
+pub(super) async fn attempt_of(kind: &Kind, claimed: &Claimed) -> Outcome {
+    let mut context = Context::until(Instant::now() + kind.deadline);
+    if let Some(trace) = claimed.trace {
+        context = context.with_trace(trace);
+    }
+    let performing = match (kind.perform)(&claimed.payload) {
+        Ok(performing) => performing,
+        Err(error) => return Outcome::Failed(format!("it cannot be read: {error}")),
+    };
+    let performing = context.scope(AssertUnwindSafe(performing).catch_unwind());
+    match timeout(kind.deadline, performing).await {
+        Ok(Ok(Ok(()))) => Outcome::Done,
+        Ok(Ok(Err(error))) => Outcome::Failed(chain(&*error)),
+        Ok(Err(panic)) => Outcome::Failed(format!("it panicked: {}", panic_text(&*panic))),
+        Err(_) => Outcome::Failed(format!("it took longer than {:?}", kind.deadline)),
+    }
+}

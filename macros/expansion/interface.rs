@@ -87,7 +87,7 @@ const _: () = {
                 interface: "Stock",
                 method: "level",
                 deadline: ::core::option::Option::None,
-                counts: ::monolift::call::Counts::new(),
+                meter: ::monolift::call::Meter::new(),
             },
             docs: "Units on hand for one product.",
             idempotent: true,
@@ -122,7 +122,7 @@ const _: () = {
                 deadline: ::core::option::Option::Some(
                     ::core::time::Duration::from_nanos(30000000000u64),
                 ),
-                counts: ::monolift::call::Counts::new(),
+                meter: ::monolift::call::Meter::new(),
             },
             docs: "",
             idempotent: false,

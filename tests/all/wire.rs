@@ -1,13 +1,13 @@
 //! What a process takes from whoever connects to it: here they speak to its socket by hand.
 
 use crate::support::{Obedient, WorkerClient, soon, system_with, within};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use monolift::{
     CallErrorKind,
     testing::{Mode, RunningSystem},
     wire::{
-        Bounds, Envelope, HelloError, Interfaces, Listener, Message, Outcome, PROTOCOL, Peer,
-        Socket, codec, connect, greet, receive,
+        Bounds, Envelope, HelloError, Interfaces, Listener, Message, Outcome, PROTOCOL, Payload,
+        Peer, Socket, codec, connect, greet, receive,
     },
 };
 use monolift_manifest::Address;
@@ -91,7 +91,7 @@ impl Greeted {
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    async fn answer(&mut self) -> (u64, Outcome, Bytes) {
+    async fn answer(&mut self) -> (u64, Outcome, Payload) {
         loop {
             match Message::read(&mut self.input, FRAME).unwrap() {
                 Ok(Message::Answer(id, answer)) => return (id, answer.outcome, answer.payload),

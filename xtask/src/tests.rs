@@ -3,7 +3,7 @@
 use crate::install;
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Instant,
 };
 
@@ -11,20 +11,26 @@ pub(crate) fn run() -> Result<(), String> {
     install::what_is_missing()?;
     let nextest = has_nextest();
     step("formatting", cargo(&["fmt", "--all", "--check"]))?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    step("lints", cargo(&lints))?;
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    step("lints", workspace("clippy", &lints))?;
+    let mut docs = workspace("doc", &["--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     step("docs", docs)?;
-    step("examples in the docs", cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    step("examples in the docs", workspace("test", &["--doc", "--quiet"]))?;
+    step("the benchmark's lints", cargo(&[&["clippy", "-p", "bench"], &lints[..]].concat()))?;
+    let mut benchmark = cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]);
+    benchmark.stdout(Stdio::null()).stderr(Stdio::null());
+    step("the benchmark runs", benchmark)?;
     // Whole-system tests start these.
-    step("programs", cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    step("programs", workspace("build", &["--bins", "--quiet"]))?;
     // Last, so that its closing line is the last one.
     if nextest {
-        run_step("tests", cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]))
+        let mut tests = cargo(&["nextest", "run"]);
+        tests.args(["--workspace", "--exclude", "bench", "--no-fail-fast"]);
+        run_step("tests", tests)
     } else {
         println!("cargo-nextest is not installed: running `cargo test`, which is slower");
-        run_step("tests", cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]))
+        run_step("tests", workspace("test", &["--all-targets", "--no-fail-fast"]))
     }
 }
 
@@ -47,6 +53,12 @@ fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root());
     command
+}
+
+/// All packages but the benchmark, whose peers want other features of what both use: it is built for
+/// itself, so that these are built as any one of them is.
+fn workspace(what: &str, arguments: &[&str]) -> Command {
+    cargo(&[&[what, "--workspace", "--exclude", "bench"], arguments].concat())
 }
 
 fn has_nextest() -> bool {

@@ -3,7 +3,7 @@
 //! Inside a process it is a task-local; between processes it is in the envelope. Work that is
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
-use super::clock::{CallSettings, clamp};
+use super::clock::{self, CallSettings, clamp};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -90,12 +90,12 @@ impl Context {
 
     /// A context for work that starts here, at the edge: a request that came in, a job.
     pub fn edge(settings: &CallSettings) -> Self {
-        Self::until(settings.starting(Instant::now(), None).deadline)
+        Self::until(settings.starting(clock::now(), None).deadline)
     }
 
     /// A new context that ends at `deadline`, clamped to [`super::MAX_DEADLINE`] from now.
     pub fn until(deadline: Instant) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let left = clamp(deadline.saturating_duration_since(now));
         Self { deadline: now + left, trace: Trace::start(), baggage: None }
     }
@@ -107,7 +107,7 @@ impl Context {
 
     /// The time that is left.
     pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline.saturating_duration_since(clock::now())
     }
 
     /// The trace that the call belongs to.

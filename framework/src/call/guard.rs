@@ -1,11 +1,12 @@
 //! The guard around every call, whichever way it goes: its deadline, its context, its panics.
 //!
-//! It costs a call that answers at its first poll two reads: of the context and of the clock. The
-//! timer is armed only when the first poll was not ready.
+//! It costs a call that answers at its first poll a look at the context and an addition. The timer is
+//! armed only when the first poll was not ready.
 
 use super::{
-    CallError, CallErrorKind, Callee, Context, Counts, InterfaceError, Trace,
-    clock::{CallSettings, clamp},
+    CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
+    clock::{self, CallSettings, Moment, Start, clamp},
+    meter::Ending,
     report::panic_text,
 };
 
@@ -16,45 +17,25 @@ use std::{
     task::{Poll, ready},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::Span;
 
 /// Guards `call`, which is one call of `callee`.
 ///
-/// It ends by the deadline of the call around it; with none around it this is the edge, and the
-/// deadline starts here, as `settings` say. Then `call` is dropped: its work stops where it awaits.
-pub fn guard<F, T, E>(
+/// It begins when it is first polled, and ends by the deadline of the call around it; with none
+/// around it this is the edge, and the deadline starts there, as `settings` say. Then `call` is
+/// dropped: its work stops where it awaits.
+#[inline]
+pub fn guard<'a, F, T, E>(
     callee: &'static Callee,
-    settings: &CallSettings,
+    settings: &'a CallSettings,
     side: Side,
     call: F,
-) -> Guarded<F>
+) -> Guarded<'a, F>
 where
     F: Future<Output = Result<T, E>> + Unpin,
     E: InterfaceError,
 {
-    let now = Instant::now();
-    let own = callee.deadline;
-    let around = Context::look(|context| context.deadline);
-    let (deadline, complain, inner) = match (around, own) {
-        (Some(deadline), None) => (deadline, None, None),
-        (Some(deadline), Some(own)) => {
-            let deadline = deadline.min(now + clamp(own));
-            (deadline, None, Context::current().map(|context| context.with_deadline(deadline)))
-        }
-        (None, own) => {
-            let start = settings.starting(now, own);
-            let context =
-                Context { deadline: start.deadline, trace: Trace::start(), baggage: None };
-            (start.deadline, start.complain, Some(context))
-        }
-    };
-    Guarded {
-        call: (now < deadline).then_some(call),
-        inner,
-        deadline,
-        complain,
-        timer: None,
-        ended: Ended { callee, side, done: false },
-    }
+    Guarded { callee, settings, side, call: Some(call), course: None }
 }
 
 /// Which side of a call is guarded.
@@ -69,60 +50,150 @@ pub enum Side {
 /// A call under guard; see [`guard`].
 #[derive(Debug)]
 #[must_use = "a call does nothing unless it is awaited"]
-pub struct Guarded<F> {
-    /// `None` once the deadline has passed, which is when the module's work is dropped.
+pub struct Guarded<'a, F> {
+    callee: &'static Callee,
+    settings: &'a CallSettings,
+    side: Side,
+    /// `None` once it has ended, or is not to go on.
     call: Option<F>,
-    /// The context to run in, when it is not the one around.
-    inner: Option<Context>,
-    deadline: Instant,
-    complain: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-    ended: Ended,
+    /// `None` until it is first polled.
+    course: Option<Course>,
 }
 
-impl<F, T, E> Future for Guarded<F>
+/// A call that has begun.
+#[derive(Debug)]
+struct Course {
+    /// `None` in a call that is not timed; see [`Meter`].
+    began: Option<Moment>,
+    deadline: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few calls need: those at the edge, those with a deadline of their own, and those whose trace
+/// is recorded.
+#[derive(Debug)]
+struct Rare {
+    /// The context that it runs in.
+    inner: Context,
+    complain: Option<Instant>,
+    /// To make a span and throw it away costs as much as a hundred calls: no other call has one.
+    span: Span,
+}
+
+impl Rare {
+    #[cold]
+    fn of(callee: &Callee, settings: &CallSettings, side: Side) -> Self {
+        let now = clock::now();
+        let own = callee.deadline;
+        let (inner, complain) = match Context::current() {
+            Some(context) => {
+                let by = own.map_or(context.deadline, |own| now + clamp(own));
+                (context.with_deadline(by), None)
+            }
+            None => {
+                let Start { deadline, complain } = settings.starting(now, own);
+                (Context { deadline, trace: Trace::start(), baggage: None }, complain)
+            }
+        };
+        let span = if inner.trace.sampled { span(callee, inner.trace, side) } else { Span::none() };
+        Self { inner, complain, span }
+    }
+}
+
+fn span(callee: &Callee, trace: Trace, side: Side) -> Span {
+    let (module, method, trace) = (callee.module, callee.method, tracing::field::display(trace));
+    match side {
+        Side::Module => tracing::info_span!("call", module, method, trace),
+        Side::Caller => tracing::info_span!("remote call", module, method, trace),
+    }
+}
+
+impl<F, T, E> Future for Guarded<'_, F>
 where
     F: Future<Output = Result<T, E>> + Unpin,
     E: InterfaceError,
 {
     type Output = Result<T, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.course.is_none() && this.begin() {
+            return Poll::Ready(Err(this.end_with(overdue())));
+        }
         let Some(call) = &mut this.call else {
-            return Poll::Ready(this.ended.with_error(overdue()));
+            return Poll::Ready(Err(this.end_with(overdue())));
         };
-        let once = || catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
-        let polled = match &this.inner {
+        let rare = this.course.as_ref().and_then(|course| course.rare.as_deref());
+        // Written where it is, so that an answer is not moved through the unwinding.
+        let mut polled = Poll::Pending;
+        let once = || polled = Pin::new(call).poll(cx);
+        let caught = catch_unwind(AssertUnwindSafe(|| match rare {
             None => once(),
-            Some(context) => context.clone().enter(once),
-        };
-        match polled {
-            Ok(Poll::Ready(answer)) => Poll::Ready(this.ended.with(answer)),
-            Ok(Poll::Pending) => {
+            Some(Rare { inner, span, .. }) => inner.clone().enter(|| span.in_scope(once)),
+        }));
+        if let Err(panic) = caught {
+            this.drop_call();
+            let error = CallError::panicked(this.callee.to_string(), panic_text(&*panic));
+            return Poll::Ready(Err(this.end_with(error)));
+        }
+        match &polled {
+            Poll::Ready(Ok(_)) => {
+                this.count(Ending::Answered);
+                polled
+            }
+            Poll::Ready(Err(_)) => polled.map_err(|error| this.end(error)),
+            Poll::Pending if this.ends_itself() => Poll::Pending,
+            Poll::Pending => {
                 ready!(this.poll_timer(cx));
                 this.drop_call();
-                Poll::Ready(this.ended.with_error(overdue()))
-            }
-            Err(panic) => {
-                this.drop_call();
-                let call = this.ended.callee.to_string();
-                Poll::Ready(this.ended.with_error(CallError::panicked(call, panic_text(&*panic))))
+                Poll::Ready(Err(this.end_with(overdue())))
             }
         }
     }
 }
 
-impl<F> Drop for Guarded<F> {
+impl<F> Drop for Guarded<'_, F> {
     /// A call that was not finished is dropped here because its caller goes away.
+    #[inline]
     fn drop(&mut self) {
-        if !self.ended.done {
+        if self.call.is_some() && self.course.is_some() {
             self.drop_call();
+            self.count(Ending::Dropped);
         }
     }
 }
 
-impl<F> Guarded<F> {
+impl<F> Guarded<'_, F> {
+    /// Says whether it is too late.
+    #[inline]
+    fn begin(&mut self) -> bool {
+        let around = Context::look(|context| (context.deadline, context.trace.sampled));
+        let (deadline, rare) = match (around, self.callee.deadline) {
+            (Some((deadline, false)), None) => (deadline, None),
+            _ => {
+                let rare = Box::new(Rare::of(self.callee, self.settings, self.side));
+                (rare.inner.deadline, Some(rare))
+            }
+        };
+        let (began, overdue) = if self.side == Side::Caller || self.callee.meter.times_this() {
+            let (began, overdue) = clock::begin(deadline);
+            (Some(began), overdue)
+        } else {
+            (None, clock::is_known_past(deadline))
+        };
+        self.course = Some(Course { began, deadline, timer: None, rare });
+        overdue
+    }
+
+    /// Whoever carries a call to another process watches its deadline: one timer does for all calls
+    /// of a connection.
+    fn ends_itself(&self) -> bool {
+        let rare = self.course.as_ref().and_then(|course| course.rare.as_ref());
+        self.side == Side::Caller && rare.is_none_or(|rare| rare.complain.is_none())
+    }
+
     /// Drops the call before it is finished. What the module then leaves behind may panic, which has
     /// been said by the panic hook and is no business of the caller's.
     fn drop_call(&mut self) {
@@ -132,74 +203,67 @@ impl<F> Guarded<F> {
 
     /// Ready when the deadline has passed. On the way there it may complain, once.
     fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        let Some(Course { began, deadline, timer, rare }) = &mut self.course else {
+            return Poll::Ready(());
+        };
+        // A call that waits is timed all the same: from here on.
+        began.get_or_insert_with(Moment::now);
         loop {
-            let next = self.complain.map_or(self.deadline, |complain| complain.min(self.deadline));
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            let complain = rare.as_ref().and_then(|rare| rare.complain);
+            let next = complain.map_or(*deadline, |complain| complain.min(*deadline));
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
             ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= *deadline {
                 return Poll::Ready(());
             }
-            if self.complain.take().is_some() {
+            if rare.as_mut().and_then(|rare| rare.complain.take()).is_some() {
                 tracing::warn!(
-                    call = %self.ended.callee,
+                    call = %self.callee,
                     "this call has run past the default deadline, which is only observed"
                 );
             }
-            timer.as_mut().reset(self.deadline);
+            timer.as_mut().reset(*deadline);
         }
     }
-}
 
-fn overdue() -> CallError {
-    CallError::new(CallErrorKind::DeadlineExceeded, "the deadline passed")
-}
-
-/// Counts how the call ended, also when it is dropped half-way.
-#[derive(Debug)]
-struct Ended {
-    callee: &'static Callee,
-    side: Side,
-    done: bool,
-}
-
-impl Ended {
-    fn with<T, E: InterfaceError>(&mut self, answer: Result<T, E>) -> Result<T, E> {
-        let error = answer.as_ref().err().and_then(InterfaceError::call_error);
-        let Some(error) = error else {
-            self.count(&self.callee.counts.answered);
-            return answer;
+    /// The error that the call ends with, where the module gave this one.
+    #[cold]
+    fn end<E: InterfaceError>(&mut self, error: E) -> E {
+        let Some(known) = error.call_error() else {
+            self.count(Ending::Answered);
+            return error;
         };
         // Which of the calls on the way notices first is chance; every caller hears of its own.
-        if error.kind() == CallErrorKind::DeadlineExceeded {
-            return self.with_error(overdue());
+        if known.kind() == CallErrorKind::DeadlineExceeded {
+            return self.end_with(overdue());
         }
         // The first guard around an error says which call it was.
-        if error.call().is_empty() {
-            let error = error.clone();
-            return self.with_error(error);
+        if known.call().is_empty() {
+            let known = known.clone();
+            return self.end_with(known);
         }
-        self.count(&self.callee.counts.failed);
-        answer
+        self.count(Ending::Failed);
+        error
     }
 
-    fn with_error<T, E: InterfaceError>(&mut self, error: CallError) -> Result<T, E> {
-        self.count(&self.callee.counts.failed);
+    #[cold]
+    fn end_with<E: InterfaceError>(&mut self, error: CallError) -> E {
+        self.count(Ending::Failed);
         tracing::debug!(call = %self.callee, %error, "call failed");
-        Err(E::from(error.during(self.callee.to_string())))
+        E::from(error.during(self.callee.to_string()))
     }
 
-    fn count(&mut self, which: &std::sync::atomic::AtomicU64) {
-        self.done = true;
+    /// Counts how the call ended, which it has.
+    #[inline]
+    fn count(&mut self, ending: Ending) {
+        self.call = None;
         if self.side == Side::Module {
-            Counts::count(which);
+            let began = self.course.as_ref().and_then(|course| course.began);
+            self.callee.meter.count(ending, began.map(Moment::nanos));
         }
     }
 }
 
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if !self.done {
-            self.count(&self.callee.counts.dropped);
-        }
-    }
+pub(crate) fn overdue() -> CallError {
+    CallError::new(CallErrorKind::DeadlineExceeded, "the deadline passed")
 }

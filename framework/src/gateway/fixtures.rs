@@ -1,7 +1,7 @@
 //! An interface written out by hand, as the macro would write it, and requests to a router.
 
 use crate::{
-    call::{CallError, Callee, Context, Counts, ErrorResponse, InterfaceError},
+    call::{CallError, Callee, Context, ErrorResponse, InterfaceError, Meter},
     interface::{Argument, HttpMethod, InterfaceDescriptor, Method, Protocol, Route, Schema},
     link::{Client, Interface, Link},
 };
@@ -74,7 +74,7 @@ const fn method(
             interface: "Shelf",
             method: name,
             deadline,
-            counts: Counts::new(),
+            meter: Meter::new(),
         },
         docs: "",
         idempotent: true,

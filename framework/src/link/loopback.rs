@@ -3,14 +3,14 @@
 
 use super::Links;
 use crate::{
-    call::{CallError, CallErrorKind, Context},
+    call::{CallError, CallErrorKind, Context, overdue},
     interface::InterfaceDescriptor,
-    serve::answer_guarded,
-    wire::{Answer, Bounds, Carrier, Incoming},
+    serve::answering,
+    wire::{Answer, Bounds, Carrier, Incoming, Payload},
 };
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio::time::timeout_at;
 
 /// Carries calls to the modules of this process as if they were elsewhere.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Carrier for Loopback {
         interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
-        payload: Bytes,
+        payload: Payload,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         let incoming = Incoming { payload, bounds: self.bounds };
         Box::pin(async move {
@@ -50,7 +50,9 @@ impl Carrier for Loopback {
             let Some((method, module)) = found else {
                 return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
             };
-            Ok(answer_guarded(&*module, method, context, incoming).await)
+            let deadline = context.deadline();
+            let answering = answering(&module, method, context, incoming);
+            timeout_at(deadline, answering).await.map_err(|_| overdue())
         })
     }
 }

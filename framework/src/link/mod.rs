@@ -14,15 +14,18 @@ pub use registry::{InterfaceEntry, Links, interfaces};
 pub use undeclared::Undeclared;
 
 use crate::{
-    call::{CallError, CallErrorKind, CallSettings, Context, InterfaceError, Side, guard},
+    call::{CallError, CallErrorKind, CallSettings, Context, Guarded, InterfaceError, Side, guard},
     interface::{Carried, InterfaceDescriptor, Protocol},
-    wire::{Carrier, codec, is_carried, unwritable},
+    wire::{Answer, Bounds, Carrier, ROOM, codec, is_carried, unwritable},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::{
     future::Future,
+    marker::PhantomData,
+    pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Poll, ready},
 };
 
 /// Implemented by `#[monolift::interface]` for the trait object `dyn Trait`, which stands for the
@@ -125,7 +128,7 @@ impl<I: Interface + ?Sized> Link<I> {
 
     /// Awaits a call in this process: `call` is the module's own method, its arguments moved in.
     #[inline]
-    pub fn call<F, T, E>(&self, method: usize, call: F) -> impl Future<Output = Result<T, E>> + Send
+    pub fn call<F, T, E>(&self, method: usize, call: F) -> Guarded<'_, F>
     where
         F: Future<Output = Result<T, E>> + Unpin + Send,
         T: Send,
@@ -136,33 +139,76 @@ impl<I: Interface + ?Sized> Link<I> {
     }
 
     /// Sends a call to where the module is; `arguments` has a field for each.
-    pub async fn send<A, T, E>(&self, method: usize, arguments: &A) -> Result<T, E>
+    pub fn send<'a, A, T, E>(
+        &'a self,
+        method: usize,
+        arguments: &'a A,
+    ) -> Guarded<'a, Sending<'a, I, A, T, E>>
     where
         A: Serialize + Sync,
         T: Carried,
         E: InterfaceError,
     {
+        let callee = &I::descriptor().methods[method].callee;
+        let sending = Sending { link: self, method, arguments, way: None, answer: PhantomData };
+        guard(callee, &self.shared.settings, Side::Caller, sending)
+    }
+}
+
+/// A call on its way to another process and back.
+#[must_use = "a call does nothing unless it is awaited"]
+pub struct Sending<'a, I: ?Sized, A, T, E> {
+    link: &'a Link<I>,
+    method: usize,
+    arguments: &'a A,
+    way: Option<Way<'a>>,
+    answer: PhantomData<fn() -> Result<T, E>>,
+}
+
+type Way<'a> = (Bounds, BoxFuture<'a, Result<Answer, CallError>>);
+
+impl<'a, I, A, T, E> Sending<'a, I, A, T, E>
+where
+    I: Interface + ?Sized,
+    A: Serialize + Sync,
+{
+    fn begin(&self) -> Result<Way<'a>, CallError> {
         let descriptor = I::descriptor();
-        let call = Box::pin(async {
-            let Some(Target::Carried(carrier)) = self.shared.target.get() else {
-                return Err(E::from(not_running(descriptor)));
-            };
-            let bounds = carrier.bounds();
-            let mut payload = Vec::new();
-            codec::encode(arguments, bounds, &mut payload)
-                .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
-            let context = Context::current().expect("the guard around it has set one");
-            if !is_carried(&context) {
-                return Err(E::from(CallError::new(
-                    CallErrorKind::TooLarge,
-                    "the principal and the idempotency key are longer than a call may carry",
-                )));
-            }
-            let answer = carrier.carry(descriptor, method, context, payload.into()).await?;
-            answer.read(bounds)
-        });
-        let callee = &descriptor.methods[method].callee;
-        guard(callee, &self.shared.settings, Side::Caller, call).await
+        let Some(Target::Carried(carrier)) = self.link.shared.target.get() else {
+            return Err(not_running(descriptor));
+        };
+        let bounds = carrier.bounds();
+        let mut payload = Vec::with_capacity(ROOM);
+        codec::encode(self.arguments, bounds, &mut payload)
+            .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
+        let context = Context::current().expect("the guard around it has set one");
+        if !is_carried(&context) {
+            return Err(CallError::new(
+                CallErrorKind::TooLarge,
+                "the principal and the idempotency key are longer than a call may carry",
+            ));
+        }
+        Ok((bounds, carrier.carry(descriptor, self.method, context, payload.into())))
+    }
+}
+
+impl<I, A, T, E> Future for Sending<'_, I, A, T, E>
+where
+    I: Interface + ?Sized,
+    A: Serialize + Sync,
+    T: Carried,
+    E: InterfaceError,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.way.is_none() {
+            this.way = Some(this.begin()?);
+        }
+        let Some((bounds, way)) = &mut this.way else { return Poll::Pending };
+        let answer = ready!(way.as_mut().poll(cx))?;
+        Poll::Ready(answer.read(*bounds))
     }
 }
 

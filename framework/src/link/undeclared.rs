@@ -6,9 +6,8 @@ use crate::{
     call::{CallError, Context},
     interface::InterfaceDescriptor,
     serve::undeclared,
-    wire::{Answer, Bounds, Carrier},
+    wire::{Answer, Bounds, Carrier, Payload},
 };
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 /// Refuses every call, and says why.
@@ -35,7 +34,7 @@ impl Carrier for Undeclared {
         interface: &'static InterfaceDescriptor,
         _: usize,
         _: Context,
-        _: Bytes,
+        _: Payload,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         Box::pin(async move { Err(undeclared(&self.process, interface.module)) })
     }

@@ -1,25 +1,22 @@
-//! One connection: a tarpc client over our transport, and what the other side's hello said.
+//! One connection: the calls on it, and what the other side's hello said.
 
-use super::Whereabouts;
+use super::{Whereabouts, calls::Calls};
 use crate::{
-    call::{CallError, CallErrorKind, Context},
+    call::{CallError, CallErrorKind, Context, overdue},
     interface::InterfaceDescriptor,
-    wire::{self, Answer, Envelope, Interfaces, Transport, greet, tarpc_context},
+    wire::{self, Answer, Envelope, Interfaces, Payload, Transport, greet, tarpc_context},
 };
-use bytes::Bytes;
 use std::{collections::HashMap, future::Future, sync::Arc};
-use tarpc::client::{self, RpcError};
-
-type Channel = client::Channel<Envelope, Answer>;
+use tarpc::client::{RpcError, stub::Stub as _};
 
 /// The numbers that the other side gave our methods; `None` for one that it does not have. By the
 /// address of the interface's descriptor, as links are kept: two modules of one process may each
 /// have an interface of the same name, and two versions of one are told apart.
-type Numbers = HashMap<usize, Vec<Option<u32>>>;
+type Numbers = Vec<(usize, Vec<Option<u32>>)>;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    channel: Channel,
+    calls: Arc<Calls>,
     numbers: Numbers,
     /// What the other side reads.
     payload_limit: usize,
@@ -37,18 +34,15 @@ impl Connection {
             .await
             .map_err(|error| error.to_string())?;
         let transport = Transport::new(socket, input, whereabouts.bounds.bytes);
-        let mut config = client::Config::default();
-        config.max_in_flight_requests = whereabouts.in_flight;
-        config.pending_request_buffer = whereabouts.in_flight;
-        let client::NewClient { client: channel, dispatch } = client::new(config, transport);
         compare(whereabouts, &served);
+        let calls = Arc::new(Calls::new(whereabouts.in_flight));
         let connection = Self {
-            channel,
+            calls: Arc::clone(&calls),
             numbers: numbers(&whereabouts.interfaces, &served),
             payload_limit: peer.payload_limit,
             whereabouts: Arc::clone(whereabouts),
         };
-        Ok((connection, async { dispatch.await.map_err(|error| format!("{error:?}")) }))
+        Ok((connection, async { calls.run(transport).await.map_err(|error| error.to_string()) }))
     }
 
     pub(super) async fn call(
@@ -56,10 +50,11 @@ impl Connection {
         interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
-        payload: Bytes,
+        payload: Payload,
     ) -> Result<Answer, CallError> {
-        let numbers = self.numbers.get(&std::ptr::from_ref(interface).addr());
-        let Some(method) = numbers.and_then(|numbers| numbers[method]) else {
+        let address = std::ptr::from_ref(interface).addr();
+        let known = self.numbers.iter().find(|(known, _)| *known == address);
+        let Some(method) = known.and_then(|(_, numbers)| numbers[method]) else {
             return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
         };
         if payload.len() > self.payload_limit {
@@ -71,10 +66,12 @@ impl Connection {
                 ),
             ));
         }
-        self.channel
-            .call(tarpc_context(), Envelope { method, context, payload })
-            .await
-            .map_err(|error| self.lost(&error))
+        self.calls.call(tarpc_context(), Envelope { method, context, payload }).await.map_err(
+            |error| match error {
+                RpcError::DeadlineExceeded => overdue(),
+                error => self.lost(&error),
+            },
+        )
     }
 
     /// The connection ended while the call was on it: the module may or may not have done its work.
@@ -88,6 +85,13 @@ impl Connection {
                  whether it was done is unknown"
             ),
         )
+    }
+}
+
+impl Drop for Connection {
+    /// Whoever calls holds it: nobody does any more.
+    fn drop(&mut self) {
+        self.calls.close();
     }
 }
 

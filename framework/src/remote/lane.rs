@@ -7,6 +7,7 @@
 
 use super::{Whereabouts, connection::Connection};
 use crate::call::{CallError, CallErrorKind};
+use arc_swap::ArcSwapOption;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -24,8 +25,26 @@ const BRIEF: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Lane {
     /// Weak in the task that keeps the connection: when the lane goes, the connection goes.
-    state: Arc<watch::Sender<State>>,
+    state: Arc<Current>,
     whereabouts: Arc<Whereabouts>,
+}
+
+/// How a lane stands. The connection of one that is up is kept twice, so that callers need not ask
+/// for the rest.
+#[derive(Debug)]
+struct Current {
+    state: watch::Sender<State>,
+    up: ArcSwapOption<Connection>,
+}
+
+impl Current {
+    fn set(&self, now: State) {
+        self.up.store(match &now {
+            State::Up(connection) => Some(Arc::clone(connection)),
+            _ => None,
+        });
+        self.state.send_replace(now);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -38,20 +57,18 @@ enum State {
 
 impl Lane {
     pub(super) fn new(whereabouts: Arc<Whereabouts>) -> Self {
-        Self { state: Arc::new(watch::Sender::new(State::Idle { failures: 0 })), whereabouts }
+        let state = watch::Sender::new(State::Idle { failures: 0 });
+        Self { state: Arc::new(Current { state, up: ArcSwapOption::empty() }), whereabouts }
     }
 
     /// The connection, if there is one now.
     pub(super) fn up(&self) -> Option<Arc<Connection>> {
-        match &*self.state.borrow() {
-            State::Up(connection) => Some(Arc::clone(connection)),
-            _ => None,
-        }
+        self.state.up.load_full()
     }
 
     /// Starts an attempt if one is due, and waits for nothing.
     pub(super) fn begin(&self) {
-        let due = match &*self.state.borrow() {
+        let due = match &*self.state.state.borrow() {
             State::Idle { .. } => true,
             State::Down { until, .. } => Instant::now() >= *until,
             State::Connecting | State::Up(_) => false,
@@ -63,7 +80,7 @@ impl Lane {
 
     /// The connection, made if there is none.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
-        let mut state = self.state.subscribe();
+        let mut state = self.state.state.subscribe();
         loop {
             let now = state.borrow_and_update().clone();
             match now {
@@ -83,7 +100,7 @@ impl Lane {
     /// Starts an attempt, unless another caller just did.
     fn connect(&self) {
         let mut failures = None;
-        self.state.send_if_modified(|state| match state {
+        self.state.state.send_if_modified(|state| match state {
             State::Idle { failures: so_far } | State::Down { failures: so_far, .. } => {
                 failures = Some(*so_far);
                 *state = State::Connecting;
@@ -110,14 +127,10 @@ impl Lane {
 }
 
 /// Makes one connection and keeps it until it ends.
-async fn keep_connection(
-    lane: Weak<watch::Sender<State>>,
-    whereabouts: Arc<Whereabouts>,
-    failures: u32,
-) {
+async fn keep_connection(lane: Weak<Current>, whereabouts: Arc<Whereabouts>, failures: u32) {
     let set = |now: State| {
         if let Some(state) = lane.upgrade() {
-            state.send_replace(now);
+            state.set(now);
         }
     };
     let attempt = tokio::time::timeout(ATTEMPT, Connection::open(&whereabouts)).await;

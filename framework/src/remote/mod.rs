@@ -2,33 +2,30 @@
 //!
 //! It knows nothing of modules beyond their names in a hello, and never falls back to anything.
 
+mod calls;
 mod connection;
 mod lane;
 
 use crate::{
-    call::{CallError, CallErrorKind, Context},
+    call::{CallError, CallErrorKind, Context, overdue},
     interface::InterfaceDescriptor,
-    wire::{self, Answer, Bounds, Carrier, Peer, Socket},
+    wire::{self, Answer, Bounds, Carrier, Payload, Peer, Socket},
 };
-use bytes::Bytes;
 use connection::Connection;
 use futures_util::future::BoxFuture;
 use lane::Lane;
 use monolift_manifest::Address;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{cell::Cell, sync::Arc, time::Duration};
+use tokio::time::timeout_at;
+
+/// Calls that a thread makes on one connection before it goes on to the next.
+const STAYS: usize = 256;
 
 /// Another process of the application, as this one calls it.
 #[derive(Debug)]
 pub struct Remote {
     whereabouts: Arc<Whereabouts>,
     lanes: Vec<Lane>,
-    next: AtomicUsize,
 }
 
 /// Who calls whom, where, and within what bounds.
@@ -56,7 +53,7 @@ impl Remote {
     pub fn new(whereabouts: Whereabouts, connections: usize) -> Self {
         let whereabouts = Arc::new(whereabouts);
         let lanes = (0..connections.max(1)).map(|_| Lane::new(Arc::clone(&whereabouts))).collect();
-        Self { whereabouts, lanes, next: AtomicUsize::new(0) }
+        Self { whereabouts, lanes }
     }
 
     /// The process that is called, as the manifest names it.
@@ -69,21 +66,30 @@ impl Remote {
         &self.whereabouts.address
     }
 
-    /// The connection whose turn it is. While that one is not there, another serves; while there is
-    /// none at all, the caller waits for it, or hears why there is none.
+    /// The lane whose turn it is. A thread stays with one for a while: what it sends goes out
+    /// together, and it meets no other thread there.
+    fn lane(&self) -> &Lane {
+        thread_local! {
+            static TURN: Cell<usize> = const { Cell::new(0) };
+        }
+        let turn = TURN.get();
+        TURN.set(turn.wrapping_add(1));
+        &self.lanes[(turn / STAYS) % self.lanes.len()]
+    }
+
+    /// The connection whose turn it is, or while that one is not there, another.
+    fn up(&self) -> Option<Arc<Connection>> {
+        let lane = self.lane();
+        lane.up().or_else(|| {
+            let other = self.lanes.iter().find_map(Lane::up)?;
+            lane.begin();
+            Some(other)
+        })
+    }
+
+    /// A connection, which is waited for if there is none; or why there is none.
     async fn connection(&self) -> Result<Arc<Connection>, CallError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-        let lane = &self.lanes[turn];
-        if let Some(connection) = lane.up() {
-            return Ok(connection);
-        }
-        match self.lanes.iter().find_map(Lane::up) {
-            Some(connection) => {
-                lane.begin();
-                Ok(connection)
-            }
-            None => lane.connection().await,
-        }
+        self.lane().connection().await
     }
 
     /// A connection of its own that goes on in HTTP, for the routes of a module's own.
@@ -121,10 +127,15 @@ impl Carrier for Remote {
         interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
-        payload: Bytes,
+        payload: Payload,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         Box::pin(async move {
-            let connection = self.connection().await?;
+            let connection = match self.up() {
+                Some(connection) => connection,
+                None => timeout_at(context.deadline(), self.connection())
+                    .await
+                    .map_err(|_| overdue())??,
+            };
             connection.call(interface, method, context, payload).await
         })
     }

@@ -1,9 +1,14 @@
-//! One connection, served: tarpc reads the calls, and each is polled once where it stands.
+//! One connection, as the serving side sees it.
 //!
-//! Most handlers are ready at their first poll, and then neither a task nor a wake-up was spent on
-//! them. One that is not gets a task of its own, so that it holds back nobody.
+//! Most calls can be answered at once: a read of what is in memory, a check that fails. So each is
+//! polled once where it was read, and its answer goes out with those of the calls around it: neither
+//! a task nor a wake-up was spent on it. One that has to wait goes on in a task of its own, so that
+//! it holds back nobody; and so does, from the beginning, any call of a method that has been seen to
+//! keep a processor busy.
+//!
+//! The loop stands where tarpc's own server would, and speaks its messages to its `Serve`.
 
-use super::{Directory, Limits, answer_guarded};
+use super::{Directory, Limits, answering, directory::ServedMethod};
 use crate::{
     call::{CallError, CallErrorKind},
     wire::{
@@ -11,16 +16,21 @@ use crate::{
         overloaded, receive,
     },
 };
-use futures_util::{SinkExt, StreamExt, poll};
-use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
-use tarpc::{
-    ChannelError, ServerError,
-    server::{self, BaseChannel, Channel, Serve},
+use futures_util::{Sink, Stream, task::AtomicWaker};
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    io::{self, ErrorKind},
+    mem,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
 };
-use tokio::{sync::watch, time::sleep};
+use tarpc::{ClientMessage, Response};
+use tokio::{sync::watch, task::AbortHandle};
 
-/// How often a connection that drains looks whether it has.
-const LOOK: Duration = Duration::from_millis(5);
+/// A server's end: calls come in, answers go out.
+type ServerTransport = Transport<Response<Answer>, ClientMessage<Envelope>>;
 
 /// What the connections of one listener share.
 #[derive(Debug)]
@@ -57,109 +67,166 @@ pub(super) async fn serve(
         }
         return;
     }
-    let bounds = Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds };
-    let caller = Arc::new(Caller {
+    let mut transport = pin!(Transport::new(socket, input, limits.bounds.bytes));
+    let mut connection = Connection {
         rights: directory.rights_of(&peer.process),
-        process: peer.process,
-        bounds,
-        serving: Arc::clone(serving),
-        draining: draining.clone(),
-    });
-    let config = server::Config { pending_response_buffer: limits.in_flight };
-    let transport = Transport::new(socket, input, limits.bounds.bytes);
-    // A peer that sends and never reads is refused below, call by call, and its refusals pile up: at
-    // tarpc's own limit no more is read than the peer takes answers.
-    let most = limits.in_flight.saturating_mul(2);
-    let channel = BaseChannel::new(config, transport).max_concurrent_requests(most);
-    let mut calls = pin!(channel.requests());
-    loop {
-        let next = tokio::select! {
-            next = calls.next() => next,
-            () = drained(&mut draining) => {
-                if calls.channel().in_flight_requests() > 0 {
-                    continue;
-                }
-                // What was answered last may still be on its way out.
-                if let Err(error) = calls.as_mut().channel_pin_mut().close().await {
-                    tracing::debug!(%error, "a drained connection did not close");
-                }
-                return;
-            }
-        };
-        match next {
-            Some(Ok(call)) => {
-                // tarpc counts a call until its answer is on its way, and forgets one that was
-                // cancelled as soon as it reads that: the next may follow in the same breath.
-                let crowded = calls.channel().in_flight_requests() > limits.in_flight;
-                let answering = Answering { caller: Arc::clone(&caller), crowded };
-                let mut answering = Box::pin(call.execute(answering));
-                if poll!(answering.as_mut()).is_pending() {
-                    tokio::spawn(answering);
-                }
-            }
-            Some(Err(ChannelError::Read(error)))
-                if error.kind() == ErrorKind::ConnectionAborted =>
-            {
-                tracing::debug!(caller = caller.process, "the caller closed the connection");
-                return;
-            }
-            Some(Err(error)) => {
-                tracing::info!(caller = caller.process, %error, "a connection was ended");
-                return;
-            }
-            None => return,
+        bounds: Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds },
+        serving,
+        draining: false,
+        running: HashMap::new(),
+        finished: Arc::default(),
+    };
+    let caller = peer.process;
+    let mut stopping = pin!(async move {
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            std::future::pending().await
         }
+    });
+    let ended = poll_fn(|cx| {
+        if !connection.draining && stopping.as_mut().poll(cx).is_ready() {
+            connection.draining = true;
+        }
+        connection.poll(&caller, transport.as_mut(), cx)
+    })
+    .await;
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionAborted => {
+            tracing::debug!(caller, "the caller closed the connection");
+        }
+        Err(error) => tracing::info!(caller, %error, "a connection was ended"),
     }
 }
 
-/// Pending until the process drains, then ready every now and then.
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    if draining.wait_for(|draining| *draining).await.is_ok() {
-        sleep(LOOK).await;
-    }
-}
-
-/// Who is at the other end.
-#[derive(Debug)]
-struct Caller {
-    process: String,
+/// What is known of one connection, and the calls on it that have a task of their own.
+struct Connection<'a> {
+    serving: &'a Serving,
     rights: Vec<bool>,
     bounds: Bounds,
-    serving: Arc<Serving>,
-    draining: watch::Receiver<bool>,
+    draining: bool,
+    running: HashMap<u64, AbortHandle>,
+    finished: Arc<Finished>,
 }
 
-/// tarpc's handler for one call.
-#[derive(Clone)]
-struct Answering {
-    caller: Arc<Caller>,
-    /// Whether there were too many in flight when this one came.
-    crowded: bool,
+/// Where the tasks of calls leave their answers.
+#[derive(Default)]
+struct Finished {
+    answers: Mutex<Vec<(u64, Answer)>>,
+    task: AtomicWaker,
 }
 
-impl Serve for Answering {
-    type Req = Envelope;
-    type Resp = Answer;
+impl Finished {
+    fn put(&self, id: u64, answer: Answer) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push((id, answer));
+        let first = answers.len() == 1;
+        drop(answers);
+        if first {
+            self.task.wake();
+        }
+    }
 
-    async fn serve(
-        self,
-        _: tarpc::context::Context,
+    fn take(&self) -> Vec<(u64, Answer)> {
+        mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Connection<'_> {
+    /// Nobody waits for what is under way.
+    fn drop(&mut self) {
+        self.running.values().for_each(AbortHandle::abort);
+    }
+}
+
+impl Connection<'_> {
+    fn poll(
+        &mut self,
+        caller: &str,
+        mut transport: Pin<&mut ServerTransport>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.finished.task.register(cx.waker());
+        for (id, answer) in self.finished.take() {
+            // It may have been cancelled in the same moment.
+            if self.running.remove(&id).is_some() {
+                transport.as_mut().start_send(Response { request_id: id, message: Ok(answer) })?;
+            }
+        }
+        loop {
+            // No more is read than the peer takes answers.
+            ready!(transport.as_mut().poll_ready(cx))?;
+            match transport.as_mut().poll_next(cx)? {
+                Poll::Ready(Some(ClientMessage::Request(call))) => {
+                    if let Some(answer) = self.begin(caller, call.id, call.message, cx) {
+                        let answer = Response { request_id: call.id, message: Ok(answer) };
+                        transport.as_mut().start_send(answer)?;
+                    }
+                }
+                Poll::Ready(Some(ClientMessage::Cancel { request_id, .. })) => {
+                    if let Some(task) = self.running.remove(&request_id) {
+                        task.abort();
+                    }
+                }
+                // Of no version that we know.
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    ready!(transport.as_mut().poll_flush(cx))?;
+                    if self.draining && self.running.is_empty() {
+                        return transport.poll_close(cx);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Begins a call. The result is its answer, if that is there at once.
+    fn begin(
+        &mut self,
+        caller: &str,
+        id: u64,
         envelope: Envelope,
-    ) -> Result<Answer, ServerError> {
-        let caller = &*self.caller;
-        if *caller.draining.borrow() {
+        cx: &mut Context<'_>,
+    ) -> Option<Answer> {
+        if self.draining {
             let stopping = CallError::new(CallErrorKind::NotRunning, "the process is stopping");
-            return Ok(encode_error(&stopping));
+            return Some(encode_error(&stopping));
         }
-        if self.crowded {
-            return Ok(encode_error(&overloaded()));
+        if self.running.contains_key(&id) {
+            // It is under way already.
+            return None;
         }
-        let found = caller.serving.directory.find(envelope.method, &caller.rights, &caller.process);
-        let (handler, method) = match found {
-            Ok(found) => found,
-            Err(error) => return Ok(encode_error(&error)),
+        if self.running.len() >= self.serving.limits.in_flight {
+            return Some(encode_error(&overloaded()));
+        }
+        let found = self.serving.directory.find(envelope.method, &self.rights, caller);
+        let ServedMethod { handler, number, habit } = match found {
+            Ok(method) => method,
+            Err(error) => return Some(encode_error(&error)),
         };
-        let incoming = Incoming { payload: envelope.payload, bounds: caller.bounds };
-        Ok(answer_guarded(&**handler, method, envelope.context, incoming).await)
+        let incoming = Incoming { payload: envelope.payload, bounds: self.bounds };
+        let mut answering = answering(handler, *number, envelope.context, incoming);
+        if !habit.is_busy() {
+            let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
+            if let Poll::Ready(answer) = polled {
+                return Some(answer);
+            }
+        }
+        let (finished, habit) = (Arc::clone(&self.finished), Arc::clone(habit));
+        let task = tokio::spawn(async move {
+            let mut first = true;
+            let answer = poll_fn(|cx| {
+                if mem::take(&mut first) {
+                    habit.watch(|| Pin::new(&mut answering).poll(cx))
+                } else {
+                    Pin::new(&mut answering).poll(cx)
+                }
+            });
+            let answer = answer.await;
+            finished.put(id, answer);
+        });
+        self.running.insert(id, task.abort_handle());
+        None
     }
 }

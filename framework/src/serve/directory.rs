@@ -1,6 +1,6 @@
 //! What a process serves, and to whom.
 
-use super::{Handler, Web};
+use super::{Handler, Web, habit::Habit};
 use crate::{
     call::{CallError, CallErrorKind},
     interface::{InterfaceDescriptor, Method},
@@ -28,9 +28,17 @@ pub(crate) fn undeclared(caller: &str, module: &str) -> CallError {
 /// Every method that a process serves, by its number.
 pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
-    methods: Vec<(usize, usize)>,
+    methods: Vec<ServedMethod>,
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
+}
+
+/// One of them.
+pub(super) struct ServedMethod {
+    pub(super) handler: Arc<dyn Handler>,
+    /// Its number in its interface.
+    pub(super) number: usize,
+    pub(super) habit: Arc<Habit>,
 }
 
 impl fmt::Debug for Directory {
@@ -43,13 +51,15 @@ impl fmt::Debug for Directory {
 impl Directory {
     /// Serves `handlers` to whom `may_call` lets in.
     pub fn new(handlers: Vec<Arc<dyn Handler>>, may_call: CallerCheck) -> Self {
-        let methods = handlers
-            .iter()
-            .enumerate()
-            .flat_map(|(at, handler)| {
-                (0..handler.descriptor().methods.len()).map(move |method| (at, method))
+        let methods_of = |handler: &Arc<dyn Handler>| {
+            let handler = Arc::clone(handler);
+            (0..handler.descriptor().methods.len()).map(move |number| ServedMethod {
+                handler: Arc::clone(&handler),
+                number,
+                habit: Arc::default(),
             })
-            .collect();
+        };
+        let methods = handlers.iter().flat_map(methods_of).collect();
         Self { handlers, methods, may_call, web: None }
     }
 
@@ -81,9 +91,9 @@ impl Directory {
 
     /// For each method's number, whether `caller` may call it.
     pub(super) fn rights_of(&self, caller: &str) -> Vec<bool> {
-        let may_call = |&(handler, method): &(usize, usize)| {
-            let interface = self.handlers[handler].descriptor();
-            (self.may_call)(caller, interface, &interface.methods[method])
+        let may_call = |method: &ServedMethod| {
+            let interface = method.handler.descriptor();
+            (self.may_call)(caller, interface, &interface.methods[method.number])
         };
         self.methods.iter().map(may_call).collect()
     }
@@ -94,16 +104,15 @@ impl Directory {
         number: u32,
         rights: &[bool],
         caller: &str,
-    ) -> Result<(&Arc<dyn Handler>, usize), CallError> {
+    ) -> Result<&ServedMethod, CallError> {
         let number = number as usize;
-        let Some(&(handler, method)) = self.methods.get(number) else {
+        let Some(method) = self.methods.get(number) else {
             return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
         };
-        let handler = &self.handlers[handler];
         if !rights[number] {
-            let callee = &handler.descriptor().methods[method].callee;
+            let callee = &method.handler.descriptor().methods[method.number].callee;
             return Err(undeclared(caller, callee.module).during(callee.to_string()));
         }
-        Ok((handler, method))
+        Ok(method)
     }
 }

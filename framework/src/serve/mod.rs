@@ -5,6 +5,7 @@
 
 mod connection;
 mod directory;
+mod habit;
 mod listener;
 
 pub(crate) use directory::undeclared;
@@ -17,8 +18,14 @@ use crate::{
     interface::InterfaceDescriptor,
     wire::{Answer, Incoming, encode_error},
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use std::panic::AssertUnwindSafe;
+use futures_util::future::BoxFuture;
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
 use tokio::sync::watch;
 
 /// What goes on in HTTP on a connection whose hello says so: the routes of the modules' own.
@@ -36,18 +43,52 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, method: usize, incoming: Incoming) -> BoxFuture<'static, Answer>;
 }
 
-/// Answers a call, whatever its method or the reading of its arguments do: tarpc would never answer
-/// a handler that panicked.
-pub(crate) async fn answer_guarded<H: Handler + ?Sized>(
-    handler: &H,
+/// Answers a call, whatever its method or the reading of its arguments do.
+pub(crate) fn answering<H: Handler + ?Sized>(
+    handler: &Arc<H>,
     method: usize,
     context: Context,
     incoming: Incoming,
-) -> Answer {
-    let answering = context.scope(async { handler.handle(method, incoming).await });
-    let answered = AssertUnwindSafe(answering).catch_unwind().await;
-    answered.unwrap_or_else(|panic| {
-        let call = handler.descriptor().methods[method].callee.to_string();
-        encode_error(&CallError::panicked(call, panic_text(&*panic)))
-    })
+) -> Answering<H> {
+    Answering { handler: Arc::clone(handler), method, context, state: State::Ahead(incoming) }
+}
+
+/// A call that is being answered. It can be moved between its polls.
+pub(crate) struct Answering<H: ?Sized> {
+    handler: Arc<H>,
+    method: usize,
+    context: Context,
+    state: State,
+}
+
+enum State {
+    Ahead(Incoming),
+    Under(BoxFuture<'static, Answer>),
+    Ended,
+}
+
+impl<H: Handler + ?Sized> Future for Answering<H> {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Answer> {
+        let Self { handler, method, context, state } = self.get_mut();
+        let mut polled = Poll::Pending;
+        let poll = || {
+            let mut work = match std::mem::replace(state, State::Ended) {
+                State::Ahead(incoming) => handler.handle(*method, incoming),
+                State::Under(work) => work,
+                State::Ended => return,
+            };
+            polled = work.as_mut().poll(cx);
+            if polled.is_pending() {
+                *state = State::Under(work);
+            }
+        };
+        let caught = catch_unwind(AssertUnwindSafe(|| context.clone().enter(poll)));
+        if let Err(panic) = caught {
+            let call = handler.descriptor().methods[*method].callee.to_string();
+            return Poll::Ready(encode_error(&CallError::panicked(call, panic_text(&*panic))));
+        }
+        polled
+    }
 }

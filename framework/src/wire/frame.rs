@@ -12,10 +12,9 @@
 //! An entry of the context is a tag (u8), a length (u32) and that many bytes. A reader passes over
 //! tags that it does not know, so newer peers may add some.
 
-use crate::call::{Context, Principal, Trace};
+use crate::call::{Context, Principal, Trace, clock};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::{fmt, time::Duration};
-use tokio::time::Instant;
 
 /// The bytes of a length.
 pub(super) const LENGTH: usize = 4;
@@ -43,7 +42,7 @@ pub struct Envelope {
     /// The context that the call is made in.
     pub context: Context,
     /// The arguments, encoded.
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 impl tarpc::RequestName for Envelope {
@@ -58,7 +57,33 @@ pub struct Answer {
     /// What the payload is.
     pub outcome: Outcome,
     /// The answer or the error, encoded.
-    pub payload: Bytes,
+    pub payload: Payload,
+}
+
+/// Encoded bytes: those that were written here, or a part of what was read.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// On their way out.
+    Written(Vec<u8>),
+    /// On their way in, not copied.
+    Read(Bytes),
+}
+
+impl std::ops::Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Written(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Written(bytes)
+    }
 }
 
 /// How a call ended.
@@ -170,7 +195,7 @@ impl Message {
                 let method =
                     body.try_get_u32_le().map_err(|_| FrameError::Malformed("no method"))?;
                 let context = read_context(&mut body)?;
-                Ok(Ok(Self::Call(id, Envelope { method, context, payload: body })))
+                Ok(Ok(Self::Call(id, Envelope { method, context, payload: Payload::Read(body) })))
             }
             CANCEL => Ok(Ok(Self::Cancel(id))),
             ANSWER => {
@@ -180,7 +205,7 @@ impl Message {
                     Ok(2) => Outcome::CallError,
                     _ => return Err(FrameError::Malformed("no outcome")),
                 };
-                Ok(Ok(Self::Answer(id, Answer { outcome, payload: body })))
+                Ok(Ok(Self::Answer(id, Answer { outcome, payload: Payload::Read(body) })))
             }
             _ => Err(FrameError::Malformed("an unknown kind")),
         }
@@ -271,10 +296,8 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let left = left.ok_or(FrameError::Malformed("no deadline"))?;
     // Clamped before it is added to the clock: the largest number that can be written is only a day.
     let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
-    let mut context = Context::until(Instant::now() + left);
-    if let Some(trace) = trace {
-        context = context.with_trace(trace);
-    }
+    let trace = trace.unwrap_or_else(Trace::start);
+    let mut context = Context { deadline: clock::now() + left, trace, baggage: None };
     if let Some(principal) = principal {
         context = context.with_principal(principal);
     }

@@ -12,10 +12,10 @@ mod transport;
 
 pub use codec::Bounds;
 pub(crate) use frame::is_carried;
-pub use frame::{Answer, Envelope, FrameError, Message, Outcome};
+pub use frame::{Answer, Envelope, FrameError, Message, Outcome, Payload};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
-pub(crate) use protocol::unwritable;
 pub use protocol::{Encoded, Incoming, encode_error};
+pub(crate) use protocol::{ROOM, unwritable};
 pub use socket::{Listener, Socket, connect};
 pub use transport::Transport;
 pub(crate) use transport::{overloaded, tarpc_context};
@@ -24,7 +24,6 @@ use crate::{
     call::{CallError, Context},
     interface::InterfaceDescriptor,
 };
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 /// A way for an encoded call to reach its module.
@@ -32,12 +31,13 @@ pub trait Carrier: Send + Sync + 'static {
     /// What a frame may hold on this way.
     fn bounds(&self) -> Bounds;
 
-    /// Takes the arguments there and brings the answer back.
+    /// Takes the arguments there and brings the answer back, or says by the context's deadline that
+    /// it has passed.
     fn carry(
         &self,
         interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
-        payload: Bytes,
+        payload: Payload,
     ) -> BoxFuture<'_, Result<Answer, CallError>>;
 }

@@ -1,13 +1,15 @@
 //! Calls as envelopes: arguments decoded from one, answers encoded into the other.
 
-use super::{Answer, Outcome, codec, frame::OVERHEAD};
+use super::{Answer, Outcome, Payload, codec, frame::OVERHEAD};
 use crate::{
     call::{CallError, CallErrorKind, InterfaceError},
     interface::{Carried, Protocol},
 };
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
+
+/// What arguments and answers are given at first: most are smaller.
+pub(crate) const ROOM: usize = 256;
 
 /// The form in which calls cross between processes.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub enum Encoded {}
 #[derive(Debug)]
 pub struct Incoming {
     /// The encoded arguments.
-    pub payload: Bytes,
+    pub payload: Payload,
     /// What the answer may hold.
     pub bounds: codec::Bounds,
 }
@@ -52,7 +54,7 @@ fn encode_answer<T: Serialize, E: InterfaceError>(
     answer: &Result<T, E>,
     bounds: codec::Bounds,
 ) -> Result<Answer, codec::Error> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM);
     let outcome = match answer {
         Ok(answer) => {
             codec::encode(answer, bounds, &mut out)?;

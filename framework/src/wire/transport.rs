@@ -5,7 +5,7 @@
 //! write.
 
 use super::{Answer, Envelope, Message, Socket};
-use crate::call::{CallError, CallErrorKind, MAX_DEADLINE};
+use crate::call::{CallError, CallErrorKind};
 use bytes::{Buf, BytesMut};
 use futures_util::{Sink, Stream};
 use std::{
@@ -22,9 +22,15 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 /// Bytes that may wait to be written before the sender has to.
 const WRITE_AHEAD: usize = 256 * 1024;
-/// How much room a read is given; a frame that is longer grows it step by step as it arrives, so
-/// that a header alone reserves nothing.
+/// Bytes that are worth a write of their own, so that the other side has something to do meanwhile.
+const EAGER: usize = 8 * 1024;
+/// How much room reads are given at a time; a frame that is longer grows it step by step as it
+/// arrives, so that a header alone reserves nothing.
 const READ_STEP: usize = 64 * 1024;
+/// With less room than this, a read is given a new step.
+const LEAST_ROOM: usize = 8 * 1024;
+/// Nothing that tarpc is asked to do takes so long.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Frames on a socket, seen from one side: `Out` goes out and `In` comes in.
 #[derive(Debug)]
@@ -112,14 +118,15 @@ pub(crate) fn overloaded() -> CallError {
 }
 
 /// A context for tarpc, which wants one: ours travels in the envelope. Its deadline lies behind any
-/// that we set, so that tarpc's never ends a call.
+/// that we set, so that it never ends a call.
 pub(crate) fn tarpc_context() -> tarpc::context::Context {
     static TEMPLATE: LazyLock<tarpc::context::Context> = LazyLock::new(|| {
-        tracing::dispatcher::with_default(&tracing::Dispatch::none(), tarpc::context::current)
+        let mut context =
+            tracing::dispatcher::with_default(&tracing::Dispatch::none(), tarpc::context::current);
+        context.deadline = std::time::Instant::now() + YEAR;
+        context
     });
-    let mut context = *TEMPLATE;
-    context.deadline = std::time::Instant::now() + MAX_DEADLINE + Duration::from_secs(60 * 60);
-    context
+    *TEMPLATE
 }
 
 impl<Out, In: Side> Stream for Transport<Out, In> {
@@ -134,7 +141,11 @@ impl<Out, In: Side> Stream for Transport<Out, In> {
                         .ok_or_else(|| broken("a frame that only the other side may send"));
                     return Poll::Ready(Some(heard));
                 }
-                Ok(Err(wanted)) => this.input.reserve(wanted.min(READ_STEP)),
+                // With little room left, much of what is there would take a read for itself.
+                Ok(Err(_)) if this.input.capacity() - this.input.len() < LEAST_ROOM => {
+                    this.input.reserve(READ_STEP);
+                }
+                Ok(Err(_)) => {}
                 Err(error) => return Poll::Ready(Some(Err(broken(error)))),
             }
             let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
@@ -153,7 +164,13 @@ impl<Out: Side, In> Sink<Out> for Transport<Out, In> {
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.output.len() < WRITE_AHEAD { Poll::Ready(Ok(())) } else { this.poll_write(cx) }
+        if this.output.len() < EAGER {
+            return Poll::Ready(Ok(()));
+        }
+        match this.poll_write(cx) {
+            Poll::Pending if this.output.len() < WRITE_AHEAD => Poll::Ready(Ok(())),
+            written => written,
+        }
     }
 
     fn start_send(self: Pin<&mut Self>, message: Out) -> io::Result<()> {

@@ -265,7 +265,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
                 interface: #interface,
                 method: #name,
                 deadline: #deadline,
-                counts: ::monolift::call::Counts::new(),
+                meter: ::monolift::call::Meter::new(),
             },
             docs: #docs,
             idempotent: #idempotent,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    call::{Callee, Counts},
+    call::{Callee, Meter},
     interface::Route,
 };
 use serde::Deserialize;
@@ -13,7 +13,7 @@ static CALLEE: Callee = Callee {
     interface: "Shelf",
     method: "find",
     deadline: None,
-    counts: Counts::new(),
+    meter: Meter::new(),
 };
 
 fn call(method: HttpMethod, body: Option<&'static str>) -> HttpCall {

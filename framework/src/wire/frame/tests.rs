@@ -24,7 +24,7 @@ fn written(message: &Message) -> BytesMut {
 fn call(payload: &'static [u8]) -> Message {
     Message::Call(
         7,
-        Envelope { method: 3, context: context(), payload: Bytes::from_static(payload) },
+        Envelope { method: 3, context: context(), payload: Payload::Written(payload.to_vec()) },
     )
 }
 

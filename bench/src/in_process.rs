@@ -1,0 +1,106 @@
+//! The ways to call a function of this process.
+
+use crate::{
+    allocations,
+    remote::{Items, ItemsClient, ItemsError, ItemsHere, in_one_process},
+};
+use monolift::{Context, app::RunningApp, call::CallSettings};
+use std::{hint::black_box, sync::Arc, time::Instant};
+
+/// One of the ways to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// An async function.
+    Direct,
+    /// A trait object, by async-trait.
+    Dynamic,
+    /// Monolift's client, in a request that nobody records.
+    Monolift,
+    /// The same in one that is recorded.
+    Recorded,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Dynamic, Self::Monolift, Self::Recorded];
+}
+
+impl AsRef<str> for Way {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Direct => "an async fn",
+            Self::Dynamic => "`Arc<dyn Trait>` with async-trait",
+            Self::Monolift => "Monolift, all on, not sampled",
+            Self::Recorded => "Monolift, all on, sampled",
+        }
+    }
+}
+
+/// What a call costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Nanoseconds for each call.
+    pub nanos: f64,
+    /// Allocations for each call.
+    pub allocations: f64,
+}
+
+/// Everything that the ways need.
+pub struct Calling {
+    items: Arc<dyn Items>,
+    client: ItemsClient,
+    plain: Context,
+    recorded: Context,
+    _running: RunningApp,
+}
+
+async fn count(at: u64) -> Result<u64, ItemsError> {
+    Ok(black_box(at) + 1)
+}
+
+impl Calling {
+    /// Starts the module.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let running = in_one_process().await?;
+        let hour = std::time::Duration::from_secs(3600);
+        let plain = Context::edge(&CallSettings { deadline: hour, ..CallSettings::default() });
+        let mut trace = plain.trace();
+        trace.sampled = true;
+        let recorded = plain.clone().with_trace(trace);
+        // The clock that a release build measures with takes a moment to be compared with tokio's.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let client = running.client();
+        Ok(Self { items: Arc::new(ItemsHere), client, plain, recorded, _running: running })
+    }
+
+    /// Makes so many calls of a function that returns a number.
+    pub async fn measure(&self, way: Way, calls: u64) -> Cost {
+        let monolift = async |at| self.client.count(at).await.unwrap_or(0);
+        match way {
+            Way::Direct => measure(calls * 4, async |at| count(at).await.unwrap_or(0)).await,
+            Way::Dynamic => {
+                measure(calls, async |at| self.items.count(at).await.unwrap_or(0)).await
+            }
+            Way::Monolift => self.plain.clone().scope(measure(calls, monolift)).await,
+            Way::Recorded => self.recorded.clone().scope(measure(calls, monolift)).await,
+        }
+    }
+}
+
+async fn measure(calls: u64, call: impl AsyncFn(u64) -> u64) -> Cost {
+    let mut sum = 0u64;
+    for at in 0..calls / 10 {
+        sum = sum.wrapping_add(call(at).await);
+    }
+    let (since, before) = (Instant::now(), allocations::on_this_thread());
+    for at in 0..calls {
+        sum = sum.wrapping_add(call(at).await);
+    }
+    let (took, made) = (since.elapsed(), allocations::on_this_thread() - before);
+    black_box(sum);
+    Cost { nanos: took.as_nanos() as f64 / calls as f64, allocations: made as f64 / calls as f64 }
+}

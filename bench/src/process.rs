@@ -1,0 +1,164 @@
+//! The processes that a measurement takes: this program again, each as a part of it.
+
+use crate::{
+    fan_out,
+    measured::Asked,
+    remote::{self, Kind},
+};
+use anyhow::Context as _;
+use load::Plan;
+use monolift_manifest::Address;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::process::Stdio;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// What a process is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Part {
+    /// Serves items.
+    Serve(Kind, Where),
+    /// Calls who serves items, whose process is named, on so many connections.
+    Call(Kind, Where, u32, Option<usize>, Asked),
+    /// One process of the fan-out.
+    FanOut(fan_out::Part),
+}
+
+/// An address, as text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Where(pub Address);
+
+impl From<Where> for String {
+    fn from(address: Where) -> Self {
+        address.0.to_string()
+    }
+}
+
+impl TryFrom<String> for Where {
+    type Error = monolift_manifest::AddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// What a process is told on its command line.
+pub const ROLE: &str = "part";
+
+/// Plays a part. One that serves ends with the process that started it.
+///
+/// # Errors
+///
+/// When it cannot.
+pub async fn play(part: &str) -> anyhow::Result<()> {
+    std::thread::spawn(|| {
+        // Ready when it ends, whichever way.
+        let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+        std::process::exit(0);
+    });
+    match serde_json::from_str(part)? {
+        Part::Serve(kind, at) => remote::serve(kind, at.0).await,
+        Part::Call(kind, at, server, connections, asked) => {
+            say(&remote::call(kind, at.0, connections, asked, server).await?)?;
+            // What was called is still there, and has nothing more to say.
+            std::process::exit(0);
+        }
+        Part::FanOut(part) => fan_out::play(part).await,
+    }
+}
+
+/// Says something to the process that started this one.
+///
+/// # Errors
+///
+/// When it is gone.
+pub fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(what)?);
+    Ok(())
+}
+
+/// Says that this process serves by now.
+///
+/// # Errors
+///
+/// When nobody hears it.
+pub fn ready() -> anyhow::Result<()> {
+    say(&"ready")
+}
+
+/// A process that was started; it ends when this is dropped.
+pub struct Started {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Started {
+    /// Starts one.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn new(part: &Part) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([ROLE, &serde_json::to_string(part)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let out = child.stdout.take().context("its output is piped")?;
+        Ok(Self { child, said: BufReader::new(out).lines() })
+    }
+
+    /// Starts one that serves, and waits until it does.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come to that.
+    pub async fn serving(part: &Part) -> anyhow::Result<Self> {
+        let mut started = Self::new(part)?;
+        let first: String = started.hear().await.with_context(|| format!("{part:?}"))?;
+        anyhow::ensure!(first == "ready", "{part:?} said {first}");
+        Ok(started)
+    }
+
+    /// Its number.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn id(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the process has ended")
+    }
+
+    /// What it says next.
+    ///
+    /// # Errors
+    ///
+    /// When it says nothing more, or something else.
+    pub async fn hear<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let line = self.said.next_line().await?.context("it ended and said nothing")?;
+        serde_json::from_str(&line).with_context(|| format!("it said: {line}"))
+    }
+}
+
+/// A port that nobody listens on.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn free_port() -> std::io::Result<Address> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(Address::Tcp(listener.local_addr()?.to_string()))
+}
+
+/// How long everything takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Times that each row is measured.
+    pub rounds: usize,
+    /// The plan of each, but for its load.
+    pub plan: Plan,
+}

@@ -1,0 +1,146 @@
+//! Monolift, as two processes of an application get it: all of it on.
+
+use super::{Address, Peer};
+use crate::{
+    item::{Item, SLOW, burn},
+    process::ready,
+};
+use monolift::{
+    CallError, Context, InterfaceError,
+    app::{App, Kind, Linked, RunningApp},
+    async_trait,
+    call::CallSettings,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+
+/// The module that is called.
+#[monolift::interface(module = "items")]
+pub trait Items {
+    /// An item.
+    #[idempotent]
+    async fn get(&self, id: u64, size: u32) -> Result<Item, ItemsError>;
+    /// A number.
+    #[idempotent]
+    async fn count(&self, at: u64) -> Result<u64, ItemsError>;
+    /// Waits.
+    #[idempotent]
+    async fn sleep(&self) -> Result<(), ItemsError>;
+    /// Works.
+    #[idempotent]
+    async fn burn(&self) -> Result<(), ItemsError>;
+}
+
+/// What a call of it can end with.
+#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum ItemsError {
+    /// As any call can.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+/// The module itself.
+pub struct ItemsHere;
+
+#[async_trait]
+impl Items for ItemsHere {
+    async fn get(&self, id: u64, size: u32) -> Result<Item, ItemsError> {
+        Ok(Item::of(id, size))
+    }
+
+    async fn count(&self, at: u64) -> Result<u64, ItemsError> {
+        Ok(std::hint::black_box(at) + 1)
+    }
+
+    async fn sleep(&self) -> Result<(), ItemsError> {
+        tokio::time::sleep(SLOW).await;
+        Ok(())
+    }
+
+    async fn burn(&self) -> Result<(), ItemsError> {
+        burn();
+        Ok(())
+    }
+}
+
+/// One of the two processes. A program of its own would have this from `monolift::process!`.
+fn app(kind: Kind, address: &Address, connections: Option<usize>) -> anyhow::Result<App> {
+    let calls = connections.map(|count| format!("[calls]\nconnections = {count}\n"));
+    let manifest = format!(
+        "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"items\"\n{}\
+         [process.items]\nlisten = \"{address}\"\n",
+        calls.unwrap_or_default()
+    );
+    // A program has one for as long as it runs.
+    Ok(App::new(linked(manifest.leak(), kind))?)
+}
+
+/// What `monolift::process!` says of a program.
+fn linked(manifest: &'static str, kind: Kind) -> Linked {
+    Linked {
+        manifest,
+        file: "the benchmark's manifest",
+        root: "/nonexistent",
+        kind,
+        modules: &["items"],
+        calls: &[("items", &[])],
+        host_calls: &["items"],
+        circles: &[],
+    }
+}
+
+/// A process that has the module and calls it.
+///
+/// # Errors
+///
+/// When it does not start.
+pub async fn in_one_process() -> anyhow::Result<RunningApp> {
+    let manifest = "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"caller\"\n";
+    let app = App::new(linked(manifest, Kind::Host))?;
+    Ok(app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?)
+}
+
+pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
+    let app = app(Kind::Process("items"), &address, None)?;
+    let _running = app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?;
+    ready()?;
+    std::future::pending().await
+}
+
+/// The client, and the process that it belongs to.
+pub(super) struct Caller {
+    items: ItemsClient,
+    _running: RunningApp,
+}
+
+pub(super) async fn connect(
+    address: Address,
+    connections: Option<usize>,
+) -> anyhow::Result<Caller> {
+    let running = app(Kind::Host, &address, connections)?.start().await?;
+    running.ready().await;
+    Ok(Caller { items: running.client(), _running: running })
+}
+
+impl Peer for Caller {
+    fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
+        let settings = CallSettings { deadline: Duration::from_secs(600), ..Default::default() };
+        Context::edge(&settings).scope(calls)
+    }
+
+    async fn get(&self, id: u64, size: u32) -> anyhow::Result<()> {
+        let item = self.items.get(id, size).await?;
+        anyhow::ensure!(item.id == id, "another item");
+        Ok(())
+    }
+
+    async fn sleep(&self) -> anyhow::Result<()> {
+        Ok(self.items.sleep().await?)
+    }
+
+    async fn burn(&self) -> anyhow::Result<()> {
+        Ok(self.items.burn().await?)
+    }
+}

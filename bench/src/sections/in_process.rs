@@ -1,0 +1,34 @@
+//! A call within a process: the function itself, a trait object, and Monolift around it.
+
+use super::Bench;
+use crate::{
+    in_process::{self, Cost, Way},
+    report::{Row, Table},
+};
+use load::Spread;
+
+pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let calling = in_process::Calling::start().await?;
+    let calls = (bench.pace.plan.time.as_nanos() as u64 / 250).max(1_000);
+    let ways = Way::ALL;
+    let title = "in process";
+    let measured = bench.rounds(title, &ways, async |way| Ok(calling.measure(*way, calls).await));
+    let measured = measured.await?;
+    let spread = |rounds: &[Cost], figure: fn(&Cost) -> f64| Spread::of(rounds.iter().map(figure));
+    let row = |(way, rounds): (&Way, &Vec<Cost>)| Row {
+        name: way.as_ref().to_owned(),
+        cells: vec![spread(rounds, |cost| cost.nanos), spread(rounds, |cost| cost.allocations)],
+    };
+    bench.add(Table {
+        title: "A call within a process".to_owned(),
+        columns: vec!["ns", "allocations"],
+        rows: ways.iter().zip(&measured).map(row).collect(),
+    });
+    let over = |figure: fn(&Cost) -> f64| {
+        let rounds = measured[2].iter().zip(&measured[1]);
+        rounds.map(|(ours, dynamic)| figure(ours) - figure(dynamic)).collect::<Vec<_>>()
+    };
+    bench.report.ratio("in_process_over_dyn_ns", over(|cost| cost.nanos));
+    bench.report.ratio("in_process_allocs_over_dyn", over(|cost| cost.allocations));
+    Ok(())
+}

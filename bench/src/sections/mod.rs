@@ -1,0 +1,90 @@
+//! What is measured, table by table.
+
+mod fan_out;
+mod in_process;
+mod remote;
+
+use crate::{
+    measured::Measured,
+    process::Pace,
+    report::{Report, Row, Table},
+};
+use load::{Progress, Spread};
+
+/// The tables so far, and how they are made.
+pub struct Bench {
+    /// How long everything takes.
+    pub pace: Pace,
+    /// What was measured so far.
+    pub report: Report,
+}
+
+/// The columns of a table of calls to other processes.
+const COLUMNS: [&str; 4] = ["calls/s", "p50 µs", "p99 µs", "CPU µs a call"];
+
+impl Bench {
+    /// Makes all tables, and prints each when it is there.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be measured.
+    pub async fn run(&mut self) -> anyhow::Result<()> {
+        in_process::run(self).await?;
+        remote::one_at_a_time(self).await?;
+        remote::in_flight(self).await?;
+        remote::sizes(self).await?;
+        remote::slow(self).await?;
+        fan_out::run(self).await?;
+        println!("{}", self.report);
+        Ok(())
+    }
+
+    /// Measures each of `ways` once a round, one after the other: whatever the machine does
+    /// meanwhile, it does to all of them. The result has the rounds of each way.
+    async fn rounds<W: AsRef<str>, R>(
+        &self,
+        title: &str,
+        ways: &[W],
+        mut measure: impl AsyncFnMut(&W) -> anyhow::Result<R>,
+    ) -> anyhow::Result<Vec<Vec<R>>> {
+        let mut progress = Progress::new(title);
+        let mut measured: Vec<Vec<R>> = ways.iter().map(|_| Vec::new()).collect();
+        let all = (self.pace.rounds * ways.len()) as f64;
+        for round in 0..self.pace.rounds {
+            for (at, way) in ways.iter().enumerate() {
+                let done = (round * ways.len() + at) as f64;
+                progress.at(done / all, way.as_ref());
+                measured[at].push(measure(way).await?);
+            }
+        }
+        Ok(measured)
+    }
+
+    /// A table of calls to other processes.
+    fn table<W: AsRef<str>>(&mut self, title: &str, ways: &[W], measured: &[Vec<Measured>]) {
+        let row = |(way, rounds): (&W, &Vec<Measured>)| {
+            let spread = |figure: fn(&Measured) -> f64| Spread::of(rounds.iter().map(figure));
+            Row {
+                name: way.as_ref().to_owned(),
+                cells: vec![
+                    spread(|measured| measured.throughput),
+                    spread(|measured| measured.p50),
+                    spread(|measured| measured.p99),
+                    spread(|measured| measured.cpu),
+                ],
+            }
+        };
+        let rows = ways.iter().zip(measured).map(row).collect();
+        self.add(Table { title: title.to_owned(), columns: COLUMNS.to_vec(), rows });
+    }
+
+    fn add(&mut self, table: Table) {
+        print!("{table}");
+        self.report.tables.push(table);
+    }
+}
+
+/// One's figure over another's, round by round.
+fn ratio<R>(ours: &[R], theirs: &[R], figure: impl Fn(&R) -> f64) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| figure(ours) / figure(theirs)).collect()
+}

@@ -1,0 +1,192 @@
+//! One module called from another process, beside its limit and its peers.
+
+use super::{Bench, ratio};
+use crate::{
+    measured::{Asked, Measured, Mix},
+    process::{Part, Started, Where},
+    remote::{Kind, Socket},
+};
+use load::{Load, Plan};
+use std::collections::BTreeMap;
+
+/// The size of an answer, where that is not what is measured.
+const SIZE: u32 = 100;
+
+/// Servers of all kinds on one kind of socket.
+struct Servers {
+    started: BTreeMap<Kind, (Started, Where)>,
+}
+
+/// A kind of peer, called on so many connections.
+#[derive(Debug, Clone)]
+struct Way {
+    kind: Kind,
+    /// `None` for its own default.
+    connections: Option<usize>,
+    name: String,
+}
+
+impl AsRef<str> for Way {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Way {
+    fn new(kind: Kind, connections: Option<usize>) -> Self {
+        let name = match (kind, connections) {
+            (kind, None) | (kind @ (Kind::Raw | Kind::RawTokio | Kind::Axum), _) => {
+                kind.title().to_owned()
+            }
+            (kind, Some(1)) => format!("{}, 1 connection", kind.title()),
+            (kind, Some(count)) => format!("{}, {count} connections", kind.title()),
+        };
+        Self { kind, connections, name }
+    }
+}
+
+impl Servers {
+    async fn start(kinds: &[Kind], socket: Socket) -> anyhow::Result<Self> {
+        let mut started = BTreeMap::new();
+        for &kind in kinds {
+            let address = Where(socket.address(kind)?);
+            let server = Started::serving(&Part::Serve(kind, address.clone())).await?;
+            started.insert(kind, (server, address));
+        }
+        Ok(Self { started })
+    }
+
+    /// Measures a server from another process.
+    async fn measure(&self, way: &Way, asked: Asked) -> anyhow::Result<Measured> {
+        let (server, address) = &self.started[&way.kind];
+        let part = Part::Call(way.kind, address.clone(), server.id()?, way.connections, asked);
+        Started::new(&part)?.hear().await
+    }
+
+    /// The way in which a peer answers the most calls, of 1, 2 and 4 connections.
+    async fn best(&self, kind: Kind, asked: Asked) -> anyhow::Result<Way> {
+        let mut best: Option<(f64, Way)> = None;
+        for connections in [1, 2, 4] {
+            let way = Way::new(kind, Some(connections));
+            let throughput = self.measure(&way, asked).await?.throughput;
+            if best.as_ref().is_none_or(|(most, _)| throughput > *most) {
+                best = Some((throughput, way));
+            }
+        }
+        Ok(best.map_or_else(|| Way::new(kind, Some(1)), |(_, way)| way))
+    }
+}
+
+impl Bench {
+    fn asked(&self, load: Load, mix: Mix, size: u32) -> Asked {
+        let timed = if load == Load::Closed(1) { 1 } else { 8 };
+        Asked { plan: Plan { load, timed, ..self.pace.plan }, mix, size }
+    }
+}
+
+pub(super) async fn one_at_a_time(bench: &mut Bench) -> anyhow::Result<()> {
+    for (socket, key) in
+        [(Socket::Tcp, "remote_p50_vs_raw_tcp"), (Socket::Unix, "remote_p50_vs_raw_unix")]
+    {
+        let mut kinds =
+            vec![Kind::Raw, Kind::RawTokio, Kind::Monolift, Kind::Tarpc, Kind::Tonic, Kind::Axum];
+        if socket == Socket::Tcp {
+            kinds.insert(4, Kind::TarpcNodelay);
+        }
+        let servers = Servers::start(&kinds, socket).await?;
+        let ways: Vec<Way> = kinds.iter().map(|&kind| Way::new(kind, Some(1))).collect();
+        let asked = bench.asked(Load::Closed(1), Mix::Quick, SIZE);
+        let title = format!("One call at a time, over {}", socket.title());
+        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
+        let measured = measured.await?;
+        bench.table(&title, &ways, &measured);
+        bench.report.ratio(key, ratio(&measured[2], &measured[0], |measured| measured.p50));
+    }
+    Ok(())
+}
+
+pub(super) async fn in_flight(bench: &mut Bench) -> anyhow::Result<()> {
+    let kinds = [Kind::Monolift, Kind::Tarpc, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
+    let servers = Servers::start(&kinds, Socket::Tcp).await?;
+    for count in [16, 64, 256] {
+        let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
+        let ways = [
+            Way::new(Kind::Monolift, None),
+            servers.best(Kind::TarpcNodelay, asked).await?,
+            servers.best(Kind::Tonic, asked).await?,
+            servers.best(Kind::Tarpc, asked).await?,
+            Way::new(Kind::Axum, None),
+            Way::new(Kind::Monolift, Some(1)),
+        ];
+        let title = format!("{count} calls in flight, over TCP");
+        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
+        let measured = measured.await?;
+        bench.table(&title, &ways, &measured);
+        if count == 256 {
+            let [ours, tarpc, tonic, ..] = &measured[..] else { continue };
+            let throughput = |measured: &Measured| measured.throughput;
+            bench.report.ratio("remote_256_vs_tarpc", ratio(ours, tarpc, throughput));
+            bench.report.ratio("remote_256_vs_tonic", ratio(ours, tonic, throughput));
+            bench.report.ratio("remote_cpu_vs_tarpc", ratio(ours, tarpc, |measured| measured.cpu));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn sizes(bench: &mut Bench) -> anyhow::Result<()> {
+    let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
+    let servers = Servers::start(&kinds, Socket::Tcp).await?;
+    for (size, count, what) in
+        [(100, 64, "100 B"), (4 * 1024, 64, "4 KiB"), (256 * 1024, 16, "256 KiB")]
+    {
+        let asked = bench.asked(Load::Closed(count), Mix::Quick, size);
+        let ways = [
+            Way::new(Kind::Monolift, None),
+            servers.best(Kind::Tonic, asked).await?,
+            servers.best(Kind::TarpcNodelay, asked).await?,
+            Way::new(Kind::Axum, None),
+        ];
+        let title = format!("Answers of {what}, {count} calls in flight, over TCP");
+        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
+        let measured = measured.await?;
+        bench.table(&title, &ways, &measured);
+        if size > 100_000 {
+            let rounds = ratio(&measured[0], &measured[1], |measured| measured.throughput);
+            bench.report.ratio("large_vs_tonic", rounds);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn slow(bench: &mut Bench) -> anyhow::Result<()> {
+    let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic];
+    let servers = Servers::start(&kinds, Socket::Tcp).await?;
+    let mut worst: Vec<f64> = Vec::new();
+    for (mix, what) in [(Mix::Sleeps, "sleeps"), (Mix::Burns, "keeps a processor busy")] {
+        let closed = bench.asked(Load::Closed(64), mix, SIZE);
+        let ways = [
+            Way::new(Kind::Monolift, None),
+            servers.best(Kind::Tonic, closed).await?,
+            servers.best(Kind::TarpcNodelay, closed).await?,
+        ];
+        let mut peak = f64::INFINITY;
+        for way in &ways[..2] {
+            peak = peak.min(servers.measure(way, closed).await?.throughput);
+        }
+        let rate = (peak / 2.0) as u32;
+        let asked = bench.asked(Load::Open(rate), mix, SIZE);
+        let title = format!(
+            "One call in 100 {what} for 1 ms; the others, at {rate} calls/s whatever comes, over TCP"
+        );
+        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
+        let measured = measured.await?;
+        bench.table(&title, &ways, &measured);
+        let rounds = ratio(&measured[0], &measured[1], |measured| measured.p99);
+        worst = match worst.is_empty() {
+            true => rounds,
+            false => worst.iter().zip(&rounds).map(|(one, other)| one.max(*other)).collect(),
+        };
+    }
+    bench.report.ratio("slow_handler_p99_vs_tonic", worst);
+    Ok(())
+}

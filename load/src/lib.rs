@@ -1,0 +1,15 @@
+//! Calls made for a while, each timed from when it was due, and what they cost those who answer.
+//!
+//! The benchmark and `cargo monolift compare` both measure with this: [`drive`] makes the calls of a
+//! [`Caller`] as a [`Plan`] says, [`http::Pool`] is a caller's way to a server in HTTP, and
+//! [`Spread`] is what several rounds come to.
+
+mod drive;
+pub mod http;
+pub mod processes;
+mod progress;
+mod spread;
+
+pub use drive::{Caller, Load, Outcome, Plan, drive};
+pub use progress::Progress;
+pub use spread::Spread;

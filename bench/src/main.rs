@@ -29,6 +29,9 @@ struct Arguments {
     /// Take some seconds: every row once, to see that it runs, with figures that mean nothing
     #[arg(long, hide = true)]
     smoke: bool,
+    /// Make only the tables whose title has this text in it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// Write the figures to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -66,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     let report = Report { machine: report::machine(), rounds: pace.rounds, ..Report::default() };
     println!("{}; {} rounds; medians (smallest…largest)", report.machine, report.rounds);
     let mut bench = Bench { pace, report };
-    bench.run().await?;
+    bench.run(&arguments.only).await?;
     if let Some(file) = arguments.json {
         std::fs::write(&file, serde_json::to_vec_pretty(&bench.report)?)?;
         println!("\nwritten to {}", file.display());

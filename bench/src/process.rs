@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use load::Plan;
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -89,6 +89,35 @@ pub fn ready() -> anyhow::Result<()> {
     say(&"ready")
 }
 
+/// Where a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Core {
+    /// Wherever the machine puts it.
+    Any,
+    /// On this one alone, if `taskset` is there.
+    Only(usize),
+}
+
+impl Core {
+    fn command(self, program: PathBuf) -> Command {
+        match self {
+            Self::Only(core) if Self::can_choose() => {
+                let mut command = Command::new("taskset");
+                command.arg("--cpu-list").arg(core.to_string()).arg(program);
+                command
+            }
+            _ => Command::new(program),
+        }
+    }
+
+    /// Whether processes can be kept on a core.
+    pub fn can_choose() -> bool {
+        let tried =
+            std::process::Command::new("taskset").args(["--cpu-list", "0,1", "true"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    }
+}
+
 /// A process that was started; it ends when this is dropped.
 pub struct Started {
     child: Child,
@@ -101,8 +130,9 @@ impl Started {
     /// # Errors
     ///
     /// When it does not start.
-    pub fn new(part: &Part) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    pub fn new(part: &Part, core: Core) -> anyhow::Result<Self> {
+        let mut command = core.command(std::env::current_exe()?);
+        let mut child = command
             .args([ROLE, &serde_json::to_string(part)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -117,8 +147,8 @@ impl Started {
     /// # Errors
     ///
     /// When it does not come to that.
-    pub async fn serving(part: &Part) -> anyhow::Result<Self> {
-        let mut started = Self::new(part)?;
+    pub async fn serving(part: &Part, core: Core) -> anyhow::Result<Self> {
+        let mut started = Self::new(part, core)?;
         let first: String = started.hear().await.with_context(|| format!("{part:?}"))?;
         anyhow::ensure!(first == "ready", "{part:?} said {first}");
         Ok(started)

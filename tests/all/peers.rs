@@ -106,7 +106,9 @@ impl Played {
         let mut payload = Vec::new();
         codec::encode(answer, Bounds::default(), &mut payload).unwrap();
         let mut frame = BytesMut::new();
-        Message::Answer(id, Answer { outcome, payload: payload.into() }).write(&mut frame);
+        let answer = Message::Answer(id, Answer { outcome, payload: payload.into() });
+        let long = answer.write(&mut frame);
+        frame.extend(long.into_iter().flatten());
         self.socket.write_all(&frame).await.unwrap();
     }
 }

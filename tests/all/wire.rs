@@ -87,7 +87,7 @@ impl Greeted {
 
     async fn send(&mut self, message: &Message) {
         let mut frame = BytesMut::new();
-        message.write(&mut frame);
+        write(message.clone(), &mut frame);
         self.socket.write_all(&frame).await.unwrap();
     }
 
@@ -114,6 +114,12 @@ impl Greeted {
         let (answered, outcome, _) = self.answer().await;
         assert_eq!((answered, outcome), (id, Outcome::Answer));
     }
+}
+
+/// Appends the whole frame.
+fn write(message: Message, frames: &mut BytesMut) {
+    let long = message.write(frames);
+    frames.extend(long.into_iter().flatten());
 }
 
 fn call(id: u64, method: u32, text: &str) -> Message {
@@ -326,8 +332,8 @@ async fn more_calls_than_there_may_be_are_refused_one_by_one() {
     assert_eq!(worker.work.most(), 4);
     // What is cancelled makes room at once, also when both come in one write.
     let mut frames = BytesMut::new();
-    Message::Cancel(0).write(&mut frames);
-    call(100, peer.number("echo"), "x").write(&mut frames);
+    write(Message::Cancel(0), &mut frames);
+    write(call(100, peer.number("echo"), "x"), &mut frames);
     peer.socket.write_all(&frames).await.unwrap();
     peer.succeeds(100).await;
     worker.work.release();
@@ -350,7 +356,7 @@ async fn who_calls_and_reads_no_answers_is_not_read_on() {
     let mut sent = 0;
     loop {
         let mut frame = BytesMut::new();
-        call(sent, echo, &text).write(&mut frame);
+        write(call(sent, echo, &text), &mut frame);
         // To be cut off in a frame would spoil the rest.
         let mut written = 0;
         let stalled = loop {

@@ -4,12 +4,14 @@ use super::{Bench, ratio};
 use crate::{
     fan_out::{MODULES, Page, Part},
     measured::Measured,
-    process::{self, Started, Where, free_port},
+    process::{self, Core, Started, Where, free_port},
 };
 use bytes::Bytes;
 use hyper::Request;
 use load::{Caller, Load, Plan, http::Pool};
 use std::sync::Arc;
+
+pub(super) const TITLE: &str = "One request that asks four modules, over HTTP, 32 requests at once";
 
 /// Requests at once.
 const REQUESTS: usize = 32;
@@ -31,7 +33,7 @@ impl Running {
     async fn start(name: &str, at: Where, parts: Vec<Part>) -> anyhow::Result<Self> {
         let mut processes = Vec::new();
         for part in parts {
-            processes.push(Started::serving(&process::Part::FanOut(part)).await?);
+            processes.push(Started::serving(&process::Part::FanOut(part), Core::Any).await?);
         }
         Ok(Self { name: name.to_owned(), at, processes })
     }
@@ -114,10 +116,8 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         Running::ours("Monolift, split", |module| module).await?,
     ];
     ways.extend(services.map(|(_, running)| running));
-    let title =
-        format!("One request that asks four modules, over HTTP, {REQUESTS} requests at once");
-    let measured = bench.rounds(&title, &ways, async |way| way.measure(plan).await).await?;
-    bench.table(&title, &ways, &measured);
+    let measured = bench.rounds(TITLE, &ways, async |way| way.measure(plan).await).await?;
+    bench.table(TITLE, &ways, &measured);
     if let [_, _, split, services] = &measured[..] {
         let rounds = ratio(split, services, |measured| measured.throughput);
         bench.report.ratio("fanout_split_vs_tonic", rounds);

@@ -7,12 +7,13 @@ use crate::{
 };
 use load::Spread;
 
+pub(super) const TITLE: &str = "A call within a process";
+
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let calling = in_process::Calling::start().await?;
     let calls = (bench.pace.plan.time.as_nanos() as u64 / 250).max(1_000);
     let ways = Way::ALL;
-    let title = "in process";
-    let measured = bench.rounds(title, &ways, async |way| Ok(calling.measure(*way, calls).await));
+    let measured = bench.rounds(TITLE, &ways, async |way| Ok(calling.measure(*way, calls).await));
     let measured = measured.await?;
     let spread = |rounds: &[Cost], figure: fn(&Cost) -> f64| Spread::of(rounds.iter().map(figure));
     let row = |(way, rounds): (&Way, &Vec<Cost>)| Row {
@@ -20,7 +21,7 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         cells: vec![spread(rounds, |cost| cost.nanos), spread(rounds, |cost| cost.allocations)],
     };
     bench.add(Table {
-        title: "A call within a process".to_owned(),
+        title: TITLE.to_owned(),
         columns: vec!["ns", "allocations"],
         rows: ways.iter().zip(&measured).map(row).collect(),
     });

@@ -6,7 +6,8 @@ mod remote;
 
 use crate::{
     measured::Measured,
-    process::Pace,
+    process::{Core, Pace},
+    remote::Socket,
     report::{Report, Row, Table},
 };
 use load::{Progress, Spread};
@@ -23,18 +24,43 @@ pub struct Bench {
 const COLUMNS: [&str; 4] = ["calls/s", "p50 µs", "p99 µs", "CPU µs a call"];
 
 impl Bench {
-    /// Makes all tables, and prints each when it is there.
+    /// Makes the tables whose title has `only` in it, and prints each when it is there.
     ///
     /// # Errors
     ///
     /// When something cannot be measured.
-    pub async fn run(&mut self) -> anyhow::Result<()> {
-        in_process::run(self).await?;
-        remote::one_at_a_time(self).await?;
-        remote::in_flight(self).await?;
-        remote::sizes(self).await?;
-        remote::slow(self).await?;
-        fan_out::run(self).await?;
+    pub async fn run(&mut self, only: &str) -> anyhow::Result<()> {
+        let wanted = |title: &str| title.to_lowercase().contains(&only.to_lowercase());
+        if wanted(in_process::TITLE) {
+            in_process::run(self).await?;
+        }
+        for socket in [Socket::Tcp, Socket::Unix] {
+            let cores = if Core::can_choose() { ", each process on a core" } else { "" };
+            let title = format!("One call at a time, over {}{cores}", socket.title());
+            if wanted(&title) {
+                remote::one_at_a_time(self, &title, socket).await?;
+            }
+        }
+        for count in [16, 64, 256] {
+            let title = format!("{count} calls in flight, over TCP");
+            if wanted(&title) {
+                remote::in_flight(self, &title, count).await?;
+            }
+        }
+        for (size, count, what) in
+            [(100, 64, "100 B"), (4 * 1024, 64, "4 KiB"), (256 * 1024, 16, "256 KiB")]
+        {
+            let title = format!("Answers of {what}, {count} calls in flight, over TCP");
+            if wanted(&title) {
+                remote::sizes(self, &title, size, count).await?;
+            }
+        }
+        if wanted(remote::SLOW) {
+            remote::slow(self).await?;
+        }
+        if wanted(fan_out::TITLE) {
+            fan_out::run(self).await?;
+        }
         println!("{}", self.report);
         Ok(())
     }

@@ -3,11 +3,13 @@
 use super::{Bench, ratio};
 use crate::{
     measured::{Asked, Measured, Mix},
-    process::{Part, Started, Where},
+    process::{Core, Part, Started, Where},
     remote::{Kind, Socket},
 };
 use load::{Load, Plan};
 use std::collections::BTreeMap;
+
+pub(super) const SLOW: &str = "One call in 100";
 
 /// The size of an answer, where that is not what is measured.
 const SIZE: u32 = 100;
@@ -15,6 +17,8 @@ const SIZE: u32 = 100;
 /// Servers of all kinds on one kind of socket.
 struct Servers {
     started: BTreeMap<Kind, (Started, Where)>,
+    /// Where those who call them run.
+    callers: Core,
 }
 
 /// A kind of peer, called on so many connections.
@@ -46,21 +50,22 @@ impl Way {
 }
 
 impl Servers {
-    async fn start(kinds: &[Kind], socket: Socket) -> anyhow::Result<Self> {
+    async fn start(kinds: &[Kind], socket: Socket, cores: [Core; 2]) -> anyhow::Result<Self> {
+        let [servers, callers] = cores;
         let mut started = BTreeMap::new();
         for &kind in kinds {
             let address = Where(socket.address(kind)?);
-            let server = Started::serving(&Part::Serve(kind, address.clone())).await?;
+            let server = Started::serving(&Part::Serve(kind, address.clone()), servers).await?;
             started.insert(kind, (server, address));
         }
-        Ok(Self { started })
+        Ok(Self { started, callers })
     }
 
     /// Measures a server from another process.
     async fn measure(&self, way: &Way, asked: Asked) -> anyhow::Result<Measured> {
         let (server, address) = &self.started[&way.kind];
         let part = Part::Call(way.kind, address.clone(), server.id()?, way.connections, asked);
-        Started::new(&part)?.hear().await
+        Started::new(&part, self.callers)?.hear().await
     }
 
     /// The way in which a peer answers the most calls, of 1, 2 and 4 connections.
@@ -84,83 +89,82 @@ impl Bench {
     }
 }
 
-pub(super) async fn one_at_a_time(bench: &mut Bench) -> anyhow::Result<()> {
-    for (socket, key) in
-        [(Socket::Tcp, "remote_p50_vs_raw_tcp"), (Socket::Unix, "remote_p50_vs_raw_unix")]
-    {
-        let mut kinds =
-            vec![Kind::Raw, Kind::RawTokio, Kind::Monolift, Kind::Tarpc, Kind::Tonic, Kind::Axum];
-        if socket == Socket::Tcp {
-            kinds.insert(4, Kind::TarpcNodelay);
-        }
-        let servers = Servers::start(&kinds, socket).await?;
-        let ways: Vec<Way> = kinds.iter().map(|&kind| Way::new(kind, Some(1))).collect();
-        let asked = bench.asked(Load::Closed(1), Mix::Quick, SIZE);
-        let title = format!("One call at a time, over {}", socket.title());
-        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
-        let measured = measured.await?;
-        bench.table(&title, &ways, &measured);
-        bench.report.ratio(key, ratio(&measured[2], &measured[0], |measured| measured.p50));
+/// Each process has a core: where both are on one, now and then, a call takes a fraction of what it
+/// takes between two, and the rows would compare luck.
+pub(super) async fn one_at_a_time(
+    bench: &mut Bench,
+    title: &str,
+    socket: Socket,
+) -> anyhow::Result<()> {
+    let mut kinds =
+        vec![Kind::Raw, Kind::RawTokio, Kind::Monolift, Kind::Tarpc, Kind::Tonic, Kind::Axum];
+    let mut key = "remote_p50_vs_raw_unix";
+    if socket == Socket::Tcp {
+        kinds.insert(4, Kind::TarpcNodelay);
+        key = "remote_p50_vs_raw_tcp";
     }
+    let servers = Servers::start(&kinds, socket, [Core::Only(0), Core::Only(1)]).await?;
+    let ways: Vec<Way> = kinds.iter().map(|&kind| Way::new(kind, Some(1))).collect();
+    let asked = bench.asked(Load::Closed(1), Mix::Quick, SIZE);
+    let measured = bench.rounds(title, &ways, async |way| servers.measure(way, asked).await);
+    let measured = measured.await?;
+    bench.table(title, &ways, &measured);
+    bench.report.ratio(key, ratio(&measured[2], &measured[0], |measured| measured.p50));
     Ok(())
 }
 
-pub(super) async fn in_flight(bench: &mut Bench) -> anyhow::Result<()> {
+pub(super) async fn in_flight(bench: &mut Bench, title: &str, count: usize) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::Tarpc, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
-    let servers = Servers::start(&kinds, Socket::Tcp).await?;
-    for count in [16, 64, 256] {
-        let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
-        let ways = [
-            Way::new(Kind::Monolift, None),
-            servers.best(Kind::TarpcNodelay, asked).await?,
-            servers.best(Kind::Tonic, asked).await?,
-            servers.best(Kind::Tarpc, asked).await?,
-            Way::new(Kind::Axum, None),
-            Way::new(Kind::Monolift, Some(1)),
-        ];
-        let title = format!("{count} calls in flight, over TCP");
-        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
-        let measured = measured.await?;
-        bench.table(&title, &ways, &measured);
-        if count == 256 {
-            let [ours, tarpc, tonic, ..] = &measured[..] else { continue };
-            let throughput = |measured: &Measured| measured.throughput;
-            bench.report.ratio("remote_256_vs_tarpc", ratio(ours, tarpc, throughput));
-            bench.report.ratio("remote_256_vs_tonic", ratio(ours, tonic, throughput));
-            bench.report.ratio("remote_cpu_vs_tarpc", ratio(ours, tarpc, |measured| measured.cpu));
-        }
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
+    let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
+    let ways = [
+        Way::new(Kind::Monolift, None),
+        servers.best(Kind::TarpcNodelay, asked).await?,
+        servers.best(Kind::Tonic, asked).await?,
+        servers.best(Kind::Tarpc, asked).await?,
+        Way::new(Kind::Axum, None),
+        Way::new(Kind::Monolift, Some(1)),
+    ];
+    let measured = bench.rounds(title, &ways, async |way| servers.measure(way, asked).await);
+    let measured = measured.await?;
+    bench.table(title, &ways, &measured);
+    if let (256, [ours, tarpc, tonic, ..]) = (count, &measured[..]) {
+        let throughput = |measured: &Measured| measured.throughput;
+        bench.report.ratio("remote_256_vs_tarpc", ratio(ours, tarpc, throughput));
+        bench.report.ratio("remote_256_vs_tonic", ratio(ours, tonic, throughput));
+        bench.report.ratio("remote_cpu_vs_tarpc", ratio(ours, tarpc, |measured| measured.cpu));
     }
     Ok(())
 }
 
-pub(super) async fn sizes(bench: &mut Bench) -> anyhow::Result<()> {
+pub(super) async fn sizes(
+    bench: &mut Bench,
+    title: &str,
+    size: u32,
+    count: usize,
+) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
-    let servers = Servers::start(&kinds, Socket::Tcp).await?;
-    for (size, count, what) in
-        [(100, 64, "100 B"), (4 * 1024, 64, "4 KiB"), (256 * 1024, 16, "256 KiB")]
-    {
-        let asked = bench.asked(Load::Closed(count), Mix::Quick, size);
-        let ways = [
-            Way::new(Kind::Monolift, None),
-            servers.best(Kind::Tonic, asked).await?,
-            servers.best(Kind::TarpcNodelay, asked).await?,
-            Way::new(Kind::Axum, None),
-        ];
-        let title = format!("Answers of {what}, {count} calls in flight, over TCP");
-        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
-        let measured = measured.await?;
-        bench.table(&title, &ways, &measured);
-        if size > 100_000 {
-            let rounds = ratio(&measured[0], &measured[1], |measured| measured.throughput);
-            bench.report.ratio("large_vs_tonic", rounds);
-        }
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
+    let asked = bench.asked(Load::Closed(count), Mix::Quick, size);
+    let ways = [
+        Way::new(Kind::Monolift, None),
+        servers.best(Kind::Tonic, asked).await?,
+        servers.best(Kind::TarpcNodelay, asked).await?,
+        Way::new(Kind::Axum, None),
+    ];
+    let measured = bench.rounds(title, &ways, async |way| servers.measure(way, asked).await);
+    let measured = measured.await?;
+    bench.table(title, &ways, &measured);
+    if size > 100_000 {
+        let rounds = ratio(&measured[0], &measured[1], |measured| measured.throughput);
+        bench.report.ratio("large_vs_tonic", rounds);
     }
     Ok(())
 }
 
 pub(super) async fn slow(bench: &mut Bench) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic];
-    let servers = Servers::start(&kinds, Socket::Tcp).await?;
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
     let mut worst: Vec<f64> = Vec::new();
     for (mix, what) in [(Mix::Sleeps, "sleeps"), (Mix::Burns, "keeps a processor busy")] {
         let closed = bench.asked(Load::Closed(64), mix, SIZE);
@@ -175,9 +179,7 @@ pub(super) async fn slow(bench: &mut Bench) -> anyhow::Result<()> {
         }
         let rate = (peak / 2.0) as u32;
         let asked = bench.asked(Load::Open(rate), mix, SIZE);
-        let title = format!(
-            "One call in 100 {what} for 1 ms; the others, at {rate} calls/s whatever comes, over TCP"
-        );
+        let title = format!("{SLOW} {what} for 1 ms; the others, at {rate} calls/s, over TCP");
         let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
         let measured = measured.await?;
         bench.table(&title, &ways, &measured);

@@ -68,7 +68,7 @@ pub struct Calls {
     pub deadline: Duration,
     /// What happens when the default deadline passes.
     pub deadline_mode: DeadlineMode,
-    /// Connections to each peer process; `None` is one for each worker thread.
+    /// The most connections to each peer process; `None` is one for each worker thread, and at least 4.
     pub connections: Option<usize>,
     /// How long a stop waits for calls in flight.
     pub drain: Duration,

@@ -56,8 +56,7 @@ impl Peers {
                 manifest.file.display()
             )));
         };
-        let threads = available_parallelism().map_or(1, |threads| threads.get());
-        let connections = manifest.calls.connections.unwrap_or(threads);
+        let connections = manifest.calls.connections.unwrap_or_else(default_connections);
         let whereabouts = Whereabouts {
             process: process.to_owned(),
             address: address.clone(),
@@ -113,4 +112,10 @@ async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
         tracing::info!("reached {described}");
     }
     readiness.send_modify(|readiness| readiness.waiting_for.retain(|other| *other != described));
+}
+
+/// As many as there are threads, and at least some: a thread goes on to another one only while its own
+/// has long messages, so most of them are never made.
+fn default_connections() -> usize {
+    available_parallelism().map_or(1, |threads| threads.get()).max(4)
 }

@@ -12,7 +12,10 @@ use std::{
     future::{Future, poll_fn},
     io, mem,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 use tarpc::{
@@ -35,6 +38,8 @@ pub(super) struct Calls {
     task: AtomicWaker,
     /// Calls that there may be at once; the others wait in line.
     places: usize,
+    /// Whether long messages go over it, lately.
+    long: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -93,7 +98,13 @@ impl Calls {
             }),
             task: AtomicWaker::new(),
             places,
+            long: AtomicBool::new(false),
         }
+    }
+
+    /// The calls that one more would have to wait for: none, unless long messages go over it lately.
+    pub(super) fn before_one_more(&self) -> usize {
+        if self.long.load(Relaxed) { self.list().count() } else { 0 }
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -116,7 +127,12 @@ impl Calls {
         let timer = Box::pin(sleep_until(Instant::now()));
         let mut running =
             Running { heard: Vec::new(), sending: VecDeque::new(), timer, armed: None };
-        let ended = poll_fn(|cx| self.poll(&mut running, transport.as_mut(), cx)).await;
+        let ended = poll_fn(|cx| {
+            let polled = self.poll(&mut running, transport.as_mut(), cx);
+            self.long.store(transport.has_long_messages(), Relaxed);
+            polled
+        })
+        .await;
         let wakers: Vec<Waker> = {
             let mut list = self.list();
             list.course = Course::Ended;

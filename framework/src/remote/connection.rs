@@ -45,6 +45,11 @@ impl Connection {
         Ok((connection, async { calls.run(transport).await.map_err(|error| error.to_string()) }))
     }
 
+    /// The calls that one more would have to wait for: none, unless long messages go over it lately.
+    pub(super) fn calls_before_one_more(&self) -> usize {
+        self.calls.before_one_more()
+    }
+
     pub(super) async fn call(
         &self,
         interface: &'static InterfaceDescriptor,

@@ -15,11 +15,14 @@ use connection::Connection;
 use futures_util::future::BoxFuture;
 use lane::Lane;
 use monolift_manifest::Address;
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::timeout_at;
-
-/// Calls that a thread makes on one connection before it goes on to the next.
-const STAYS: usize = 256;
 
 /// Another process of the application, as this one calls it.
 #[derive(Debug)]
@@ -66,30 +69,46 @@ impl Remote {
         &self.whereabouts.address
     }
 
-    /// The lane whose turn it is. A thread stays with one for a while: what it sends goes out
-    /// together, and it meets no other thread there.
-    fn lane(&self) -> &Lane {
+    /// The lanes, this thread's own first. Two threads have one: what they send goes out together,
+    /// which carries more than a lane for each would.
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
-            static TURN: Cell<usize> = const { Cell::new(0) };
+            static THREAD: usize = THREADS.fetch_add(1, Relaxed);
         }
-        let turn = TURN.get();
-        TURN.set(turn.wrapping_add(1));
-        &self.lanes[(turn / STAYS) % self.lanes.len()]
+        let (after, before) = self.lanes.split_at((THREAD.with(|own| *own) / 2) % self.lanes.len());
+        before.iter().chain(after)
     }
 
-    /// The connection whose turn it is, or while that one is not there, another.
+    /// A connection, if there is one: this thread's own, or, where that has long messages lately or is
+    /// not there, the one with the fewest calls.
     fn up(&self) -> Option<Arc<Connection>> {
-        let lane = self.lane();
-        lane.up().or_else(|| {
-            let other = self.lanes.iter().find_map(Lane::up)?;
+        let mut found: Option<(usize, Arc<Connection>)> = None;
+        let mut missing = None;
+        for lane in self.lanes() {
+            let Some(connection) = lane.up() else {
+                missing.get_or_insert(lane);
+                continue;
+            };
+            let calls = connection.calls_before_one_more();
+            if found.as_ref().is_none_or(|(fewest, _)| calls < *fewest) {
+                found = Some((calls, connection));
+            }
+            if calls == 0 {
+                break;
+            }
+        }
+        // While there is another way, this one is made ready.
+        if let (Some(_), Some(lane)) = (&found, missing) {
             lane.begin();
-            Some(other)
-        })
+        }
+        found.map(|(_, connection)| connection)
     }
 
     /// A connection, which is waited for if there is none; or why there is none.
     async fn connection(&self) -> Result<Arc<Connection>, CallError> {
-        self.lane().connection().await
+        // There is at least one.
+        self.lanes().next().unwrap_or(&self.lanes[0]).connection().await
     }
 
     /// A connection of its own that goes on in HTTP, for the routes of a module's own.

@@ -23,6 +23,9 @@ const LEAST: usize = 9;
 /// What a frame may hold beside its payload: the context's entries and everything fixed.
 pub(super) const OVERHEAD: usize = 16 * 1024;
 
+/// A payload of so many bytes is long.
+const LONG: usize = 32 * 1024;
+
 const CALL: u8 = 1;
 const CANCEL: u8 = 2;
 const ANSWER: u8 = 3;
@@ -76,6 +79,15 @@ impl std::ops::Deref for Payload {
         match self {
             Self::Written(bytes) => bytes,
             Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Payload> for Bytes {
+    fn from(payload: Payload) -> Self {
+        match payload {
+            Payload::Written(bytes) => bytes.into(),
+            Payload::Read(bytes) => bytes,
         }
     }
 }
@@ -137,32 +149,40 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 impl Message {
-    /// Appends the frame to `out`.
-    pub fn write(&self, out: &mut BytesMut) {
+    /// Appends the frame to `out`, but for a payload that is long: copying that would cost more than
+    /// sending it as it is, so the result is what is to be sent behind `out`.
+    #[must_use]
+    pub fn write(self, out: &mut BytesMut) -> Option<Bytes> {
         let start = out.len();
         out.put_u32_le(0);
-        match self {
+        let payload = match self {
             Self::Call(id, envelope) => {
                 out.put_u8(CALL);
-                out.put_u64_le(*id);
+                out.put_u64_le(id);
                 out.put_u32_le(envelope.method);
                 write_context(&envelope.context, out);
-                out.put_slice(&envelope.payload);
+                envelope.payload
             }
             Self::Cancel(id) => {
                 out.put_u8(CANCEL);
-                out.put_u64_le(*id);
+                out.put_u64_le(id);
+                Payload::Written(Vec::new())
             }
             Self::Answer(id, answer) => {
                 out.put_u8(ANSWER);
-                out.put_u64_le(*id);
+                out.put_u64_le(id);
                 out.put_u8(answer.outcome as u8);
-                out.put_slice(&answer.payload);
+                answer.payload
             }
-        }
-        let length = u32::try_from(out.len() - start - LENGTH)
+        };
+        let length = u32::try_from(out.len() - start - LENGTH + payload.len())
             .expect("payloads are bounded by a limit that is far below 4 GiB");
         out[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+        if payload.len() >= LONG {
+            return Some(payload.into());
+        }
+        out.put_slice(&payload);
+        None
     }
 
     /// Takes the next frame out of `input`, or says how many bytes it still wants.

@@ -6,6 +6,7 @@
 pub mod codec;
 mod frame;
 mod hello;
+mod output;
 mod protocol;
 mod socket;
 mod transport;

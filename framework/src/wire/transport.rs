@@ -4,9 +4,9 @@
 //! yields once before it writes: whatever else is ready to be sent by then goes out in the same
 //! write.
 
-use super::{Answer, Envelope, Message, Socket};
+use super::{Answer, Envelope, Message, Socket, output::Output};
 use crate::call::{CallError, CallErrorKind};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use futures_util::{Sink, Stream};
 use std::{
     future::Future,
@@ -24,11 +24,17 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 const WRITE_AHEAD: usize = 256 * 1024;
 /// Bytes that are worth a write of their own, so that the other side has something to do meanwhile.
 const EAGER: usize = 8 * 1024;
-/// How much room reads are given at a time; a frame that is longer grows it step by step as it
-/// arrives, so that a header alone reserves nothing.
+/// How much room reads are given at least. A frame that is longer is given more as it arrives, so that
+/// a header alone reserves nothing.
 const READ_STEP: usize = 64 * 1024;
+/// What they are given once so much of a long frame has arrived as fills a step: room for several.
+const LONG_STEP: usize = 1024 * 1024;
 /// With less room than this, a read is given a new step.
 const LEAST_ROOM: usize = 8 * 1024;
+/// A message of so many bytes is long: others should not wait behind it.
+const LONG: usize = 32 * 1024;
+/// For so many messages after one.
+const REMEMBERED: u32 = 64;
 /// Nothing that tarpc is asked to do takes so long.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -38,7 +44,9 @@ pub struct Transport<Out, In> {
     socket: Socket,
     payload_limit: usize,
     input: BytesMut,
-    output: BytesMut,
+    /// Messages since the last one that was long.
+    since_long: u32,
+    output: Output,
     yielded: bool,
     sides: PhantomData<fn(Out) -> In>,
 }
@@ -46,8 +54,21 @@ pub struct Transport<Out, In> {
 impl<Out, In> Transport<Out, In> {
     /// Frames on `socket`, from which `input` has been read already.
     pub fn new(socket: Socket, input: BytesMut, payload_limit: usize) -> Self {
-        let output = BytesMut::with_capacity(READ_STEP);
-        Self { socket, payload_limit, input, output, yielded: false, sides: PhantomData }
+        let output = Output::new();
+        Self {
+            socket,
+            payload_limit,
+            input,
+            since_long: REMEMBERED,
+            output,
+            yielded: false,
+            sides: PhantomData,
+        }
+    }
+
+    /// Whether long messages go over it, lately.
+    pub(crate) fn has_long_messages(&self) -> bool {
+        self.since_long < REMEMBERED
     }
 }
 
@@ -137,15 +158,17 @@ impl<Out, In: Side> Stream for Transport<Out, In> {
         loop {
             match Message::read(&mut this.input, this.payload_limit) {
                 Ok(Ok(message)) => {
+                    this.since_long = this.since_long.saturating_add(1);
                     let heard = In::from_message(message)
                         .ok_or_else(|| broken("a frame that only the other side may send"));
                     return Poll::Ready(Some(heard));
                 }
-                // With little room left, much of what is there would take a read for itself.
-                Ok(Err(_)) if this.input.capacity() - this.input.len() < LEAST_ROOM => {
-                    this.input.reserve(READ_STEP);
+                Ok(Err(missing)) => {
+                    if missing >= LONG {
+                        this.since_long = 0;
+                    }
+                    make_room(&mut this.input, missing);
                 }
-                Ok(Err(_)) => {}
                 Err(error) => return Poll::Ready(Some(Err(broken(error)))),
             }
             let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
@@ -175,14 +198,19 @@ impl<Out: Side, In> Sink<Out> for Transport<Out, In> {
 
     fn start_send(self: Pin<&mut Self>, message: Out) -> io::Result<()> {
         if let Some(message) = message.into_message() {
-            message.write(&mut self.get_mut().output);
+            let this = self.get_mut();
+            let before = this.output.len();
+            this.output.put(message);
+            if this.output.len() - before >= LONG {
+                this.since_long = 0;
+            }
         }
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.output.is_empty() {
+        if this.output.len() == 0 {
             return Poll::Ready(Ok(()));
         }
         if !this.yielded {
@@ -202,19 +230,19 @@ impl<Out: Side, In> Sink<Out> for Transport<Out, In> {
 
 impl<Out, In> Transport<Out, In> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.output.is_empty() {
-            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.output))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.output.advance(written);
-        }
+        ready!(self.output.poll_write(&mut self.socket, cx))?;
         self.yielded = false;
-        // One long message must not keep its room for ever.
-        if self.output.capacity() > WRITE_AHEAD {
-            self.output = BytesMut::with_capacity(READ_STEP);
-        }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Gives `input` room for the frame that is arriving, of which so much is missing.
+fn make_room(input: &mut BytesMut, missing: usize) {
+    let room = input.capacity() - input.len();
+    let step = if input.len() < READ_STEP { READ_STEP } else { LONG_STEP };
+    // With little room left, much of what is there would take a read for itself.
+    if room < missing.clamp(LEAST_ROOM, step) {
+        input.reserve(step);
     }
 }
 

@@ -17,7 +17,8 @@ fn context() -> Context {
 
 fn written(message: &Message) -> BytesMut {
     let mut out = BytesMut::new();
-    message.write(&mut out);
+    let long = message.clone().write(&mut out);
+    out.extend(long.into_iter().flatten());
     out
 }
 

@@ -3,24 +3,27 @@
 
 use crate::support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, within};
 use bytes::BytesMut;
+use futures_util::StreamExt;
 use monolift::{
     CallErrorKind,
     link::{Interface, Link},
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
-        Answer, Bounds, Interfaces, Listener, Message, Outcome, Peer, Served, Socket, codec,
-        receive,
+        Answer, Bounds, Envelope, Interfaces, Listener, Message, Outcome, Peer, Served, Socket,
+        Transport, codec, receive,
     },
 };
 use monolift_manifest::Address;
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
+use tarpc::server::{BaseChannel, Channel, serve as serve_with};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
@@ -266,4 +269,32 @@ async fn a_process_that_goes_and_comes_back_is_found_again() {
         soon(found).await;
         server.drain(Instant::now() + Duration::from_secs(5)).await;
     }
+}
+
+/// Our own loops speak tarpc's messages: its server, over our transport, is called as ours is.
+#[tokio::test]
+async fn tarpcs_own_server_is_called() {
+    let address = unix();
+    let listener = Listener::bind(&address).await.unwrap();
+    let serving = tokio::spawn(async move {
+        let Played { socket, input } = Played::accept(&listener).await;
+        let channel = BaseChannel::with_defaults(Transport::new(socket, input, 1 << 20));
+        let echo = |_, envelope: Envelope| async move {
+            let arguments: BTreeMap<String, String> =
+                codec::decode(&envelope.payload, Bounds::default()).unwrap();
+            let mut payload = Vec::new();
+            codec::encode(&arguments["text"], Bounds::default(), &mut payload).unwrap();
+            Ok(Answer { outcome: Outcome::Answer, payload: payload.into() })
+        };
+        channel.execute(serve_with(echo)).for_each(|call| call).await;
+    });
+    let client = client(&address);
+    for text in ["x".to_owned(), "x".repeat(100_000)] {
+        assert_eq!(client.echo(text.clone()).await.unwrap(), text);
+    }
+    let calls = (0..16).map(|_| echo(&client));
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(soon(call).await.unwrap().unwrap(), "x");
+    }
+    serving.abort();
 }

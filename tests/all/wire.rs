@@ -7,11 +7,12 @@ use monolift::{
     testing::{Mode, RunningSystem},
     wire::{
         Bounds, Envelope, HelloError, Interfaces, Listener, Message, Outcome, PROTOCOL, Payload,
-        Peer, Socket, codec, connect, greet, receive,
+        Peer, Socket, Transport, codec, connect, greet, receive,
     },
 };
 use monolift_manifest::Address;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tarpc::client::{Config, NewClient};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -409,4 +410,35 @@ async fn more_connections_than_there_may_be_are_refused_and_one_that_ends_makes_
     };
     soon(room).await;
     system.stop().await;
+}
+
+/// Our own loops speak tarpc's messages: its client, over our transport, is answered as ours is.
+#[tokio::test]
+async fn tarpcs_own_client_is_answered() {
+    let system = system().await;
+    let Greeted { socket, input, interfaces } = Greeted::new(&system, "test").await;
+    let all = interfaces.0.iter().flat_map(|interface| &interface.methods);
+    let number = |wanted: &str| all.clone().position(|name| name == wanted).unwrap() as u32;
+    let transport = Transport::new(socket, input, FRAME);
+    let NewClient { client, dispatch } = tarpc::client::new(Config::default(), transport);
+    let running = tokio::spawn(dispatch);
+    let envelope = |method: &str, text: &str| {
+        let Message::Call(_, envelope) = call(0, number(method), text) else { unreachable!() };
+        envelope
+    };
+    let (short, long) = ("x".repeat(10), "x".repeat(40_000));
+    for text in [short, long] {
+        let answer = client.call(tarpc::context::current(), envelope("echo", &text)).await.unwrap();
+        assert_eq!(answer.outcome, Outcome::Answer);
+        assert_eq!(codec::decode::<String>(&answer.payload, Bounds::default()).unwrap(), text);
+    }
+    // Who is dropped is cancelled, and what it held is free for others.
+    for _ in 0..20 {
+        let held = client.call(tarpc::context::current(), envelope("hold", "x"));
+        timeout(Duration::from_millis(5), held).await.unwrap_err();
+    }
+    let answer = client.call(tarpc::context::current(), envelope("echo", "y")).await.unwrap();
+    assert_eq!(answer.outcome, Outcome::Answer);
+    drop(client);
+    soon(running).await.unwrap().unwrap();
 }

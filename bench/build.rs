@@ -2,34 +2,41 @@
 
 use tonic_build::manual::{Builder, Method, Service};
 
+/// The services: package, name, where their messages are, and methods with input and output.
+const SERVICES: &[(&str, &str, &str, &[(&str, &str, &str)])] = &[
+    (
+        "bench",
+        "Items",
+        "crate::item",
+        &[("get", "Ask", "Item"), ("sleep", "Nothing", "Nothing"), ("burn", "Nothing", "Nothing")],
+    ),
+    ("bench", "Titles", "crate::fan_out", &[("of", "Which", "Title")]),
+    ("bench", "Prices", "crate::fan_out", &[("of", "Which", "Price")]),
+    ("bench", "Shelves", "crate::fan_out", &[("of", "Which", "Shelf")]),
+    ("bench", "Ratings", "crate::fan_out", &[("of", "Which", "Stars")]),
+    ("shop", "Users", SHOP, &[("check", "Id", "Done"), ("email", "Id", "Text")]),
+    ("shop", "Stock", SHOP, &[("reserve", "Reserve", "Amount"), ("sell", "Id", "Done")]),
+    ("shop", "Payments", SHOP, &[("authorise", "Authorise", "Done"), ("capture", "Id", "Done")]),
+    ("shop", "Notifications", SHOP, &[("send", "Mail", "Done")]),
+    ("shop", "Orders", SHOP, &[("place", "NewOrder", "Order")]),
+];
+
+const SHOP: &str = "crate::order::by_hand::messages";
+
 fn main() {
-    let method = |name: &str, route: &str, input: &str, output: &str| {
-        Method::builder()
-            .name(name)
-            .route_name(route)
-            .input_type(input)
-            .output_type(output)
-            .codec_path("tonic_prost::ProstCodec")
-            .build()
-    };
-    let items = Service::builder()
-        .name("Items")
-        .package("bench")
-        .method(method("get", "Get", "crate::item::Ask", "crate::item::Item"))
-        .method(method("sleep", "Sleep", "crate::item::Nothing", "crate::item::Nothing"))
-        .method(method("burn", "Burn", "crate::item::Nothing", "crate::item::Nothing"))
-        .build();
-    let asks = |name: &str, answer: &str| {
-        let answer = format!("crate::fan_out::{answer}");
-        let of = method("of", "Of", "crate::fan_out::Which", &answer);
-        Service::builder().name(name).package("bench").method(of).build()
-    };
-    Builder::new().compile(&[
-        items,
-        asks("Titles", "Title"),
-        asks("Prices", "Price"),
-        asks("Shelves", "Shelf"),
-        asks("Ratings", "Stars"),
-    ]);
+    let services = SERVICES.iter().map(|(package, name, messages, methods)| {
+        let service = Service::builder().name(name).package(package);
+        let method = |(name, input, output): &(&str, &str, &str)| {
+            Method::builder()
+                .name(name)
+                .route_name(name)
+                .input_type(format!("{messages}::{input}"))
+                .output_type(format!("{messages}::{output}"))
+                .codec_path("tonic_prost::ProstCodec")
+                .build()
+        };
+        methods.iter().map(method).fold(service, |service, method| service.method(method)).build()
+    });
+    Builder::new().compile(&services.collect::<Vec<_>>());
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -5,6 +5,7 @@ mod fan_out;
 mod in_process;
 mod item;
 mod measured;
+mod order;
 mod process;
 mod remote;
 mod report;

@@ -3,6 +3,7 @@
 use crate::{
     fan_out,
     measured::Asked,
+    order,
     remote::{self, Kind},
 };
 use anyhow::Context as _;
@@ -24,6 +25,8 @@ pub enum Part {
     Call(Kind, Where, u32, Option<usize>, Asked),
     /// One process of the fan-out.
     FanOut(fan_out::Part),
+    /// One process of the shop's order.
+    Order(order::Part),
 }
 
 /// An address, as text.
@@ -67,6 +70,7 @@ pub async fn play(part: &str) -> anyhow::Result<()> {
             std::process::exit(0);
         }
         Part::FanOut(part) => fan_out::play(part).await,
+        Part::Order(part) => order::play(part).await,
     }
 }
 

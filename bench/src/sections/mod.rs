@@ -2,7 +2,9 @@
 
 mod fan_out;
 mod in_process;
+mod order;
 mod remote;
+mod running;
 
 use crate::{
     measured::Measured,
@@ -60,6 +62,9 @@ impl Bench {
         }
         if wanted(fan_out::TITLE) {
             fan_out::run(self).await?;
+        }
+        if wanted(order::TITLE) {
+            order::run(self).await?;
         }
         println!("{}", self.report);
         Ok(())

@@ -1,0 +1,173 @@
+//! The shop's order, end to end over HTTP: from the request until what follows from it is done.
+
+use super::{
+    Bench, ratio,
+    running::{Application, Folder, Running},
+};
+use crate::{
+    measured::Measured,
+    order::{MODULES, Part, SERVICES},
+    process::{self, Where, free_port},
+};
+use bytes::Bytes;
+use hyper::Request;
+use load::{Caller, Load, Plan, http::Pool, processes};
+use sqlx::{Connection, SqliteConnection};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+pub(super) const TITLE: &str =
+    "The shop's order over HTTP, until it is fulfilled, 16 requests at once, SQLite";
+
+/// Requests at once.
+const REQUESTS: usize = 16;
+/// What was placed is fulfilled by then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The shop itself, with each module where `process_of` says.
+async fn ours(
+    name: &str,
+    front: &'static str,
+    process_of: impl Fn(&'static str) -> &'static str,
+) -> anyhow::Result<Running> {
+    let folder = Folder::new(front)?;
+    let app = Application::new("shop", front, &MODULES, process_of)?;
+    let Application { manifest, processes, at } = app;
+    let path = folder.0.clone();
+    let part = |process| Part::Ours { manifest: manifest.clone(), process, folder: path.clone() };
+    let parts = processes.into_iter().map(part).map(process::Part::Order);
+    let running = Running::start(name, at, parts).await?.keeping(folder);
+    let product = r#"{"sku": "bench", "name": "Tea", "price": 450, "on_hand": 4000000000}"#;
+    post(&Pool::new(running.at.0.clone(), 1), "/products", product).await?;
+    Ok(running)
+}
+
+/// One program by hand.
+async fn by_hand(
+    name: &str,
+    folder: &str,
+    part: impl FnOnce(Where, std::path::PathBuf) -> Part,
+) -> anyhow::Result<Running> {
+    let (folder, at) = (Folder::new(folder)?, Where(free_port()?));
+    let part = process::Part::Order(part(at.clone(), folder.0.clone()));
+    Ok(Running::start(name, at, [part]).await?.keeping(folder))
+}
+
+/// axum before tonic services, by hand.
+async fn services(connections: usize) -> anyhow::Result<Running> {
+    let folder = Folder::new(&format!("services-{connections}"))?;
+    let all: Vec<Where> =
+        SERVICES.iter().map(|_| free_port().map(Where)).collect::<Result<_, _>>()?;
+    let service = |(name, at): (&&str, &Where)| {
+        let (name, at, folder) = ((*name).to_owned(), at.clone(), folder.0.clone());
+        Part::Service(name, at, all.clone(), connections, folder)
+    };
+    let mut parts: Vec<Part> = SERVICES.iter().zip(&all).map(service).collect();
+    let (at, orders) = (Where(free_port()?), all[SERVICES.len() - 1].clone());
+    parts.push(Part::Front(at.clone(), orders, connections));
+    let several = if connections == 1 { "connection" } else { "connections" };
+    let name = format!("by hand, tonic services, {connections} {several} to each");
+    let parts = parts.into_iter().map(process::Part::Order);
+    Ok(Running::start(name, at, parts).await?.keeping(folder))
+}
+
+async fn post(pool: &Pool, path: &str, body: &str) -> anyhow::Result<()> {
+    let request = Request::post(path)
+        .header("host", "bench")
+        .header("content-type", "application/json")
+        .body(Bytes::copy_from_slice(body.as_bytes()))?;
+    let answer = pool.send(request).await?;
+    let (status, text) = (answer.status(), String::from_utf8_lossy(answer.body()));
+    anyhow::ensure!(status == 200, "{status}: {text}");
+    Ok(())
+}
+
+/// Orders one pound of tea after the other.
+#[derive(Clone)]
+struct Customer {
+    pool: Arc<Pool>,
+    placed: Arc<AtomicU64>,
+}
+
+impl Caller for Customer {
+    async fn call(&self, _: u64) -> anyhow::Result<Option<usize>> {
+        let order = r#"{"user": "demo", "lines": [{"sku": "bench", "quantity": 1}]}"#;
+        post(&self.pool, "/orders", order).await?;
+        self.placed.fetch_add(1, Relaxed);
+        Ok(Some(0))
+    }
+}
+
+/// What has yet to be done for orders that are placed, in the database of whoever keeps it there.
+async fn yet_to_do(folder: &Path) -> anyhow::Result<i64> {
+    let ours = folder.join("data/orders.db");
+    let by_hand = folder.join("orders.sqlite");
+    let (file, sql) = if ours.exists() {
+        (ours, "SELECT COUNT(*) FROM monolift_work WHERE module = 'orders'")
+    } else if by_hand.exists() {
+        (by_hand, "SELECT COUNT(*) FROM jobs")
+    } else {
+        return Ok(0);
+    };
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await?;
+    let (count,): (i64,) = sqlx::query_as(sql).fetch_one(&mut database).await?;
+    database.close().await?;
+    Ok(count)
+}
+
+/// Places orders for a while, and counts until the last of them is fulfilled: who does later what
+/// another does at once is no faster.
+async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
+    let pool = Arc::new(Pool::new(running.at.0.clone(), REQUESTS));
+    let customer = Customer { pool, placed: Arc::default() };
+    let (ids, folder) = (running.ids()?, running.folder().unwrap_or(Path::new("")));
+    let (since, before) = (Instant::now(), processes::time_of_all(&ids)?);
+    let plan = Plan { load: Load::Closed(REQUESTS), timed: 1, ..plan };
+    let outcome = load::drive(customer.clone(), plan, &ids, |_| {}).await?;
+    while yet_to_do(folder).await? > 0 {
+        anyhow::ensure!(since.elapsed() < PATIENCE, "orders are not fulfilled in {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let placed = customer.placed.load(Relaxed) as f64;
+    let cpu = processes::time_of_all(&ids)?.saturating_sub(before);
+    Ok(Measured {
+        throughput: placed / since.elapsed().as_secs_f64(),
+        cpu: cpu.as_secs_f64() * 1e6 / placed,
+        ..Measured::of(&outcome)?
+    })
+}
+
+pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let plan = bench.pace.plan;
+    let mut best: Option<(f64, Running)> = None;
+    for connections in [1, 2, 4] {
+        let running = services(connections).await?;
+        let throughput = measure(&running, plan).await?.throughput;
+        if best.as_ref().is_none_or(|(most, _)| throughput > *most) {
+            best = Some((throughput, running));
+        }
+    }
+    let mut ways = vec![
+        ours("Monolift, monolith", "monolith", |_| "monolith").await?,
+        by_hand("by hand, one axum program", "axum", Part::Axum).await?,
+        by_hand("the same with one transaction", "one", Part::OneTransaction).await?,
+        ours("Monolift, split", "gateway", |module| module).await?,
+    ];
+    ways.extend(best.map(|(_, running)| running));
+    let measured = bench.rounds(TITLE, &ways, async |way| measure(way, plan).await).await?;
+    bench.table(TITLE, &ways, &measured);
+    if let [monolith, axum, one, split, services] = &measured[..] {
+        let throughput = |measured: &Measured| measured.throughput;
+        let report = &mut bench.report;
+        report.ratio("order_monolith_vs_axum", ratio(monolith, axum, throughput));
+        report.ratio("order_monolith_vs_axum_one_transaction", ratio(monolith, one, throughput));
+        report.ratio("order_split_vs_tonic", ratio(split, services, throughput));
+    }
+    Ok(())
+}

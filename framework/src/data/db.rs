@@ -1,6 +1,13 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
+use futures_util::future::BoxFuture;
 use sqlx::{Any, Database, Pool, Transaction};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::runtime::Handle;
 
 /// A module's own database, injected: `db: Db`, or `db: Db<Postgres>` for all that sqlx has for one.
 ///
@@ -77,13 +84,35 @@ impl<D: Database> Db<D> {
 }
 
 /// A caller can go away while a transaction begins, and sqlx would then return a connection to the
-/// pool with the transaction open on it. So it begins in a task of its own, which is never cut: when
-/// nobody waits any more, the finished transaction is dropped, and rolled back.
+/// pool with the transaction open on it. So what has begun is never cut: when nobody waits for it any
+/// more, it goes on in a task of its own, and the finished transaction is dropped, and rolled back.
 async fn begin<D: Database>(
     pool: &Pool<D>,
     statement: &'static str,
 ) -> Result<Transaction<'static, D>, sqlx::Error> {
     let pool = pool.clone();
-    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
-    beginning.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    Uncut(Some(Box::pin(async move { pool.begin_with(statement).await }))).await
+}
+
+/// A future that ends, also when it is dropped before.
+struct Uncut<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send> Future for Uncut<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let output = ready!(future.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<T: Send> Drop for Uncut<T> {
+    fn drop(&mut self) {
+        // Outside a runtime nothing goes on, and neither does the pool.
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async { drop(future.await) });
+        }
+    }
 }

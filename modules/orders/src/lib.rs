@@ -53,8 +53,8 @@ impl Orders for OrdersModule {
             return Err(OrdersError::WrongLines(most));
         }
         let id = order_id(&order.user);
-        self.write_down(&id, &order).await?;
-        let kept = self.settle(&id).await?;
+        let kept = self.write_down(&id, order).await?;
+        let kept = self.settle(kept).await?;
         match kept.refusal {
             Some(refusal) => Err(refusal.into()),
             None => Ok(kept.order()),

@@ -35,27 +35,34 @@ impl OrdersModule {
     pub(crate) async fn write_down(
         &self,
         id: &OrderId,
-        request: &NewOrder,
-    ) -> Result<(), OrdersError> {
+        request: NewOrder,
+    ) -> Result<Kept, OrdersError> {
+        let new = Kept::new(id.clone(), request);
         let mut tx = self.db.write().await?;
-        if table::insert(&mut tx, id, request).await? {
+        if table::insert(&mut tx, &new).await? {
             let settle = Settle { order: id.clone() };
             self.work.enqueue_keyed(&mut tx, &id.0, LEFT_ALONE, &settle).await?;
-            return Ok(tx.commit().await?);
+            tx.commit().await?;
+            return Ok(new);
         }
         drop(tx);
         let kept = self.kept(id).await?;
-        if kept.request == *request { Ok(()) } else { Err(OrdersError::KeyReused) }
+        if kept.request == new.request { Ok(kept) } else { Err(OrdersError::KeyReused) }
     }
 
     /// The order once it is decided.
-    pub(crate) async fn settle(&self, id: &OrderId) -> Result<Kept, OrdersError> {
-        let kept = self.kept(id).await?;
+    pub(crate) async fn settle(&self, mut kept: Kept) -> Result<Kept, OrdersError> {
         if kept.state != OrderState::Placing {
             return Ok(kept);
         }
+        let id = &kept.id;
         match self.secure(&kept).await {
-            Ok(total) => self.decide_placed(id, total).await?,
+            Ok(total) if self.decide_placed(id, total).await? => {
+                (kept.state, kept.total) = (OrderState::Placed, total);
+                return Ok(kept);
+            }
+            // Somebody else has decided meanwhile.
+            Ok(_) => {}
             Err(Stop::Refused(refusal)) => self.decide_refused(id, "placing", &refusal).await?,
             Err(Stop::Unknown(_)) if now_ms() - kept.made_at_ms > TOO_LONG_MS => {
                 self.decide_refused(id, "placing", &Refusal::TookTooLong).await?;
@@ -74,14 +81,16 @@ impl OrdersModule {
         Ok(held.total)
     }
 
-    async fn decide_placed(&self, id: &OrderId, total: Cents) -> Result<(), OrdersError> {
+    /// `false` when somebody else has decided about the order.
+    async fn decide_placed(&self, id: &OrderId, total: Cents) -> Result<bool, OrdersError> {
         let mut tx = self.db.write().await?;
-        if table::set_placed(&mut tx, id, total).await? {
-            self.work.cancel::<Settle>(&mut tx, &id.0).await?;
-            self.work.enqueue(&mut tx, &Fulfil { order: id.clone() }).await?;
-            tx.commit().await?;
+        if !table::set_placed(&mut tx, id, total).await? {
+            return Ok(false);
         }
-        Ok(())
+        self.work.cancel::<Settle>(&mut tx, &id.0).await?;
+        self.work.enqueue(&mut tx, &Fulfil { order: id.clone() }).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn decide_refused(
@@ -144,7 +153,8 @@ impl OrdersModule {
 #[async_trait]
 impl Perform<Settle> for OrdersModule {
     async fn perform(&self, Settle { order }: Settle) -> Result<(), Failure> {
-        self.settle(&order).await?;
+        let kept = self.kept(&order).await?;
+        self.settle(kept).await?;
         Ok(())
     }
 }

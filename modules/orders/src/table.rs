@@ -20,6 +20,18 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// One that is being placed from now on.
+    pub(crate) fn new(id: OrderId, request: NewOrder) -> Self {
+        Self {
+            id,
+            request,
+            state: OrderState::Placing,
+            refusal: None,
+            total: Cents(0),
+            made_at_ms: now_ms(),
+        }
+    }
+
     pub(crate) fn order(self) -> Order {
         Order {
             id: self.id,
@@ -57,19 +69,15 @@ fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
 }
 
 /// `false` when there is an order of this number.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    id: &OrderId,
-    request: &NewOrder,
-) -> Result<bool, sqlx::Error> {
+pub(crate) async fn insert(tx: &mut Tx, new: &Kept) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO orders (id, user_id, request, state, total_cents, made_at_ms) \
          VALUES ($1, $2, $3, 'placing', 0, $4) ON CONFLICT (id) DO NOTHING",
     )
-    .bind(&id.0)
-    .bind(&request.user.0)
-    .bind(json(request)?)
-    .bind(now_ms())
+    .bind(&new.id.0)
+    .bind(&new.request.user.0)
+    .bind(json(&new.request)?)
+    .bind(new.made_at_ms)
     .execute(&mut **tx)
     .await?;
     Ok(inserted.rows_affected() > 0)

@@ -38,15 +38,16 @@ impl PaymentsModule {
         Pretend { db: &self.db, config: &self.config }
     }
 
-    /// Writes down how far a payment has come, unless it is further. What the provider did comes
-    /// first: whoever is cut in between repeats the call, and finds the provider where it was.
+    /// Writes down how far a payment has come, unless it is further; the result is how far. What the
+    /// provider did comes first: whoever is cut in between repeats the call, and finds the provider
+    /// where it was.
     async fn record(
         &self,
-        order: &OrderId,
+        order: OrderId,
         amount: Cents,
         state: PaymentState,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
+    ) -> Result<Payment, PaymentsError> {
+        let changed = sqlx::query(
             "INSERT INTO payments (order_id, amount_cents, state, changed_at_ms) \
              VALUES ($1, $2, $3, $4) ON CONFLICT (order_id) DO UPDATE \
              SET state = excluded.state, changed_at_ms = excluded.changed_at_ms \
@@ -58,7 +59,10 @@ impl PaymentsModule {
         .bind(now_ms())
         .execute(self.db.pool())
         .await?;
-        Ok(())
+        if changed.rows_affected() == 0 {
+            return self.payment(order).await;
+        }
+        Ok(Payment { order, amount, state })
     }
 }
 
@@ -71,19 +75,18 @@ impl Payments for PaymentsModule {
         card: String,
     ) -> Result<Payment, PaymentsError> {
         self.provider().authorise(&order, amount, &card).await?;
-        self.record(&order, amount, PaymentState::Authorised).await?;
-        self.payment(order).await
+        self.record(order, amount, PaymentState::Authorised).await
     }
 
     async fn capture(&self, order: OrderId) -> Result<Payment, PaymentsError> {
         let amount = self.provider().capture(&order).await?;
-        self.record(&order, amount, PaymentState::Captured).await?;
-        self.payment(order).await
+        self.record(order, amount, PaymentState::Captured).await
     }
 
     async fn refund(&self, order: OrderId) -> Result<(), PaymentsError> {
         self.provider().refund(&order).await?;
-        Ok(self.record(&order, Cents(0), PaymentState::Refunded).await?)
+        self.record(order, Cents(0), PaymentState::Refunded).await?;
+        Ok(())
     }
 
     async fn payment(&self, order: OrderId) -> Result<Payment, PaymentsError> {

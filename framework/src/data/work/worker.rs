@@ -78,9 +78,11 @@ impl<D: ModuleDatabase> Worker<D> {
         let mut complained = false;
         let mut soon = SOON.iter();
         let mut planted = false;
+        let mut likely = false;
         loop {
             while at_work.try_join_next().is_some() {}
-            let looked = worker.look(&mut planted, &mut at_work).await;
+            let looked = worker.look(&mut planted, likely, &mut at_work).await;
+            likely = false;
             let pause = match looked {
                 Ok(pause) => {
                     complained = false;
@@ -98,9 +100,10 @@ impl<D: ModuleDatabase> Worker<D> {
             tokio::select! {
                 biased;
                 () = &mut stopping => break,
-                Some(_) = at_work.join_next() => {}
+                Some(_) = at_work.join_next() => likely = true,
                 () = worker.work.nudge().notified(), if at_work.len() < AT_ONCE => {
                     soon = SOON.iter();
+                    likely = true;
                 }
                 () = sleep(pause), if at_work.len() < AT_ONCE => {}
             }
@@ -112,10 +115,12 @@ impl<D: ModuleDatabase> Worker<D> {
         }
     }
 
-    /// Takes what is due, as far as there is room, and says when to look again.
+    /// Takes what is due, as far as there is room, and says when to look again. Where it is `likely`
+    /// that something is due, it is claimed unasked.
     async fn look(
         self: &Arc<Self>,
         planted: &mut bool,
+        likely: bool,
         at_work: &mut JoinSet<()>,
     ) -> Result<Duration, sqlx::Error> {
         if !*planted {
@@ -126,26 +131,34 @@ impl<D: ModuleDatabase> Worker<D> {
         if room == 0 {
             return Ok(LOOK);
         }
-        let mut connection = self.work.db().pool().acquire().await?;
-        let statements = self.work.statements();
-        let values = self.with_names(vec![self.work.module().into()]);
-        let sql = Arc::clone(&statements.wait);
-        let wait = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
-        drop(connection);
-        match wait.first().map(|row| &row[0]) {
-            Some(Value::Number(Some(wait))) if *wait <= 0 => {}
-            Some(Value::Number(Some(wait))) => {
-                return Ok(LOOK.min(Duration::from_millis(wait.unsigned_abs())));
+        let mut claimed = if likely { self.claim(room).await? } else { Vec::new() };
+        if claimed.is_empty() {
+            let wait = self.wait().await?;
+            if !wait.is_zero() {
+                return Ok(wait);
             }
-            _ => return Ok(LOOK),
+            claimed = self.claim(room).await?;
         }
-        let claimed = self.claim(room).await?;
         let full = claimed.len() == room;
         for claimed in claimed {
             let worker = Arc::clone(self);
             at_work.spawn(async move { worker.perform(claimed).await });
         }
         Ok(if full { Duration::ZERO } else { SOON[1] })
+    }
+
+    /// How long it is until something is due, or until the table is to be looked at again.
+    async fn wait(&self) -> Result<Duration, sqlx::Error> {
+        let mut connection = self.work.db().pool().acquire().await?;
+        let values = self.with_names(vec![self.work.module().into()]);
+        let sql = Arc::clone(&self.work.statements().wait);
+        let rows = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
+        Ok(match rows.first().map(|row| &row[0]) {
+            Some(Value::Number(Some(wait))) => {
+                LOOK.min(Duration::from_millis(u64::try_from(*wait).unwrap_or(0)))
+            }
+            _ => LOOK,
+        })
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, sqlx::Error> {

@@ -67,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
         eprintln!("a build without --release measures nothing: `cargo run --release -p bench`");
     }
     let pace = arguments.pace();
-    let report = Report { machine: report::machine(), rounds: pace.rounds, ..Report::default() };
+    let report = Report { machine: load::machine(), rounds: pace.rounds, ..Report::default() };
     println!("{}; {} rounds; medians (smallest…largest)", report.machine, report.rounds);
     let mut bench = Bench { pace, report };
     bench.run(&arguments.only).await?;

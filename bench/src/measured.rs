@@ -50,7 +50,7 @@ impl Measured {
         let why = outcome.failure.as_deref().unwrap_or_default();
         anyhow::ensure!(outcome.failed == 0, "{} calls failed: {why}", outcome.failed);
         let times = outcome.all_times();
-        let at = |quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
+        let at = |quantile| times.quantile(quantile) as f64 / 1_000.0;
         Ok(Self {
             throughput: outcome.throughput(),
             p50: at(0.5),

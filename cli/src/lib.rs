@@ -1,4 +1,5 @@
 //! What is done to a workspace of modules from outside, for programs that do it themselves:
 //! `cargo monolift` is the program for everybody else.
 
+pub mod compare;
 pub mod up;

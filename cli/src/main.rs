@@ -7,6 +7,7 @@ mod new;
 mod work;
 
 use clap::{Args, Parser, Subcommand};
+use monolift_cli::compare::Compare;
 use std::{path::PathBuf, process::ExitCode};
 
 /// Modules of a workspace, and the processes that they live in.
@@ -20,6 +21,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Compare(Compare),
     Config(config::Config),
     Db(db::Db),
     New(new::New),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
     let done = match Arguments::parse_from(arguments.map(|(_, text)| text)).command {
         Command::Check(check) => check.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Config(config) => config.run(),
         Command::Db(db) => db.run(),
         Command::New(new) => new.run(),

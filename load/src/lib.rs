@@ -6,10 +6,14 @@
 
 mod drive;
 pub mod http;
+mod machine;
 pub mod processes;
 mod progress;
 mod spread;
+mod times;
 
 pub use drive::{Caller, Load, Outcome, Plan, drive};
+pub use machine::machine;
 pub use progress::Progress;
 pub use spread::Spread;
+pub use times::Times;

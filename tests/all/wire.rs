@@ -128,7 +128,7 @@ fn call(id: u64, method: u32, text: &str) -> Message {
     codec::encode(&BTreeMap::from([("text", text)]), Bounds::default(), &mut payload).unwrap();
     // Longer than any test, so that what ends sooner was ended by something else.
     let context = within(Duration::from_secs(60));
-    Message::Call(id, Envelope { method, context, payload: payload.into() })
+    Message::Call(id, Envelope { method, context, payload: payload.into(), timed: false })
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The program of each process, by the process's name.
-pub(super) fn all(
+pub(crate) fn all(
     plan: &Plan,
     options: Options,
 ) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
@@ -83,7 +83,7 @@ fn find(built: &BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf, String
 
 /// Keeps a program under its process's name: the next build of another process replaces it.
 fn keep(program: &Path, plan: &Plan, process: &str) -> Result<PathBuf, Box<dyn Error>> {
-    let folder = program.parent().unwrap_or(Path::new("")).join("monolift").join(&plan.app);
+    let folder = program.parent().unwrap_or(Path::new("")).join("monolift").join(&plan.kept_as);
     fs::create_dir_all(&folder)?;
     let kept = folder.join(process);
     // A copy under another name first: one that runs just now stays what it is.

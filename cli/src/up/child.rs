@@ -16,6 +16,36 @@ use tokio::{
 /// Colours that tell processes apart on a terminal.
 const COLOURS: [u8; 6] = [36, 33, 35, 32, 34, 31];
 
+/// What starts a process of a plan. What it is told by settings stays, but for where a further replica
+/// listens.
+pub(crate) fn command(
+    plan: &Plan,
+    process: &str,
+    replica: Option<&Replica>,
+    program: &Path,
+    reports: Reports<'_>,
+) -> Command {
+    let mut command = Command::new(program);
+    let key = |what: &str| {
+        let name = |text: &str| text.to_uppercase().replace('-', "_");
+        format!("{}_PROCESS__{}__{what}", name(&plan.app), process.to_uppercase())
+    };
+    if let Some(Replica { listen, http }) = replica {
+        command.envs(listen.as_ref().map(|listen| (key("LISTEN"), listen)));
+        command.envs(http.as_ref().map(|http| (key("HTTP"), http)));
+    }
+    command
+        .env("MONOLIFT_MANIFEST", &plan.manifest)
+        .env(launcher::SOCKET, reports.socket)
+        .env(launcher::TOKEN, reports.token)
+        .current_dir(&plan.root)
+        .stdin(Stdio::null())
+        // Ctrl-C is the launcher's: it stops its processes in order.
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
 /// A process, and the tasks that read its log.
 pub(super) struct Started {
     child: Child,
@@ -38,41 +68,15 @@ impl Prefix {
 
 /// Where a process reports to, and as whom.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reports<'a> {
-    pub(super) socket: &'a Path,
-    pub(super) token: &'a str,
+pub(crate) struct Reports<'a> {
+    pub(crate) socket: &'a Path,
+    pub(crate) token: &'a str,
 }
 
 impl Started {
-    /// Starts a process. What it is told by settings stays, but for where a further replica listens.
-    pub(super) fn new(
-        plan: &Plan,
-        process: &str,
-        replica: Option<&Replica>,
-        program: &Path,
-        reports: Reports<'_>,
-        prefix: &Prefix,
-    ) -> std::io::Result<Self> {
-        let mut command = Command::new(program);
-        let key = |what: &str| {
-            let name = |text: &str| text.to_uppercase().replace('-', "_");
-            format!("{}_PROCESS__{}__{what}", name(&plan.app), process.to_uppercase())
-        };
-        if let Some(Replica { listen, http }) = replica {
-            command.envs(listen.as_ref().map(|listen| (key("LISTEN"), listen)));
-            command.envs(http.as_ref().map(|http| (key("HTTP"), http)));
-        }
-        command
-            .env("MONOLIFT_MANIFEST", &plan.manifest)
-            .env(launcher::SOCKET, reports.socket)
-            .env(launcher::TOKEN, reports.token)
-            .current_dir(&plan.root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C is the launcher's: it stops its processes in order.
-            .process_group(0)
-            .kill_on_drop(true);
+    /// Starts a process.
+    pub(super) fn new(mut command: Command, prefix: &Prefix) -> std::io::Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let logs = [
             child.stdout.take().map(|out| read(out, prefix.clone())),

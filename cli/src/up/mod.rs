@@ -1,9 +1,9 @@
 //! Starts every process of a manifest on this machine, and keeps them up: `cargo monolift up`.
 
-mod build;
-mod child;
-mod plan;
-mod supervise;
+pub(crate) mod build;
+pub(crate) mod child;
+pub(crate) mod plan;
+pub(crate) mod supervise;
 mod table;
 
 use plan::Plan;

@@ -10,28 +10,30 @@ use std::{
 
 /// Every process of a manifest, those that are called before those that call.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) app: String,
+pub(crate) struct Plan {
+    pub(crate) app: String,
+    /// The folder that programs are kept in which the next build replaces.
+    pub(crate) kept_as: String,
     /// The manifest, from the root of the file system.
-    pub(super) manifest: PathBuf,
+    pub(crate) manifest: PathBuf,
     /// The workspace's root.
-    pub(super) root: PathBuf,
-    pub(super) processes: Vec<Process>,
+    pub(crate) root: PathBuf,
+    pub(crate) processes: Vec<Process>,
     /// How long what is in flight has to end.
-    pub(super) drain: std::time::Duration,
+    pub(crate) drain: std::time::Duration,
 }
 
 #[derive(Debug)]
-pub(super) struct Process {
-    pub(super) name: String,
-    pub(super) modules: Vec<String>,
-    pub(super) program: Program,
-    pub(super) replicas: Vec<Replica>,
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) modules: Vec<String>,
+    pub(crate) program: Program,
+    pub(crate) replicas: Vec<Replica>,
 }
 
 /// What is built for a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Program {
+pub(crate) enum Program {
     /// A module's own package.
     Service(String),
     /// A `process!(env, …)` program, built as this process.
@@ -40,13 +42,13 @@ pub(super) enum Program {
 
 /// Where one of them listens.
 #[derive(Debug, Clone)]
-pub(super) struct Replica {
-    pub(super) listen: Option<String>,
-    pub(super) http: Option<String>,
+pub(crate) struct Replica {
+    pub(crate) listen: Option<String>,
+    pub(crate) http: Option<String>,
 }
 
 impl Plan {
-    pub(super) fn of(file: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn of(file: &Path) -> Result<Self, Box<dyn Error>> {
         let file = fs::canonicalize(file)
             .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
         let manifest = Manifest::parse(&fs::read_to_string(&file)?, &file)?;
@@ -77,6 +79,7 @@ impl Plan {
         let processes = names.iter().map(|name| process(name, &manifest, &workspace));
         Ok(Self {
             app: manifest.app.clone(),
+            kept_as: manifest.app.clone(),
             processes: processes.collect::<Result<_, _>>()?,
             root: workspace.root.clone(),
             drain: manifest.calls.drain,

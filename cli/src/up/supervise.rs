@@ -2,7 +2,7 @@
 //! stops all, those that call before those that are called.
 
 use super::{
-    child::{Prefix, Reports, Started},
+    child::{Prefix, Reports, Started, command},
     plan::{Plan, Process},
     table::{Line, table},
 };
@@ -58,7 +58,7 @@ pub(super) async fn run(
         }
     };
     let mut stop = pin!(stop);
-    let socket = Socket::bind()?;
+    let socket = Socket::bind("up")?;
     let (events, mut event) = mpsc::unbounded_channel();
     let stopping = watch::Sender::new(false);
     let plan = Arc::new(plan);
@@ -188,7 +188,8 @@ impl Keeper {
         let process = &self.plan.processes[self.launch.process];
         let replica = (self.launch.replica > 0).then(|| &process.replicas[self.launch.replica]);
         let reports = Reports { socket: &self.socket, token: &self.launch.token };
-        Started::new(&self.plan, &process.name, replica, &self.program, reports, &self.prefix)
+        let command = command(&self.plan, &process.name, replica, &self.program, reports);
+        Started::new(command, &self.prefix)
     }
 
     fn tell(&self, event: Event) {
@@ -300,14 +301,16 @@ impl Up {
 }
 
 /// The socket that processes report to; its file goes with it.
-struct Socket {
-    listener: UnixListener,
-    path: PathBuf,
+pub(crate) struct Socket {
+    pub(crate) listener: UnixListener,
+    pub(crate) path: PathBuf,
 }
 
 impl Socket {
-    fn bind() -> std::io::Result<Self> {
-        let path = env::temp_dir().join(format!("monolift-{}.sock", std::process::id()));
+    /// One of this process's own.
+    pub(crate) fn bind(name: &str) -> std::io::Result<Self> {
+        let file = format!("monolift-{}-{name}.sock", std::process::id());
+        let path = env::temp_dir().join(file);
         let _ = fs::remove_file(&path);
         Ok(Self { listener: UnixListener::bind(&path)?, path })
     }

@@ -1,11 +1,11 @@
 //! A process that was started by a launcher: it tells how it stands, and goes when the launcher goes.
 //!
 //! `MONOLIFT_LAUNCHER` names a socket. The process connects to it, writes a line of JSON whenever
-//! its state changes, and stops when the connection ends: also when the launcher was killed, so that
+//! its state changes or it is asked, and stops when the connection ends: also when the launcher was killed, so that
 //! none of its processes is left behind.
 
 use super::RunningApp;
-use crate::module::StartError;
+use crate::{call::Stages, module::StartError};
 use serde::{Deserialize, Serialize};
 use std::{env, path::PathBuf};
 use tokio::{
@@ -31,44 +31,64 @@ pub struct Report {
     pub http: Option<String>,
     /// What it waits for. It is ready when this is empty.
     pub waiting_for: Vec<String>,
+    /// How often it was asked before it said this.
+    #[serde(default)]
+    pub asked: usize,
+    /// What its calls to other processes, and theirs to it, have cost so far.
+    #[serde(default)]
+    pub stages: Stages,
 }
 
 /// The way to the launcher, if there is one.
 pub(super) struct Launcher {
     socket: Option<UnixStream>,
+    /// Lines that the launcher has written, each of which asks how the process stands.
+    asked: usize,
 }
 
 impl Launcher {
     pub(super) async fn connect() -> Result<Self, StartError> {
         let Some(path) = env::var_os(SOCKET).map(PathBuf::from) else {
-            return Ok(Self { socket: None });
+            return Ok(Self { socket: None, asked: 0 });
         };
         let failed = |error| {
             StartError::new(format!("the launcher at {} is not there", path.display()))
                 .because(error)
         };
-        Ok(Self { socket: Some(UnixStream::connect(&path).await.map_err(failed)?) })
+        let socket = Some(UnixStream::connect(&path).await.map_err(failed)?);
+        Ok(Self { socket, asked: 0 })
     }
 
     /// Says how the process stands. A launcher that has gone is noticed by [`Launcher::gone`].
     pub(super) async fn tell(&mut self, running: &RunningApp) {
-        let Some(socket) = &mut self.socket else { return };
-        let report = Report {
-            token: env::var(TOKEN).unwrap_or_default(),
-            modules: running.modules().map(str::to_owned).collect(),
-            listen: running.address().map(ToString::to_string),
-            http: running.http_address().map(|address| address.to_string()),
-            waiting_for: running.readiness().borrow().waiting_for.clone(),
-        };
-        let Ok(mut line) = serde_json::to_vec(&report) else { return };
-        line.push(b'\n');
-        let _ = socket.write_all(&line).await;
+        if let Some(socket) = &mut self.socket {
+            tell(socket, running, self.asked).await;
+        }
     }
 
-    /// Ready when the launcher wants the process to stop, or is not there any more.
-    pub(super) async fn gone(&mut self) {
+    /// Ready when the launcher wants the process to stop, or is not there any more. Until then it is
+    /// told again how the process stands whenever it asks.
+    pub(super) async fn gone(&mut self, running: &RunningApp) {
         let Some(socket) = &mut self.socket else { return std::future::pending().await };
-        let mut ignored = [0; 64];
-        while matches!(socket.read(&mut ignored).await, Ok(1..)) {}
+        let mut questions = [0; 64];
+        while let Ok(length @ 1..) = socket.read(&mut questions).await {
+            self.asked += questions[..length].iter().filter(|&&byte| byte == b'\n').count();
+            tell(socket, running, self.asked).await;
+        }
     }
+}
+
+async fn tell(socket: &mut UnixStream, running: &RunningApp, asked: usize) {
+    let report = Report {
+        token: env::var(TOKEN).unwrap_or_default(),
+        modules: running.modules().map(str::to_owned).collect(),
+        listen: running.address().map(ToString::to_string),
+        http: running.http_address().map(|address| address.to_string()),
+        waiting_for: running.readiness().borrow().waiting_for.clone(),
+        asked,
+        stages: Stages::so_far(),
+    };
+    let Ok(mut line) = serde_json::to_vec(&report) else { return };
+    line.push(b'\n');
+    let _ = socket.write_all(&line).await;
 }

@@ -54,12 +54,12 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
                 launcher.tell(&running).await;
             }
             () = &mut stop => return stopped(running).await,
-            () = launcher.gone() => return stopped(running).await,
+            () = launcher.gone(&running) => return stopped(running).await,
         }
     }
     tokio::select! {
         () = stop => {}
-        () = launcher.gone() => {}
+        () = launcher.gone(&running) => {}
     }
     stopped(running).await
 }

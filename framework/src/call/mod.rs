@@ -9,6 +9,7 @@ mod guard;
 mod interface_error;
 mod meter;
 mod report;
+pub(crate) mod stages;
 
 pub use clock::{CallSettings, MAX_DEADLINE};
 pub use context::{Context, Principal, Trace, spawn};
@@ -19,6 +20,7 @@ pub use interface_error::{ErrorResponse, InterfaceError};
 pub use meter::{Figures, Meter};
 pub use report::Reference;
 pub(crate) use report::{chain, panic_text};
+pub use stages::{Stages, Timed};
 
 /// The facts of a method that a call carries with it, fixed when the program is compiled.
 #[derive(Debug)]

@@ -100,6 +100,9 @@ async fn pool<D: ModuleDatabase>(
     PoolOptions::<D>::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
+        // A connection to a server may have gone stale. A file has not; to ask would take two changes of
+        // threads for each statement.
+        .test_before_acquire(backend == Backend::Postgres)
         .after_connect(move |connection, _| {
             let pragma = pragma.clone();
             Box::pin(async move {

@@ -38,8 +38,9 @@ impl Carrier for Loopback {
         method: usize,
         context: Context,
         payload: Payload,
+        timed: bool,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
-        let incoming = Incoming { payload, bounds: self.bounds };
+        let incoming = Incoming { payload, bounds: self.bounds, timed };
         Box::pin(async move {
             let name = interface.methods[method].name();
             let module = self.served.local(interface.module, interface.name);

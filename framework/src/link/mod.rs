@@ -14,7 +14,10 @@ pub use registry::{InterfaceEntry, Links, interfaces};
 pub use undeclared::Undeclared;
 
 use crate::{
-    call::{CallError, CallErrorKind, CallSettings, Context, Guarded, InterfaceError, Side, guard},
+    call::{
+        CallError, CallErrorKind, CallSettings, Context, Guarded, InterfaceError, Side, guard,
+        stages::{Probe, Stage},
+    },
     interface::{Carried, InterfaceDescriptor, Protocol},
     wire::{Answer, Bounds, Carrier, ROOM, codec, is_carried, unwritable},
 };
@@ -150,7 +153,8 @@ impl<I: Interface + ?Sized> Link<I> {
         E: InterfaceError,
     {
         let callee = &I::descriptor().methods[method].callee;
-        let sending = Sending { link: self, method, arguments, way: None, answer: PhantomData };
+        let sending =
+            Sending { link: self, method, arguments, way: None, probe: None, answer: PhantomData };
         guard(callee, &self.shared.settings, Side::Caller, sending)
     }
 }
@@ -162,6 +166,7 @@ pub struct Sending<'a, I: ?Sized, A, T, E> {
     method: usize,
     arguments: &'a A,
     way: Option<Way<'a>>,
+    probe: Option<Probe>,
     answer: PhantomData<fn() -> Result<T, E>>,
 }
 
@@ -172,15 +177,17 @@ where
     I: Interface + ?Sized,
     A: Serialize + Sync,
 {
-    fn begin(&self) -> Result<Way<'a>, CallError> {
+    fn begin(&self, probe: Probe) -> Result<Way<'a>, CallError> {
         let descriptor = I::descriptor();
         let Some(Target::Carried(carrier)) = self.link.shared.target.get() else {
             return Err(not_running(descriptor));
         };
         let bounds = carrier.bounds();
         let mut payload = Vec::with_capacity(ROOM);
+        let encoding = Probe::of(probe.is_timed());
         codec::encode(self.arguments, bounds, &mut payload)
             .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
+        encoding.end(Stage::Encode);
         let context = Context::current().expect("the guard around it has set one");
         if !is_carried(&context) {
             return Err(CallError::new(
@@ -188,7 +195,10 @@ where
                 "the principal and the idempotency key are longer than a call may carry",
             ));
         }
-        Ok((bounds, carrier.carry(descriptor, self.method, context, payload.into())))
+        Ok((
+            bounds,
+            carrier.carry(descriptor, self.method, context, payload.into(), probe.is_timed()),
+        ))
     }
 }
 
@@ -204,11 +214,18 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.way.is_none() {
-            this.way = Some(this.begin()?);
+            let probe = *this.probe.insert(Probe::begin());
+            this.way = Some(this.begin(probe)?);
         }
-        let Some((bounds, way)) = &mut this.way else { return Poll::Pending };
+        let (Some((bounds, way)), Some(probe)) = (&mut this.way, this.probe) else {
+            return Poll::Pending;
+        };
         let answer = ready!(way.as_mut().poll(cx))?;
-        Poll::Ready(answer.read(*bounds))
+        let decoding = Probe::of(probe.is_timed());
+        let result = answer.read(*bounds);
+        decoding.end(Stage::Decode);
+        probe.end(Stage::Whole);
+        Poll::Ready(result)
     }
 }
 

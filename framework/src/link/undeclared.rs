@@ -35,6 +35,7 @@ impl Carrier for Undeclared {
         _: usize,
         _: Context,
         _: Payload,
+        _: bool,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         Box::pin(async move { Err(undeclared(&self.process, interface.module)) })
     }

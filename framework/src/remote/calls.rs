@@ -5,7 +5,10 @@
 //! together cost as much as all the rest of a call. Here callers share one list with the task that
 //! has the connection: they put their calls in and find their answers there.
 
-use crate::wire::{Answer, Envelope, Transport, tarpc_context};
+use crate::{
+    call::stages::{Probe, Stage},
+    wire::{Answer, Envelope, TIMED, Transport, tarpc_context},
+};
 use futures_util::{Sink, Stream, poll, task::AtomicWaker};
 use std::{
     collections::VecDeque,
@@ -46,6 +49,8 @@ pub(super) struct Calls {
 struct List {
     /// What is to be sent.
     queue: VecDeque<ClientMessage<Envelope>>,
+    /// One of the calls in it, which is timed until it is sent.
+    timed: Option<(u64, Probe)>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Those who wait for a place, in the order in which they came, each under a number.
@@ -88,6 +93,7 @@ impl Calls {
         Self {
             list: Mutex::new(List {
                 queue: VecDeque::new(),
+                timed: None,
                 slots: Vec::new(),
                 free: Vec::new(),
                 line: VecDeque::new(),
@@ -125,8 +131,13 @@ impl Calls {
     pub(super) async fn run(self: Arc<Self>, transport: ClientTransport) -> io::Result<()> {
         let mut transport = pin!(transport);
         let timer = Box::pin(sleep_until(Instant::now()));
-        let mut running =
-            Running { heard: Vec::new(), sending: VecDeque::new(), timer, armed: None };
+        let mut running = Running {
+            heard: Vec::new(),
+            sending: VecDeque::new(),
+            timed: None,
+            timer,
+            armed: None,
+        };
         let ended = poll_fn(|cx| {
             let polled = self.poll(&mut running, transport.as_mut(), cx);
             self.long.store(transport.has_long_messages(), Relaxed);
@@ -182,6 +193,7 @@ impl Calls {
             if running.sending.is_empty() {
                 let mut list = self.list();
                 mem::swap(&mut list.queue, &mut running.sending);
+                running.timed = list.timed.take();
                 let closing = list.course == Course::Closing;
                 drop(list);
                 if running.sending.is_empty() {
@@ -197,6 +209,7 @@ impl Calls {
                     return Poll::Pending;
                 }
                 if let Some(message) = running.sending.pop_front() {
+                    running.end_timed(&message);
                     transport.as_mut().start_send(message)?;
                 }
             }
@@ -248,16 +261,29 @@ impl Calls {
 struct Running {
     heard: Vec<Response<Answer>>,
     sending: VecDeque<ClientMessage<Envelope>>,
+    timed: Option<(u64, Probe)>,
     timer: Pin<Box<Sleep>>,
     /// When the timer goes off.
     armed: Option<Instant>,
+}
+
+impl Running {
+    /// If it is this message that is timed, it has been in the queue until now.
+    fn end_timed(&mut self, message: &ClientMessage<Envelope>) {
+        if let (Some((id, probe)), ClientMessage::Request(request)) = (self.timed, message)
+            && request.id == id
+        {
+            probe.end(Stage::Queue);
+            self.timed = None;
+        }
+    }
 }
 
 impl List {
     /// The slot of the call with this id, if it is still there.
     fn slot(&mut self, id: u64) -> Option<&mut Slot> {
         let number = (id & u64::from(u32::MAX)) as usize;
-        self.slots.get_mut(number).filter(|slot| u64::from(slot.turn) == id >> 32)
+        self.slots.get_mut(number).filter(|slot| u64::from(slot.turn) == (id & !TIMED) >> 32)
     }
 
     /// Calls that are under way.
@@ -281,7 +307,8 @@ impl List {
     #[must_use]
     fn leave(&mut self, id: u64) -> Option<Waker> {
         let slot = self.slot(id)?;
-        slot.turn = slot.turn.wrapping_add(1);
+        // Above it there is one bit more in an id.
+        slot.turn = slot.turn.wrapping_add(1) & (u32::MAX >> 1);
         slot.call = Call::None;
         self.free.push((id & u64::from(u32::MAX)) as u32);
         self.line.pop_front().map(|(_, waker)| waker)
@@ -443,8 +470,14 @@ impl OneCall<'_> {
         self.in_line = None;
         let Some(mut request) = self.request.take() else { return Poll::Pending };
         request.id = list.enter(cx.waker().clone());
+        if request.message.timed {
+            request.id |= TIMED;
+        }
         self.id = Some(request.id);
         let sooner = list.watch(self.deadline, request.id);
+        if request.message.timed {
+            list.timed.get_or_insert((request.id, Probe::of(true)));
+        }
         let wake = list.send(ClientMessage::Request(request)) || sooner;
         drop(list);
         if wake {

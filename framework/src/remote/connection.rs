@@ -56,6 +56,7 @@ impl Connection {
         method: usize,
         context: Context,
         payload: Payload,
+        timed: bool,
     ) -> Result<Answer, CallError> {
         let address = std::ptr::from_ref(interface).addr();
         let known = self.numbers.iter().find(|(known, _)| *known == address);
@@ -71,12 +72,13 @@ impl Connection {
                 ),
             ));
         }
-        self.calls.call(tarpc_context(), Envelope { method, context, payload }).await.map_err(
-            |error| match error {
+        self.calls
+            .call(tarpc_context(), Envelope { method, context, payload, timed })
+            .await
+            .map_err(|error| match error {
                 RpcError::DeadlineExceeded => overdue(),
                 error => self.lost(&error),
-            },
-        )
+            })
     }
 
     /// The connection ended while the call was on it: the module may or may not have done its work.

@@ -147,6 +147,7 @@ impl Carrier for Remote {
         method: usize,
         context: Context,
         payload: Payload,
+        timed: bool,
     ) -> BoxFuture<'_, Result<Answer, CallError>> {
         Box::pin(async move {
             let connection = match self.up() {
@@ -155,7 +156,7 @@ impl Carrier for Remote {
                     .await
                     .map_err(|_| overdue())??,
             };
-            connection.call(interface, method, context, payload).await
+            connection.call(interface, method, context, payload, timed).await
         })
     }
 }

@@ -10,7 +10,10 @@
 
 use super::{Directory, Limits, answering, directory::ServedMethod};
 use crate::{
-    call::{CallError, CallErrorKind},
+    call::{
+        CallError, CallErrorKind,
+        stages::{Probe, Stage},
+    },
     wire::{
         Answer, Bounds, Envelope, Incoming, Peer, Refusal, Socket, Transport, encode_error,
         overloaded, receive,
@@ -205,11 +208,14 @@ impl Connection<'_> {
             Ok(method) => method,
             Err(error) => return Some(encode_error(&error)),
         };
-        let incoming = Incoming { payload: envelope.payload, bounds: self.bounds };
-        let mut answering = answering(handler, *number, envelope.context, incoming);
+        let probe = Probe::of(envelope.timed);
+        let Envelope { context, payload, timed, .. } = envelope;
+        let incoming = Incoming { payload, bounds: self.bounds, timed };
+        let mut answering = answering(handler, *number, context, incoming);
         if !habit.is_busy() {
             let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
             if let Poll::Ready(answer) = polled {
+                probe.end(Stage::Served);
                 return Some(answer);
             }
         }
@@ -224,6 +230,7 @@ impl Connection<'_> {
                 }
             });
             let answer = answer.await;
+            probe.end(Stage::Served);
             finished.put(id, answer);
         });
         self.running.insert(id, task.abort_handle());

@@ -9,6 +9,9 @@
 //! | 2 cancel | nothing |
 //! | 3 answer | how it ended (u8: 0 answer, 1 error of the interface, 2 call error), then that, encoded |
 //!
+//! The highest bit of a call's id says that its stages are timed, on both sides. It is a part of the
+//! id in all else.
+//!
 //! An entry of the context is a tag (u8), a length (u32) and that many bytes. A reader passes over
 //! tags that it does not know, so newer peers may add some.
 
@@ -46,7 +49,12 @@ pub struct Envelope {
     pub context: Context,
     /// The arguments, encoded.
     pub payload: Payload,
+    /// Whether its stages are timed. It stands in the call's id.
+    pub timed: bool,
 }
+
+/// The bit of a call's id that says that it is timed.
+pub(crate) const TIMED: u64 = 1 << 63;
 
 impl tarpc::RequestName for Envelope {
     fn name(&self) -> &str {
@@ -215,7 +223,8 @@ impl Message {
                 let method =
                     body.try_get_u32_le().map_err(|_| FrameError::Malformed("no method"))?;
                 let context = read_context(&mut body)?;
-                Ok(Ok(Self::Call(id, Envelope { method, context, payload: Payload::Read(body) })))
+                let (payload, timed) = (Payload::Read(body), id & TIMED != 0);
+                Ok(Ok(Self::Call(id, Envelope { method, context, payload, timed })))
             }
             CANCEL => Ok(Ok(Self::Cancel(id))),
             ANSWER => {

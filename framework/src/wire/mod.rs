@@ -12,8 +12,8 @@ mod socket;
 mod transport;
 
 pub use codec::Bounds;
-pub(crate) use frame::is_carried;
 pub use frame::{Answer, Envelope, FrameError, Message, Outcome, Payload};
+pub(crate) use frame::{TIMED, is_carried};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub use protocol::{Encoded, Incoming, encode_error};
 pub(crate) use protocol::{ROOM, unwritable};
@@ -33,12 +33,13 @@ pub trait Carrier: Send + Sync + 'static {
     fn bounds(&self) -> Bounds;
 
     /// Takes the arguments there and brings the answer back, or says by the context's deadline that
-    /// it has passed.
+    /// it has passed. A call that is `timed` is timed on both sides.
     fn carry(
         &self,
         interface: &'static InterfaceDescriptor,
         method: usize,
         context: Context,
         payload: Payload,
+        timed: bool,
     ) -> BoxFuture<'_, Result<Answer, CallError>>;
 }

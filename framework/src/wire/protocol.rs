@@ -2,7 +2,10 @@
 
 use super::{Answer, Outcome, Payload, codec, frame::OVERHEAD};
 use crate::{
-    call::{CallError, CallErrorKind, InterfaceError},
+    call::{
+        CallError, CallErrorKind, InterfaceError,
+        stages::{Probe, Stage},
+    },
     interface::{Carried, Protocol},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,6 +25,8 @@ pub struct Incoming {
     pub payload: Payload,
     /// What the answer may hold.
     pub bounds: codec::Bounds,
+    /// Whether its stages are timed.
+    pub timed: bool,
 }
 
 impl Protocol for Encoded {
@@ -40,7 +45,9 @@ impl Protocol for Encoded {
             Err(error) => return encode_error(&unreadable(CallErrorKind::BadArguments, &error)),
         };
         drop(input.payload);
+        let probe = Probe::of(input.timed);
         let answer = call(arguments).await;
+        probe.end(Stage::Module);
         encode_answer(&answer, input.bounds)
             .unwrap_or_else(|error| encode_error(&unwritable(CallErrorKind::BadAnswer, &error)))
     }

@@ -25,7 +25,12 @@ fn written(message: &Message) -> BytesMut {
 fn call(payload: &'static [u8]) -> Message {
     Message::Call(
         7,
-        Envelope { method: 3, context: context(), payload: Payload::Written(payload.to_vec()) },
+        Envelope {
+            method: 3,
+            context: context(),
+            payload: Payload::Written(payload.to_vec()),
+            timed: false,
+        },
     )
 }
 

@@ -1,0 +1,229 @@
+//! What is asked: a file that an author writes, and whoever asks as it says.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use load::{Caller, http::Pool};
+use monolift_manifest::Address;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// Requests, and how often each comes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    /// Requests a second.
+    pub(super) rate: Option<u32>,
+    /// Asked once each, in this order, before anything is measured.
+    #[serde(default)]
+    before: Vec<Request>,
+    /// What is measured.
+    pub(super) request: Vec<Request>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    /// As reports call it.
+    #[serde(default)]
+    pub(super) name: String,
+    /// Of all requests, so many are this one.
+    #[serde(default = "one")]
+    weight: u32,
+    #[serde(default = "get")]
+    method: String,
+    path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// JSON, unless a header says otherwise. `{number}` is another number in each request, here and in
+    /// the path and the headers.
+    body: Option<String>,
+    /// The statuses that are an answer; without any, those below 400 are.
+    #[serde(default)]
+    status: Vec<u16>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+const EXAMPLE: &str = r#"rate = 100           # requests a second
+
+[[before]]           # asked once, before anything is measured
+method = "POST"
+path = "/products"
+body = '{"sku": "tea", "name": "Tea", "price": 450, "on_hand": 1000}'
+status = [200, 409]  # these are answers; without it, all below 400 are
+
+[[request]]
+name = "browse"
+weight = 9           # nine of ten
+path = "/products"
+
+[[request]]
+name = "order"
+method = "POST"
+path = "/orders"
+headers = { idempotency-key = "{number}" }   # another number in each request
+body = '{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}'
+"#;
+
+/// Tries this often to choose what comes next: the weights' places repeat after that.
+const PLACES: u64 = 1_009;
+
+impl Workload {
+    pub(super) fn read(file: &Path) -> Result<Self, Box<dyn Error>> {
+        let text = fs::read_to_string(file).map_err(|error| {
+            format!(
+                "{} cannot be read: {error}. It says what is asked:\n\n{EXAMPLE}",
+                file.display()
+            )
+        })?;
+        let workload = Self::parse(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+        Ok(workload)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut workload: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        if workload.request.iter().all(|request| request.weight == 0) {
+            return Err("it has no [[request]] that is ever asked".to_owned());
+        }
+        for request in workload.request.iter_mut().chain(&mut workload.before) {
+            if !request.path.starts_with('/') {
+                return Err(format!("the path `{}` does not begin with `/`", request.path));
+            }
+            if request.name.is_empty() {
+                request.name = format!("{} {}", request.method, request.path);
+            }
+        }
+        Ok(workload)
+    }
+
+    /// Which request comes at place `at`. Spread evenly, and the same in every run.
+    fn at(&self, at: u64) -> usize {
+        let all: u64 = self.request.iter().map(|request| u64::from(request.weight)).sum();
+        // A step that shares no factor with the number of places visits all of them.
+        let place = (at % PLACES) * 617 % PLACES;
+        let mut left = place * all / PLACES;
+        self.request
+            .iter()
+            .position(|request| {
+                let weight = u64::from(request.weight);
+                let here = left < weight;
+                left = left.saturating_sub(weight);
+                here
+            })
+            .unwrap_or(0)
+    }
+}
+
+/// Whoever asks one side.
+#[derive(Clone)]
+pub(super) struct Requests {
+    workload: Arc<Workload>,
+    pool: Arc<Pool>,
+    host: Arc<str>,
+    number: Arc<AtomicU64>,
+}
+
+/// Connections to one side.
+const CONNECTIONS: usize = 256;
+
+/// Kinds of requests that are timed each for itself; the rest count as the last.
+pub(super) const KINDS: usize = 16;
+
+impl Requests {
+    pub(super) fn new(workload: Arc<Workload>, address: Address) -> Self {
+        let host = address.to_string().into();
+        // So that a second run does not repeat the first one's numbers.
+        let first = u64::from(std::process::id()) << 32;
+        Self {
+            workload,
+            pool: Arc::new(Pool::new(address, CONNECTIONS)),
+            host,
+            number: Arc::new(AtomicU64::new(first)),
+        }
+    }
+
+    /// Asks what is asked once.
+    pub(super) async fn before(&self) -> anyhow::Result<()> {
+        for request in &self.workload.before {
+            self.ask(request).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, request: &Request) -> anyhow::Result<()> {
+        let number = self.number.fetch_add(1, Relaxed).to_string();
+        let filled = |text: &str| text.replace("{number}", &number);
+        let mut asked = hyper::Request::builder()
+            .method(&*request.method)
+            .uri(filled(&request.path))
+            .header("host", &*self.host);
+        if request.body.is_some() && !request.headers.contains_key("content-type") {
+            asked = asked.header("content-type", "application/json");
+        }
+        for (name, value) in &request.headers {
+            asked = asked.header(name, filled(value));
+        }
+        let body = request.body.as_deref().map(filled).unwrap_or_default();
+        let asked = asked.body(Bytes::from(body)).with_context(|| request.name.clone())?;
+        let answer = self.pool.send(asked).await.with_context(|| request.name.clone())?;
+        let status = answer.status().as_u16();
+        let answers = match &request.status[..] {
+            [] => status < 400,
+            known => known.contains(&status),
+        };
+        if !answers {
+            let text: String = String::from_utf8_lossy(answer.body()).chars().take(300).collect();
+            anyhow::bail!("`{}` was answered {status}: {text}", request.name);
+        }
+        Ok(())
+    }
+}
+
+impl Caller for Requests {
+    const KINDS: usize = KINDS;
+
+    async fn call(&self, at: u64) -> anyhow::Result<Option<usize>> {
+        let which = self.workload.at(at);
+        self.ask(&self.workload.request[which]).await?;
+        Ok(Some(which.min(KINDS - 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_by_their_weights_and_not_in_heaps() {
+        let workload = Workload::parse(EXAMPLE).unwrap();
+        let which: Vec<usize> = (0..10_090).map(|at| workload.at(at)).collect();
+        let orders = which.iter().filter(|&&which| which == 1).count();
+        assert!((950..1_070).contains(&orders), "{orders}");
+        let longest = which.chunk_by(|one, other| one == other).map(<[usize]>::len).max();
+        assert!(longest < Some(40), "{longest:?}");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let told = |text: &str| Workload::parse(text).unwrap_err();
+        assert!(told("request = []").contains("no [[request]]"));
+        assert!(told("[[request]]\npath = \"products\"").contains("does not begin with `/`"));
+        assert!(told("[[request]]\npath = \"/\"\nverb = \"GET\"").contains("verb"));
+    }
+}

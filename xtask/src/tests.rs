@@ -3,7 +3,7 @@
 use crate::install;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Instant,
 };
 
@@ -18,9 +18,9 @@ pub(crate) fn run() -> Result<(), String> {
     step("docs", docs)?;
     step("examples in the docs", workspace("test", &["--doc", "--quiet"]))?;
     step("the benchmark's lints", cargo(&[&["clippy", "-p", "bench"], &lints[..]].concat()))?;
-    let mut benchmark = cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]);
-    benchmark.stdout(Stdio::null()).stderr(Stdio::null());
-    step("the benchmark runs", benchmark)?;
+    // Its figures mean nothing here; what it says matters only when it fails.
+    step("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
+    quiet_step("the benchmark runs", cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]))?;
     // Whole-system tests start these.
     step("programs", workspace("build", &["--bins", "--quiet"]))?;
     // Last, so that its closing line is the last one.
@@ -39,6 +39,18 @@ fn step(what: &str, command: Command) -> Result<(), String> {
     run_step(what, command)?;
     println!("    {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Shows what a command says only when it fails.
+fn quiet_step(what: &str, mut command: Command) -> Result<(), String> {
+    println!("==> {what}");
+    let output = command.output().map_err(|error| format!("{what}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(format!("{what}: failed"))
 }
 
 fn run_step(what: &str, mut command: Command) -> Result<(), String> {

@@ -111,11 +111,12 @@ pub(super) async fn call(
     measure(Blocking(Mutex::new(socket)), asked, servers).await
 }
 
-/// A thread that waits for its bytes. There is one caller, so nobody else wants that thread.
+/// A thread that waits for its bytes. There is one caller, so only the clock wants that thread too.
 struct Blocking(Mutex<Box<dyn Both>>);
 
 impl Peer for Blocking {
     async fn get(&self, _: u64, _: u32) -> anyhow::Result<()> {
+        tokio::task::yield_now().await;
         let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = [7; BYTES];
         socket.write_all(&bytes)?;

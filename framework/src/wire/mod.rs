@@ -1,5 +1,5 @@
-//! What stands between two processes: frames, the hello, the codec, and the transport that tarpc
-//! runs over.
+//! What stands between two processes: frames, the hello, the codec, and the transport that tarpc's
+//! messages go over.
 //!
 //! Nothing here knows which module is meant, or what to do about a peer that is gone.
 

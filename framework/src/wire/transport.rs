@@ -1,4 +1,4 @@
-//! The transport that tarpc runs over: frames on a socket.
+//! The transport that tarpc's messages go over: frames on a socket.
 //!
 //! Nearly all of what a small call costs between processes is one write and one wake-up, so a flush
 //! yields once before it writes: whatever else is ready to be sent by then goes out in the same

@@ -2,8 +2,11 @@
 
 use tonic_build::manual::{Builder, Method, Service};
 
-/// The services: package, name, where their messages are, and methods with input and output.
-const SERVICES: &[(&str, &str, &str, &[(&str, &str, &str)])] = &[
+/// A method: its name, its input and its output.
+type Rpc = (&'static str, &'static str, &'static str);
+
+/// The services: package, name, where their messages are, and methods.
+const SERVICES: &[(&str, &str, &str, &[Rpc])] = &[
     (
         "bench",
         "Items",
@@ -26,7 +29,7 @@ const SHOP: &str = "crate::order::by_hand::messages";
 fn main() {
     let services = SERVICES.iter().map(|(package, name, messages, methods)| {
         let service = Service::builder().name(name).package(package);
-        let method = |(name, input, output): &(&str, &str, &str)| {
+        let method = |(name, input, output): &Rpc| {
             Method::builder()
                 .name(name)
                 .route_name(name)

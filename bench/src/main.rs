@@ -10,6 +10,7 @@ mod process;
 mod remote;
 mod report;
 mod sections;
+mod tls;
 
 use clap::{Parser, Subcommand};
 use load::{Load, Plan};

@@ -19,10 +19,10 @@ use tokio::{
 /// What a process is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
-    /// Serves items.
-    Serve(Kind, Where),
+    /// Serves items; over mutual TLS where there is a folder with certificates.
+    Serve(Kind, Where, Option<PathBuf>),
     /// Calls who serves items, whose process is named, on so many connections.
-    Call(Kind, Where, u32, Option<usize>, Asked),
+    Call(Kind, Where, Option<PathBuf>, u32, Option<usize>, Asked),
     /// One process of the fan-out.
     FanOut(fan_out::Part),
     /// One process of the shop's order.
@@ -63,9 +63,10 @@ pub async fn play(part: &str) -> anyhow::Result<()> {
         std::process::exit(0);
     });
     match serde_json::from_str(part)? {
-        Part::Serve(kind, at) => remote::serve(kind, at.0).await,
-        Part::Call(kind, at, server, connections, asked) => {
-            say(&remote::call(kind, at.0, connections, asked, server).await?)?;
+        Part::Serve(kind, at, tls) => remote::serve(kind, at.0, tls.as_deref()).await,
+        Part::Call(kind, at, tls, server, connections, asked) => {
+            let tls = tls.as_deref();
+            say(&remote::call(kind, at.0, tls, connections, asked, server).await?)?;
             // What was called is still there, and has nothing more to say.
             std::process::exit(0);
         }

@@ -20,6 +20,7 @@ mod routers;
 mod shapes;
 mod support;
 mod system;
+mod tls;
 mod ui;
 mod versions;
 mod wire;

@@ -11,7 +11,7 @@ use monolift::{
     serve::{Directory, Limits, Server},
     wire::{
         Answer, Bounds, Envelope, Interfaces, Listener, Message, Outcome, Peer, Served, Socket,
-        Transport, codec, receive,
+        Tls, Transport, codec, receive,
     },
 };
 use monolift_manifest::Address;
@@ -23,7 +23,7 @@ use std::{
     },
     time::Duration,
 };
-use tarpc::server::{BaseChannel, Channel, serve as serve_with};
+use tarpc::server::{BaseChannel, Channel, serve as answer_with};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
@@ -41,11 +41,17 @@ fn unix() -> Address {
 
 /// A client of the worker at `address`, as any process would make one.
 fn client(address: &Address) -> WorkerClient {
+    client_with(address, Peer::new("test", "test", Bounds::default()), None)
+}
+
+/// The same, of a process that says that it is `us`.
+pub(crate) fn client_with(address: &Address, us: Peer, tls: Option<Tls>) -> WorkerClient {
     let whereabouts = Whereabouts {
         process: "worker".to_owned(),
         address: address.clone(),
-        us: Peer::new("test", "test", Bounds::default()),
+        us,
         interfaces: vec![<dyn Worker>::descriptor()],
+        tls,
         bounds: Bounds::default(),
         hello: HELLO,
         in_flight: 16,
@@ -57,12 +63,20 @@ fn client(address: &Address) -> WorkerClient {
 
 /// A real worker at `address`.
 async fn serve(address: &Address, worker: &Arc<Obedient>) -> (Server, Address) {
+    serve_with(address, worker, None).await
+}
+
+pub(crate) async fn serve_with(
+    address: &Address,
+    worker: &Arc<Obedient>,
+    tls: Option<Tls>,
+) -> (Server, Address) {
     let listener = Listener::bind(address).await.unwrap();
     let address = listener.address().unwrap();
     let link = Link::<dyn Worker>::to(Arc::<Obedient>::clone(worker));
     let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
     let us = Peer::new("test", "worker", Bounds::default());
-    (Server::start(listener, us, directory, Limits::default()), address)
+    (Server::start(listener, us, directory, Limits::default(), tls), address)
 }
 
 /// A worker that is played by hand: a connection of its caller's.
@@ -286,7 +300,7 @@ async fn tarpcs_own_server_is_called() {
             codec::encode(&arguments["text"], Bounds::default(), &mut payload).unwrap();
             Ok(Answer { outcome: Outcome::Answer, payload: payload.into() })
         };
-        channel.execute(serve_with(echo)).for_each(|call| call).await;
+        channel.execute(answer_with(echo)).for_each(|call| call).await;
     });
     let client = client(&address);
     for text in ["x".to_owned(), "x".repeat(100_000)] {

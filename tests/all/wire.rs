@@ -40,7 +40,8 @@ async fn system() -> RunningSystem {
 }
 
 async fn socket(system: &RunningSystem) -> Socket {
-    connect(system.process_of("worker").address().unwrap()).await.unwrap()
+    let address = system.process_of("worker").address().unwrap();
+    connect(address, None, "worker").await.unwrap()
 }
 
 fn us(app: &str, process: &str) -> Peer {
@@ -188,7 +189,7 @@ async fn both_sides_know_why_one_was_refused() {
         receive(&mut socket, &us("shop", "stock"), HELLO, |_| Ok(Interfaces::default())).await
     };
     let greeting = async {
-        let mut socket = connect(&address).await.unwrap();
+        let mut socket = connect(&address, None, "worker").await.unwrap();
         greet(&mut socket, &us("bank", "tills"), HELLO).await
     };
     let (accepted, greeted) = soon(async { tokio::join!(accepting, greeting) }).await;

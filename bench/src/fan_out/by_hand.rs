@@ -143,7 +143,7 @@ pub(super) async fn serve_front(
 ) -> anyhow::Result<()> {
     let mut channels = Vec::new();
     for service in services {
-        channels.push(tonic_channels(&service.0, connections).await?.into_iter());
+        channels.push(tonic_channels(&service.0, connections, None).await?.into_iter());
     }
     let mut clients = Vec::new();
     for _ in 0..connections {

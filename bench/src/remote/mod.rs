@@ -15,7 +15,7 @@ use crate::{
 };
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize};
-use std::future::Future;
+use std::{future::Future, path::Path};
 
 /// What a caller can ask of the process at the other end.
 pub trait Peer: Send + Sync + 'static {
@@ -108,13 +108,13 @@ impl Socket {
 /// # Errors
 ///
 /// When it cannot listen.
-pub async fn serve(kind: Kind, address: Address) -> anyhow::Result<()> {
+pub async fn serve(kind: Kind, address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
     match kind {
         Kind::Raw | Kind::RawTokio => raw::serve(kind, address).await,
-        Kind::Monolift => ours::serve(address).await,
+        Kind::Monolift => ours::serve(address, tls).await,
         Kind::Tarpc => with_tarpc::serve(address, false).await,
         Kind::TarpcNodelay => with_tarpc::serve(address, true).await,
-        Kind::Tonic => with_tonic::serve(address).await,
+        Kind::Tonic => with_tonic::serve(address, tls).await,
         Kind::Axum => with_axum::serve(address).await,
     }
 }
@@ -127,6 +127,7 @@ pub async fn serve(kind: Kind, address: Address) -> anyhow::Result<()> {
 pub async fn call(
     kind: Kind,
     address: Address,
+    tls: Option<&Path>,
     connections: Option<usize>,
     asked: Asked,
     server: u32,
@@ -135,7 +136,7 @@ pub async fn call(
     match kind {
         Kind::Raw | Kind::RawTokio => raw::call(kind, address, asked, &servers).await,
         Kind::Monolift => {
-            measure(ours::connect(address, connections).await?, asked, &servers).await
+            measure(ours::connect(address, tls, connections).await?, asked, &servers).await
         }
         Kind::Tarpc | Kind::TarpcNodelay => {
             let nodelay = kind == Kind::TarpcNodelay;
@@ -143,7 +144,7 @@ pub async fn call(
             measure(peer, asked, &servers).await
         }
         Kind::Tonic => {
-            measure(with_tonic::connect(&address, several).await?, asked, &servers).await
+            measure(with_tonic::connect(&address, several, tls).await?, asked, &servers).await
         }
         Kind::Axum => measure(with_axum::connect(address), asked, &servers).await,
     }

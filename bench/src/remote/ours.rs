@@ -13,7 +13,7 @@ use monolift::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// The module that is called.
@@ -66,12 +66,26 @@ impl Items for ItemsHere {
 }
 
 /// One of the two processes. A program of its own would have this from `monolift::process!`.
-fn app(kind: Kind, address: &Address, connections: Option<usize>) -> anyhow::Result<App> {
+fn app(
+    kind: Kind,
+    address: &Address,
+    tls: Option<&Path>,
+    connections: Option<usize>,
+) -> anyhow::Result<App> {
+    let tls = tls.map(|folder| {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let (authority, certificate) = (file("authority.pem"), file("{process}.pem"));
+        let key = file("{process}.key");
+        format!(
+            "[tls]\nauthority = \"{authority}\"\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n"
+        )
+    });
     let calls = connections.map(|count| format!("[calls]\nconnections = {count}\n"));
     let manifest = format!(
-        "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"items\"\n{}\
+        "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"items\"\n{}{}\
          [process.items]\nlisten = \"{address}\"\n",
-        calls.unwrap_or_default()
+        calls.unwrap_or_default(),
+        tls.unwrap_or_default()
     );
     // A program has one for as long as it runs.
     Ok(App::new(linked(manifest.leak(), kind))?)
@@ -102,8 +116,8 @@ pub async fn in_one_process() -> anyhow::Result<RunningApp> {
     Ok(app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?)
 }
 
-pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
-    let app = app(Kind::Process("items"), &address, None)?;
+pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
+    let app = app(Kind::Process("items"), &address, tls, None)?;
     let _running = app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?;
     ready()?;
     std::future::pending().await
@@ -117,9 +131,10 @@ pub(super) struct Caller {
 
 pub(super) async fn connect(
     address: Address,
+    tls: Option<&Path>,
     connections: Option<usize>,
 ) -> anyhow::Result<Caller> {
-    let running = app(Kind::Host, &address, connections)?.start().await?;
+    let running = app(Kind::Host, &address, tls, connections)?.start().await?;
     running.ready().await;
     Ok(Caller { items: running.client(), _running: running })
 }

@@ -6,7 +6,10 @@ use crate::{
     process::ready,
 };
 use hyper_util::rt::TokioIo;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::{
     StreamExt,
@@ -14,7 +17,9 @@ use tokio_stream::{
 };
 use tonic::{
     Request, Response, Status,
-    transport::{Channel, Endpoint, Server, Uri},
+    transport::{
+        Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig, Uri,
+    },
 };
 
 #[allow(missing_docs, clippy::all, rust_2018_idioms, reason = "it is generated")]
@@ -50,9 +55,15 @@ impl Items for Service {
     }
 }
 
-pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
+pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
     let service = ItemsServer::new(Service).max_decoding_message_size(MESSAGE);
-    let server = Server::builder().add_service(service);
+    let mut server = Server::builder();
+    if let Some(folder) = tls {
+        let (authority, identity) = identity(folder, "items")?;
+        let config = ServerTlsConfig::new().identity(identity).client_ca_root(authority);
+        server = server.tls_config(config)?;
+    }
+    let server = server.add_service(service);
     match address {
         Address::Tcp(address) => {
             let listener = TcpListener::bind(address).await?;
@@ -84,13 +95,25 @@ pub(super) struct Clients {
 /// # Errors
 ///
 /// When it cannot be reached.
-pub async fn channels(address: &Address, connections: usize) -> anyhow::Result<Vec<Channel>> {
+pub async fn channels(
+    address: &Address,
+    connections: usize,
+    tls: Option<&Path>,
+) -> anyhow::Result<Vec<Channel>> {
     let mut channels = Vec::new();
     for _ in 0..connections {
         channels.push(match address {
             Address::Tcp(address) => {
-                let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-                endpoint.tcp_nodelay(true).connect().await?
+                let scheme = if tls.is_some() { "https" } else { "http" };
+                let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
+                let mut endpoint = endpoint.tcp_nodelay(true);
+                if let Some(folder) = tls {
+                    let (authority, identity) = identity(folder, "caller")?;
+                    let config = ClientTlsConfig::new().ca_certificate(authority);
+                    endpoint =
+                        endpoint.tls_config(config.identity(identity).domain_name("items"))?;
+                }
+                endpoint.connect().await?
             }
             Address::Unix(path) => {
                 let path = path.clone();
@@ -107,8 +130,18 @@ pub async fn channels(address: &Address, connections: usize) -> anyhow::Result<V
     Ok(channels)
 }
 
-pub(super) async fn connect(address: &Address, connections: usize) -> anyhow::Result<Clients> {
-    let channels = channels(address, connections).await?.into_iter();
+fn identity(folder: &Path, name: &str) -> anyhow::Result<(Certificate, Identity)> {
+    let read = |file: String| std::fs::read(folder.join(file));
+    let authority = Certificate::from_pem(read("authority.pem".to_owned())?);
+    Ok((authority, Identity::from_pem(read(format!("{name}.pem"))?, read(format!("{name}.key"))?)))
+}
+
+pub(super) async fn connect(
+    address: &Address,
+    connections: usize,
+    tls: Option<&Path>,
+) -> anyhow::Result<Clients> {
+    let channels = channels(address, connections, tls).await?.into_iter();
     let client = |channel| ItemsClient::new(channel).max_decoding_message_size(MESSAGE);
     Ok(Clients { clients: channels.map(client).collect(), next: AtomicUsize::new(0) })
 }

@@ -49,6 +49,9 @@ impl Bench {
                 remote::in_flight(self, &title, count).await?;
             }
         }
+        if wanted(remote::TLS) {
+            remote::over_tls(self).await?;
+        }
         for (size, count, what) in
             [(100, 64, "100 B"), (4 * 1024, 64, "4 KiB"), (256 * 1024, 16, "256 KiB")]
         {

@@ -1,13 +1,16 @@
 //! One module called from another process, beside its limit and its peers.
 
-use super::{Bench, ratio};
+use super::{Bench, ratio, running::Folder};
 use crate::{
     measured::{Asked, Measured, Mix},
     process::{Core, Part, Started, Where},
     remote::{Kind, Socket},
+    tls,
 };
 use load::{Load, Plan};
 use std::collections::BTreeMap;
+
+pub(super) const TLS: &str = "Over mutual TLS, over TCP";
 
 pub(super) const SLOW: &str = "One call in 100";
 
@@ -19,6 +22,8 @@ struct Servers {
     started: BTreeMap<Kind, (Started, Where)>,
     /// Where those who call them run.
     callers: Core,
+    /// The certificates, over mutual TLS.
+    tls: Option<Folder>,
 }
 
 /// A kind of peer, called on so many connections.
@@ -50,21 +55,31 @@ impl Way {
 }
 
 impl Servers {
-    async fn start(kinds: &[Kind], socket: Socket, cores: [Core; 2]) -> anyhow::Result<Self> {
+    async fn start(
+        kinds: &[Kind],
+        socket: Socket,
+        cores: [Core; 2],
+        tls: Option<Folder>,
+    ) -> anyhow::Result<Self> {
         let [servers, callers] = cores;
+        let folder = tls.as_ref().map(|folder| folder.0.clone());
         let mut started = BTreeMap::new();
         for &kind in kinds {
             let address = Where(socket.address(kind)?);
-            let server = Started::serving(&Part::Serve(kind, address.clone()), servers).await?;
+            let server =
+                Started::serving(&Part::Serve(kind, address.clone(), folder.clone()), servers)
+                    .await?;
             started.insert(kind, (server, address));
         }
-        Ok(Self { started, callers })
+        Ok(Self { started, callers, tls })
     }
 
     /// Measures a server from another process.
     async fn measure(&self, way: &Way, asked: Asked) -> anyhow::Result<Measured> {
         let (server, address) = &self.started[&way.kind];
-        let part = Part::Call(way.kind, address.clone(), server.id()?, way.connections, asked);
+        let tls = self.tls.as_ref().map(|folder| folder.0.clone());
+        let (id, connections) = (server.id()?, way.connections);
+        let part = Part::Call(way.kind, address.clone(), tls, id, connections, asked);
         Started::new(&part, self.callers)?.hear().await
     }
 
@@ -103,7 +118,7 @@ pub(super) async fn one_at_a_time(
         kinds.insert(4, Kind::TarpcNodelay);
         key = "remote_p50_vs_raw_tcp";
     }
-    let servers = Servers::start(&kinds, socket, [Core::Only(0), Core::Only(1)]).await?;
+    let servers = Servers::start(&kinds, socket, [Core::Only(0), Core::Only(1)], None).await?;
     let ways: Vec<Way> = kinds.iter().map(|&kind| Way::new(kind, Some(1))).collect();
     let asked = bench.asked(Load::Closed(1), Mix::Quick, SIZE);
     let measured = bench.rounds(title, &ways, async |way| servers.measure(way, asked).await);
@@ -115,7 +130,7 @@ pub(super) async fn one_at_a_time(
 
 pub(super) async fn in_flight(bench: &mut Bench, title: &str, count: usize) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::Tarpc, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
-    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], None).await?;
     let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
     let ways = [
         Way::new(Kind::Monolift, None),
@@ -137,6 +152,26 @@ pub(super) async fn in_flight(bench: &mut Bench, title: &str, count: usize) -> a
     Ok(())
 }
 
+/// What encryption costs, beside tonic's: one call at a time, and many.
+pub(super) async fn over_tls(bench: &mut Bench) -> anyhow::Result<()> {
+    let folder = Folder::new("tls")?;
+    tls::write(&folder.0)?;
+    let kinds = [Kind::Monolift, Kind::Tonic];
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], Some(folder)).await?;
+    for count in [1, 16, 64, 256] {
+        let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
+        let ways = match count {
+            1 => kinds.map(|kind| Way::new(kind, Some(1))),
+            _ => [Way::new(Kind::Monolift, None), servers.best(Kind::Tonic, asked).await?],
+        };
+        let title = format!("{TLS}, {count} in flight");
+        let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);
+        let measured = measured.await?;
+        bench.table(&title, &ways, &measured);
+    }
+    Ok(())
+}
+
 pub(super) async fn sizes(
     bench: &mut Bench,
     title: &str,
@@ -144,7 +179,7 @@ pub(super) async fn sizes(
     count: usize,
 ) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic, Kind::Axum];
-    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], None).await?;
     let asked = bench.asked(Load::Closed(count), Mix::Quick, size);
     let ways = [
         Way::new(Kind::Monolift, None),
@@ -164,7 +199,7 @@ pub(super) async fn sizes(
 
 pub(super) async fn slow(bench: &mut Bench) -> anyhow::Result<()> {
     let kinds = [Kind::Monolift, Kind::TarpcNodelay, Kind::Tonic];
-    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2]).await?;
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], None).await?;
     let mut worst: Vec<f64> = Vec::new();
     for (mix, what) in [(Mix::Sleeps, "sleeps"), (Mix::Burns, "keeps a processor busy")] {
         let closed = bench.asked(Load::Closed(64), mix, SIZE);

@@ -52,6 +52,8 @@ fn placed(text: &str, process_of: impl Fn(&str) -> &str) -> Result<DocumentMut, 
     let mut document: DocumentMut = text.parse()?;
     document.remove("host");
     document.remove("process");
+    // The certificates are for the names of other processes.
+    document.remove("tls");
     let mut processes = Table::new();
     processes.set_implicit(true);
     if let Some(modules) = document.get_mut("modules").and_then(Item::as_table_mut) {

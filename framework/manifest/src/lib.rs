@@ -57,7 +57,7 @@ pub use address::{Address, AddressError};
 pub use cargo_toml::{Dependency, HostMark, Package};
 pub use document::lines;
 pub use graph::{Graph, Node};
-pub use manifest::{Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas};
+pub use manifest::{Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
 pub use suggest::nearest;

@@ -23,6 +23,8 @@ pub struct Manifest {
     pub calls: Calls,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[tls]`.
+    pub tls: Option<TlsFiles>,
     /// The file that it was read from.
     pub file: PathBuf,
     pub(crate) host_position: (usize, usize),
@@ -72,6 +74,30 @@ pub struct Calls {
     pub connections: Option<usize>,
     /// How long a stop waits for calls in flight.
     pub drain: Duration,
+}
+
+/// `[tls]`: the files by which processes prove to each other who they are. In the paths of the last two
+/// `{process}` stands for a process's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate of whoever signs those of the processes.
+    pub authority: PathBuf,
+    /// A process's certificate, which is for its name.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl TlsFiles {
+    /// The certificate of a process.
+    pub fn certificate_of(&self, process: &str) -> PathBuf {
+        self.certificate.replace("{process}", process).into()
+    }
+
+    /// The key of a process.
+    pub fn key_of(&self, process: &str) -> PathBuf {
+        self.key.replace("{process}", process).into()
+    }
 }
 
 /// How many of a process run: at least one.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::document::{Document, Entry, Table, Value};
-use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas};
+use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas, TlsFiles};
 use crate::problem::{Problem, Problems};
 use crate::quantity;
 use crate::suggest::nearest;
@@ -36,7 +36,7 @@ impl<'a> Parser<'a> {
         self.known(
             root,
             "at the top of a manifest",
-            &["app", "host", "modules", "process", "calls", "limits"],
+            &["app", "host", "modules", "process", "calls", "limits", "tls"],
         );
         let app = self.value(root, "app", |value| name(text(value)?));
         let host = self.value(root, "host", |value| name(text(value)?));
@@ -63,6 +63,7 @@ impl<'a> Parser<'a> {
             processes: self.processes(),
             calls: self.calls(),
             limits: self.limits(),
+            tls: self.tls(),
             file: self.document.file.clone(),
             host_position,
             modules_position,
@@ -177,6 +178,23 @@ impl<'a> Parser<'a> {
                 })
                 .unwrap_or(default.hello),
         }
+    }
+
+    fn tls(&mut self) -> Option<TlsFiles> {
+        const KEYS: [&str; 3] = ["authority", "certificate", "key"];
+        let entry = self.document.root.get("tls")?;
+        let table = self.section("tls");
+        self.known(table, "in [tls]", &KEYS);
+        let missing: Vec<&str> = KEYS.into_iter().filter(|key| table.get(key).is_none()).collect();
+        if !missing.is_empty() {
+            let message = format!("[tls] does not say `{}`", missing.join("`, `"));
+            let help = "TLS takes all of `authority`, `certificate` and `key`: each a file".into();
+            let problem = self.document.problem(self.document.key_position(entry), message);
+            self.problems.push(Problem { help: Some(help), ..problem });
+        }
+        let mut file = |key| self.value(table, key, |value| text(value).map(str::to_owned));
+        let (authority, certificate, key) = (file("authority"), file("certificate"), file("key"));
+        Some(TlsFiles { authority: authority?.into(), certificate: certificate?, key: key? })
     }
 
     /// A table at the top; an empty one if it is not there.

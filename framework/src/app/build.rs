@@ -339,7 +339,8 @@ async fn listen(
         in_flight: manifest.limits.in_flight,
         hello: manifest.limits.hello,
     };
-    Ok(Some((Server::start(listener, us, directory, limits), address)))
+    let server = Server::start(listener, us, directory, limits, place.tls()?);
+    Ok(Some((server, address)))
 }
 
 /// A process may call what its modules declare; a gateway, what has a route.

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::{config::Setting, data::DbSettings, module::Need};
+use monolift_manifest::TlsFiles;
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
 pub const ASK: &str = "MONOLIFT_ASK";
@@ -37,6 +38,14 @@ impl App {
         add("limits.in_flight".to_owned(), Some(limits.in_flight.to_string()));
         add("limits.connections".to_owned(), Some(limits.connections.to_string()));
         add("limits.hello".to_owned(), Some(format!("{:?}", limits.hello)));
+        let tls = manifest.tls.clone().map(|files| {
+            let TlsFiles { authority, certificate, key } = files;
+            [authority.display().to_string(), certificate, key].map(Some)
+        });
+        let [authority, certificate, key] = tls.unwrap_or_default();
+        add("tls.authority".to_owned(), authority);
+        add("tls.certificate".to_owned(), certificate);
+        add("tls.key".to_owned(), key);
         let data = Some(self.data.display().to_string());
         all.push(Setting {
             key: "data".to_owned(),

@@ -1,6 +1,9 @@
 //! What the build fixed about a program, and the manifest that is in force when it starts.
 
-use crate::{module::StartError, wire::Bounds};
+use crate::{
+    module::StartError,
+    wire::{Bounds, Tls},
+};
 use monolift_manifest::{Graph, Manifest};
 use std::{
     env,
@@ -150,6 +153,13 @@ impl Place {
         calls.sort_unstable();
         calls.dedup();
         calls
+    }
+
+    /// How this process proves who it is, if the manifest says.
+    pub(crate) fn tls(&self) -> Result<Option<Tls>, StartError> {
+        let files = self.manifest.tls.as_ref();
+        let read = files.map(|files| Tls::read(files, &self.process)).transpose();
+        read.map_err(|error| StartError::new(format!("[tls]: {error}")))
     }
 
     /// What calls and answers are held to.

@@ -62,6 +62,7 @@ impl Peers {
             address: address.clone(),
             us: Peer::new(&manifest.app, &place.process, place.bounds()),
             interfaces: self.interfaces.clone(),
+            tls: place.tls()?,
             bounds: place.bounds(),
             hello: manifest.limits.hello,
             in_flight: manifest.limits.in_flight,

@@ -1,9 +1,9 @@
 //! What of the manifest can be replaced at the start: all but which modules are linked.
 
 use super::{Settings, SettingsErrors};
-use monolift_manifest::{Address, DeadlineMode, Manifest, quantity};
+use monolift_manifest::{Address, DeadlineMode, Manifest, TlsFiles, quantity};
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,7 +32,15 @@ struct LimitsSettings {
     hello: Option<String>,
 }
 
-/// Lays the sections `process`, `calls` and `limits` over the manifest. All that is wrong with them
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TlsSettings {
+    authority: Option<PathBuf>,
+    certificate: Option<String>,
+    key: Option<String>,
+}
+
+/// Lays the sections `process`, `calls`, `limits` and `tls` over the manifest. All that is wrong with them
 /// is said at once.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
     let mut errors = SettingsErrors::default();
@@ -40,6 +48,7 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
         errors.keep(settings.own("process")).unwrap_or_default();
     let calls: CallsSettings = errors.keep(settings.own("calls")).unwrap_or_default();
     let limits: LimitsSettings = errors.keep(settings.own("limits")).unwrap_or_default();
+    let tls: TlsSettings = errors.keep(settings.own("tls")).unwrap_or_default();
     let mut over = Over { settings, errors };
     for (name, stated) in processes {
         let at = |key: &str| format!("process.{name}.{key}");
@@ -73,6 +82,25 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     own.nesting = limits.nesting.unwrap_or(own.nesting);
     own.in_flight = limits.in_flight.unwrap_or(own.in_flight);
     own.connections = limits.connections.unwrap_or(own.connections);
+    let stated = manifest.tls.take();
+    let (authority, certificate, key) = match stated {
+        Some(TlsFiles { authority, certificate, key }) => {
+            (Some(authority), Some(certificate), Some(key))
+        }
+        None => (None, None, None),
+    };
+    manifest.tls =
+        match (tls.authority.or(authority), tls.certificate.or(certificate), tls.key.or(key)) {
+            (Some(authority), Some(certificate), Some(key)) => {
+                Some(TlsFiles { authority, certificate, key })
+            }
+            (None, None, None) => None,
+            _ => {
+                let message = "it takes all of `authority`, `certificate` and `key`: each a file";
+                over.errors.0.push(settings.error("tls", message.to_owned()));
+                None
+            }
+        };
     over.errors.or(())
 }
 

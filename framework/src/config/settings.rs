@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, env, fs, path::Path};
 
 /// The framework's own sections.
-const OURS: [&str; 4] = ["process", "calls", "limits", "data"];
+const OURS: [&str; 5] = ["process", "calls", "limits", "tls", "data"];
 /// A module's keys that are the framework's.
 const OURS_IN_MODULE: [&str; 1] = ["db"];
 

@@ -28,8 +28,10 @@ impl Connection {
     pub(super) async fn open(
         whereabouts: &Arc<Whereabouts>,
     ) -> Result<(Self, impl Future<Output = Result<(), String>> + use<>), String> {
-        let mut socket =
-            wire::connect(&whereabouts.address).await.map_err(|error| error.to_string())?;
+        let Whereabouts { process, address, tls, .. } = &**whereabouts;
+        let mut socket = wire::connect(address, tls.as_ref(), process)
+            .await
+            .map_err(|error| error.to_string())?;
         let (peer, served, input) = greet(&mut socket, &whereabouts.us, whereabouts.hello)
             .await
             .map_err(|error| error.to_string())?;

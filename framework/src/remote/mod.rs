@@ -9,7 +9,7 @@ mod lane;
 use crate::{
     call::{CallError, CallErrorKind, Context, overdue},
     interface::InterfaceDescriptor,
-    wire::{self, Answer, Bounds, Carrier, Payload, Peer, Socket},
+    wire::{self, Answer, Bounds, Carrier, Payload, Peer, Socket, Tls},
 };
 use connection::Connection;
 use futures_util::future::BoxFuture;
@@ -43,6 +43,8 @@ pub struct Whereabouts {
     /// The interfaces that this process was built with: what it can call, if the other side serves
     /// it.
     pub interfaces: Vec<&'static InterfaceDescriptor>,
+    /// How the two prove who they are, over TCP; without it they believe each other.
+    pub tls: Option<Tls>,
     /// What the two hold each other to.
     pub bounds: Bounds,
     /// How long the hello may take.
@@ -113,14 +115,15 @@ impl Remote {
 
     /// A connection of its own that goes on in HTTP, for the routes of a module's own.
     pub async fn dial_http(&self) -> Result<Socket, CallError> {
-        let Whereabouts { process, address, us, hello, .. } = &*self.whereabouts;
+        let Whereabouts { process, address, us, hello, tls, .. } = &*self.whereabouts;
         let failed = |error: &dyn std::fmt::Display| {
             CallError::new(
                 CallErrorKind::Unreachable,
                 format!("the process `{process}` cannot be reached at {address}: {error}"),
             )
         };
-        let connecting = tokio::time::timeout(*hello, wire::connect(address));
+        let connecting = wire::connect(address, tls.as_ref(), process);
+        let connecting = tokio::time::timeout(*hello, connecting);
         let mut socket = match connecting.await {
             Ok(connected) => connected.map_err(|error| failed(&error))?,
             Err(elapsed) => return Err(failed(&elapsed)),

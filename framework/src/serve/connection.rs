@@ -15,7 +15,7 @@ use crate::{
         stages::{Probe, Stage},
     },
     wire::{
-        Answer, Bounds, Envelope, Incoming, Peer, Refusal, Socket, Transport, encode_error,
+        Answer, Bounds, Envelope, Incoming, Peer, Refusal, Socket, Tls, Transport, encode_error,
         overloaded, receive,
     },
 };
@@ -30,7 +30,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tarpc::{ClientMessage, Response};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch, task::AbortHandle, time::timeout};
 
 /// A server's end: calls come in, answers go out.
 type ServerTransport = Transport<Response<Answer>, ClientMessage<Envelope>>;
@@ -41,6 +41,7 @@ pub(super) struct Serving {
     pub(super) us: Peer,
     pub(super) directory: Directory,
     pub(super) limits: Limits,
+    pub(super) tls: Option<Tls>,
 }
 
 pub(super) async fn serve(
@@ -48,8 +49,26 @@ pub(super) async fn serve(
     serving: &Arc<Serving>,
     mut draining: watch::Receiver<bool>,
 ) {
-    let Serving { us, directory, limits } = &**serving;
+    let Serving { us, directory, limits, tls } = &**serving;
+    if let Some(tls) = tls {
+        socket = match timeout(limits.hello, socket.accept_tls(tls)).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => {
+                tracing::info!(%error, "a connection was turned away: it proved nothing");
+                return;
+            }
+            Err(_) => {
+                tracing::info!("a connection was turned away: it proved nothing in time");
+                return;
+            }
+        };
+    }
+    let proof = socket.proof();
     let hello = receive(&mut socket, us, limits.hello, |peer| {
+        if !proof.is_of(&peer.process) {
+            let process = &peer.process;
+            return Err(Refusal(format!("your certificate is not that of `{process}`")));
+        }
         if peer.http && directory.web_for(&peer.process).is_none() {
             return Err(Refusal("it serves no routes of modules' own to you".to_owned()));
         }

@@ -1,7 +1,7 @@
 //! Accepting connections, and draining them.
 
 use super::{Directory, connection, connection::Serving};
-use crate::wire::{Bounds, Listener, Peer};
+use crate::wire::{Bounds, Listener, Peer, Tls};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
@@ -41,10 +41,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `directory` to all who connect to `listener`.
-    pub fn start(listener: Listener, us: Peer, directory: Directory, limits: Limits) -> Self {
+    /// Serves `directory` to all who connect to `listener`; with `tls`, to those over TCP who prove who
+    /// they are.
+    pub fn start(
+        listener: Listener,
+        us: Peer,
+        directory: Directory,
+        limits: Limits,
+        tls: Option<Tls>,
+    ) -> Self {
         let (draining, drained) = watch::channel(false);
-        let serving = Arc::new(Serving { us, directory, limits });
+        let serving = Arc::new(Serving { us, directory, limits, tls });
         Self { draining, task: tokio::spawn(accept(listener, serving, drained)) }
     }
 

@@ -9,6 +9,7 @@ mod hello;
 mod output;
 mod protocol;
 mod socket;
+mod tls;
 mod transport;
 
 pub use codec::Bounds;
@@ -18,6 +19,7 @@ pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, 
 pub use protocol::{Encoded, Incoming, encode_error};
 pub(crate) use protocol::{ROOM, unwritable};
 pub use socket::{Listener, Socket, connect};
+pub use tls::{Tls, TlsError};
 pub use transport::Transport;
 pub(crate) use transport::{overloaded, tarpc_context};
 

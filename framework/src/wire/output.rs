@@ -27,11 +27,23 @@ pub(super) struct Output {
     end: BytesMut,
     /// Bytes in `pieces`.
     before_end: usize,
+    /// Whether the socket may keep some of what was written.
+    kept: bool,
 }
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { pieces: VecDeque::new(), end: BytesMut::with_capacity(ROOM), before_end: 0 }
+        Self {
+            pieces: VecDeque::new(),
+            end: BytesMut::with_capacity(ROOM),
+            before_end: 0,
+            kept: false,
+        }
+    }
+
+    /// Whether all of it has left.
+    pub(super) fn has_left(&self) -> bool {
+        self.len() == 0 && !self.kept
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,7 +80,11 @@ impl Output {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.kept = true;
         }
+        // TLS keeps what the socket did not take.
+        ready!(Pin::new(socket).poll_flush(cx))?;
+        self.kept = false;
         if self.end.capacity() > MOST_ROOM {
             self.end = BytesMut::with_capacity(ROOM);
         }

@@ -1,5 +1,6 @@
 //! TCP and Unix sockets, as one thing.
 
+use super::tls::{Tls, is_of};
 use monolift_manifest::Address;
 use std::{
     io,
@@ -11,26 +12,72 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
+use tokio_rustls::{TlsStream, rustls::pki_types::CertificateDer};
 
 /// A connection to another process.
 #[derive(Debug)]
 pub enum Socket {
     /// Over TCP.
     Tcp(TcpStream),
+    /// Over TLS, over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
     /// Over a Unix socket.
     Unix(UnixStream),
 }
 
-/// Connects to `address`.
-pub async fn connect(address: &Address) -> io::Result<Socket> {
+/// Connects to the process at `address`. Over TCP, with `tls`, it has to prove that it is that one; who
+/// may use a Unix socket, its file says.
+pub async fn connect(address: &Address, tls: Option<&Tls>, process: &str) -> io::Result<Socket> {
     match address {
         Address::Tcp(address) => {
             let socket = TcpStream::connect(address.as_str()).await?;
             // Otherwise a small call waits for the acknowledgement of the one before it.
             socket.set_nodelay(true)?;
-            Ok(Socket::Tcp(socket))
+            Ok(match tls {
+                Some(tls) => Socket::Tls(Box::new(tls.connect(socket, process).await?)),
+                None => Socket::Tcp(socket),
+            })
         }
         Address::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+    }
+}
+
+impl Socket {
+    /// As the serving side, goes on in TLS where that is over TCP.
+    pub(crate) async fn accept_tls(self, tls: &Tls) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => Ok(Self::Tls(Box::new(tls.accept(socket).await?))),
+            other => Ok(other),
+        }
+    }
+
+    /// Who is at the other end, as far as that is proven.
+    pub(crate) fn proof(&self) -> Proof {
+        let Self::Tls(socket) = self else { return Proof::Unasked };
+        let chain = socket.get_ref().1.peer_certificates();
+        chain
+            .and_then(|chain| chain.first())
+            .map_or(Proof::Missing, |own| Proof::Certificate(own.clone().into_owned()))
+    }
+}
+
+/// What the other end of a socket has shown of who it is.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// There it is believed.
+    Unasked,
+    Certificate(CertificateDer<'static>),
+    Missing,
+}
+
+impl Proof {
+    /// Whether it may be this process.
+    pub(crate) fn is_of(&self, process: &str) -> bool {
+        match self {
+            Self::Unasked => true,
+            Self::Certificate(certificate) => is_of(certificate, process),
+            Self::Missing => false,
+        }
     }
 }
 
@@ -108,6 +155,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
         }
     }
@@ -121,6 +169,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
         }
     }
@@ -132,6 +181,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
         }
     }
@@ -143,6 +193,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(socket) => Pin::new(socket).poll_flush(cx),
             Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
@@ -150,6 +201,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }

@@ -210,7 +210,7 @@ impl<Out: Side, In> Sink<Out> for Transport<Out, In> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.output.len() == 0 {
+        if this.output.has_left() {
             return Poll::Ready(Ok(()));
         }
         if !this.yielded {

@@ -59,7 +59,9 @@ fn the_reference_has_every_setting_and_its_default() {
         for (key, (value, _)) in &plain {
             if name == "plain" && value.is_none() && !key.contains(".db.") {
                 let (value, _) = &told[key];
-                let no_default = key.starts_with("process.") || key == "calls.connections";
+                let no_default = key.starts_with("process.")
+                    || key.starts_with("tls.")
+                    || key == "calls.connections";
                 assert_eq!(value.is_some(), !no_default, "{key} is not in the reference");
             }
         }

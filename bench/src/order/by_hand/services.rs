@@ -116,7 +116,7 @@ struct Channels {
 
 impl Channels {
     async fn to(service: &Address, connections: usize) -> anyhow::Result<Self> {
-        let channels = tonic_channels(service, connections).await?;
+        let channels = tonic_channels(service, connections, None).await?;
         Ok(Self { channels, next: AtomicUsize::new(0) })
     }
 

@@ -8,7 +8,8 @@ use crate::manifest::DeadlineMode;
 use crate::quantity::{self, show_duration, show_size};
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
-const SETTINGS_SECTIONS: [&str; 6] = ["process", "modules", "calls", "limits", "app", "host"];
+const SETTINGS_SECTIONS: [&str; 8] =
+    ["process", "modules", "calls", "limits", "tls", "data", "app", "host"];
 /// A crate of the dependency graph: `cargo run -p` with this name would be ambiguous.
 const AMBIGUOUS_PACKAGE: &str = "inventory";
 

@@ -139,7 +139,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[replicas]", "x = 3"),
         "deployment.toml:3:2: unknown key `replicas` at the top of a manifest\n  \
-         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `limits`"
+         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `limits`, `tls`"
     );
 }
 
@@ -276,4 +276,20 @@ fn quantities_out_of_bounds() {
     for (header, line, message) in cases {
         assert_eq!(wrong(header, line), format!("deployment.toml:4:{message}"));
     }
+}
+
+#[test]
+fn tls_takes_three_files() {
+    let all = "app = \"shop\"\nhost = \"old\"\n[tls]\nauthority = \"tls/ca.pem\"\n\
+               certificate = \"tls/{process}.pem\"\nkey = \"{process}.key\"\n";
+    let files = parse(all).unwrap().tls.unwrap();
+    assert_eq!(files.authority, Path::new("tls/ca.pem"));
+    assert_eq!(files.certificate_of("orders"), Path::new("tls/orders.pem"));
+    assert_eq!(files.key_of("orders"), Path::new("orders.key"));
+    assert_eq!(
+        wrong("[tls]", "authority = \"ca.pem\""),
+        "deployment.toml:3:2: [tls] does not say `certificate`, `key`\n  \
+         help: TLS takes all of `authority`, `certificate` and `key`: each a file"
+    );
+    assert!(wrong("[tls]", "authority = \"a\"\ncertificate = \"b\"\nkey = 3").contains("`key`"));
 }

@@ -1,0 +1,28 @@
+//! Certificates for the rows over mutual TLS: the same for all peers.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::{fs, path::Path};
+
+/// Who serves, and who calls.
+pub const NAMES: [&str; 2] = ["items", "caller"];
+
+/// Writes `authority.pem`, and for each name its certificate and key.
+///
+/// # Errors
+///
+/// When they cannot be made or written.
+pub fn write(folder: &Path) -> anyhow::Result<()> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    fs::write(folder.join("authority.pem"), params.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(params, key);
+    for name in NAMES {
+        let key = KeyPair::generate()?;
+        let certificate =
+            CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
+        fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod in_process;
 mod item;
 mod measured;
 mod order;
+mod part;
 mod process;
 mod remote;
 mod report;
@@ -62,7 +63,7 @@ impl Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(Role::Part { part }) = arguments.role {
-        return process::play(&part).await;
+        return part::play(&part).await;
     }
     if cfg!(debug_assertions) && !arguments.smoke {
         eprintln!("a build without --release measures nothing: `cargo run --release -p bench`");

@@ -1,6 +1,5 @@
 //! What is asked of a peer in one measurement, and what came of it.
 
-use crate::remote::Peer;
 use load::{Caller, Outcome, Plan};
 use serde::{Deserialize, Serialize};
 use std::{future::Future, sync::Arc};
@@ -58,6 +57,21 @@ impl Measured {
             cpu: outcome.cpu_per_call(),
         })
     }
+}
+
+/// What a caller can ask of the process at the other end.
+pub trait Peer: Send + Sync + 'static {
+    /// Makes calls as part of one request, where a peer has such a thing.
+    fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
+        calls
+    }
+
+    /// An item, which is there at once.
+    fn get(&self, id: u64, size: u32) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// A call that waits for a millisecond.
+    fn sleep(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// A call that works for a millisecond.
+    fn burn(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// Makes a peer's calls, as they are asked for.

@@ -1,33 +1,14 @@
 //! The processes that a measurement takes: this program again, each as a part of it.
 
-use crate::{
-    fan_out,
-    measured::Asked,
-    order,
-    remote::{self, Kind},
-};
 use anyhow::Context as _;
 use load::Plan;
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{path::PathBuf, process::Stdio};
+use std::{fmt, path::PathBuf, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
-
-/// What a process is for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Part {
-    /// Serves items; over mutual TLS where there is a folder with certificates.
-    Serve(Kind, Where, Option<PathBuf>),
-    /// Calls who serves items, whose process is named, on so many connections.
-    Call(Kind, Where, Option<PathBuf>, u32, Option<usize>, Asked),
-    /// One process of the fan-out.
-    FanOut(fan_out::Part),
-    /// One process of the shop's order.
-    Order(order::Part),
-}
 
 /// An address, as text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,30 +31,6 @@ impl TryFrom<String> for Where {
 
 /// What a process is told on its command line.
 pub const ROLE: &str = "part";
-
-/// Plays a part. One that serves ends with the process that started it.
-///
-/// # Errors
-///
-/// When it cannot.
-pub async fn play(part: &str) -> anyhow::Result<()> {
-    std::thread::spawn(|| {
-        // Ready when it ends, whichever way.
-        let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
-        std::process::exit(0);
-    });
-    match serde_json::from_str(part)? {
-        Part::Serve(kind, at, tls) => remote::serve(kind, at.0, tls.as_deref()).await,
-        Part::Call(kind, at, tls, server, connections, asked) => {
-            let tls = tls.as_deref();
-            say(&remote::call(kind, at.0, tls, connections, asked, server).await?)?;
-            // What was called is still there, and has nothing more to say.
-            std::process::exit(0);
-        }
-        Part::FanOut(part) => fan_out::play(part).await,
-        Part::Order(part) => order::play(part).await,
-    }
-}
 
 /// Says something to the process that started this one.
 ///
@@ -135,7 +92,7 @@ impl Started {
     /// # Errors
     ///
     /// When it does not start.
-    pub fn new(part: &Part, core: Core) -> anyhow::Result<Self> {
+    pub fn new(part: &impl Serialize, core: Core) -> anyhow::Result<Self> {
         let mut command = core.command(std::env::current_exe()?);
         let mut child = command
             .args([ROLE, &serde_json::to_string(part)?])
@@ -152,7 +109,7 @@ impl Started {
     /// # Errors
     ///
     /// When it does not come to that.
-    pub async fn serving(part: &Part, core: Core) -> anyhow::Result<Self> {
+    pub async fn serving(part: &(impl Serialize + fmt::Debug), core: Core) -> anyhow::Result<Self> {
         let mut started = Self::new(part, core)?;
         let first: String = started.hear().await.with_context(|| format!("{part:?}"))?;
         anyhow::ensure!(first == "ready", "{part:?} said {first}");

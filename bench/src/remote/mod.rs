@@ -10,27 +10,12 @@ pub use ours::{Items, ItemsClient, ItemsError, ItemsHere, in_one_process};
 pub use with_tonic::channels as tonic_channels;
 
 use crate::{
-    measured::{Asked, Measured, measure},
+    measured::{Asked, Measured, Peer, measure},
     process::free_port,
 };
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize};
-use std::{future::Future, path::Path};
-
-/// What a caller can ask of the process at the other end.
-pub trait Peer: Send + Sync + 'static {
-    /// Makes calls as part of one request, where a peer has such a thing.
-    fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
-        calls
-    }
-
-    /// An item, which is there at once.
-    fn get(&self, id: u64, size: u32) -> impl Future<Output = anyhow::Result<()>> + Send;
-    /// A call that waits for a millisecond.
-    fn sleep(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
-    /// A call that works for a millisecond.
-    fn burn(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
-}
+use std::path::Path;
 
 /// How two processes talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,12 +2,13 @@
 
 use super::{
     Bench, ratio,
-    running::{Application, Running},
+    running::{Application, Running, best},
 };
 use crate::{
     fan_out::{MODULES, Page, Part},
     measured::Measured,
-    process::{self, Where, free_port},
+    part,
+    process::{Where, free_port},
 };
 use bytes::Bytes;
 use hyper::Request;
@@ -28,7 +29,7 @@ async fn ours(name: &str, process_of: impl Fn(&str) -> &str) -> anyhow::Result<R
     })?;
     let Application { manifest, processes, at } = app;
     let part = |process| Part::Ours { manifest: manifest.clone(), process };
-    Running::start(name, at, processes.into_iter().map(part).map(process::Part::FanOut)).await
+    Running::start(name, at, processes.into_iter().map(part).map(part::Part::FanOut)).await
 }
 
 /// axum before tonic services, by hand.
@@ -43,7 +44,7 @@ async fn services(connections: usize) -> anyhow::Result<Running> {
     parts.push(Part::Front(at.clone(), services, connections));
     let several = if connections == 1 { "connection" } else { "connections" };
     let name = format!("by hand, tonic services, {connections} {several} to each");
-    Running::start(name, at, parts.into_iter().map(process::Part::FanOut)).await
+    Running::start(name, at, parts.into_iter().map(part::Part::FanOut)).await
 }
 
 async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
@@ -70,22 +71,15 @@ impl Caller for Browser {
 
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let plan = bench.pace.plan;
-    let mut best: Option<(f64, Running)> = None;
-    for connections in [1, 2, 4] {
-        let running = services(connections).await?;
-        let throughput = measure(&running, plan).await?.throughput;
-        if best.as_ref().is_none_or(|(most, _)| throughput > *most) {
-            best = Some((throughput, running));
-        }
-    }
+    let best = best(services, async |running| measure(running, plan).await).await?;
     let at = Where(free_port()?);
-    let axum = process::Part::FanOut(Part::Axum(at.clone()));
+    let axum = part::Part::FanOut(Part::Axum(at.clone()));
     let mut ways = vec![
         ours("Monolift, monolith", |_| "front").await?,
         Running::start("by hand, one axum program", at, [axum]).await?,
         ours("Monolift, split", |module| module).await?,
     ];
-    ways.extend(best.map(|(_, running)| running));
+    ways.extend(best);
     let measured = bench.rounds(TITLE, &ways, async |way| measure(way, plan).await).await?;
     bench.table(TITLE, &ways, &measured);
     if let [_, _, split, services] = &measured[..] {

@@ -2,12 +2,13 @@
 
 use super::{
     Bench, ratio,
-    running::{Application, Folder, Running},
+    running::{Application, Folder, Running, best},
 };
 use crate::{
     measured::Measured,
     order::{MODULES, Part, SERVICES},
-    process::{self, Where, free_port},
+    part,
+    process::{Where, free_port},
 };
 use bytes::Bytes;
 use hyper::Request;
@@ -41,7 +42,7 @@ async fn ours(
     let Application { manifest, processes, at } = app;
     let path = folder.0.clone();
     let part = |process| Part::Ours { manifest: manifest.clone(), process, folder: path.clone() };
-    let parts = processes.into_iter().map(part).map(process::Part::Order);
+    let parts = processes.into_iter().map(part).map(part::Part::Order);
     let running = Running::start(name, at, parts).await?.keeping(folder);
     let product = r#"{"sku": "bench", "name": "Tea", "price": 450, "on_hand": 4000000000}"#;
     post(&Pool::new(running.at.0.clone(), 1), "/products", product).await?;
@@ -55,7 +56,7 @@ async fn by_hand(
     part: impl FnOnce(Where, std::path::PathBuf) -> Part,
 ) -> anyhow::Result<Running> {
     let (folder, at) = (Folder::new(folder)?, Where(free_port()?));
-    let part = process::Part::Order(part(at.clone(), folder.0.clone()));
+    let part = part::Part::Order(part(at.clone(), folder.0.clone()));
     Ok(Running::start(name, at, [part]).await?.keeping(folder))
 }
 
@@ -73,7 +74,7 @@ async fn services(connections: usize) -> anyhow::Result<Running> {
     parts.push(Part::Front(at.clone(), orders, connections));
     let several = if connections == 1 { "connection" } else { "connections" };
     let name = format!("by hand, tonic services, {connections} {several} to each");
-    let parts = parts.into_iter().map(process::Part::Order);
+    let parts = parts.into_iter().map(part::Part::Order);
     Ok(Running::start(name, at, parts).await?.keeping(folder))
 }
 
@@ -145,21 +146,14 @@ async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
 
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let plan = bench.pace.plan;
-    let mut best: Option<(f64, Running)> = None;
-    for connections in [1, 2, 4] {
-        let running = services(connections).await?;
-        let throughput = measure(&running, plan).await?.throughput;
-        if best.as_ref().is_none_or(|(most, _)| throughput > *most) {
-            best = Some((throughput, running));
-        }
-    }
+    let best = best(services, async |running| measure(running, plan).await).await?;
     let mut ways = vec![
         ours("Monolift, monolith", "monolith", |_| "monolith").await?,
         by_hand("by hand, one axum program", "axum", Part::Axum).await?,
         by_hand("the same with one transaction", "one", Part::OneTransaction).await?,
         ours("Monolift, split", "gateway", |module| module).await?,
     ];
-    ways.extend(best.map(|(_, running)| running));
+    ways.extend(best);
     let measured = bench.rounds(TITLE, &ways, async |way| measure(way, plan).await).await?;
     bench.table(TITLE, &ways, &measured);
     if let [monolith, axum, one, split, services] = &measured[..] {

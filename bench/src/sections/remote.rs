@@ -3,7 +3,8 @@
 use super::{Bench, ratio, running::Folder};
 use crate::{
     measured::{Asked, Measured, Mix},
-    process::{Core, Part, Started, Where},
+    part::Part,
+    process::{Core, Started, Where},
     remote::{Kind, Socket},
     tls,
 };

@@ -1,6 +1,10 @@
 //! What runs as one of the ways: its processes, and where it is asked.
 
-use crate::process::{Core, Part, Started, Where, free_port};
+use crate::{
+    measured::Measured,
+    part::Part,
+    process::{Core, Started, Where, free_port},
+};
 use std::path::{Path, PathBuf};
 
 /// The processes of one way.
@@ -48,6 +52,22 @@ impl Running {
     pub(super) fn ids(&self) -> anyhow::Result<Vec<u32>> {
         self.processes.iter().map(Started::id).collect()
     }
+}
+
+/// Who answers the most, of those who start with 1, 2 and 4 connections to each of their services.
+pub(super) async fn best(
+    start: impl AsyncFn(usize) -> anyhow::Result<Running>,
+    measure: impl AsyncFn(&Running) -> anyhow::Result<Measured>,
+) -> anyhow::Result<Option<Running>> {
+    let mut best: Option<(f64, Running)> = None;
+    for connections in [1, 2, 4] {
+        let running = start(connections).await?;
+        let throughput = measure(&running).await?.throughput;
+        if best.as_ref().is_none_or(|(most, _)| throughput > *most) {
+            best = Some((throughput, running));
+        }
+    }
+    Ok(best.map(|(_, running)| running))
 }
 
 /// An application of Monolift: its manifest, its processes (those that are called first), and where

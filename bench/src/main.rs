@@ -50,7 +50,7 @@ enum Role {
 impl Arguments {
     fn pace(&self) -> Pace {
         let (rounds, warm, time) = match self {
-            Self { smoke: true, .. } => (1, 20, 40),
+            Self { smoke: true, .. } => (1, 20, 150),
             Self { quick: true, .. } => (2, 60, 200),
             _ => (7, 300, 1_000),
         };

@@ -74,6 +74,7 @@ impl Compare {
         let target = target.unwrap_or_else(|| workspace.root.join("target"));
         let folder = target.join("monolift/compare");
         fs::create_dir_all(&folder)?;
+        side::tidy(&folder)?;
         let manifests = manifests::of(&self.manifest, &folder)?;
         let comparison = runtime.block_on(async {
             let mut sides = Vec::new();

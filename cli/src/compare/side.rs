@@ -60,7 +60,7 @@ impl Side {
         // The next side's build replaces what is not kept.
         plan.kept_as = format!("{}-compared-{short}", plan.app);
         let programs = build::all(&plan, crate::up::Options { release })?;
-        let folder = Folder::new(folder.join(format!("running-{}-{short}", std::process::id())))?;
+        let folder = Folder::new(folder.join(format!("{RUNNING}{}-{short}", std::process::id())))?;
         plan.manifest = folder.0.join("deployment.toml");
         fs::write(&plan.manifest, manifests::with_free_ports(&chosen.file)?)?;
         Ok(Self { name: chosen.name, plan, programs, folder, running: Vec::new() })
@@ -192,6 +192,23 @@ async fn hear(says: &mut Lines<BufReader<OwnedReadHalf>>) -> Option<Report> {
     let line = timeout(PATIENCE, says.next_line()).await.ok()?.ok()??;
     serde_json::from_str(&line).ok()
 }
+
+/// Removes what comparisons have left behind that were killed.
+pub(super) fn tidy(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(RUNNING)?.split('-').next());
+        if let Some(id) = id
+            && !Path::new("/proc").join(id).exists()
+        {
+            fs::remove_dir_all(folder.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the folders of sides that run are called, with this process's number behind it.
+const RUNNING: &str = "running-";
 
 /// A folder that goes when this does.
 struct Folder(PathBuf);

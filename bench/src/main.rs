@@ -51,7 +51,7 @@ impl Arguments {
     fn pace(&self) -> Pace {
         let (rounds, warm, time) = match self {
             Self { smoke: true, .. } => (1, 20, 150),
-            Self { quick: true, .. } => (2, 60, 200),
+            Self { quick: true, .. } => (2, 40, 120),
             _ => (7, 300, 1_000),
         };
         let (warm, time) = (Duration::from_millis(warm), Duration::from_millis(time));

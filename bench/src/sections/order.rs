@@ -29,7 +29,7 @@ pub(super) const TITLE: &str =
 /// Requests at once.
 const REQUESTS: usize = 16;
 /// An order takes a while where nothing is optimised, or much else goes on.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 300 });
 /// What was placed is fulfilled by then.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -70,7 +70,7 @@ pub struct Calls {
     pub deadline: Duration,
     /// What happens when the default deadline passes.
     pub deadline_mode: DeadlineMode,
-    /// The most connections to each peer process; `None` is one for each worker thread, and at least 4.
+    /// The most connections to each peer process; `None` is one for each worker thread, and at least 8.
     pub connections: Option<usize>,
     /// How long a stop waits for calls in flight.
     pub drain: Duration,

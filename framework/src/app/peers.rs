@@ -118,5 +118,5 @@ async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
 /// As many as there are threads, and at least some: a thread goes on to another one only while its own
 /// has long messages, so most of them are never made.
 fn default_connections() -> usize {
-    available_parallelism().map_or(1, |threads| threads.get()).max(4)
+    available_parallelism().map_or(1, |threads| threads.get()).max(8)
 }

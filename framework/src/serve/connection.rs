@@ -6,7 +6,7 @@
 //! it holds back nobody; and so does, from the beginning, any call of a method that has been seen to
 //! keep a processor busy.
 //!
-//! The loop stands where tarpc's own server would, and speaks its messages to its `Serve`.
+//! The loop stands where tarpc's own server would, and speaks its messages.
 
 use super::{Directory, Limits, answering, directory::ServedMethod};
 use crate::{

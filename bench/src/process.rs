@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use load::Plan;
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, path::PathBuf, process::Stdio};
+use std::{fmt, path::PathBuf, process::Stdio, sync::LazyLock};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -74,9 +74,12 @@ impl Core {
 
     /// Whether processes can be kept on a core.
     pub fn can_choose() -> bool {
-        let tried =
-            std::process::Command::new("taskset").args(["--cpu-list", "0,1", "true"]).output();
-        tried.is_ok_and(|output| output.status.success())
+        static CAN: LazyLock<bool> = LazyLock::new(|| {
+            let mut tried = std::process::Command::new("taskset");
+            let tried = tried.args(["--cpu-list", "0,1", "true"]).output();
+            tried.is_ok_and(|output| output.status.success())
+        });
+        *CAN
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
-    wire::{Listener, Peer},
+    wire::{Listener, Peer, Tls},
 };
 use monolift_manifest::{Address, DeadlineMode, Manifest};
 use std::{
@@ -200,7 +200,9 @@ impl App {
         } else {
             Arc::clone(&self.links)
         };
-        let peers = self.connect(&served)?;
+        // Read once, and before anything is opened.
+        let tls = self.place.tls()?;
+        let peers = self.connect(&served, tls.clone())?;
         let resources = Arc::new(Resources {
             settings: self.settings,
             links: Arc::clone(&self.links),
@@ -227,7 +229,7 @@ impl App {
             address: None,
             http: None,
         };
-        match bring_up(&mut app, &here, resources).await {
+        match bring_up(&mut app, &here, resources, tls).await {
             Ok(()) => Ok(app),
             Err(error) => {
                 app.give_up().await;
@@ -254,9 +256,9 @@ impl App {
     }
 
     /// Points the link of every interface that lives elsewhere at its process.
-    fn connect(&self, served: &Arc<Links>) -> Result<Peers, StartErrors> {
+    fn connect(&self, served: &Arc<Links>, tls: Option<Tls>) -> Result<Peers, StartErrors> {
         let all = interfaces();
-        let mut peers = Peers::new(all.iter().map(|entry| (entry.descriptor)()));
+        let mut peers = Peers::new(all.iter().map(|entry| (entry.descriptor)()), tls);
         let mut errors = Vec::new();
         for entry in all {
             let descriptor = (entry.descriptor)();
@@ -286,6 +288,7 @@ async fn bring_up(
     app: &mut RunningApp,
     here: &[ModuleEntry],
     resources: Arc<Resources>,
+    tls: Option<Tls>,
 ) -> Result<(), StartError> {
     for entry in here {
         app.modules.push(entry.start(Arc::clone(&resources)).await?);
@@ -297,7 +300,7 @@ async fn bring_up(
     }
     let own = app.modules.iter().filter_map(|module| module.routes.clone());
     let own: Vec<_> = own.collect();
-    if let Some((server, address)) = listen(&app.place, &resources.served, own).await? {
+    if let Some((server, address)) = listen(&app.place, &resources.served, own, tls).await? {
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
@@ -311,6 +314,7 @@ async fn listen(
     place: &Place,
     served: &Links,
     own_routes: Vec<(&'static str, Router)>,
+    tls: Option<Tls>,
 ) -> Result<Option<(Server, Address)>, StartError> {
     let manifest = &place.manifest;
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
@@ -339,7 +343,7 @@ async fn listen(
         in_flight: manifest.limits.in_flight,
         hello: manifest.limits.hello,
     };
-    let server = Server::start(listener, us, directory, limits, place.tls()?);
+    let server = Server::start(listener, us, directory, limits, tls);
     Ok(Some((server, address)))
 }
 

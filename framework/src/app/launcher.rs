@@ -1,8 +1,8 @@
 //! A process that was started by a launcher: it tells how it stands, and goes when the launcher goes.
 //!
 //! `MONOLIFT_LAUNCHER` names a socket. The process connects to it, writes a line of JSON whenever
-//! its state changes or it is asked, and stops when the connection ends: also when the launcher was killed, so that
-//! none of its processes is left behind.
+//! its state changes or it is asked, and stops when the connection ends: also when the launcher was
+//! killed, so that none of its processes is left behind.
 
 use super::RunningApp;
 use crate::{call::Stages, module::StartError};

@@ -7,7 +7,7 @@ use crate::{
     link::Undeclared,
     module::StartError,
     remote::{Remote, Whereabouts},
-    wire::{Carrier, Peer},
+    wire::{Carrier, Peer, Tls},
 };
 use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::{
@@ -26,12 +26,16 @@ const REMIND: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Peers {
     interfaces: Vec<&'static InterfaceDescriptor>,
+    tls: Option<Tls>,
     remotes: BTreeMap<String, Arc<Remote>>,
 }
 
 impl Peers {
-    pub(super) fn new(interfaces: impl Iterator<Item = &'static InterfaceDescriptor>) -> Self {
-        Self { interfaces: interfaces.collect(), remotes: BTreeMap::new() }
+    pub(super) fn new(
+        interfaces: impl Iterator<Item = &'static InterfaceDescriptor>,
+        tls: Option<Tls>,
+    ) -> Self {
+        Self { interfaces: interfaces.collect(), tls, remotes: BTreeMap::new() }
     }
 
     /// The way to the process that `module` lives in; `None` when it belongs to another application.
@@ -62,7 +66,7 @@ impl Peers {
             address: address.clone(),
             us: Peer::new(&manifest.app, &place.process, place.bounds()),
             interfaces: self.interfaces.clone(),
-            tls: place.tls()?,
+            tls: self.tls.clone(),
             bounds: place.bounds(),
             hello: manifest.limits.hello,
             in_flight: manifest.limits.in_flight,

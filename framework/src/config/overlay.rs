@@ -40,8 +40,8 @@ struct TlsSettings {
     key: Option<String>,
 }
 
-/// Lays the sections `process`, `calls`, `limits` and `tls` over the manifest. All that is wrong with them
-/// is said at once.
+/// Lays the sections `process`, `calls`, `limits` and `tls` over the manifest. All that is wrong with
+/// them is said at once.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
     let mut errors = SettingsErrors::default();
     let processes: BTreeMap<String, ProcessSettings> =

@@ -96,7 +96,9 @@ pub mod testing;
 pub mod wire;
 
 pub use async_trait::async_trait;
-pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, spawn};
+pub use call::{
+    CallError, CallErrorKind, Context, InterfaceError, Principal, RetryAdvice, chance, spawn,
+};
 pub use config::{Config, Secret};
 pub use data::{
     Db,

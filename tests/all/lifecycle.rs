@@ -318,7 +318,7 @@ async fn a_stop_waits_for_what_is_in_flight(mode: Mode) {
         return system.stop().await;
     };
     let stopping = tokio::spawn(process.stop());
-    // It is told at its first poll, and refuses from then on.
+    // Its callers are told, and there is nobody else whom they could call.
     let refused = async {
         loop {
             match client.echo("late".into()).await {
@@ -328,8 +328,9 @@ async fn a_stop_waits_for_what_is_in_flight(mode: Mode) {
         }
     };
     let refused = soon(refused).await;
-    assert_eq!(refused.kind(), CallErrorKind::NotRunning, "{refused}");
-    assert_eq!((refused.call(), refused.message()), ("worker.echo", "the process is stopping"));
+    assert_eq!((refused.kind(), refused.call()), (CallErrorKind::Unreachable, "worker.echo"));
+    assert!(refused.message().starts_with("the process `worker` cannot be reached"), "{refused}");
+    assert!(refused.message().ends_with("it is stopping"), "{refused}");
     assert!(!stopping.is_finished() && !in_flight.is_finished());
     worker.work.release();
     assert_eq!(soon(in_flight).await.unwrap().unwrap(), "in flight");
@@ -350,7 +351,7 @@ fn a_process_that_is_not_up_yet_delays_readiness_and_not_the_start() {
             .manifest(|manifest| {
                 let worker = manifest.processes.get_mut("worker").unwrap();
                 let Some(Address::Unix(socket)) = &worker.listen else { unreachable!() };
-                worker.connect = Some(Address::Unix(socket.with_extension("later")));
+                worker.connect = Some(Address::Unix(socket.with_extension("later")).into());
             })
             .launch()
             .await

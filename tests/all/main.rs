@@ -16,6 +16,7 @@ mod macros;
 mod panics;
 mod peers;
 mod postgres;
+mod replicas;
 mod routers;
 mod shapes;
 mod support;

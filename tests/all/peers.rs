@@ -10,11 +10,11 @@ use monolift::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
-        Answer, Bounds, Envelope, Interfaces, Listener, Message, Outcome, Peer, Served, Socket,
-        Tls, Transport, codec, receive,
+        Answer, Bounds, Envelope, Interfaces, Listener, Machine, Message, Outcome, Peer, Served,
+        Socket, Tls, Transport, codec, receive,
     },
 };
-use monolift_manifest::Address;
+use monolift_manifest::{Address, Connect, Retries};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -33,7 +33,7 @@ use tokio::{
 const HELLO: Duration = Duration::from_millis(100);
 
 /// An address of this test's own.
-fn unix() -> Address {
+pub(crate) fn unix() -> Address {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("peer-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     Address::Unix(std::env::temp_dir().join(name))
@@ -41,20 +41,32 @@ fn unix() -> Address {
 
 /// A client of the worker at `address`, as any process would make one.
 fn client(address: &Address) -> WorkerClient {
-    client_with(address, Peer::new("test", "test", Bounds::default()), None)
+    client_with(address, us(), None)
+}
+
+/// The test's own process.
+pub(crate) fn us() -> Peer {
+    Peer::new("test", "test", Bounds::default())
 }
 
 /// The same, of a process that says that it is `us`.
 pub(crate) fn client_with(address: &Address, us: Peer, tls: Option<Tls>) -> WorkerClient {
+    client_to(address.clone().into(), us, tls)
+}
+
+/// The same, of workers that are found so.
+pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerClient {
     let whereabouts = Whereabouts {
         process: "worker".to_owned(),
-        address: address.clone(),
+        connect,
+        network: Arc::new(Machine),
         us,
         interfaces: vec![<dyn Worker>::descriptor()],
         tls,
         bounds: Bounds::default(),
         hello: HELLO,
         in_flight: 16,
+        retries: Retries::default(),
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));
@@ -71,12 +83,22 @@ pub(crate) async fn serve_with(
     worker: &Arc<Obedient>,
     tls: Option<Tls>,
 ) -> (Server, Address) {
+    let worker: Arc<dyn Worker> = Arc::<Obedient>::clone(worker);
+    serve_any(address, worker, Limits::default(), tls).await
+}
+
+pub(crate) async fn serve_any(
+    address: &Address,
+    worker: Arc<dyn Worker>,
+    limits: Limits,
+    tls: Option<Tls>,
+) -> (Server, Address) {
     let listener = Listener::bind(address).await.unwrap();
     let address = listener.address().unwrap();
-    let link = Link::<dyn Worker>::to(Arc::<Obedient>::clone(worker));
+    let link = Link::<dyn Worker>::to(worker);
     let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
     let us = Peer::new("test", "worker", Bounds::default());
-    (Server::start(listener, us, directory, Limits::default(), tls), address)
+    (Server::start(listener, us, directory, limits, tls), address)
 }
 
 /// A worker that is played by hand: a connection of its caller's.
@@ -101,10 +123,11 @@ impl Played {
         Self { socket, input }
     }
 
-    /// What the caller says next.
+    /// What the caller says next, but for whether anybody is there.
     async fn hear(&mut self) -> Message {
         loop {
             match Message::read(&mut self.input, 1 << 20).unwrap() {
+                Ok(Message::Ping(_)) => {}
                 Ok(message) => return message,
                 Err(_) => assert_ne!(soon(self.socket.read_buf(&mut self.input)).await.unwrap(), 0),
             }

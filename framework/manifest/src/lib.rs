@@ -43,6 +43,7 @@ mod address;
 mod cargo_toml;
 mod check;
 mod circles;
+mod connect;
 mod document;
 mod graph;
 mod manifest;
@@ -55,9 +56,12 @@ mod workspace;
 
 pub use address::{Address, AddressError};
 pub use cargo_toml::{Dependency, HostMark, Package};
+pub use connect::{Connect, ConnectError};
 pub use document::lines;
 pub use graph::{Graph, Node};
-pub use manifest::{Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas, TlsFiles};
+pub use manifest::{
+    Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas, Retries, TlsFiles,
+};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
 pub use suggest::nearest;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::connect::Connect;
 use crate::parse;
 use crate::problem::Problems;
 
@@ -51,8 +52,10 @@ pub struct Process {
     pub http: Option<String>,
     /// Where other processes call the modules that live in it.
     pub listen: Option<Address>,
-    /// Where others reach it, when that is not `listen`.
-    pub connect: Option<Address>,
+    /// Where others find its replicas, when that is not where they listen.
+    pub connect: Option<Connect>,
+    /// How often others try when a call to it fails.
+    pub retries: Retries,
     /// How many of it run. The first listens where the manifest says, each further one a port higher.
     pub replicas: Replicas,
     /// The line of its table in the manifest, from 1.
@@ -97,6 +100,24 @@ impl TlsFiles {
     /// The key of a process.
     pub fn key_of(&self, process: &str) -> PathBuf {
         self.key.replace("{process}", process).into()
+    }
+}
+
+/// `[process.*.retries]`: how often others try when a call to a process fails. Only calls that were not
+/// begun there are made again, and calls of methods that are `#[idempotent]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// Attempts at one call, the first one among them.
+    pub attempts: u32,
+    /// Of a hundred calls, so many may be made again.
+    pub percent: u32,
+    /// So many may in each second, however few calls there are.
+    pub per_second: u32,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { attempts: 3, percent: 20, per_second: 10 }
     }
 }
 
@@ -162,6 +183,12 @@ pub struct Limits {
     pub nesting: usize,
     /// Calls in flight on one connection.
     pub in_flight: usize,
+    /// Calls that run at once, whichever connections they came over.
+    pub running: usize,
+    /// Calls that may wait until others have ended; those beyond them are refused at once.
+    pub waiting: usize,
+    /// The longest that one of them waits.
+    pub wait: Duration,
     /// Connections accepted at one time.
     pub connections: usize,
     /// How long a new connection has to introduce itself.
@@ -174,6 +201,9 @@ impl Default for Limits {
             frame: 4 << 20,
             nesting: 64,
             in_flight: 1024,
+            running: 4096,
+            waiting: 1024,
+            wait: Duration::from_millis(100),
             connections: 1024,
             hello: Duration::from_secs(5),
         }
@@ -210,10 +240,12 @@ impl Manifest {
         names.into_iter()
     }
 
-    /// Where other processes reach this one: its `connect`, else its `listen`.
-    pub fn address_of(&self, process: &str) -> Option<&Address> {
+    /// Where other processes find the replicas of this one: as its `connect` says, else where they
+    /// listen.
+    pub fn connect_to(&self, process: &str) -> Option<Connect> {
         let process = self.processes.get(process)?;
-        process.connect.as_ref().or(process.listen.as_ref())
+        let listens = || process.listen.is_some().then(|| Connect::Addresses(process.listens()));
+        process.connect.clone().or_else(listens)
     }
 
     pub(crate) fn placement(&self, module: &str) -> Option<&Placement> {

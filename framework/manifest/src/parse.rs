@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::document::{Document, Entry, Table, Value};
-use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas, TlsFiles};
+use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas, Retries, TlsFiles};
 use crate::problem::{Problem, Problems};
 use crate::quantity;
 use crate::suggest::nearest;
 
 mod values;
 use values::{
-    address, count, deadline_mode, duration, http, module_name, name, reachable, size, text,
+    address, connect, count, deadline_mode, duration, http, module_name, name, number, size, text,
 };
 
 const AN_INSTANT: Duration = Duration::from_millis(1);
@@ -110,7 +110,7 @@ impl<'a> Parser<'a> {
             self.known(
                 table,
                 &format!("in [process.{}]", entry.key),
-                &["http", "listen", "connect", "replicas"],
+                &["http", "listen", "connect", "retries", "replicas"],
             );
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
@@ -119,7 +119,8 @@ impl<'a> Parser<'a> {
             let process = Process {
                 http: self.value(table, "http", http),
                 listen: self.value(table, "listen", address),
-                connect: self.value(table, "connect", reachable),
+                connect: self.value(table, "connect", connect),
+                retries: self.retries(&entry.key, table),
                 replicas: self
                     .value(table, "replicas", |value| count(value, Replicas::MOST))
                     .map_or_else(Replicas::default, Replicas),
@@ -131,6 +132,33 @@ impl<'a> Parser<'a> {
             processes.insert(entry.key.clone(), process);
         }
         processes
+    }
+
+    fn retries(&mut self, process: &str, table: &'a Table) -> Retries {
+        let Some(entry) = table.get("retries") else { return Retries::default() };
+        let Value::Table(table) = &entry.value else {
+            let message = format!("`retries` must be a table, found {}", entry.value.kind());
+            let problem = self.document.problem(self.document.value_position(entry), message);
+            self.problems.push(Problem {
+                help: Some(format!("write [process.{process}.retries]")),
+                ..problem
+            });
+            return Retries::default();
+        };
+        self.known(
+            table,
+            &format!("in [process.{process}.retries]"),
+            &["attempts", "percent", "per_second"],
+        );
+        let default = Retries::default();
+        let mut number = |key, least, most, default| {
+            self.value(table, key, |value| number(value, least, most)).unwrap_or(default)
+        };
+        Retries {
+            attempts: number("attempts", 1, 10, default.attempts),
+            percent: number("percent", 0, 100, default.percent),
+            per_second: number("per_second", 0, 10_000, default.per_second),
+        }
     }
 
     fn calls(&mut self) -> Calls {
@@ -156,7 +184,16 @@ impl<'a> Parser<'a> {
         self.known(
             table,
             "in [limits]",
-            &["frame", "nesting", "in_flight", "connections", "hello"],
+            &[
+                "frame",
+                "nesting",
+                "in_flight",
+                "running",
+                "waiting",
+                "wait",
+                "connections",
+                "hello",
+            ],
         );
         let default = Limits::default();
         Limits {
@@ -169,6 +206,15 @@ impl<'a> Parser<'a> {
             in_flight: self
                 .value(table, "in_flight", |value| count(value, 1 << 20))
                 .unwrap_or(default.in_flight),
+            running: self
+                .value(table, "running", |value| count(value, 1 << 20))
+                .unwrap_or(default.running),
+            waiting: self
+                .value(table, "waiting", |value| count(value, 1 << 20))
+                .unwrap_or(default.waiting),
+            wait: self
+                .value(table, "wait", |value| duration(value, AN_INSTANT, quantity::LONGEST))
+                .unwrap_or(default.wait),
             connections: self
                 .value(table, "connections", |value| count(value, 1 << 20))
                 .unwrap_or(default.connections),

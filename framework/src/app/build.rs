@@ -341,6 +341,9 @@ async fn listen(
         bounds: place.bounds(),
         connections: manifest.limits.connections,
         in_flight: manifest.limits.in_flight,
+        running: manifest.limits.running,
+        waiting: manifest.limits.waiting,
+        wait: manifest.limits.wait,
         hello: manifest.limits.hello,
     };
     let server = Server::start(listener, us, directory, limits, tls);

@@ -28,6 +28,16 @@ impl App {
         add(at("http"), process.http);
         add(at("listen"), process.listen.map(|address| address.to_string()));
         add(at("connect"), process.connect.map(|address| address.to_string()));
+        let called = manifest.all_processes().filter(|name| {
+            *name != self.place.process && manifest.modules_of(name).next().is_some()
+        });
+        for (name, process) in called.filter_map(|name| Some((name, manifest.processes.get(name)?)))
+        {
+            let at = |key: &str| format!("process.{name}.retries.{key}");
+            add(at("attempts"), Some(process.retries.attempts.to_string()));
+            add(at("percent"), Some(process.retries.percent.to_string()));
+            add(at("per_second"), Some(process.retries.per_second.to_string()));
+        }
         let (calls, limits) = (&manifest.calls, &manifest.limits);
         add("calls.deadline".to_owned(), Some(format!("{:?}", calls.deadline)));
         add("calls.deadline_mode".to_owned(), Some(format!("{:?}", calls.deadline_mode)));
@@ -36,6 +46,9 @@ impl App {
         add("limits.frame".to_owned(), Some(format!("{} bytes", limits.frame)));
         add("limits.nesting".to_owned(), Some(limits.nesting.to_string()));
         add("limits.in_flight".to_owned(), Some(limits.in_flight.to_string()));
+        add("limits.running".to_owned(), Some(limits.running.to_string()));
+        add("limits.waiting".to_owned(), Some(limits.waiting.to_string()));
+        add("limits.wait".to_owned(), Some(format!("{:?}", limits.wait)));
         add("limits.connections".to_owned(), Some(limits.connections.to_string()));
         add("limits.hello".to_owned(), Some(format!("{:?}", limits.hello)));
         let tls = manifest.tls.clone().map(|files| {

@@ -7,7 +7,7 @@ use crate::{
     link::Undeclared,
     module::StartError,
     remote::{Remote, Whereabouts},
-    wire::{Carrier, Peer, Tls},
+    wire::{Carrier, Machine, Peer, Tls},
 };
 use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::{
@@ -53,7 +53,7 @@ impl Peers {
         if let Some(remote) = self.remotes.get(process) {
             return Ok(Some(Arc::<Remote>::clone(remote)));
         }
-        let Some(address) = manifest.address_of(process) else {
+        let Some(connect) = manifest.connect_to(process) else {
             return Err(StartError::new(format!(
                 "`{module}` lives in the process `{process}`, which listens nowhere: give \
                  [process.{process}] in {} a `listen`",
@@ -63,13 +63,19 @@ impl Peers {
         let connections = manifest.calls.connections.unwrap_or_else(default_connections);
         let whereabouts = Whereabouts {
             process: process.to_owned(),
-            address: address.clone(),
+            connect,
+            network: Arc::new(Machine),
             us: Peer::new(&manifest.app, &place.process, place.bounds()),
             interfaces: self.interfaces.clone(),
             tls: self.tls.clone(),
             bounds: place.bounds(),
             hello: manifest.limits.hello,
             in_flight: manifest.limits.in_flight,
+            retries: manifest
+                .processes
+                .get(process)
+                .map(|stated| stated.retries)
+                .unwrap_or_default(),
         };
         let remote = Arc::new(Remote::new(whereabouts, connections));
         self.remotes.insert(process.to_owned(), Arc::<Remote>::clone(&remote));
@@ -98,7 +104,7 @@ impl Peers {
 }
 
 fn describe(remote: &Remote) -> String {
-    format!("{} at {}", remote.process(), remote.address())
+    format!("{} at {}", remote.process(), remote.connect())
 }
 
 async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {

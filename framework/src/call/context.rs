@@ -3,7 +3,10 @@
 //! Inside a process it is a task-local; between processes it is in the envelope. Work that is
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
-use super::clock::{self, CallSettings, clamp};
+use super::{
+    chance,
+    clock::{self, CallSettings, clamp},
+};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -16,6 +19,8 @@ tokio::task_local! {
 pub struct Context {
     pub(crate) deadline: Instant,
     pub(crate) trace: Trace,
+    /// Whether somebody further up has made this call, or one that led to it, again.
+    pub(crate) again: bool,
     /// What few calls carry, behind one pointer, so that the rest copy nothing.
     pub(crate) baggage: Option<Arc<Baggage>>,
 }
@@ -49,7 +54,7 @@ pub struct Trace {
 impl Trace {
     /// A new trace, not sampled.
     pub fn start() -> Self {
-        Self { trace_id: rand::random(), span_id: rand::random(), sampled: false }
+        Self { trace_id: random_128(), span_id: chance::number(), sampled: false }
     }
 
     /// Reads a `traceparent` header; `None` when it is not one.
@@ -76,6 +81,10 @@ impl Trace {
     }
 }
 
+fn random_128() -> u128 {
+    u128::from(chance::number()) << 64 | u128::from(chance::number())
+}
+
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
@@ -97,7 +106,18 @@ impl Context {
     pub fn until(deadline: Instant) -> Self {
         let now = clock::now();
         let left = clamp(deadline.saturating_duration_since(now));
-        Self { deadline: now + left, trace: Trace::start(), baggage: None }
+        Self { deadline: now + left, ..Self::starting(now) }
+    }
+
+    /// A new one, which has no time yet.
+    pub(crate) fn starting(deadline: Instant) -> Self {
+        Self { deadline, trace: Trace::start(), again: false, baggage: None }
+    }
+
+    /// Whether this is part of a call that was made again, because the first attempt failed. What is
+    /// called in it is not made again, so that retries do not multiply on the way down.
+    pub fn is_again(&self) -> bool {
+        self.again
     }
 
     /// The instant by which the call ends.

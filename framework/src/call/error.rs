@@ -3,7 +3,7 @@
 use super::report::{self, Reference};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, error::Error, fmt, panic::Location};
+use std::{borrow::Cow, error::Error, fmt, panic::Location, time::Duration};
 
 /// What a call ended with when it did not end with an answer of the module.
 ///
@@ -18,6 +18,18 @@ pub struct CallError {
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reference: Option<Reference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<RetryAdvice>,
+}
+
+/// What whoever failed asks of those who would try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryAdvice {
+    /// It would fail again.
+    Never,
+    /// Not before so much time has passed.
+    After(Duration),
 }
 
 /// How a call ended, for a program that decides what to do next.
@@ -72,7 +84,8 @@ impl CallError {
     /// An error of `kind`; `message` is for the caller to read. Of a long one, only the first few
     /// kilobytes cross between processes.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, call: Cow::Borrowed(""), message: message.into(), reference: None }
+        let (call, message) = (Cow::Borrowed(""), message.into());
+        Self { kind, call, message, reference: None, retry: None }
     }
 
     /// An internal error: `cause` is logged here with its chain, and callers get a reference to it.
@@ -96,6 +109,23 @@ impl CallError {
             .during(call)
     }
 
+    /// The same, which asks nobody to try again, or only later. Callers in other processes heed it, and
+    /// clients of the gateway are told.
+    #[must_use]
+    pub fn with_retry_advice(mut self, advice: RetryAdvice) -> Self {
+        self.retry = Some(advice);
+        self
+    }
+
+    /// The same, after so many attempts.
+    #[must_use]
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        if attempts > 1 {
+            self.message.push_str(&format!(" (after {attempts} attempts)"));
+        }
+        self
+    }
+
     /// Names the call that ended so, unless a call further down has been named already.
     #[must_use]
     pub(crate) fn during(mut self, call: String) -> Self {
@@ -115,6 +145,11 @@ impl CallError {
     /// How the call ended.
     pub fn kind(&self) -> CallErrorKind {
         self.kind
+    }
+
+    /// What is asked of those who would try again, if anything.
+    pub fn retry_advice(&self) -> Option<RetryAdvice> {
+        self.retry
     }
 
     /// What happened, for a reader.

@@ -93,7 +93,7 @@ impl Rare {
             }
             None => {
                 let Start { deadline, complain } = settings.starting(now, own);
-                (Context { deadline, trace: Trace::start(), baggage: None }, complain)
+                (Context::starting(deadline), complain)
             }
         };
         let span = if inner.trace.sampled { span(callee, inner.trace, side) } else { Span::none() };

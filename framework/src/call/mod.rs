@@ -2,6 +2,7 @@
 //!
 //! This floor knows nothing of interfaces, processes or sockets. Everything above uses it.
 
+pub mod chance;
 pub(crate) mod clock;
 mod context;
 mod error;
@@ -13,7 +14,7 @@ pub(crate) mod stages;
 
 pub use clock::{CallSettings, MAX_DEADLINE};
 pub use context::{Context, Principal, Trace, spawn};
-pub use error::{CallError, CallErrorKind};
+pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub(crate) use guard::overdue;
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};

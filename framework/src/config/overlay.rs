@@ -1,7 +1,7 @@
 //! What of the manifest can be replaced at the start: all but which modules are linked.
 
 use super::{Settings, SettingsErrors};
-use monolift_manifest::{Address, DeadlineMode, Manifest, TlsFiles, quantity};
+use monolift_manifest::{Address, Connect, DeadlineMode, Manifest, TlsFiles, quantity};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Display, path::PathBuf};
 
@@ -11,6 +11,15 @@ struct ProcessSettings {
     http: Option<String>,
     listen: Option<String>,
     connect: Option<String>,
+    retries: RetriesSettings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetriesSettings {
+    attempts: Option<u32>,
+    percent: Option<u32>,
+    per_second: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +37,9 @@ struct LimitsSettings {
     frame: Option<String>,
     nesting: Option<usize>,
     in_flight: Option<usize>,
+    running: Option<usize>,
+    waiting: Option<usize>,
+    wait: Option<String>,
     connections: Option<usize>,
     hello: Option<String>,
 }
@@ -56,8 +68,12 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
         process.http = stated.http.or_else(|| process.http.take());
         let listen = over.read(stated.listen, &at("listen"), str::parse::<Address>);
         process.listen = listen.or_else(|| process.listen.take());
-        let connect = over.read(stated.connect, &at("connect"), str::parse::<Address>);
+        let connect = over.read(stated.connect, &at("connect"), str::parse::<Connect>);
         process.connect = connect.or_else(|| process.connect.take());
+        let (own, retries) = (&mut process.retries, stated.retries);
+        own.attempts = retries.attempts.unwrap_or(own.attempts);
+        own.percent = retries.percent.unwrap_or(own.percent);
+        own.per_second = retries.per_second.unwrap_or(own.per_second);
     }
     let own = &mut manifest.calls;
     over.set(&mut own.deadline, calls.deadline, "calls.deadline", quantity::duration);
@@ -81,6 +97,9 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     over.set(&mut own.hello, limits.hello, "limits.hello", quantity::duration);
     own.nesting = limits.nesting.unwrap_or(own.nesting);
     own.in_flight = limits.in_flight.unwrap_or(own.in_flight);
+    own.running = limits.running.unwrap_or(own.running);
+    own.waiting = limits.waiting.unwrap_or(own.waiting);
+    over.set(&mut own.wait, limits.wait, "limits.wait", quantity::duration);
     own.connections = limits.connections.unwrap_or(own.connections);
     let stated = manifest.tls.take();
     let (authority, certificate, key) = match stated {

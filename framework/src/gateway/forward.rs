@@ -155,7 +155,7 @@ impl Forward {
             format!(
                 "the connection to the process `{}` at {} ended during the request: {error}",
                 self.remote.process(),
-                self.remote.address()
+                self.remote.connect()
             ),
         )
     }

@@ -3,10 +3,9 @@
 
 use super::Links;
 use crate::{
-    call::{CallError, CallErrorKind, Context, overdue},
-    interface::InterfaceDescriptor,
+    call::{CallError, CallErrorKind, overdue},
     serve::answering,
-    wire::{Answer, Bounds, Carrier, Incoming, Payload},
+    wire::{Answer, Bounds, Carrier, Incoming, Outgoing},
 };
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -32,16 +31,11 @@ impl Carrier for Loopback {
     }
 
     /// Finds the module and the method by their names, as a peer that was built apart would.
-    fn carry(
-        &self,
-        interface: &'static InterfaceDescriptor,
-        method: usize,
-        context: Context,
-        payload: Payload,
-        timed: bool,
-    ) -> BoxFuture<'_, Result<Answer, CallError>> {
-        let incoming = Incoming { payload, bounds: self.bounds, timed };
+    fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
+            let payload = call.payload(self.bounds)?;
+            let Outgoing { interface, method, context, timed, .. } = call;
+            let incoming = Incoming { payload, bounds: self.bounds, timed };
             let name = interface.methods[method].name();
             let module = self.served.local(interface.module, interface.name);
             let found = module.and_then(|module| {

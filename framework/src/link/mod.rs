@@ -19,7 +19,7 @@ use crate::{
         stages::{Probe, Stage},
     },
     interface::{Carried, InterfaceDescriptor, Protocol},
-    wire::{Answer, Bounds, Carrier, ROOM, codec, is_carried, unwritable},
+    wire::{Answer, Bounds, Carrier, Outgoing, is_carried},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -177,17 +177,11 @@ where
     I: Interface + ?Sized,
     A: Serialize + Sync,
 {
-    fn begin(&self, probe: Probe) -> Result<Way<'a>, CallError> {
+    fn begin(&self, timed: bool) -> Result<Way<'a>, CallError> {
         let descriptor = I::descriptor();
         let Some(Target::Carried(carrier)) = self.link.shared.target.get() else {
             return Err(not_running(descriptor));
         };
-        let bounds = carrier.bounds();
-        let mut payload = Vec::with_capacity(ROOM);
-        let encoding = Probe::of(probe.is_timed());
-        codec::encode(self.arguments, bounds, &mut payload)
-            .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
-        encoding.end(Stage::Encode);
         let context = Context::current().expect("the guard around it has set one");
         if !is_carried(&context) {
             return Err(CallError::new(
@@ -195,10 +189,9 @@ where
                 "the principal and the idempotency key are longer than a call may carry",
             ));
         }
-        Ok((
-            bounds,
-            carrier.carry(descriptor, self.method, context, payload.into(), probe.is_timed()),
-        ))
+        let (interface, method, arguments) = (descriptor, self.method, self.arguments);
+        let call = Outgoing { interface, method, context, arguments, timed };
+        Ok((carrier.bounds(), carrier.carry(call)))
     }
 }
 
@@ -215,7 +208,7 @@ where
         let this = self.get_mut();
         if this.way.is_none() {
             let probe = *this.probe.insert(Probe::begin());
-            this.way = Some(this.begin(probe)?);
+            this.way = Some(this.begin(probe.is_timed())?);
         }
         let (Some((bounds, way)), Some(probe)) = (&mut this.way, this.probe) else {
             return Poll::Pending;

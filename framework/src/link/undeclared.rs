@@ -3,10 +3,9 @@
 //! The other side would refuse its calls; so no connection is made for them.
 
 use crate::{
-    call::{CallError, Context},
-    interface::InterfaceDescriptor,
+    call::CallError,
     serve::undeclared,
-    wire::{Answer, Bounds, Carrier, Payload},
+    wire::{Answer, Bounds, Carrier, Outgoing},
 };
 use futures_util::future::BoxFuture;
 
@@ -29,14 +28,7 @@ impl Carrier for Undeclared {
         self.bounds
     }
 
-    fn carry(
-        &self,
-        interface: &'static InterfaceDescriptor,
-        _: usize,
-        _: Context,
-        _: Payload,
-        _: bool,
-    ) -> BoxFuture<'_, Result<Answer, CallError>> {
-        Box::pin(async move { Err(undeclared(&self.process, interface.module)) })
+    fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move { Err(undeclared(&self.process, call.interface.module)) })
     }
 }

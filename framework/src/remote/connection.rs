@@ -1,12 +1,16 @@
 //! One connection: the calls on it, and what the other side's hello said.
 
-use super::{Whereabouts, calls::Calls};
-use crate::{
-    call::{CallError, CallErrorKind, Context, overdue},
-    interface::InterfaceDescriptor,
-    wire::{self, Answer, Envelope, Interfaces, Payload, Transport, greet, tarpc_context},
+use super::{
+    Target, Whereabouts,
+    calls::{Calls, ClientTransport},
 };
-use std::{collections::HashMap, future::Future, sync::Arc};
+use crate::{
+    call::{CallError, CallErrorKind},
+    interface::InterfaceDescriptor,
+    wire::{Answer, Bounds, Envelope, Interfaces, Outgoing, Transport, greet, tarpc_context},
+};
+use monolift_manifest::Address;
+use std::{collections::HashMap, sync::Arc};
 use tarpc::client::{RpcError, stub::Stub as _};
 
 /// The numbers that the other side gave our methods; `None` for one that it does not have. By the
@@ -20,31 +24,55 @@ pub(super) struct Connection {
     numbers: Numbers,
     /// What the other side reads.
     payload_limit: usize,
-    whereabouts: Arc<Whereabouts>,
+    bounds: Bounds,
+    address: Address,
+}
+
+/// How a call on a connection ended, when no answer came.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It was never sent.
+    NotSent,
+    /// The connection ended while it was under way.
+    Lost,
+    /// Its time was over.
+    Overdue,
+    /// It cannot be sent.
+    Impossible(CallError),
+}
+
+/// A connection that was made, and is yet to be run.
+pub(super) struct Opened {
+    pub(super) connection: Arc<Connection>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) transport: ClientTransport,
 }
 
 impl Connection {
-    /// Connects and greets. The future runs the connection, and ends with it.
-    pub(super) async fn open(
-        whereabouts: &Arc<Whereabouts>,
-    ) -> Result<(Self, impl Future<Output = Result<(), String>> + use<>), String> {
-        let Whereabouts { process, address, tls, .. } = &**whereabouts;
-        let mut socket = wire::connect(address, tls.as_ref(), process)
-            .await
-            .map_err(|error| error.to_string())?;
+    /// Connects and greets.
+    pub(super) async fn open(target: &Target) -> Result<Opened, String> {
+        let whereabouts = &*target.whereabouts;
+        let Whereabouts { process, tls, network, bounds, .. } = whereabouts;
+        let connecting = network.connect(&target.address, tls.as_ref(), process);
+        let mut socket = connecting.await.map_err(|error| error.to_string())?;
         let (peer, served, input) = greet(&mut socket, &whereabouts.us, whereabouts.hello)
             .await
             .map_err(|error| error.to_string())?;
-        let transport = Transport::new(socket, input, whereabouts.bounds.bytes);
         compare(whereabouts, &served);
         let calls = Arc::new(Calls::new(whereabouts.in_flight));
-        let connection = Self {
+        let connection = Arc::new(Self {
             calls: Arc::clone(&calls),
             numbers: numbers(&whereabouts.interfaces, &served),
             payload_limit: peer.payload_limit,
-            whereabouts: Arc::clone(whereabouts),
-        };
-        Ok((connection, async { calls.run(transport).await.map_err(|error| error.to_string()) }))
+            bounds: *bounds,
+            address: target.address.clone(),
+        });
+        Ok(Opened { connection, calls, transport: Transport::new(socket, input, bounds.bytes) })
+    }
+
+    /// Where the other side is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The calls that one more would have to wait for: none, unless long messages go over it lately.
@@ -52,48 +80,36 @@ impl Connection {
         self.calls.before_one_more()
     }
 
-    pub(super) async fn call(
-        &self,
-        interface: &'static InterfaceDescriptor,
-        method: usize,
-        context: Context,
-        payload: Payload,
-        timed: bool,
-    ) -> Result<Answer, CallError> {
-        let address = std::ptr::from_ref(interface).addr();
+    /// Whether the other side says nothing, although it was asked.
+    pub(super) fn is_silent(&self) -> bool {
+        self.calls.is_silent()
+    }
+
+    pub(super) async fn call(&self, call: &Outgoing<'_>) -> Result<Answer, Unanswered> {
+        let address = std::ptr::from_ref(call.interface).addr();
         let known = self.numbers.iter().find(|(known, _)| *known == address);
-        let Some(method) = known.and_then(|(_, numbers)| numbers[method]) else {
-            return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
+        let Some(method) = known.and_then(|(_, numbers)| numbers[call.method]) else {
+            let error = CallError::new(CallErrorKind::UnknownMethod, "no such method here");
+            return Err(Unanswered::Impossible(error));
         };
+        let payload = call.payload(self.bounds).map_err(Unanswered::Impossible)?;
         if payload.len() > self.payload_limit {
-            return Err(CallError::new(
+            let error = CallError::new(
                 CallErrorKind::TooLarge,
                 format!(
                     "what was passed is longer than the other side reads ({} bytes)",
                     self.payload_limit
                 ),
-            ));
+            );
+            return Err(Unanswered::Impossible(error));
         }
-        self.calls
-            .call(tarpc_context(), Envelope { method, context, payload, timed })
-            .await
-            .map_err(|error| match error {
-                RpcError::DeadlineExceeded => overdue(),
-                error => self.lost(&error),
-            })
-    }
-
-    /// The connection ended while the call was on it: the module may or may not have done its work.
-    fn lost(&self, error: &RpcError) -> CallError {
-        let Whereabouts { process, address, .. } = &*self.whereabouts;
-        tracing::debug!(process, %error, "a call was interrupted");
-        CallError::new(
-            CallErrorKind::Interrupted,
-            format!(
-                "the connection to the process `{process}` at {address} ended during the call; \
-                 whether it was done is unknown"
-            ),
-        )
+        let (context, timed) = (call.context.clone(), call.timed);
+        let envelope = Envelope { method, context, payload, timed };
+        self.calls.call(tarpc_context(), envelope).await.map_err(|error| match error {
+            RpcError::DeadlineExceeded => Unanswered::Overdue,
+            RpcError::Send(_) => Unanswered::NotSent,
+            _ => Unanswered::Lost,
+        })
     }
 }
 

@@ -1,32 +1,41 @@
-//! One connection to another process, made when it is needed and made again when it is lost.
+//! One connection to a replica, made when it is needed and made again when it is lost.
 //!
 //! A lane is *idle* until somebody calls; then it is *connecting*, in a task of its own, so that a
-//! caller who gives up does not take the attempt with it. It is *up* until the connection ends. An
-//! attempt that fails makes it *down* for a jittered, growing while, in which callers are told at
-//! once why; the first one after that finds it idle.
+//! caller who gives up does not take the attempt with it. It is *up* until the connection ends, or the
+//! other side says that it is about to go. An attempt that fails makes it *down* for a jittered,
+//! growing while, in which callers are told at once why. The first lane of a replica then tries again
+//! by itself, so that a replica that is back is found; the others are made when they are asked for.
 
-use super::{Whereabouts, connection::Connection};
-use crate::call::{CallError, CallErrorKind};
+use super::{
+    Target,
+    connection::{Connection, Opened},
+    retry,
+};
 use arc_swap::ArcSwapOption;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 /// The longest wait after the first failure; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// An attempt takes no longer, so that callers hear soon that nobody is there.
-const ATTEMPT: Duration = Duration::from_secs(1);
+/// An attempt takes no longer, so that callers hear within the second that nobody is there.
+const ATTEMPT: Duration = Duration::from_millis(900);
 /// A connection that ends sooner counts as one that failed.
 const BRIEF: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Lane {
     /// Weak in the task that keeps the connection: when the lane goes, the connection goes.
-    state: Arc<Current>,
-    whereabouts: Arc<Whereabouts>,
+    current: Arc<Current>,
+    target: Arc<Target>,
+    /// Whether it is made again without being asked for.
+    kept: bool,
 }
 
 /// How a lane stands. The connection of one that is up is kept twice, so that callers need not ask
@@ -37,130 +46,133 @@ struct Current {
     up: ArcSwapOption<Connection>,
 }
 
-impl Current {
-    fn set(&self, now: State) {
-        self.up.store(match &now {
-            State::Up(connection) => Some(Arc::clone(connection)),
-            _ => None,
-        });
-        self.state.send_replace(now);
-    }
-}
-
 #[derive(Debug, Clone)]
 enum State {
-    Idle { failures: u32 },
+    Idle,
     Connecting,
-    Up(Arc<Connection>),
+    Up,
     Down { failures: u32, until: Instant, why: String },
 }
 
 impl Lane {
-    pub(super) fn new(whereabouts: Arc<Whereabouts>) -> Self {
-        let state = watch::Sender::new(State::Idle { failures: 0 });
-        Self { state: Arc::new(Current { state, up: ArcSwapOption::empty() }), whereabouts }
+    pub(super) fn new(target: Arc<Target>, kept: bool) -> Self {
+        let current =
+            Current { state: watch::Sender::new(State::Idle), up: ArcSwapOption::empty() };
+        Self { current: Arc::new(current), target, kept }
     }
 
     /// The connection, if there is one now.
     pub(super) fn up(&self) -> Option<Arc<Connection>> {
-        self.state.up.load_full()
+        self.current.up.load_full()
+    }
+
+    /// Why there is no connection, while no attempt is under way.
+    pub(super) fn why_down(&self) -> Option<String> {
+        match &*self.current.state.borrow() {
+            State::Down { why, .. } => Some(why.clone()),
+            _ => None,
+        }
     }
 
     /// Starts an attempt if one is due, and waits for nothing.
     pub(super) fn begin(&self) {
-        let due = match &*self.state.state.borrow() {
-            State::Idle { .. } => true,
-            State::Down { until, .. } => Instant::now() >= *until,
-            State::Connecting | State::Up(_) => false,
-        };
-        if due {
-            self.connect();
-        }
-    }
-
-    /// The connection, made if there is none.
-    pub(super) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
-        let mut state = self.state.state.subscribe();
-        loop {
-            let now = state.borrow_and_update().clone();
-            match now {
-                State::Up(connection) => return Ok(connection),
-                State::Down { until, why, .. } if Instant::now() < until => {
-                    return Err(self.unreachable(&why));
-                }
-                State::Idle { .. } | State::Down { .. } => self.connect(),
-                State::Connecting => {}
-            }
-            if state.changed().await.is_err() {
-                return Err(self.unreachable("this process is stopping"));
-            }
-        }
-    }
-
-    /// Starts an attempt, unless another caller just did.
-    fn connect(&self) {
         let mut failures = None;
-        self.state.state.send_if_modified(|state| match state {
-            State::Idle { failures: so_far } | State::Down { failures: so_far, .. } => {
-                failures = Some(*so_far);
+        self.current.state.send_if_modified(|state| {
+            failures = match state {
+                State::Idle => Some(0),
+                // Whoever keeps it will.
+                State::Down { failures, until, .. } if !self.kept && Instant::now() >= *until => {
+                    Some(*failures)
+                }
+                _ => None,
+            };
+            if failures.is_some() {
                 *state = State::Connecting;
-                true
             }
-            State::Connecting | State::Up(_) => false,
+            failures.is_some()
         });
         if let Some(failures) = failures {
-            tokio::spawn(keep_connection(
-                Arc::downgrade(&self.state),
-                Arc::clone(&self.whereabouts),
-                failures,
-            ));
+            let current = Arc::downgrade(&self.current);
+            tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept));
         }
-    }
-
-    fn unreachable(&self, why: &str) -> CallError {
-        let Whereabouts { process, address, .. } = &*self.whereabouts;
-        CallError::new(
-            CallErrorKind::Unreachable,
-            format!("the process `{process}` cannot be reached at {address}: {why}"),
-        )
     }
 }
 
-/// Makes one connection and keeps it until it ends.
-async fn keep_connection(lane: Weak<Current>, whereabouts: Arc<Whereabouts>, failures: u32) {
-    let set = |now: State| {
-        if let Some(state) = lane.upgrade() {
-            state.set(now);
+/// Makes the connection and sees to it until it ends; again and again, if it is to be kept.
+async fn run(lane: Weak<Current>, target: Arc<Target>, mut failures: u32, kept: bool) {
+    loop {
+        let why = match connect(&lane, &target).await {
+            Ended::After(lasted) if lasted >= BRIEF => {
+                failures = 0;
+                "the connection ended".to_owned()
+            }
+            Ended::After(_) => "the connection ended at once".to_owned(),
+            Ended::Left => {
+                failures = 0;
+                "it is stopping".to_owned()
+            }
+            Ended::Never(why) => why,
+        };
+        let until = Instant::now() + retry::jittered(FIRST_PAUSE, LONGEST_PAUSE, failures);
+        failures = failures.saturating_add(1);
+        if !set(&lane, &target, None, State::Down { failures, until, why }) || !kept {
+            return;
         }
-    };
-    let attempt = tokio::time::timeout(ATTEMPT, Connection::open(&whereabouts)).await;
+        sleep_until(until).await;
+        if !set(&lane, &target, None, State::Connecting) {
+            return;
+        }
+    }
+}
+
+/// How an attempt went in the end.
+enum Ended {
+    /// There was a connection for so long.
+    After(Duration),
+    /// There was one, and the other side is about to go.
+    Left,
+    /// There was none.
+    Never(String),
+}
+
+async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Ended {
+    let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
     let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
-    let (connection, running) = match opened {
+    let Opened { connection, calls, transport } = match opened {
         Ok(opened) => opened,
-        Err(why) => {
-            let until = Instant::now() + pause(failures);
-            return set(State::Down { failures: failures.saturating_add(1), until, why });
-        }
+        Err(why) => return Ended::Never(why),
     };
     let since = Instant::now();
-    set(State::Up(Arc::new(connection)));
-    let process = &whereabouts.process;
-    match running.await {
-        Ok(()) => tracing::debug!(process, "the other side closed the connection"),
-        Err(why) => tracing::info!(process, why, "a connection was lost"),
+    let process = &target.whereabouts.process;
+    let mut running = Box::pin(Arc::clone(&calls).run(transport));
+    // From here on only the lane holds it, and whoever calls.
+    set(lane, target, Some(connection), State::Up);
+    tokio::select! {
+        biased;
+        ended = &mut running => match ended {
+            Ok(()) => tracing::debug!(process, "the other side closed the connection"),
+            Err(why) => tracing::info!(process, %why, "a connection was lost"),
+        },
+        () = calls.told_to_leave() => {
+            tracing::debug!(process, "the other side is about to go");
+            // It ends when the calls that are under way have.
+            tokio::spawn(running);
+            return Ended::Left;
+        }
     }
-    let brief = since.elapsed() < BRIEF;
-    set(if brief {
-        let until = Instant::now() + pause(failures);
-        let why = "the connection ended at once".to_owned();
-        State::Down { failures: failures.saturating_add(1), until, why }
-    } else {
-        State::Idle { failures: 0 }
-    });
+    Ended::After(since.elapsed())
 }
 
-/// Full jitter: anything up to the longest wait of this many failures.
-fn pause(failures: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(failures.min(16)));
-    longest.min(LONGEST_PAUSE).mul_f64(rand::random())
+/// Sets how a lane stands, unless it is gone, which is the result.
+fn set(
+    lane: &Weak<Current>,
+    target: &Target,
+    connection: Option<Arc<Connection>>,
+    state: State,
+) -> bool {
+    let Some(current) = lane.upgrade() else { return false };
+    current.up.store(connection);
+    current.state.send_replace(state);
+    target.news.send_replace(());
+    true
 }

@@ -6,34 +6,50 @@
 //! it holds back nobody; and so does, from the beginning, any call of a method that has been seen to
 //! keep a processor busy.
 //!
+//! Calls beyond those that may run wait in a queue, or are refused; see [`super::gate`]. When the
+//! process is about to go, the callers are told, and go elsewhere with what they call next.
+//!
 //! The loop stands where tarpc's own server would, and speaks its messages.
 
-use super::{Directory, Limits, answering, directory::ServedMethod};
+use super::{
+    Directory, Limits, answering,
+    directory::ServedMethod,
+    gate::{Gate, stopping},
+};
 use crate::{
     call::{
-        CallError, CallErrorKind,
+        clock::Moment,
         stages::{Probe, Stage},
     },
     wire::{
-        Answer, Bounds, Envelope, Incoming, Peer, Refusal, Socket, Tls, Transport, encode_error,
-        overloaded, receive,
+        Answer, Bounds, Envelope, Incoming, Interfaces, Peer, Pulse, Refusal, Socket, Tls,
+        Transport, encode_error, overloaded, receive, refuse,
     },
 };
 use futures_util::{Sink, Stream, task::AtomicWaker};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::{Future, poll_fn},
     io::{self, ErrorKind},
     mem,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tarpc::{ClientMessage, Response};
-use tokio::{sync::watch, task::AbortHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, Sleep, sleep, timeout},
+};
 
 /// A server's end: calls come in, answers go out.
 type ServerTransport = Transport<Response<Answer>, ClientMessage<Envelope>>;
+
+/// After it was said that the process is about to go, calls are still taken for so long: their callers
+/// had not heard it. A connection on which nothing comes for so long then ends.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the connections of one listener share.
 #[derive(Debug)]
@@ -41,6 +57,7 @@ pub(super) struct Serving {
     pub(super) us: Peer,
     pub(super) directory: Directory,
     pub(super) limits: Limits,
+    pub(super) gate: Arc<Gate>,
     pub(super) tls: Option<Tls>,
 }
 
@@ -49,7 +66,7 @@ pub(super) async fn serve(
     serving: &Arc<Serving>,
     mut draining: watch::Receiver<bool>,
 ) {
-    let Serving { us, directory, limits, tls } = &**serving;
+    let Serving { us, directory, limits, tls, .. } = &**serving;
     if let Some(tls) = tls {
         socket = match timeout(limits.hello, socket.accept_tls(tls)).await {
             Ok(Ok(socket)) => socket,
@@ -94,19 +111,21 @@ pub(super) async fn serve(
         rights: directory.rights_of(&peer.process),
         bounds: Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds },
         serving,
-        draining: false,
-        running: HashMap::new(),
+        leaving: None,
+        pulse: Pulse::new(),
+        running: BTreeMap::new(),
         finished: Arc::default(),
     };
     let caller = peer.process;
-    let mut stopping = pin!(async move {
+    let mut going = pin!(async move {
         if draining.wait_for(|draining| *draining).await.is_err() {
             std::future::pending().await
         }
     });
     let ended = poll_fn(|cx| {
-        if !connection.draining && stopping.as_mut().poll(cx).is_ready() {
-            connection.draining = true;
+        if connection.leaving.is_none() && going.as_mut().poll(cx).is_ready() {
+            connection.leaving = Some(Leaving::now());
+            transport.say_leaving();
         }
         connection.poll(&caller, transport.as_mut(), cx)
     })
@@ -120,13 +139,42 @@ pub(super) async fn serve(
     }
 }
 
+/// Says to somebody who connects that there are too many connections.
+pub(super) async fn turn_away(mut socket: Socket, serving: &Serving) {
+    let Serving { us, limits, tls, .. } = serving;
+    if let Some(tls) = tls {
+        match timeout(limits.hello, socket.accept_tls(tls)).await {
+            Ok(Ok(accepted)) => socket = accepted,
+            _ => return,
+        }
+    }
+    let why = format!("it has as many connections as it may have ({})", limits.connections);
+    let refusal = |_: &Peer| Err::<Interfaces, _>(Refusal(why));
+    // The refusal is the error.
+    let _ = receive(&mut socket, us, limits.hello, refusal).await;
+}
+
+/// A process that is about to go.
+struct Leaving {
+    told: Instant,
+    /// Goes off when nothing has come for a while.
+    quiet: Pin<Box<Sleep>>,
+}
+
+impl Leaving {
+    fn now() -> Self {
+        Self { told: Instant::now(), quiet: Box::pin(sleep(GRACE)) }
+    }
+}
+
 /// What is known of one connection, and the calls on it that have a task of their own.
 struct Connection<'a> {
     serving: &'a Serving,
     rights: Vec<bool>,
     bounds: Bounds,
-    draining: bool,
-    running: HashMap<u64, AbortHandle>,
+    leaving: Option<Leaving>,
+    pulse: Pulse,
+    running: BTreeMap<u64, AbortHandle>,
     finished: Arc<Finished>,
 }
 
@@ -168,6 +216,8 @@ impl Connection<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.finished.task.register(cx.waker());
+        let waiting = || !self.running.is_empty();
+        self.pulse.poll(transport.as_mut().get_mut(), waiting, cx)?;
         for (id, answer) in self.finished.take() {
             // It may have been cancelled in the same moment.
             if self.running.remove(&id).is_some() {
@@ -194,7 +244,10 @@ impl Connection<'_> {
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
                     ready!(transport.as_mut().poll_flush(cx))?;
-                    if self.draining && self.running.is_empty() {
+                    if let Some(leaving) = &mut self.leaving
+                        && self.running.is_empty()
+                    {
+                        ready!(leaving.quiet.as_mut().poll(cx));
                         return transport.poll_close(cx);
                     }
                     return Poll::Pending;
@@ -211,35 +264,58 @@ impl Connection<'_> {
         envelope: Envelope,
         cx: &mut Context<'_>,
     ) -> Option<Answer> {
-        if self.draining {
-            let stopping = CallError::new(CallErrorKind::NotRunning, "the process is stopping");
-            return Some(encode_error(&stopping));
+        if let Some(leaving) = &mut self.leaving {
+            if leaving.told.elapsed() > GRACE {
+                return Some(refuse(&stopping()));
+            }
+            leaving.quiet.as_mut().reset(Instant::now() + GRACE);
         }
         if self.running.contains_key(&id) {
             // It is under way already.
             return None;
         }
         if self.running.len() >= self.serving.limits.in_flight {
-            return Some(encode_error(&overloaded()));
+            let why = "there are as many calls in flight on this connection as there may be";
+            return Some(refuse(&overloaded(why)));
         }
         let found = self.serving.directory.find(envelope.method, &self.rights, caller);
         let ServedMethod { handler, number, habit } = match found {
             Ok(method) => method,
             Err(error) => return Some(encode_error(&error)),
         };
+        let gate = &self.serving.gate;
+        let place = gate.enter();
+        let waiting = match &place {
+            Some(_) => None,
+            None => match gate.queue() {
+                Ok(waiting) => Some(waiting),
+                Err(full) => return Some(refuse(&full)),
+            },
+        };
         let probe = Probe::of(envelope.timed);
         let Envelope { context, payload, timed, .. } = envelope;
+        let deadline = context.deadline();
         let incoming = Incoming { payload, bounds: self.bounds, timed };
         let mut answering = answering(handler, *number, context, incoming);
-        if !habit.is_busy() {
+        if waiting.is_none() && !habit.is_busy() {
             let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
             if let Poll::Ready(answer) = polled {
                 probe.end(Stage::Served);
                 return Some(answer);
             }
         }
-        let (finished, habit) = (Arc::clone(&self.finished), Arc::clone(habit));
+        self.pulse.quicken(cx);
+        let (finished, habit, gate) =
+            (Arc::clone(&self.finished), Arc::clone(habit), Arc::clone(gate));
         let task = tokio::spawn(async move {
+            let _place = match (place, waiting) {
+                (None, Some(waiting)) => match waiting.turn(deadline).await {
+                    Ok(place) => Some(place),
+                    Err(refused) => return finished.put(id, refuse(&refused)),
+                },
+                (place, _) => place,
+            };
+            let began = Moment::now();
             let mut first = true;
             let answer = poll_fn(|cx| {
                 if mem::take(&mut first) {
@@ -250,6 +326,7 @@ impl Connection<'_> {
             });
             let answer = answer.await;
             probe.end(Stage::Served);
+            gate.learn(Duration::from_nanos(began.nanos()));
             finished.put(id, answer);
         });
         self.running.insert(id, task.abort_handle());

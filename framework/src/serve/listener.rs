@@ -1,6 +1,6 @@
 //! Accepting connections, and draining them.
 
-use super::{Directory, connection, connection::Serving};
+use super::{Directory, connection, connection::Serving, gate::Gate};
 use crate::wire::{Bounds, Listener, Peer, Tls};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -18,6 +18,12 @@ pub struct Limits {
     pub connections: usize,
     /// Calls in flight on one connection.
     pub in_flight: usize,
+    /// Calls that run at once, whichever connections they came over.
+    pub running: usize,
+    /// Calls that may wait until others have ended; those beyond them are refused at once.
+    pub waiting: usize,
+    /// The longest that one of them waits.
+    pub wait: Duration,
     /// How long a hello may take.
     pub hello: Duration,
 }
@@ -28,10 +34,16 @@ impl Default for Limits {
             bounds: Bounds::default(),
             connections: 1024,
             in_flight: 1024,
+            running: 4096,
+            waiting: 1024,
+            wait: Duration::from_millis(100),
             hello: Duration::from_secs(5),
         }
     }
 }
+
+/// Connections beyond the limit that are told so, at one time; more are closed without a word.
+const TURNED_AWAY: usize = 16;
 
 /// A listener at work.
 #[derive(Debug)]
@@ -51,11 +63,12 @@ impl Server {
         tls: Option<Tls>,
     ) -> Self {
         let (draining, drained) = watch::channel(false);
-        let serving = Arc::new(Serving { us, directory, limits, tls });
+        let serving = Arc::new(Serving { us, directory, gate: Gate::new(&limits), limits, tls });
         Self { draining, task: tokio::spawn(accept(listener, serving, drained)) }
     }
 
-    /// Takes no new connection and no new call, and waits for the calls in flight until `by`.
+    /// Takes no new connection, tells callers to go elsewhere, and waits for the calls in flight until
+    /// `by`.
     pub async fn drain(mut self, by: Instant) {
         self.draining.send_replace(true);
         if timeout_at(by, &mut self.task).await.is_err() {
@@ -73,12 +86,14 @@ impl Drop for Server {
 
 async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(serving.limits.connections));
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             _ = draining.wait_for(|draining| *draining) => break,
             Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok(socket) => {
@@ -87,6 +102,13 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
                         limit = serving.limits.connections,
                         "a connection was refused: there are as many as there may be"
                     );
+                    if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
+                        let serving = Arc::clone(&serving);
+                        connections.spawn(async move {
+                            let _place = place;
+                            connection::turn_away(socket, &serving).await;
+                        });
+                    }
                     continue;
                 };
                 let (serving, draining) = (Arc::clone(&serving), draining.clone());

@@ -5,6 +5,7 @@
 
 mod connection;
 mod directory;
+mod gate;
 mod habit;
 mod listener;
 

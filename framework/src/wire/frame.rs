@@ -7,7 +7,10 @@
 //! |---|---|
 //! | 1 call | the method's number (u32), the context's entries, 0, the encoded arguments |
 //! | 2 cancel | nothing |
-//! | 3 answer | how it ended (u8: 0 answer, 1 error of the interface, 2 call error), then that, encoded |
+//! | 3 answer | how it ended (u8: 0 answer, 1 error of the interface, 2 call error, 3 refused), then that, encoded |
+//! | 4 leaving | nothing: calls should go elsewhere, this side is about to go; its id is 0 |
+//! | 5 ping | nothing: the other side is to answer with a pong of the same id |
+//! | 6 pong | nothing |
 //!
 //! The highest bit of a call's id says that its stages are timed, on both sides. It is a part of the
 //! id in all else.
@@ -32,6 +35,9 @@ const LONG: usize = 32 * 1024;
 const CALL: u8 = 1;
 const CANCEL: u8 = 2;
 const ANSWER: u8 = 3;
+const LEAVING: u8 = 4;
+const PING: u8 = 5;
+const PONG: u8 = 6;
 
 const END: u8 = 0;
 const DEADLINE_MICROS: u8 = 1;
@@ -39,6 +45,7 @@ const TRACE: u8 = 2;
 const SUBJECT: u8 = 3;
 const ROLE: u8 = 4;
 const IDEMPOTENCY_KEY: u8 = 5;
+const AGAIN: u8 = 6;
 
 /// A call on its way: tarpc's request.
 #[derive(Debug, Clone)]
@@ -115,6 +122,8 @@ pub enum Outcome {
     Error = 1,
     /// With a [`crate::CallError`].
     CallError = 2,
+    /// With a [`crate::CallError`] too, and the module has not heard of the call.
+    Refused = 3,
 }
 
 /// One frame, read.
@@ -126,6 +135,12 @@ pub enum Message {
     Cancel(u64),
     /// It has ended.
     Answer(u64, Answer),
+    /// This side is about to go.
+    Leaving,
+    /// Is anybody there?
+    Ping(u64),
+    /// There is.
+    Pong(u64),
 }
 
 /// Why a stream of frames cannot be read on. The connection ends: where the next frame begins is
@@ -171,11 +186,10 @@ impl Message {
                 write_context(&envelope.context, out);
                 envelope.payload
             }
-            Self::Cancel(id) => {
-                out.put_u8(CANCEL);
-                out.put_u64_le(id);
-                Payload::Written(Vec::new())
-            }
+            Self::Cancel(id) => bare(out, CANCEL, id),
+            Self::Leaving => bare(out, LEAVING, 0),
+            Self::Ping(id) => bare(out, PING, id),
+            Self::Pong(id) => bare(out, PONG, id),
             Self::Answer(id, answer) => {
                 out.put_u8(ANSWER);
                 out.put_u64_le(id);
@@ -232,13 +246,24 @@ impl Message {
                     Ok(0) => Outcome::Answer,
                     Ok(1) => Outcome::Error,
                     Ok(2) => Outcome::CallError,
+                    Ok(3) => Outcome::Refused,
                     _ => return Err(FrameError::Malformed("no outcome")),
                 };
                 Ok(Ok(Self::Answer(id, Answer { outcome, payload: Payload::Read(body) })))
             }
+            LEAVING => Ok(Ok(Self::Leaving)),
+            PING => Ok(Ok(Self::Ping(id))),
+            PONG => Ok(Ok(Self::Pong(id))),
             _ => Err(FrameError::Malformed("an unknown kind")),
         }
     }
+}
+
+/// Writes a frame of nothing but its kind and its id. The result is its payload.
+fn bare(out: &mut BytesMut, kind: u8, id: u64) -> Payload {
+    out.put_u8(kind);
+    out.put_u64_le(id);
+    Payload::Written(Vec::new())
 }
 
 /// Whether a frame can take the context's entries beside its payload.
@@ -274,6 +299,9 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     if let Some(key) = context.idempotency_key() {
         entry(out, IDEMPOTENCY_KEY, key.as_bytes());
     }
+    if context.again {
+        entry(out, AGAIN, &[]);
+    }
     out.put_u8(END);
 }
 
@@ -288,6 +316,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut trace = None;
     let mut principal: Option<Principal> = None;
     let mut key = None;
+    let mut again = false;
     loop {
         let tag = body.try_get_u8().map_err(|_| CUT)?;
         if tag == END {
@@ -318,6 +347,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
                 None => return Err(FrameError::Malformed("a role of nobody")),
             },
             IDEMPOTENCY_KEY => key = Some(text(&entry)?),
+            AGAIN => again = true,
             _ => {}
         }
     }
@@ -326,7 +356,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     // Clamped before it is added to the clock: the largest number that can be written is only a day.
     let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
     let trace = trace.unwrap_or_else(Trace::start);
-    let mut context = Context { deadline: clock::now() + left, trace, baggage: None };
+    let mut context = Context { deadline: clock::now() + left, trace, again, baggage: None };
     if let Some(principal) = principal {
         context = context.with_principal(principal);
     }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// The version of what is said on a connection. It changes when a peer could misread it.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The first bytes on a connection.
 const MAGIC: [u8; 8] = *b"monolift";

@@ -8,6 +8,7 @@ mod frame;
 mod hello;
 mod output;
 mod protocol;
+mod pulse;
 mod socket;
 mod tls;
 mod transport;
@@ -17,31 +18,75 @@ pub use frame::{Answer, Envelope, FrameError, Message, Outcome, Payload};
 pub(crate) use frame::{TIMED, is_carried};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub use protocol::{Encoded, Incoming, encode_error};
-pub(crate) use protocol::{ROOM, unwritable};
-pub use socket::{Listener, Socket, connect};
+pub(crate) use protocol::{refuse, unwritable};
+pub(crate) use pulse::Pulse;
+pub use socket::{Accept, Listener, Machine, Network, Socket, Stream, connect};
 pub use tls::{Tls, TlsError};
 pub use transport::Transport;
 pub(crate) use transport::{overloaded, tarpc_context};
 
 use crate::{
-    call::{CallError, Context},
+    call::{
+        CallError, CallErrorKind, Context,
+        stages::{Probe, Stage},
+    },
     interface::InterfaceDescriptor,
 };
 use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+/// The arguments of a call on its way out, which can be written more than once.
+pub trait Arguments: Sync {
+    /// Encodes them.
+    fn encode(&self, bounds: Bounds, out: &mut Vec<u8>) -> Result<(), codec::Error>;
+}
+
+impl<A: Serialize + Sync> Arguments for A {
+    fn encode(&self, bounds: Bounds, out: &mut Vec<u8>) -> Result<(), codec::Error> {
+        codec::encode(self, bounds, out)
+    }
+}
+
+/// A call on its way out.
+#[derive(Clone)]
+pub struct Outgoing<'a> {
+    /// Whose method is called.
+    pub interface: &'static InterfaceDescriptor,
+    /// Its number there.
+    pub method: usize,
+    /// The context that the call is made in.
+    pub context: Context,
+    /// The arguments.
+    pub arguments: &'a dyn Arguments,
+    /// Whether its stages are timed, on both sides.
+    pub timed: bool,
+}
+
+impl Outgoing<'_> {
+    /// Its arguments, encoded.
+    pub fn payload(&self, bounds: Bounds) -> Result<Payload, CallError> {
+        let probe = Probe::of(self.timed);
+        let mut payload = Vec::with_capacity(protocol::ROOM);
+        self.arguments
+            .encode(bounds, &mut payload)
+            .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
+        probe.end(Stage::Encode);
+        Ok(payload.into())
+    }
+}
+
+impl std::fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outgoing({})", self.interface.methods[self.method].callee)
+    }
+}
 
 /// A way for an encoded call to reach its module.
 pub trait Carrier: Send + Sync + 'static {
     /// What a frame may hold on this way.
     fn bounds(&self) -> Bounds;
 
-    /// Takes the arguments there and brings the answer back, or says by the context's deadline that
-    /// it has passed. A call that is `timed` is timed on both sides.
-    fn carry(
-        &self,
-        interface: &'static InterfaceDescriptor,
-        method: usize,
-        context: Context,
-        payload: Payload,
-        timed: bool,
-    ) -> BoxFuture<'_, Result<Answer, CallError>>;
+    /// Takes a call there and brings the answer back, or says by the context's deadline that it has
+    /// passed.
+    fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>>;
 }

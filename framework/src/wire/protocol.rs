@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
 
 /// What arguments and answers are given at first: most are smaller.
-pub(crate) const ROOM: usize = 256;
+pub(super) const ROOM: usize = 256;
 
 /// The form in which calls cross between processes.
 #[derive(Debug)]
@@ -91,7 +91,18 @@ pub fn encode_error(error: &CallError) -> Answer {
     Answer { outcome: Outcome::CallError, payload: out.into() }
 }
 
+/// An answer that says why the call is not even begun.
+pub(crate) fn refuse(error: &CallError) -> Answer {
+    Answer { outcome: Outcome::Refused, ..encode_error(error) }
+}
+
 impl Answer {
+    /// The call error that it is, if it is one that can be read.
+    pub(crate) fn call_error(&self) -> Option<CallError> {
+        let is_one = matches!(self.outcome, Outcome::CallError | Outcome::Refused);
+        is_one.then(|| codec::decode(&self.payload, ERROR).ok()).flatten()
+    }
+
     /// Reads the answer back, as its caller.
     pub(crate) fn read<T, E>(&self, bounds: codec::Bounds) -> Result<T, E>
     where
@@ -103,7 +114,7 @@ impl Answer {
         match self.outcome {
             Outcome::Answer => codec::decode(&self.payload, bounds).map_err(unreadable),
             Outcome::Error => Err(codec::decode(&self.payload, bounds).unwrap_or_else(unreadable)),
-            Outcome::CallError => {
+            Outcome::CallError | Outcome::Refused => {
                 Err(codec::decode::<CallError>(&self.payload, ERROR)
                     .map_or_else(unreadable, E::from))
             }

@@ -1,9 +1,10 @@
-//! TCP and Unix sockets, as one thing.
+//! TCP and Unix sockets, and what stands for them in a simulation, as one thing.
 
 use super::tls::{Tls, is_of};
+use futures_util::future::BoxFuture;
 use monolift_manifest::Address;
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
@@ -23,10 +24,53 @@ pub enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Over something else that carries bytes.
+    Other(Box<dyn Stream>),
 }
 
-/// Connects to the process at `address`. Over TCP, with `tls`, it has to prove that it is that one; who
-/// may use a Unix socket, its file says.
+/// What carries bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Stream for S {}
+
+/// What connections are made over: the machine's own network, unless a simulation has another.
+pub trait Network: fmt::Debug + Send + Sync {
+    /// Connects to the process at `address`. Over TCP, with `tls`, it has to prove that it is that one;
+    /// who may use a Unix socket, its file says.
+    fn connect<'a>(
+        &'a self,
+        address: &'a Address,
+        tls: Option<&'a Tls>,
+        process: &'a str,
+    ) -> BoxFuture<'a, io::Result<Socket>>;
+
+    /// The addresses that a host's name and a port stand for.
+    fn resolve<'a>(&'a self, host_and_port: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>>;
+}
+
+/// The machine's own network.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Machine;
+
+impl Network for Machine {
+    fn connect<'a>(
+        &'a self,
+        address: &'a Address,
+        tls: Option<&'a Tls>,
+        process: &'a str,
+    ) -> BoxFuture<'a, io::Result<Socket>> {
+        Box::pin(connect(address, tls, process))
+    }
+
+    fn resolve<'a>(&'a self, host_and_port: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host(host_and_port).await?;
+            Ok(found.map(|address| Address::Tcp(address.to_string())).collect())
+        })
+    }
+}
+
+/// Connects as [`Machine`] does.
 pub async fn connect(address: &Address, tls: Option<&Tls>, process: &str) -> io::Result<Socket> {
     match address {
         Address::Tcp(address) => {
@@ -88,6 +132,16 @@ pub enum Listener {
     Tcp(TcpListener),
     /// Over a Unix socket, whose file goes when the listener goes.
     Unix(UnixListener, SocketFile),
+    /// Something else that connections come from.
+    Other(Box<dyn Accept>),
+}
+
+/// Where connections come from.
+pub trait Accept: fmt::Debug + Send + Sync {
+    /// Waits for one.
+    fn accept(&self) -> BoxFuture<'_, io::Result<Socket>>;
+    /// Where others connect to.
+    fn address(&self) -> io::Result<Address>;
 }
 
 /// The file of a Unix socket.
@@ -118,6 +172,7 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => Address::Tcp(listener.local_addr()?.to_string()),
             Self::Unix(_, file) => Address::Unix(file.0.clone()),
+            Self::Other(listener) => listener.address()?,
         })
     }
 
@@ -130,6 +185,7 @@ impl Listener {
                 Ok(Socket::Tcp(socket))
             }
             Self::Unix(listener, _) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Other(listener) => listener.accept().await,
         }
     }
 }
@@ -157,6 +213,7 @@ impl AsyncRead for Socket {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Other(socket) => Pin::new(socket).poll_read(cx, buf),
         }
     }
 }
@@ -171,6 +228,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Other(socket) => Pin::new(socket).poll_write(cx, buf),
         }
     }
 
@@ -183,6 +241,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Other(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -195,6 +254,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(socket) => Pin::new(socket).poll_flush(cx),
             Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Other(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
@@ -203,6 +263,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Other(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Nearly all of what a small call costs between processes is one write and one wake-up, so a flush
 //! yields once before it writes: whatever else is ready to be sent by then goes out in the same
 //! write.
+//!
+//! It answers pings by itself, and knows whether the other side is about to go.
 
 use super::{Answer, Envelope, Message, Socket, output::Output};
 use crate::call::{CallError, CallErrorKind};
@@ -48,6 +50,9 @@ pub struct Transport<Out, In> {
     since_long: u32,
     output: Output,
     yielded: bool,
+    /// How often something was read.
+    reads: u64,
+    leaving: bool,
     sides: PhantomData<fn(Out) -> In>,
 }
 
@@ -62,6 +67,8 @@ impl<Out, In> Transport<Out, In> {
             since_long: REMEMBERED,
             output,
             yielded: false,
+            reads: 0,
+            leaving: false,
             sides: PhantomData,
         }
     }
@@ -69,6 +76,40 @@ impl<Out, In> Transport<Out, In> {
     /// Whether long messages go over it, lately.
     pub(crate) fn has_long_messages(&self) -> bool {
         self.since_long < REMEMBERED
+    }
+
+    /// How often something was read: who reads nothing more hears nothing.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Whether the other side has said that it is about to go.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// Says that this side is about to go. It leaves with the next flush.
+    pub(crate) fn say_leaving(&mut self) {
+        self.output.put(Message::Leaving);
+    }
+
+    /// Has the other side show that it is there. It leaves with the next flush.
+    pub(crate) fn ping(&mut self) {
+        self.output.put(Message::Ping(0));
+    }
+
+    /// Whether a message is about the connection, and not about a call. It is seen to then.
+    fn is_own(&mut self, message: &Message) -> bool {
+        match message {
+            Message::Leaving => self.leaving = true,
+            // Who asks and never reads is not told for ever.
+            Message::Ping(id) if self.output.len() < WRITE_AHEAD => {
+                self.output.put(Message::Pong(*id));
+            }
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Call(..) | Message::Cancel(_) | Message::Answer(..) => return false,
+        }
+        true
     }
 }
 
@@ -100,7 +141,7 @@ impl Side for ClientMessage<Envelope> {
                 let trace_context = tarpc_context().trace_context;
                 Some(Self::Cancel { trace_context, request_id })
             }
-            Message::Answer(..) => None,
+            _ => None,
         }
     }
 
@@ -114,14 +155,14 @@ impl Side for ClientMessage<Envelope> {
 impl Side for Response<Answer> {
     fn into_message(self) -> Option<Message> {
         // tarpc itself answers with an error only where there are too many calls in flight.
-        let answer = self.message.unwrap_or_else(|_| super::encode_error(&overloaded()));
+        let answer = self.message.unwrap_or_else(|error| super::refuse(&overloaded(&error.detail)));
         Some(Message::Answer(self.request_id, answer))
     }
 
     fn from_message(message: Message) -> Option<Self> {
         match message {
             Message::Answer(request_id, answer) => Some(Self { request_id, message: Ok(answer) }),
-            Message::Call(..) | Message::Cancel(_) => None,
+            _ => None,
         }
     }
 
@@ -130,12 +171,9 @@ impl Side for Response<Answer> {
     }
 }
 
-/// What is said to a call beyond the limit of a connection.
-pub(crate) fn overloaded() -> CallError {
-    CallError::new(
-        CallErrorKind::Overloaded,
-        "there are as many calls in flight on this connection as there may be",
-    )
+/// What is said to a call that is too many.
+pub(crate) fn overloaded(why: &str) -> CallError {
+    CallError::new(CallErrorKind::Overloaded, why)
 }
 
 /// A context for tarpc, which wants one: ours travels in the envelope. Its deadline lies behind any
@@ -157,6 +195,7 @@ impl<Out, In: Side> Stream for Transport<Out, In> {
         let this = self.get_mut();
         loop {
             match Message::read(&mut this.input, this.payload_limit) {
+                Ok(Ok(message)) if this.is_own(&message) => {}
                 Ok(Ok(message)) => {
                     this.since_long = this.since_long.saturating_add(1);
                     let heard = In::from_message(message)
@@ -168,15 +207,19 @@ impl<Out, In: Side> Stream for Transport<Out, In> {
                         this.since_long = 0;
                     }
                     make_room(&mut this.input, missing);
+                    let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
+                    this.reads += 1;
+                    if read == 0 {
+                        let whole = this.input.is_empty();
+                        let end = if whole {
+                            In::at_the_end()
+                        } else {
+                            Err(io::ErrorKind::UnexpectedEof.into())
+                        };
+                        return Poll::Ready(end.err().map(Err));
+                    }
                 }
                 Err(error) => return Poll::Ready(Some(Err(broken(error)))),
-            }
-            let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
-            if read == 0 {
-                let whole = this.input.is_empty();
-                let end =
-                    if whole { In::at_the_end() } else { Err(io::ErrorKind::UnexpectedEof.into()) };
-                return Poll::Ready(end.err().map(Err));
             }
         }
     }

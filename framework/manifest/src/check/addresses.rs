@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::address::Address;
+use crate::connect::Connect;
 use crate::manifest::Process;
 
 /// A listener, as the manifest gives it.
@@ -50,10 +51,11 @@ pub(super) fn clashes(check: &mut Check<'_>) {
 
 /// Whether both say where others reach them, and name different hosts: then each can have `0.0.0.0:7100`.
 fn on_other_machines(one: &Process, other: &Process) -> bool {
-    let host =
-        |process: &Process| Some(process.connect.as_ref()?.host_and_port()?.0.to_ascii_lowercase());
-    match (host(one), host(other)) {
-        (Some(one), Some(other)) => one != other,
-        _ => false,
-    }
+    let hosts = |process: &Process| -> Vec<String> {
+        let addresses = process.connect.iter().flat_map(Connect::addresses);
+        let hosts = addresses.filter_map(|address| address.host_and_port());
+        hosts.map(|(host, _)| host.to_ascii_lowercase()).collect()
+    };
+    let (one, other) = (hosts(one), hosts(other));
+    !one.is_empty() && !other.is_empty() && !one.iter().any(|host| other.contains(host))
 }

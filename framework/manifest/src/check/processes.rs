@@ -1,6 +1,7 @@
 //! Whether every process has something to do, and can be reached by those that call it.
 
 use super::{Check, did_you_mean};
+use crate::connect::Connect;
 use crate::graph::Graph;
 use crate::suggest::nearest;
 
@@ -102,10 +103,8 @@ fn free_address(check: &Check<'_>) -> String {
     let used = |port: u16| {
         let processes = check.manifest.processes.values();
         let mut addresses = processes.flat_map(|process| {
-            [&process.listen, &process.connect]
-                .into_iter()
-                .flatten()
-                .filter_map(|address| address.host_and_port())
+            let connect = process.connect.iter().flat_map(Connect::addresses);
+            process.listen.iter().chain(connect).filter_map(|address| address.host_and_port())
         });
         addresses.any(|(_, used)| used == port)
     };

@@ -1,8 +1,10 @@
 //! What a single value or name must be: each function gives what was read, or says what was expected.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::address::{Address, AddressError};
+use crate::connect::{Connect, ConnectError};
 use crate::document::Value;
 use crate::manifest::DeadlineMode;
 use crate::quantity::{self, show_duration, show_size};
@@ -63,12 +65,8 @@ pub(super) fn address(value: &Value) -> Result<Address, String> {
     text(value)?.parse().map_err(|error: AddressError| error.to_string())
 }
 
-pub(super) fn reachable(value: &Value) -> Result<Address, String> {
-    let address = address(value)?;
-    match address.host_and_port() {
-        Some((_, 0)) => Err(format!("nobody can connect to port 0, found `{address}`")),
-        _ => Ok(address),
-    }
+pub(super) fn connect(value: &Value) -> Result<Connect, String> {
+    text(value)?.parse().map_err(|error: ConnectError| error.to_string())
 }
 
 pub(super) fn http(value: &Value) -> Result<String, String> {
@@ -121,9 +119,19 @@ pub(super) fn size(value: &Value, least: u64, most: u64) -> Result<usize, String
 }
 
 pub(super) fn count(value: &Value, most: usize) -> Result<usize, String> {
+    number(value, 1, most)
+}
+
+pub(super) fn number<N>(value: &Value, least: N, most: N) -> Result<N, String>
+where
+    N: TryFrom<i64> + PartialOrd + fmt::Display,
+{
     let Value::Integer(number) = value else {
-        return Err(format!("must be a whole number from 1 to {most}, found {}", value.kind()));
+        return Err(format!(
+            "must be a whole number from {least} to {most}, found {}",
+            value.kind()
+        ));
     };
-    let fits = usize::try_from(*number).ok().filter(|number| (1..=most).contains(number));
-    fits.ok_or_else(|| format!("must be from 1 to {most}, found `{number}`"))
+    let fits = N::try_from(*number).ok().filter(|number| (&least..=&most).contains(&number));
+    fits.ok_or_else(|| format!("must be from {least} to {most}, found `{number}`"))
 }

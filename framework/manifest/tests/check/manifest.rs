@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use monolift_manifest::{Address, Calls, DeadlineMode, Limits};
+use monolift_manifest::{Calls, DeadlineMode, Limits};
 
 use crate::scratch::parse;
 
@@ -42,6 +42,9 @@ deadline_mode = "observe"
 connections = 2
 drain = "0s"
 [limits]
+running = 20
+waiting = 30
+wait = "5ms"
 frame = "64KiB"
 nesting = 128
 in_flight = 1
@@ -61,9 +64,9 @@ hello = "1m"
     assert_eq!(manifest.process_of("audit"), Some("ledger"));
     assert_eq!(manifest.process_of("stock"), None);
     assert_eq!(manifest.all_processes().collect::<Vec<_>>(), ["ledger", "monolith", "payments"]);
-    assert_eq!(manifest.address_of("monolith"), Some(&Address::Tcp("10.0.0.1:7100".into())));
-    assert_eq!(manifest.address_of("payments"), Some(&Address::Unix("run/payments.sock".into())));
-    assert_eq!(manifest.address_of("ledger"), None);
+    assert_eq!(manifest.connect_to("monolith"), "10.0.0.1:7100".parse().ok());
+    assert_eq!(manifest.connect_to("payments"), "unix:run/payments.sock".parse().ok());
+    assert_eq!(manifest.connect_to("ledger"), None);
     let monolith = &manifest.processes["monolith"];
     assert_eq!((monolith.line, monolith.column), (8, 10));
     assert_eq!(monolith.http.as_deref(), Some("127.0.0.1:8080"));
@@ -78,6 +81,9 @@ hello = "1m"
         frame: 65_536,
         nesting: 128,
         in_flight: 1,
+        running: 20,
+        waiting: 30,
+        wait: Duration::from_millis(5),
         connections: 10,
         hello: Duration::from_secs(60),
     };
@@ -134,7 +140,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[limits]", "threads = 3"),
         "deployment.toml:4:1: unknown key `threads` in [limits]\n  \
-         help: known keys are `frame`, `nesting`, `in_flight`, `connections`, `hello`"
+         help: known keys are `frame`, `nesting`, `in_flight`, `running`, `waiting`, `wait`, `connections`, `hello`"
     );
     assert_eq!(
         wrong("[replicas]", "x = 3"),

@@ -1,0 +1,50 @@
+//! Chance, where it decides what is done: each thread's own, and the same again from a seed.
+
+use std::cell::Cell;
+
+thread_local! {
+    static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Has all that follows on this thread go as it does for everybody with this seed: for a simulation,
+/// which is to be repeated.
+pub fn seed(seed: u64) {
+    STATE.set(Some(seed));
+}
+
+/// A number of 64 random bits, for no secret (splitmix64).
+pub(crate) fn number() -> u64 {
+    let state = STATE.get().unwrap_or_else(rand::random).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(Some(state));
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// A number below `bound`, which is not 0.
+pub(crate) fn below(bound: usize) -> usize {
+    ((u128::from(number()) * bound as u128) >> 64) as usize
+}
+
+/// A part of one, from 0 and below 1.
+pub(crate) fn part() -> f64 {
+    (number() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers_which_are_spread() {
+        let of_seed = || {
+            seed(7);
+            (0..10_000).map(|_| below(10)).collect::<Vec<_>>()
+        };
+        let numbers = of_seed();
+        assert_eq!(numbers, of_seed());
+        let counts = (0..10).map(|wanted| numbers.iter().filter(|&&found| found == wanted).count());
+        assert!(counts.into_iter().all(|count| (900..1100).contains(&count)));
+        assert!((0..10_000).map(|_| part()).all(|part| (0.0..1.0).contains(&part)));
+    }
+}

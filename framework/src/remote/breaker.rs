@@ -1,0 +1,270 @@
+//! Whether a replica answers well enough to be called: a circuit breaker.
+//!
+//! It is *closed* while calls go well. Failures in a row, or too many of those in the last ten seconds,
+//! are a complaint; whoever knows the other replicas decides whether it is then *opened*, for a
+//! jittered while that doubles each time. After that, one call is a probe: it closes the breaker again,
+//! or opens it for longer.
+
+use super::retry;
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// So many failures in a row are a complaint.
+const IN_A_ROW: u32 = 5;
+/// A share of failures says something about so many calls, and not about fewer.
+const LEAST_SAMPLE: u32 = 20;
+/// How long calls are remembered, in buckets of a second each.
+const WINDOW: usize = 10;
+/// The longest that it is open at first, and at last.
+const FIRST_OPEN: Duration = Duration::from_secs(1);
+const LONGEST_OPEN: Duration = Duration::from_secs(30);
+/// A replica that has gone well for so long begins anew.
+const FORGIVEN: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    /// Whether it is anything but closed, which callers ask first.
+    open: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    since: Instant,
+    course: Course,
+    /// How often it was opened, one time soon after another.
+    times: u32,
+    /// When it was closed again.
+    closed_at: Instant,
+    failed_in_a_row: u32,
+    buckets: [Bucket; WINDOW],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Closed,
+    Open { until: Instant },
+    Probing,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    second: u64,
+    calls: u32,
+    failed: u32,
+}
+
+/// What is held against a replica.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Complaint {
+    /// It has failed every time, lately.
+    InARow(u32),
+    /// Of its calls, only this part went well.
+    Rate(f64),
+}
+
+impl Breaker {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let inner = Inner {
+            since: now,
+            course: Course::Closed,
+            times: 0,
+            closed_at: now,
+            failed_in_a_row: 0,
+            buckets: [Bucket::default(); WINDOW],
+        };
+        Self { open: AtomicBool::new(false), inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        !self.open.load(Relaxed)
+    }
+
+    /// Whether the next call is to be the probe. Then it is one, and its end has to be told.
+    pub(super) fn begin_probe(&self, now: Instant) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let mut inner = self.inner();
+        let due = matches!(inner.course, Course::Open { until } if now >= until);
+        if due {
+            inner.course = Course::Probing;
+        }
+        due
+    }
+
+    /// The probe went well, or it did not; or nobody waited for its end.
+    pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) {
+        let mut inner = self.inner();
+        if inner.course != Course::Probing {
+            return;
+        }
+        match well {
+            Some(true) => {
+                inner.course = Course::Closed;
+                inner.closed_at = now;
+                inner.failed_in_a_row = 0;
+                inner.buckets = [Bucket::default(); WINDOW];
+                self.open.store(false, Relaxed);
+            }
+            Some(false) => inner.open(now),
+            None => inner.course = Course::Open { until: now },
+        }
+    }
+
+    /// A call has ended while it is closed.
+    pub(super) fn learn(&self, now: Instant, well: bool) -> Option<Complaint> {
+        let mut inner = self.inner();
+        if inner.course != Course::Closed {
+            return None;
+        }
+        let second = inner.second(now);
+        let bucket = &mut inner.buckets[second as usize % WINDOW];
+        if bucket.second != second {
+            *bucket = Bucket { second, ..Bucket::default() };
+        }
+        bucket.calls += 1;
+        if well {
+            inner.failed_in_a_row = 0;
+            return None;
+        }
+        bucket.failed += 1;
+        inner.failed_in_a_row += 1;
+        if inner.failed_in_a_row >= IN_A_ROW {
+            return Some(Complaint::InARow(inner.failed_in_a_row));
+        }
+        inner.rate(now).map(Complaint::Rate)
+    }
+
+    /// The part of its calls that went well in the last ten seconds, if there were enough to tell.
+    pub(super) fn rate(&self, now: Instant) -> Option<f64> {
+        self.inner().rate(now)
+    }
+
+    pub(super) fn open(&self, now: Instant) {
+        let mut inner = self.inner();
+        if inner.course == Course::Closed {
+            if now.duration_since(inner.closed_at) > FORGIVEN {
+                inner.times = 0;
+            }
+            inner.open(now);
+            self.open.store(true, Relaxed);
+        }
+    }
+}
+
+impl Inner {
+    /// The second that `now` is in; the first one is 1, so that an empty bucket belongs to none.
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_secs() + 1
+    }
+
+    fn open(&mut self, now: Instant) {
+        let pause = retry::jittered_from_half(FIRST_OPEN, LONGEST_OPEN, self.times);
+        self.times = self.times.saturating_add(1);
+        self.course = Course::Open { until: now + pause };
+    }
+
+    fn rate(&self, now: Instant) -> Option<f64> {
+        let second = self.second(now);
+        let recent = |bucket: &&Bucket| bucket.second + WINDOW as u64 > second;
+        let (calls, failed) =
+            self.buckets.iter().filter(recent).fold((0, 0), |(calls, failed), bucket| {
+                (calls + bucket.calls, failed + bucket.failed)
+            });
+        (calls >= LEAST_SAMPLE).then(|| f64::from(calls - failed) / f64::from(calls))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::chance;
+
+    fn secs(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_failures_in_a_row_are_a_complaint() {
+        let breaker = Breaker::new();
+        let now = Instant::now();
+        for _ in 0..3 {
+            (0..4).for_each(|_| assert_eq!(breaker.learn(now, false), None));
+            assert_eq!(breaker.learn(now, true), None);
+        }
+        // 12 of 15 have failed, which is below the least sample.
+        (0..4).for_each(|_| assert_eq!(breaker.learn(now, false), None));
+        assert_eq!(breaker.learn(now, false), Some(Complaint::InARow(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_second_failure_is_one_from_the_least_sample_on() {
+        let breaker = Breaker::new();
+        let now = Instant::now();
+        for call in 1..LEAST_SAMPLE {
+            assert_eq!(breaker.learn(now, call % 2 == 1), None, "{call}");
+        }
+        assert_eq!(breaker.rate(now), None);
+        assert_eq!(breaker.learn(now, false), Some(Complaint::Rate(0.5)));
+        // What is older than the window counts no more.
+        assert_eq!(breaker.rate(now + secs(9.99)), Some(0.5));
+        assert_eq!(breaker.rate(now + secs(10.0)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_open_for_a_while_and_then_lets_one_probe_through() {
+        chance::seed(1);
+        let breaker = Breaker::new();
+        let now = Instant::now();
+        breaker.open(now);
+        assert!(!breaker.is_closed() && !breaker.begin_probe(now + secs(0.49)));
+        let later = now + FIRST_OPEN;
+        assert!(breaker.begin_probe(later));
+        assert!(!breaker.begin_probe(later));
+        // It failed: now it takes longer.
+        breaker.end_probe(later, Some(false));
+        assert!(!breaker.begin_probe(later + secs(0.99)));
+        let later = later + 2 * FIRST_OPEN;
+        assert!(breaker.begin_probe(later));
+        // Whoever made it went away: the next one is the probe.
+        breaker.end_probe(later, None);
+        assert!(breaker.begin_probe(later));
+        breaker.end_probe(later, Some(true));
+        assert!(breaker.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_never_open_for_longer_than_half_a_minute_and_forgives() {
+        let breaker = Breaker::new();
+        let mut now = Instant::now();
+        breaker.open(now);
+        for _ in 0..20 {
+            now += LONGEST_OPEN;
+            assert!(breaker.begin_probe(now));
+            breaker.end_probe(now, Some(false));
+        }
+        now += LONGEST_OPEN;
+        assert!(breaker.begin_probe(now));
+        breaker.end_probe(now, Some(true));
+        breaker.open(now);
+        assert!(!breaker.begin_probe(now + FIRST_OPEN));
+        now += LONGEST_OPEN;
+        assert!(breaker.begin_probe(now));
+        breaker.end_probe(now, Some(true));
+        now += FORGIVEN + secs(1.0);
+        breaker.open(now);
+        assert!(breaker.begin_probe(now + FIRST_OPEN));
+    }
+}

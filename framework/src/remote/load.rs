@@ -1,0 +1,148 @@
+//! What one more call to a replica is expected to cost: how long its calls take, lately, times those
+//! that are in flight.
+//!
+//! A call that takes longer than expected counts at once; quicker ones bring the figure down slowly,
+//! and so does time, so that a replica that was slow is tried again now and then.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// In this time an old figure loses about two thirds of its weight.
+const MEMORY: Duration = Duration::from_secs(1);
+/// What a call costs where none has been answered yet: more than anywhere else, once there is one.
+const UNKNOWN: f64 = 1e12;
+/// What one takes whose first calls have failed, as long as nothing else is known.
+const FAILED_FIRST: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Load {
+    since: Instant,
+    in_flight: AtomicUsize,
+    /// Nanoseconds, as the bits of an `f64`; 0 before the first answer.
+    peak: AtomicU64,
+    /// When it was set, in nanoseconds since `since`.
+    at: AtomicU64,
+}
+
+impl Load {
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            peak: AtomicU64::new(0),
+            at: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn cost(&self, now: Instant) -> f64 {
+        let in_flight = self.in_flight.load(Relaxed) as f64;
+        let peak = self.peak() * self.weight(self.nanos(now));
+        if peak == 0.0 && in_flight > 0.0 {
+            return UNKNOWN + in_flight;
+        }
+        peak.max(1.0) * (in_flight + 1.0)
+    }
+
+    /// How long a call takes, in nanoseconds; 0 if none has been answered yet.
+    pub(super) fn peak(&self) -> f64 {
+        f64::from_bits(self.peak.load(Relaxed))
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// A call has been answered after so long. Two that learn at once may lose one's lesson.
+    pub(super) fn learn(&self, now: Instant, took: Duration) {
+        let (took, at) = (took.as_nanos() as f64, self.nanos(now));
+        let peak = self.peak();
+        let next = if took > peak { took } else { took + (peak - took) * self.weight(at) };
+        self.peak.store(next.to_bits(), Relaxed);
+        self.at.store(at, Relaxed);
+    }
+
+    /// A call has failed after so long, which says something only if it was slow: a replica that
+    /// fails fast is not a fast one.
+    pub(super) fn learn_of_failure(&self, now: Instant, took: Duration) {
+        let least = if self.peak() == 0.0 { FAILED_FIRST } else { Duration::ZERO };
+        let took = took.max(least);
+        if took.as_nanos() as f64 > self.peak() {
+            self.learn(now, took);
+        }
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// What an old figure is worth by now.
+    fn weight(&self, at: u64) -> f64 {
+        let passed = at.saturating_sub(self.at.load(Relaxed)) as f64;
+        (-passed / MEMORY.as_nanos() as f64).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_call_counts_at_once_and_is_forgotten_slowly() {
+        let load = Load::new();
+        let start = Instant::now();
+        load.learn(start, MS);
+        assert_eq!(load.cost(start), 1e6);
+        load.learn(start, 10 * MS);
+        assert_eq!(load.cost(start), 1e7);
+        // A second later an old figure has 1/e of its weight.
+        let later = start + MEMORY;
+        let part = (-1.0_f64).exp();
+        assert_eq!(load.cost(later), 1e7 * part);
+        load.learn(later, MS);
+        assert_eq!(load.cost(later), 1e6 + 9e6 * part);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_in_flight_multiply_it() {
+        let load = Load::new();
+        let now = Instant::now();
+        load.learn(now, 2 * MS);
+        (0..3).for_each(|_| load.begin());
+        assert_eq!(load.cost(now), 8e6);
+        load.end();
+        assert_eq!(load.cost(now), 6e6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_new_is_given_one_call_at_first() {
+        let load = Load::new();
+        let now = Instant::now();
+        assert_eq!(load.cost(now), 1.0);
+        load.begin();
+        assert!(load.cost(now) > UNKNOWN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_error_makes_nobody_fast() {
+        let load = Load::new();
+        let now = Instant::now();
+        load.learn(now, 5 * MS);
+        load.learn_of_failure(now, MS / 10);
+        assert_eq!(load.cost(now), 5e6);
+        load.learn_of_failure(now, 7 * MS);
+        assert_eq!(load.cost(now), 7e6);
+        // Nor does one that has answered nothing else.
+        let failing = Load::new();
+        failing.learn_of_failure(now, MS / 10);
+        assert_eq!(failing.cost(now), 1e9);
+    }
+}

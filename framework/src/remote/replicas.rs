@@ -1,0 +1,268 @@
+//! The replicas of a process, and which of them takes the next call.
+//!
+//! Two that are well are drawn, and the one that is expected to answer sooner is taken. One whose
+//! breaker is open is out, as long as there is another one; so is one that says nothing, or that has
+//! asked to be left alone. If none is well, all that have a connection are.
+
+use super::{
+    Target, Whereabouts,
+    breaker::Complaint,
+    connection::Connection,
+    find::{Find, finder},
+    replica::{Replica, Turn},
+    retry::Verdict,
+};
+use crate::call::{CallError, CallErrorKind, chance, clock};
+use arc_swap::ArcSwap;
+use monolift_manifest::Address;
+use std::{
+    sync::{Arc, Mutex, Once, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
+
+/// Nobody waits longer to hear that there is nobody.
+const PATIENCE: Duration = Duration::from_millis(950);
+/// A replica that costs so much less than another is taken before it; else it is chance, so that a
+/// small difference does not bring all calls to one.
+const MUCH_LESS: f64 = 0.8;
+/// With this part of the others' success, a replica is out.
+const MUCH_WORSE: f64 = 0.8;
+/// Draws before those that are well are looked for one by one.
+const DRAWS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Replicas {
+    whereabouts: Arc<Whereabouts>,
+    connections: usize,
+    list: ArcSwap<Vec<Arc<Replica>>>,
+    /// Changes whenever a connection comes or goes, or the list does.
+    news: watch::Sender<()>,
+    finder: Mutex<Option<Box<dyn Find>>>,
+    /// Why no addresses are known.
+    unknown: Mutex<Option<String>>,
+    begun: Once,
+}
+
+/// Who takes a call: a connection, and where there are several replicas, the turn of its own.
+pub(super) struct Chosen {
+    pub(super) connection: Arc<Connection>,
+    pub(super) turn: Option<Turn>,
+}
+
+impl Replicas {
+    pub(super) fn new(whereabouts: Arc<Whereabouts>, connections: usize) -> Arc<Self> {
+        let (addresses, finder) = match finder(&whereabouts.connect, &whereabouts.network) {
+            Ok(addresses) => (addresses, None),
+            Err(finder) => (Vec::new(), Some(finder)),
+        };
+        let replicas = Self {
+            whereabouts,
+            connections,
+            list: ArcSwap::default(),
+            news: watch::Sender::new(()),
+            finder: Mutex::new(finder),
+            unknown: Mutex::new(None),
+            begun: Once::new(),
+        };
+        replicas.set(addresses);
+        Arc::new(replicas)
+    }
+
+    /// Makes these the replicas. Those that stay keep their connections; calls to those that go are not
+    /// interrupted.
+    fn set(&self, mut addresses: Vec<Address>) {
+        addresses.sort();
+        addresses.dedup();
+        let before = self.list.load();
+        if before.iter().map(|replica| replica.address()).eq(&addresses) {
+            return;
+        }
+        let make = |address: Address| {
+            let known = before.iter().find(|replica| *replica.address() == address);
+            known.cloned().unwrap_or_else(|| {
+                let (whereabouts, news) = (Arc::clone(&self.whereabouts), self.news.clone());
+                Arc::new(Replica::new(Target { address, whereabouts, news }, self.connections))
+            })
+        };
+        let now: Vec<Arc<Replica>> = addresses.into_iter().map(make).collect();
+        if self.begun.is_completed() {
+            now.iter().for_each(|replica| replica.begin());
+        }
+        self.list.store(Arc::new(now));
+        self.news.send_replace(());
+    }
+
+    /// Sees to it that there are connections, from the first call on.
+    fn begin(self: &Arc<Self>) {
+        self.begun.call_once(|| {
+            let finder = self.finder.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(finder) = finder {
+                tokio::spawn(keep_finding(Arc::downgrade(self), finder));
+            }
+        });
+        self.list.load().iter().for_each(|replica| replica.begin());
+    }
+
+    /// Who takes the next call, if there is anybody now; rather not `other_than`.
+    pub(super) fn choose(&self, other_than: Option<&Arc<Replica>>) -> Option<Chosen> {
+        let list = self.list.load();
+        if let [only] = &list[..] {
+            return Some(Chosen { connection: only.up()?, turn: None });
+        }
+        let now = clock::now();
+        let is_other =
+            |replica: &Arc<Replica>| other_than.is_none_or(|other| !Arc::ptr_eq(other, replica));
+        let well = |replica: &Arc<Replica>| is_other(replica) && replica.is_well(now);
+        let probe = list.iter().find(|replica| {
+            !replica.breaker.is_closed()
+                && replica.up().is_some_and(|connection| !connection.is_silent())
+                && replica.breaker.begin_probe(now)
+        });
+        let (replica, is_probe) = match probe {
+            Some(probe) => (probe, true),
+            None => {
+                let chosen = cheaper(&list, well, now)
+                    .or_else(|| cheaper(&list, |replica| replica.is_well(now), now))
+                    .or_else(|| cheaper(&list, |replica| replica.up().is_some(), now))?;
+                (chosen, false)
+            }
+        };
+        let turn = Turn::begin(Arc::clone(replica), now, is_probe);
+        Some(Chosen { connection: replica.up()?, turn: Some(turn) })
+    }
+
+    /// Who takes the next call. Is waited for if there is nobody yet, but not for long.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        other_than: Option<&Arc<Replica>>,
+    ) -> Result<Chosen, CallError> {
+        let mut news = self.news.subscribe();
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            news.mark_unchanged();
+            self.begin();
+            if let Some(chosen) = self.choose(other_than) {
+                return Ok(chosen);
+            }
+            if let Some(why) = self.why_nobody() {
+                return Err(self.unreachable(&why));
+            }
+            if timeout_at(patience, news.changed()).await.is_err() {
+                let connect = &self.whereabouts.connect;
+                return Err(self.unreachable(&format!("at {connect}: no connection yet")));
+            }
+        }
+    }
+
+    /// Why there is nobody, if all that can be tried has been.
+    fn why_nobody(&self) -> Option<String> {
+        let list = self.list.load();
+        if list.is_empty() {
+            let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+            let connect = &self.whereabouts.connect;
+            return unknown.as_ref().map(|why| format!("at {connect}: {why}"));
+        }
+        let whys: Option<Vec<String>> = list
+            .iter()
+            .map(|replica| Some(format!("at {}: {}", replica.address(), replica.why_down()?)))
+            .collect();
+        Some(whys?.join("; "))
+    }
+
+    fn unreachable(&self, why: &str) -> CallError {
+        let process = &self.whereabouts.process;
+        CallError::new(
+            CallErrorKind::Unreachable,
+            format!("the process `{process}` cannot be reached {why}"),
+        )
+    }
+
+    /// Learns from how a call ended, and takes a replica out that does worse than the others.
+    pub(super) fn learn(&self, turn: Turn, verdict: Verdict) {
+        let now = clock::now();
+        let replica = Arc::clone(&turn.replica);
+        let Some(complaint) = turn.end(now, verdict) else { return };
+        let list = self.list.load();
+        let others = || list.iter().filter(|other| !Arc::ptr_eq(other, &replica));
+        let is_out = match complaint {
+            Complaint::InARow(_) => others().any(|other| other.is_well(now)),
+            Complaint::Rate(own) => {
+                let well = others().filter(|other| other.is_well(now));
+                let rates: Vec<f64> =
+                    well.map(|other| other.breaker.rate(now).unwrap_or(1.0)).collect();
+                let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+                !rates.is_empty() && own < mean * MUCH_WORSE
+            }
+        };
+        if is_out {
+            replica.breaker.open(now);
+            let (process, address) = (&self.whereabouts.process, replica.address());
+            tracing::warn!(process, %address, ?complaint, "a replica is left out for a while");
+        }
+    }
+}
+
+/// Of two that are drawn from those that will do, the one that costs less.
+fn cheaper(
+    list: &[Arc<Replica>],
+    will_do: impl Fn(&Arc<Replica>) -> bool,
+    now: Instant,
+) -> Option<&Arc<Replica>> {
+    let first = draw(list, &will_do)?;
+    let another = |replica: &Arc<Replica>| !Arc::ptr_eq(replica, first) && will_do(replica);
+    let Some(second) = draw(list, another) else { return Some(first) };
+    let much_less = second.load.cost(now) < first.load.cost(now) * MUCH_LESS;
+    Some(if much_less { second } else { first })
+}
+
+/// One of those that will do, each as likely as the others.
+fn draw(list: &[Arc<Replica>], will_do: impl Fn(&Arc<Replica>) -> bool) -> Option<&Arc<Replica>> {
+    if list.is_empty() {
+        return None;
+    }
+    for _ in 0..DRAWS {
+        let drawn = &list[chance::below(list.len())];
+        if will_do(drawn) {
+            return Some(drawn);
+        }
+    }
+    let all: Vec<_> = list.iter().filter(|replica| will_do(replica)).collect();
+    (!all.is_empty()).then(|| all[chance::below(all.len())])
+}
+
+/// Asks for the addresses now and then, as long as anybody wants to know.
+async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>) {
+    let mut said = None;
+    loop {
+        let found = finder.find().await;
+        let Some(replicas) = replicas.upgrade() else { return };
+        let process = &replicas.whereabouts.process;
+        let found = found.and_then(|addresses| {
+            if addresses.is_empty() { Err("no addresses".to_owned()) } else { Ok(addresses) }
+        });
+        let why = match found {
+            Ok(addresses) => {
+                if said.is_some() {
+                    tracing::info!(process, ?addresses, "its addresses are known again");
+                }
+                replicas.set(addresses);
+                None
+            }
+            Err(why) => {
+                if said.as_ref() != Some(&why) {
+                    tracing::warn!(process, why, "its addresses are not known; the last ones stay");
+                }
+                Some(why)
+            }
+        };
+        said.clone_from(&why);
+        *replicas.unknown.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        replicas.news.send_replace(());
+        drop(replicas);
+        sleep(finder.every()).await;
+    }
+}

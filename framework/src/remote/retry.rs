@@ -1,0 +1,185 @@
+//! Which calls are made again, and when.
+
+use super::connection::Unanswered;
+use crate::{
+    call::{CallError, CallErrorKind, Callee, RetryAdvice, chance},
+    wire::{Answer, Outcome},
+};
+use std::time::Duration;
+
+/// The longest wait before the second attempt; it doubles with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// By the module, with whatever it had to say.
+    Answered,
+    /// The other side never got it.
+    NotSent,
+    /// The other side has not begun with it.
+    Refused(Option<RetryAdvice>),
+    /// The module may have done its work.
+    Failed(Option<RetryAdvice>),
+    /// The caller's time was over.
+    Overdue,
+    /// Its own fault.
+    Impossible,
+}
+
+impl Verdict {
+    /// What an attempt at a call of `callee` ended with.
+    pub(super) fn of(attempt: &Result<Answer, Unanswered>, callee: &Callee) -> Self {
+        let answer = match attempt {
+            Ok(answer) => answer,
+            Err(Unanswered::NotSent) => return Self::NotSent,
+            Err(Unanswered::Lost) => return Self::Failed(None),
+            Err(Unanswered::Overdue) => return Self::Overdue,
+            Err(Unanswered::Impossible(_)) => return Self::Impossible,
+        };
+        match (answer.outcome, answer.call_error()) {
+            (Outcome::Refused, error) => {
+                Self::Refused(error.and_then(|error| error.retry_advice()))
+            }
+            (Outcome::CallError, Some(error)) if is_its_own_failure(&error, callee) => {
+                Self::Failed(error.retry_advice())
+            }
+            _ => Self::Answered,
+        }
+    }
+
+    /// What it says of the replica: that it did well, or not; `None` if nothing.
+    pub(super) fn is_well(self) -> Option<bool> {
+        match self {
+            Self::Answered => Some(true),
+            Self::Failed(_) | Self::Overdue => Some(false),
+            Self::NotSent | Self::Refused(_) | Self::Impossible => None,
+        }
+    }
+
+    /// How the call may be made again, if it may.
+    pub(super) fn again(self, idempotent: bool) -> Option<Again> {
+        match self {
+            Self::NotSent => Some(Again::Freely),
+            Self::Refused(Some(RetryAdvice::Never)) | Self::Failed(Some(RetryAdvice::Never)) => {
+                None
+            }
+            Self::Refused(advice) => Some(Again::WithinBudget(after(advice))),
+            Self::Failed(advice) if idempotent => Some(Again::WithinBudget(after(advice))),
+            Self::Failed(_) | Self::Answered | Self::Overdue | Self::Impossible => None,
+        }
+    }
+}
+
+/// How a call may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// At once: nobody has heard of it yet.
+    Freely,
+    /// If the budget allows it, and not before so much time has passed.
+    WithinBudget(Duration),
+}
+
+fn after(advice: Option<RetryAdvice>) -> Duration {
+    match advice {
+        Some(RetryAdvice::After(pause)) => pause,
+        _ => Duration::ZERO,
+    }
+}
+
+/// Whether the module that was called has failed, and not one that it called: whoever called that one
+/// has tried again already.
+fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
+    error.kind() == CallErrorKind::Internal
+        && error.call().split_once('.') == Some((callee.module, callee.method))
+}
+
+/// The pause before the next attempt, after so many: full jitter, and not less than what the other
+/// side has asked for.
+pub(super) fn pause(attempts: u32, least: Duration) -> Duration {
+    least + jittered(FIRST_PAUSE, LONGEST_PAUSE, attempts.saturating_sub(1))
+}
+
+/// Full jitter: anything up to the longest wait of this many failures.
+pub(super) fn jittered(first: Duration, longest: Duration, failures: u32) -> Duration {
+    longest_of(first, longest, failures).mul_f64(chance::part())
+}
+
+/// Equal jitter: from half of the longest wait on.
+pub(super) fn jittered_from_half(first: Duration, longest: Duration, failures: u32) -> Duration {
+    longest_of(first, longest, failures).mul_f64(0.5 + chance::part() / 2.0)
+}
+
+fn longest_of(first: Duration, longest: Duration, failures: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{encode_error, refuse};
+
+    static CALLEE: Callee = Callee {
+        module: "stock",
+        interface: "Stock",
+        method: "level",
+        deadline: None,
+        meter: crate::call::Meter::new(),
+    };
+
+    #[test]
+    fn pauses_are_anything_up_to_a_bound_that_doubles() {
+        chance::seed(3);
+        for (attempts, bound) in [(1, 10), (2, 20), (3, 40), (8, 1_000), (30, 1_000)] {
+            let bound = Duration::from_millis(bound);
+            let pauses: Vec<Duration> =
+                (0..1_000).map(|_| pause(attempts, Duration::ZERO)).collect();
+            let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+            assert!(*least < bound / 20 && *most > bound * 19 / 20 && *most < bound, "{attempts}");
+            let mean = pauses.iter().sum::<Duration>() / 1_000;
+            assert!(mean > bound * 45 / 100 && mean < bound * 55 / 100, "{attempts}: {mean:?}");
+        }
+        assert!(pause(1, Duration::from_secs(3)) >= Duration::from_secs(3));
+    }
+
+    #[test]
+    fn only_what_did_no_work_or_may_do_it_twice_is_made_again() {
+        let of = |attempt| Verdict::of(&attempt, &CALLEE);
+        let internal = |call: &str| {
+            CallError::new(CallErrorKind::Internal, "internal error").during(call.to_owned())
+        };
+        let overloaded = CallError::new(CallErrorKind::Overloaded, "full");
+        let later =
+            overloaded.clone().with_retry_advice(RetryAdvice::After(Duration::from_millis(7)));
+        let never = overloaded.clone().with_retry_advice(RetryAdvice::Never);
+        let now = Some(Again::WithinBudget(Duration::ZERO));
+        for (attempt, other, idempotent) in [
+            (Err(Unanswered::NotSent), Some(Again::Freely), Some(Again::Freely)),
+            (Err(Unanswered::Lost), None, now),
+            (Err(Unanswered::Overdue), None, None),
+            (Ok(encode_error(&internal("stock.level"))), None, now),
+            // A module further down: who called it has tried again.
+            (Ok(encode_error(&internal("payments.charge"))), None, None),
+            (
+                Ok(encode_error(&internal("stock.level").with_retry_advice(RetryAdvice::Never))),
+                None,
+                None,
+            ),
+            // The module's own word, which need not mean that nothing was done.
+            (Ok(encode_error(&overloaded)), None, None),
+            (Ok(refuse(&overloaded)), now, now),
+            (
+                Ok(refuse(&later)),
+                Some(Again::WithinBudget(Duration::from_millis(7))),
+                Some(Again::WithinBudget(Duration::from_millis(7))),
+            ),
+            (Ok(refuse(&never)), None, None),
+        ] {
+            let text = format!("{attempt:?}");
+            let verdict = of(attempt);
+            assert_eq!(verdict.again(false), other, "{text}");
+            assert_eq!(verdict.again(true), idempotent, "{text}");
+        }
+    }
+}

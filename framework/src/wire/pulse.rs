@@ -1,0 +1,135 @@
+//! Whether anybody is at the other end of a connection.
+//!
+//! A process that was stopped, or a cable that was cut, ends no connection: nothing is heard, and that
+//! is all. So the other side is asked when nothing has been heard for a while.
+
+use super::Transport;
+use std::{future::Future, io, mem, pin::Pin, task::Context, time::Duration};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How often it is looked after while calls wait, and after it was asked.
+const BEAT: Duration = Duration::from_millis(250);
+/// How often while nobody waits.
+const REST: Duration = Duration::from_secs(5);
+/// After so many beats without a word it is silent: it has been asked before each.
+const SILENT: u32 = 4;
+/// After so many it is gone, and the connection ends.
+const GONE: u32 = 40;
+
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    timer: Pin<Box<Sleep>>,
+    resting: bool,
+    reads: u64,
+    /// Whether something was heard since the last beat.
+    heard: bool,
+    /// Beats without a word.
+    quiet: u32,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self { timer: Box::pin(sleep(REST)), resting: true, reads: 0, heard: true, quiet: 0 }
+    }
+
+    /// A call begins.
+    pub(crate) fn quicken(&mut self, cx: &mut Context<'_>) {
+        if self.resting {
+            self.resting = false;
+            self.timer.as_mut().reset(Instant::now() + BEAT);
+            // It is not over yet, and has to know whom to wake.
+            let _ = self.timer.as_mut().poll(cx);
+        }
+    }
+
+    /// Says whether the other side is silent, or that it is gone.
+    pub(crate) fn poll<Out, In>(
+        &mut self,
+        transport: &mut Transport<Out, In>,
+        waiting: impl Fn() -> bool,
+        cx: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        if transport.reads() != self.reads {
+            self.reads = transport.reads();
+            (self.heard, self.quiet) = (true, 0);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if !mem::take(&mut self.heard) {
+                self.quiet += 1;
+                if self.quiet > GONE {
+                    let why = format!("nothing was heard for {:?}", BEAT * GONE);
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
+                transport.ping();
+            }
+            self.resting = self.quiet == 0 && !waiting();
+            let next = if self.resting { REST } else { BEAT };
+            self.timer.as_mut().reset(Instant::now() + next);
+        }
+        Ok(self.quiet >= SILENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Answer, Envelope, Message, Socket};
+    use bytes::BytesMut;
+    use futures_util::Sink;
+    use std::{
+        future::poll_fn,
+        task::{Poll, ready},
+    };
+    use tarpc::{ClientMessage, Response};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    type Ours = Transport<ClientMessage<Envelope>, Response<Answer>>;
+
+    /// Our end, and the other.
+    fn connected() -> (Ours, DuplexStream) {
+        let (ours, theirs) = duplex(1 << 16);
+        (Transport::new(Socket::Other(Box::new(ours)), BytesMut::new(), 1024), theirs)
+    }
+
+    /// Keeps the pulse until it says so, or the connection is given up.
+    async fn until(pulse: &mut Pulse, ours: &mut Ours, wanted: bool) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut ours = Pin::new(&mut *ours);
+            while futures_util::Stream::poll_next(ours.as_mut(), cx).is_ready() {}
+            let silent = pulse.poll(&mut ours, || true, cx)?;
+            if silent == wanted {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(ours.poll_flush(cx))?;
+            Poll::Pending
+        })
+        .await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_silent_and_then_gone() {
+        let (mut ours, mut theirs) = connected();
+        let mut pulse = Pulse::new();
+        let start = Instant::now();
+        poll_fn(|cx| {
+            pulse.quicken(cx);
+            Poll::Ready(())
+        })
+        .await;
+        until(&mut pulse, &mut ours, true).await.unwrap();
+        assert_eq!(start.elapsed(), BEAT * (SILENT + 1));
+        // A word, and it is not.
+        let mut asked = BytesMut::new();
+        theirs.read_buf(&mut asked).await.unwrap();
+        assert!(matches!(Message::read(&mut asked, 1024), Ok(Ok(Message::Ping(0)))));
+        let mut pong = BytesMut::new();
+        assert!(Message::Pong(0).write(&mut pong).is_none());
+        theirs.write_all(&pong).await.unwrap();
+        until(&mut pulse, &mut ours, false).await.unwrap();
+        let start = Instant::now();
+        until(&mut pulse, &mut ours, true).await.unwrap();
+        let gone = until(&mut pulse, &mut ours, false).await.unwrap_err();
+        assert_eq!(gone.to_string(), "nothing was heard for 10s");
+        assert_eq!(start.elapsed(), BEAT * (GONE + 1) + BEAT);
+    }
+}

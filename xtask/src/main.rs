@@ -1,6 +1,8 @@
 //! What a contributor runs, as `cargo xtask …`.
 
+mod cargo;
 mod install;
+mod simulate;
 mod tests;
 
 use std::process::ExitCode;
@@ -8,13 +10,15 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <task>
 
-  test    everything that must pass: formatting, lints, docs and all tests of the workspace";
+  test      everything that must pass: formatting, lints, docs and all tests of the workspace
+  simulate  calls between processes, in a simulated network that fails; `simulate --help` says more";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["test"] => tests::run(),
+        ["simulate", ref options @ ..] => simulate::run(options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

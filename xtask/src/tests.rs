@@ -1,11 +1,13 @@
 //! `cargo xtask test`: each step says what it does, and the first that fails ends it.
 
-use crate::install;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
+use crate::{
+    cargo::{cargo, workspace},
+    install, simulate,
 };
+use std::{process::Command, time::Instant};
+
+/// How many seeds are simulated here; more of them by hand.
+const SEEDS: &str = "100";
 
 pub(crate) fn run() -> Result<(), String> {
     install::what_is_missing()?;
@@ -21,12 +23,23 @@ pub(crate) fn run() -> Result<(), String> {
     // Its figures mean nothing here; what it says matters only when it fails.
     step("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
     quiet_step("the benchmark runs", cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]))?;
+    step("the simulation's lints", simulate::command(&["clippy"], &lints))?;
+    step("the simulation's own tests", simulate::command(&["test", "--quiet"], &[]))?;
+    step(
+        "the simulation",
+        simulate::command(&["run", "--quiet"], &["--", "--seeds", SEEDS, "--twice"]),
+    )?;
+    step(
+        "the simulation's deadlines",
+        simulate::command(&["run", "--quiet"], &["--", "--deadlines"]),
+    )?;
     // Whole-system tests start these.
     step("programs", workspace("build", &["--bins", "--quiet"]))?;
     // Last, so that its closing line is the last one.
     if nextest {
         let mut tests = cargo(&["nextest", "run"]);
-        tests.args(["--workspace", "--exclude", "bench", "--no-fail-fast"]);
+        tests.args(["--workspace", "--exclude", "bench", "--exclude", "simulation"]);
+        tests.arg("--no-fail-fast");
         run_step("tests", tests)
     } else {
         println!("cargo-nextest is not installed: running `cargo test`, which is slower");
@@ -60,23 +73,6 @@ fn run_step(what: &str, mut command: Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{what}: failed")) }
 }
 
-fn cargo(arguments: &[&str]) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(arguments).current_dir(root());
-    command
-}
-
-/// All packages but the benchmark, whose peers want other features of what both use: it is built for
-/// itself, so that these are built as any one of them is.
-fn workspace(what: &str, arguments: &[&str]) -> Command {
-    cargo(&[&[what, "--workspace", "--exclude", "bench"], arguments].concat())
-}
-
 fn has_nextest() -> bool {
     cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
 }

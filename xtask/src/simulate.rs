@@ -1,0 +1,24 @@
+//! `cargo xtask simulate`: builds the simulation as it has to be, and runs it.
+//!
+//! tokio draws lots, too, and lets them be seeded only where `tokio_unstable` is set. That would have
+//! everything compiled again, so the simulation has a target folder of its own.
+
+use crate::cargo::{cargo, root};
+use std::{env, path::PathBuf, process::Command};
+
+pub(crate) fn run(options: &[&str]) -> Result<(), String> {
+    let mut command = self::command(&["run", "--quiet"], &[&["--"], options].concat());
+    let status = command.status().map_err(|error| format!("cargo did not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the simulation failed".to_owned()) }
+}
+
+/// Has cargo do this to the simulation.
+pub(crate) fn command(what: &[&str], options: &[&str]) -> Command {
+    let package = ["--package", "simulation", "--profile", "simulation"];
+    let mut command = cargo(&[what, &package, options].concat());
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    command.env("CARGO_TARGET_DIR", target.join("simulation"));
+    command.env("RUSTFLAGS", "--cfg tokio_unstable");
+    command
+}

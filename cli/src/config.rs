@@ -7,7 +7,7 @@ use monolift::{
     config::{Setting, Settings},
     data::DbSettings,
 };
-use monolift_cli::up::Built;
+use monolift_cli::up::{Built, Options};
 use std::{collections::BTreeMap, env, error::Error, path::PathBuf, process::Command};
 
 /// Show the settings in force of every process, and where each comes from
@@ -21,7 +21,7 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         // A program knows its own settings best: it is asked.
-        let built = Built::of(&self.manifest)?;
+        let built = Built::of(&self.manifest, Options::default())?;
         for (process, program) in &built.programs {
             let answer = Command::new(program)
                 .env(ASK, "config")

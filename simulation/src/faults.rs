@@ -58,7 +58,7 @@ pub(crate) fn run(seed: u64) -> Run {
     let temper = Temper {
         usual: Duration::from_millis(1 + random.below(20)),
         rare: Duration::from_millis(1 + random.below(4_000)),
-        fails: [0, 0, 50, 10][random.below(4) as usize],
+        fails: [0, 0, 50, 10, 2][random.below(5) as usize],
     };
     let limits = Limits {
         running: [2, 16, 4096][random.below(3) as usize],

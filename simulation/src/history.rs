@@ -14,8 +14,8 @@ pub(crate) enum Event {
     Asked { operation: u64, idempotent: bool, within: Duration },
     /// The client knows how that ended, so long after its deadline, or before it.
     Told { operation: u64, outcome: Outcome, late: Duration },
-    /// A replica of the ledger begins.
-    Begun { operation: u64 },
+    /// A replica of the ledger begins, with so much time.
+    Begun { operation: u64, left: Duration },
     /// It has stopped, done or not, so long after the deadline that it knew.
     Stopped { operation: u64, late: Duration },
     /// A line is in the book.
@@ -63,7 +63,9 @@ struct Known {
     idempotent: bool,
     told: Option<Outcome>,
     late: Duration,
+    within: Duration,
     begun: u32,
+    most_left: Duration,
     stopped_late: Duration,
     written: u32,
 }
@@ -139,8 +141,9 @@ impl History {
         let mut asked_after = BTreeSet::new();
         for (at, event) in &inner.events {
             match event {
-                Event::Asked { operation, idempotent, .. } => {
-                    known.entry(*operation).or_default().idempotent = *idempotent;
+                Event::Asked { operation, idempotent, within } => {
+                    let known = known.entry(*operation).or_default();
+                    (known.idempotent, known.within) = (*idempotent, *within);
                     if *at >= healed {
                         asked_after.insert(*operation);
                     }
@@ -152,7 +155,11 @@ impl History {
                     }
                     known.late = *late;
                 }
-                Event::Begun { operation } => known.entry(*operation).or_default().begun += 1,
+                Event::Begun { operation, left } => {
+                    let known = known.entry(*operation).or_default();
+                    known.begun += 1;
+                    known.most_left = known.most_left.max(*left);
+                }
                 Event::Stopped { operation, late } => {
                     let known = known.entry(*operation).or_default();
                     known.stopped_late = known.stopped_late.max(*late);
@@ -194,6 +201,9 @@ impl Known {
         // The client's attempts, of which the first may be made again further down.
         if self.begun > 2 * ATTEMPTS - 1 {
             found.push("was begun too often");
+        }
+        if self.most_left > self.within {
+            found.push("was given more time on the way");
         }
         if self.late > Duration::ZERO {
             found.push("ended after its deadline");
@@ -246,7 +256,8 @@ mod tests {
     /// The checks see what they are there for.
     #[test]
     fn each_violation_is_seen() {
-        let (begun, written) = (Event::Begun { operation: 1 }, Event::Written { operation: 1 });
+        let begun = Event::Begun { operation: 1, left: Duration::from_millis(1) };
+        let written = Event::Written { operation: 1 };
         let unknown = || Outcome::Unknown("?".to_owned());
         let well = [asked(false), begun.clone(), written.clone(), told(Outcome::Done, 0)];
         assert_eq!(of(well), [""; 0]);
@@ -267,6 +278,14 @@ mod tests {
                 "is there twice",
             ),
             (vec![asked(true), told(unknown(), 1)], "ended after its deadline"),
+            (
+                vec![
+                    asked(true),
+                    Event::Begun { operation: 1, left: Duration::from_secs(2) },
+                    told(unknown(), 0),
+                ],
+                "was given more time on the way",
+            ),
             (
                 vec![
                     asked(true),

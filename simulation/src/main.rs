@@ -41,12 +41,16 @@ struct Options {
     /// they end.
     #[arg(long)]
     deadlines: bool,
+    /// Plants one mistake after the other, instead, and shows which seed finds it.
+    #[arg(long)]
+    planted: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     match options.seed {
         _ if options.deadlines => deadlines(options.from),
+        _ if options.planted => planted(),
         Some(seed) => replay(seed),
         None => run(&options),
     }
@@ -124,10 +128,47 @@ fn run(options: &Options) -> ExitCode {
     if failed.is_empty() && differed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Mistakes that can be planted. The last two are the ledger's own.
+const MISTAKES: [&str; 12] = [
+    "retries-any-method",
+    "fresh-deadlines",
+    "lost-is-not-sent",
+    "callers-wait-on",
+    "work-goes-on",
+    "retries-multiply",
+    "lost-is-undone",
+    "silence-is-golden",
+    "connects-once",
+    "answers-go-astray",
+    "acknowledges-first",
+    "puts-twice",
+];
+/// The seeds that may be tried before a mistake is found.
+const TRIES: u64 = 60;
+
+fn planted() -> ExitCode {
+    let mut missed = 0;
+    for mistake in MISTAKES {
+        let found = (0..TRIES).find_map(|seed| {
+            let violation = apart(seed, Some(mistake)).violations.into_iter().next()?;
+            Some((seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => println!("{mistake}: seed {seed}: {violation}"),
+            None => {
+                println!("{mistake}: not found by {TRIES} seeds");
+                missed += 1;
+            }
+        }
+    }
+    println!("{} mistakes planted, {} found", MISTAKES.len(), MISTAKES.len() - missed);
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Runs a seed, and says what is wrong with it.
 fn one(seed: u64, twice: bool, sum: &Mutex<Sum>) {
-    let run = apart(seed);
-    let again = twice.then(|| apart(seed));
+    let run = apart(seed, None);
+    let again = twice.then(|| apart(seed, None));
     let mut sum = sum.lock().expect("no run panics with it");
     sum.calls += run.calls;
     sum.done += run.done;
@@ -157,9 +198,12 @@ struct Report {
 
 /// Runs a seed in a process of its own: tokio numbers the tasks of a process, and in what order those
 /// of a host end that crashes depends on their numbers.
-fn apart(seed: u64) -> Report {
+fn apart(seed: u64, mistake: Option<&str>) -> Report {
     let program = std::env::current_exe().expect("this program is somewhere");
-    let output = Command::new(program).args(["--seed", &seed.to_string()]).output();
+    let mut command = Command::new(program);
+    command.args(["--seed", &seed.to_string()]).env_remove("MONOLIFT_PLANTED");
+    command.envs(mistake.map(|mistake| ("MONOLIFT_PLANTED", mistake)));
+    let output = command.output();
     let output = output.expect("this program can be started again");
     let mut report = Report::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

@@ -62,13 +62,23 @@ impl Clerk {
     async fn write(&self, operation: u64, once: bool) -> Result<(), LedgerError> {
         let deadline = Context::current().expect("a call has a context").deadline();
         let _work = Work { history: self.history.clone(), operation, deadline };
-        self.history.note(Event::Begun { operation });
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.history.note(Event::Begun { operation, left });
         let (before, after, fails) = {
             let mut random = self.random.lock().expect("nobody panics with it");
             let most = if random.one_in(20) { self.temper.rare } else { self.temper.usual };
             let fails = self.temper.fails > 0 && random.one_in(self.temper.fails);
             (random.up_to(most), random.up_to(most), fails.then(|| random.one_in(2)))
         };
+        if planted("acknowledges-first") {
+            let history = self.history.clone();
+            tokio::spawn(async move {
+                sleep(before).await;
+                history.write(operation, once);
+            });
+            return Ok(());
+        }
+        let once = once && !planted("puts-twice");
         sleep(before).await;
         if fails == Some(true) {
             return Err(failure());
@@ -77,6 +87,11 @@ impl Clerk {
         sleep(after).await;
         if fails == Some(false) { Err(failure()) } else { Ok(()) }
     }
+}
+
+/// Whether the ledger is to make this mistake.
+fn planted(mistake: &str) -> bool {
+    std::env::var("MONOLIFT_PLANTED").is_ok_and(|chosen| chosen == mistake)
 }
 
 fn failure() -> LedgerError {

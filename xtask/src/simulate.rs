@@ -1,7 +1,8 @@
 //! `cargo xtask simulate`: builds the simulation as it has to be, and runs it.
 //!
 //! tokio draws lots, too, and lets them be seeded only where `tokio_unstable` is set. That would have
-//! everything compiled again, so the simulation has a target folder of its own.
+//! everything compiled again, so the simulation has a target folder of its own; and so it may as well have
+//! the mistakes in it that it is to find when they are planted.
 
 use crate::cargo::{cargo, root};
 use std::{env, path::PathBuf, process::Command};
@@ -19,6 +20,6 @@ pub(crate) fn command(what: &[&str], options: &[&str]) -> Command {
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     command.env("CARGO_TARGET_DIR", target.join("simulation"));
-    command.env("RUSTFLAGS", "--cfg tokio_unstable");
+    command.env("RUSTFLAGS", "--cfg tokio_unstable --cfg planted");
     command
 }

@@ -33,6 +33,10 @@ pub(crate) fn run() -> Result<(), String> {
         "the simulation's deadlines",
         simulate::command(&["run", "--quiet"], &["--", "--deadlines"]),
     )?;
+    step(
+        "the mistakes planted in it",
+        simulate::command(&["run", "--quiet"], &["--", "--planted"]),
+    )?;
     // Whole-system tests start these.
     step("programs", workspace("build", &["--bins", "--quiet"]))?;
     // Last, so that its closing line is the last one.
@@ -45,6 +49,11 @@ pub(crate) fn run() -> Result<(), String> {
         println!("cargo-nextest is not installed: running `cargo test`, which is slower");
         run_step("tests", workspace("test", &["--all-targets", "--no-fail-fast"]))
     }
+}
+
+/// `cargo xtask chaos`.
+pub(crate) fn chaos(options: &[&str]) -> Result<(), String> {
+    run_step("chaos", cargo(&[&["run", "--quiet", "-p", "chaos", "--"], options].concat()))
 }
 
 fn step(what: &str, command: Command) -> Result<(), String> {

@@ -49,9 +49,9 @@ pub struct Built {
 
 impl Built {
     /// Builds what `manifest` needs.
-    pub fn of(manifest: &Path) -> Result<Self, Box<dyn Error>> {
+    pub fn of(manifest: &Path, options: Options) -> Result<Self, Box<dyn Error>> {
         let plan = Plan::of(manifest)?;
-        let programs = build::all(&plan, Options::default())?;
+        let programs = build::all(&plan, options)?;
         let modules = plan.processes.into_iter();
         let modules = modules.map(|process| (process.modules, process.replicas.len()));
         Ok(Self {

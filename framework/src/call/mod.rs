@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod interface_error;
 mod meter;
+mod planted;
 mod report;
 pub(crate) mod stages;
 
@@ -19,6 +20,7 @@ pub(crate) use guard::overdue;
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};
 pub use meter::{Figures, Meter};
+pub(crate) use planted::planted;
 pub use report::Reference;
 pub(crate) use report::{chain, panic_text};
 pub use stages::{Stages, Timed};

@@ -3,10 +3,14 @@
 //! `axum::serve` would do, but for its clients: a slow one could hold its socket for ever.
 
 use super::stall::Stall;
-use axum::{Router, extract::ConnectInfo, http::Request};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{HeaderValue, Request, header},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -18,6 +22,10 @@ use tower::Service;
 
 /// The most bytes that the headers of a request may have.
 const HEADERS: usize = 64 * 1024;
+
+/// How long a connection without a request stays open when the server is about to go: its client may
+/// have sent one already. Each answer in that time tells the client that it is the last one.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a listener holds its clients to.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +61,8 @@ impl HttpServer {
         Self { draining, task: tokio::spawn(accept(listener, router, limits, drained)) }
     }
 
-    /// Takes no new connection, closes those that are idle, and waits for the requests under way
-    /// until `by`.
+    /// Takes no new connection, closes those that are idle after a moment, and waits for the requests
+    /// under way until `by`.
     pub async fn drain(mut self, by: Instant) {
         self.draining.send_replace(true);
         if timeout_at(by, &mut self.task).await.is_err() {
@@ -80,9 +88,11 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
+            biased;
+            Some(_) = connections.join_next() => continue,
+            // Those who have connected already are served, also when this is about to go.
             accepted = listener.accept() => accepted,
             _ = draining.wait_for(|draining| *draining) => break,
-            Some(_) = connections.join_next() => continue,
         };
         let (socket, client) = match accepted {
             Ok(accepted) => accepted,
@@ -127,11 +137,19 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let is_going = draining.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(client) = client {
             request.extensions_mut().insert(ConnectInfo(client));
         }
-        router.clone().call(request)
+        let (answering, is_going) = (router.clone().call(request), is_going.clone());
+        async move {
+            let mut answer = answering.await?;
+            if *is_going.borrow() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers).max_buf_size(HEADERS);
@@ -140,7 +158,10 @@ pub(super) async fn serve<S>(
     let mut connection = pin!(http.serve_connection(socket, service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = async { drop(draining.wait_for(|draining| *draining).await) } => {
+        () = async {
+            drop(draining.wait_for(|draining| *draining).await);
+            sleep(GRACE).await;
+        } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -5,7 +5,7 @@ use super::{
     calls::{Calls, ClientTransport},
 };
 use crate::{
-    call::{CallError, CallErrorKind},
+    call::{CallError, CallErrorKind, planted},
     interface::InterfaceDescriptor,
     wire::{Answer, Bounds, Envelope, Interfaces, Outgoing, Transport, greet, tarpc_context},
 };
@@ -108,6 +108,7 @@ impl Connection {
         self.calls.call(tarpc_context(), envelope).await.map_err(|error| match error {
             RpcError::DeadlineExceeded => Unanswered::Overdue,
             RpcError::Send(_) => Unanswered::NotSent,
+            _ if planted("lost-is-not-sent") => Unanswered::NotSent,
             _ => Unanswered::Lost,
         })
     }

@@ -11,6 +11,7 @@ use super::{
     connection::{Connection, Opened},
     retry,
 };
+use crate::call::planted;
 use arc_swap::ArcSwapOption;
 use std::{
     sync::{Arc, Weak},
@@ -117,6 +118,9 @@ async fn run(lane: Weak<Current>, target: Arc<Target>, mut failures: u32, kept: 
         failures = failures.saturating_add(1);
         if !set(&lane, &target, None, State::Down { failures, until, why }) || !kept {
             return;
+        }
+        if planted("connects-once") {
+            std::future::pending::<()>().await;
         }
         sleep_until(until).await;
         if !set(&lane, &target, None, State::Connecting) {

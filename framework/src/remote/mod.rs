@@ -17,7 +17,7 @@ mod srv;
 pub use find::Find;
 
 use crate::{
-    call::{CallError, CallErrorKind, clock, overdue},
+    call::{CallError, CallErrorKind, clock, overdue, planted},
     interface::InterfaceDescriptor,
     wire::{self, Answer, Bounds, Carrier, Network, Outgoing, Peer, Socket, Tls},
 };
@@ -190,7 +190,7 @@ impl Remote {
     async fn again(&self, mut call: Outgoing<'_>, mut failed: Failed) -> Result<Answer, CallError> {
         let idempotent = call.interface.methods[call.method].idempotent;
         // What is part of a call that is made again itself is left to whoever makes that.
-        let may_retry = !call.context.is_again();
+        let may_retry = !call.context.is_again() || planted("retries-multiply");
         for attempts in 1..self.whereabouts.retries.attempts {
             match failed.verdict.again(idempotent) {
                 Some(Again::Freely) => {}
@@ -226,6 +226,9 @@ impl Remote {
 
     /// The connection ended while the call was on it: the module may or may not have done its work.
     fn lost(&self, address: &Address) -> CallError {
+        if planted("lost-is-undone") {
+            return self.not_sent(address);
+        }
         let process = &self.whereabouts.process;
         CallError::new(
             CallErrorKind::Interrupted,

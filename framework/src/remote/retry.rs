@@ -2,7 +2,7 @@
 
 use super::connection::Unanswered;
 use crate::{
-    call::{CallError, CallErrorKind, Callee, RetryAdvice, chance},
+    call::{CallError, CallErrorKind, Callee, RetryAdvice, chance, planted},
     wire::{Answer, Outcome},
 };
 use std::time::Duration;
@@ -66,7 +66,9 @@ impl Verdict {
                 None
             }
             Self::Refused(advice) => Some(Again::WithinBudget(after(advice))),
-            Self::Failed(advice) if idempotent => Some(Again::WithinBudget(after(advice))),
+            Self::Failed(advice) if idempotent || planted("retries-any-method") => {
+                Some(Again::WithinBudget(after(advice)))
+            }
             Self::Failed(_) | Self::Answered | Self::Overdue | Self::Impossible => None,
         }
     }
@@ -91,8 +93,8 @@ fn after(advice: Option<RetryAdvice>) -> Duration {
 /// Whether the module that was called has failed, and not one that it called: whoever called that one
 /// has tried again already.
 fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
-    error.kind() == CallErrorKind::Internal
-        && error.call().split_once('.') == Some((callee.module, callee.method))
+    let its_own = error.call().split_once('.') == Some((callee.module, callee.method));
+    error.kind() == CallErrorKind::Internal && (its_own || planted("retries-multiply"))
 }
 
 /// The pause before the next attempt, after so many: full jitter, and not less than what the other

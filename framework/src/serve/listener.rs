@@ -91,9 +91,10 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = draining.wait_for(|draining| *draining) => break,
             Some(_) = connections.join_next() => continue,
+            // Those who have connected already are told, also when this is about to go.
             accepted = listener.accept() => accepted,
+            _ = draining.wait_for(|draining| *draining) => break,
         };
         match accepted {
             Ok(socket) => {

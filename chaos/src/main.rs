@@ -1,0 +1,85 @@
+//! The split shop, with two replicas of each process, under load while all that can fail does; and while
+//! it is restarted, process by process.
+
+mod check;
+mod client;
+mod proxy;
+mod random;
+mod rolling;
+mod shop;
+mod storm;
+mod traffic;
+
+use clap::Parser;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Starts the split shop with two replicas of each process, and kills, stops, cuts and slows them while
+/// clients order; then lets it heal, and checks that nothing was lost or done twice.
+#[derive(Debug, Clone, Parser)]
+#[command(bin_name = "cargo xtask chaos")]
+struct Options {
+    /// How many processes are killed or stopped before it ends.
+    #[arg(long, default_value_t = 50)]
+    kills: u64,
+    /// How many requests are made at least.
+    #[arg(long, default_value_t = 10_000)]
+    operations: u64,
+    /// The longest that the storm lasts, in seconds.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Clients that ask at once.
+    #[arg(long, default_value_t = 16)]
+    clients: u64,
+    /// Which faults come, and when; another number, others.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Restarts each process, one behind the other, instead: nothing may fail.
+    #[arg(long)]
+    rolling: bool,
+    /// Keeps what was stored and said in this folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let folder = folder(&options)?;
+            let ended = tokio::select! {
+                ended = run(&options, &folder) => ended,
+                _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
+            };
+            if options.keep.is_none() && ended.is_ok() {
+                std::fs::remove_dir_all(&folder)?;
+            } else {
+                println!("what was stored and said is in {}", folder.display());
+            }
+            ended
+        })
+    });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool> {
+    if options.rolling {
+        rolling::run(options, folder).await
+    } else {
+        storm::run(options, folder).await
+    }
+}
+
+fn folder(options: &Options) -> anyhow::Result<PathBuf> {
+    let unique = format!("monolift-chaos-{}", std::process::id());
+    let folder = options.keep.clone().unwrap_or_else(|| std::env::temp_dir().join(unique));
+    std::fs::create_dir_all(folder.join("data"))?;
+    Ok(folder)
+}

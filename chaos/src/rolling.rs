@@ -1,0 +1,67 @@
+//! A rolling restart: each process is stopped and started again, one behind the other, under load. No
+//! request may fail.
+
+use crate::{
+    Options, check,
+    random::Random,
+    shop::Shop,
+    storm::ready,
+    traffic::{self, Seen, Steering},
+};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinSet, time::sleep};
+
+/// How soon a process is ready that was restarted; and a pause for those who call it to find it.
+const READY: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(3);
+
+pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
+    let mut shop = Shop::start(folder).await?;
+    ready(&shop, READY).await?;
+    traffic::prepare(&shop.gateways).await?;
+    let mut random = Random::new(options.seed);
+    let steering = Arc::new(Steering::default());
+    let mut clients = JoinSet::new();
+    for number in 0..options.clients {
+        let (gateways, random) = (shop.gateways.clone(), random.fork());
+        clients.spawn(traffic::run(gateways, number, random, Arc::clone(&steering)));
+    }
+    sleep(PAUSE).await;
+    let start = Instant::now();
+    for at in 0..shop.replicas.len() {
+        let replica = &mut shop.replicas[at];
+        replica.stop().await?;
+        replica.up()?;
+        println!("{:>4} s: {} is new", start.elapsed().as_secs(), replica.name());
+        sleep(PAUSE).await;
+        ready(&shop, READY).await?;
+    }
+    steering.stop.store(true, Relaxed);
+    let mut seen: Vec<Seen> = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        seen.push(client?);
+    }
+    let stored = check::Stored::in_folder(&shop.folder);
+    let healing = Instant::now();
+    while !stored.is_settled().await? && healing.elapsed() < READY {
+        sleep(Duration::from_millis(50)).await;
+    }
+    let violations = check::violations(&seen, &stored.tables().await?);
+    let answers = || seen.iter().flat_map(|seen| &seen.answers);
+    let failed = answers().filter(|one| one.status.is_none_or(|status| status >= 500)).count();
+    println!(
+        "{} processes restarted in {:.0?}: {} requests, {failed} failed, {} violations",
+        shop.replicas.len(),
+        start.elapsed(),
+        answers().count(),
+        violations.len()
+    );
+    for violation in violations.iter().take(20) {
+        println!("  {violation}");
+    }
+    Ok(failed == 0 && violations.is_empty())
+}

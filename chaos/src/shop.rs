@@ -1,0 +1,181 @@
+//! The split shop with two replicas of each process, all that they call each other over proxies.
+
+use crate::proxy::Proxy;
+use anyhow::{Context as _, bail};
+use monolift_cli::up::{Built, Options};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+pub(crate) const MODULES: [&str; 5] = ["users", "notifications", "stock", "payments", "orders"];
+pub(crate) const GATEWAY: &str = "gateway";
+const REPLICAS: usize = 2;
+/// How long a process may take to stop when it is asked to.
+const STOP: Duration = Duration::from_secs(25);
+
+/// One process of the shop.
+pub(crate) struct Replica {
+    pub(crate) process: &'static str,
+    pub(crate) number: usize,
+    program: PathBuf,
+    env: Vec<(String, String)>,
+    log: PathBuf,
+    pub(crate) proxy: Option<Proxy>,
+    child: Option<Child>,
+}
+
+pub(crate) struct Shop {
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) gateways: Vec<SocketAddr>,
+    pub(crate) folder: PathBuf,
+}
+
+/// So many ports that are free now, one behind the other.
+fn free_ports(count: usize) -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let rest = (1..count as u16).map(|at| first.checked_add(at).map(bind));
+        if rest.into_iter().all(|bound| matches!(bound, Some(Ok(_)))) {
+            return Ok(first);
+        }
+    }
+    bail!("there are no free ports")
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+impl Shop {
+    /// Builds it, and starts all of it. What it stores, and says, is in `folder`.
+    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
+        let mut manifest = "app = \"shop\"\n[modules]\n".to_owned();
+        for module in MODULES {
+            writeln!(manifest, "{module} = \"{module}\"")?;
+        }
+        let mut ports = BTreeMap::new();
+        for process in MODULES.into_iter().chain([GATEWAY]) {
+            let (own, proxied) = (free_ports(REPLICAS)?, free_ports(REPLICAS)?);
+            ports.insert(process, (own, proxied));
+            writeln!(manifest, "[process.{process}]\nreplicas = {REPLICAS}")?;
+            if process == GATEWAY {
+                writeln!(manifest, "http = \"{}\"", local(own))?;
+            } else {
+                let ways: Vec<String> =
+                    (0..REPLICAS as u16).map(|at| local(proxied + at).to_string()).collect();
+                writeln!(manifest, "listen = \"{}\"", local(own))?;
+                writeln!(manifest, "connect = \"{}\"", ways.join(", "))?;
+            }
+        }
+        let file = folder.join("deployment.toml");
+        fs::write(&file, manifest)?;
+        let built = Built::of(&file, Options { release: true });
+        let built = built.map_err(|error| anyhow::anyhow!("{error}"))?;
+
+        let mut replicas = Vec::new();
+        for process in MODULES.into_iter().chain([GATEWAY]) {
+            let (own, proxied) = ports[process];
+            for number in 0..REPLICAS {
+                let at = |first: u16| local(first + number as u16);
+                let what = if process == GATEWAY { "HTTP" } else { "LISTEN" };
+                let listen = format!("SHOP_PROCESS__{}__{what}", process.to_uppercase());
+                let proxy = match process {
+                    GATEWAY => None,
+                    _ => Some(Proxy::start(at(proxied), at(own)).await?),
+                };
+                replicas.push(Replica {
+                    process,
+                    number,
+                    program: built.programs[process].clone(),
+                    env: vec![
+                        ("MONOLIFT_MANIFEST".to_owned(), file.display().to_string()),
+                        ("SHOP_DATA".to_owned(), folder.join("data").display().to_string()),
+                        ("SHOP_USERS__PASSWORD_MEMORY_KIB".to_owned(), "8".to_owned()),
+                        ("RUST_LOG".to_owned(), "warn".to_owned()),
+                        (listen, at(own).to_string()),
+                    ],
+                    log: folder.join(format!("{process}-{number}.log")),
+                    proxy,
+                    child: None,
+                });
+            }
+        }
+        replicas.iter_mut().try_for_each(Replica::up)?;
+        let (first, _) = ports[GATEWAY];
+        let gateways = (0..REPLICAS as u16).map(|at| local(first + at)).collect();
+        Ok(Self { replicas, gateways, folder: folder.to_owned() })
+    }
+}
+
+impl Replica {
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.process, self.number)
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Starts it, if it is not there.
+    pub(crate) fn up(&mut self) -> anyhow::Result<()> {
+        if self.child.is_none() {
+            let log = File::options().create(true).append(true).open(&self.log)?;
+            let mut command = Command::new(&self.program);
+            command.envs(self.env.iter().map(|(key, value)| (key, value)));
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            let child = command.spawn();
+            self.child = Some(child.with_context(|| self.program.display().to_string())?);
+        }
+        Ok(())
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        if let Some(child) = &self.child {
+            // The shell's own kill: the program of that name is not on every machine.
+            let kill = format!("kill -{name} {}", child.id());
+            let status = Command::new("sh").args(["-c", &kill]).status()?;
+            anyhow::ensure!(status.success(), "{kill}: {status}");
+        }
+        Ok(())
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.signal("TERM")?;
+        let by = Instant::now() + STOP;
+        while let Some(child) = &mut self.child {
+            if let Some(status) = child.try_wait()? {
+                anyhow::ensure!(status.success(), "{} ended with {status}", self.name());
+                self.child = None;
+                break;
+            }
+            anyhow::ensure!(Instant::now() < by, "{} does not stop", self.name());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // One that is stopped has to go as well, and so does one that nobody waits for.
+        let _ = self.kill();
+    }
+}

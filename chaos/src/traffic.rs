@@ -1,0 +1,254 @@
+//! What clients ask for, and what they were told.
+
+use crate::{
+    client::{Answer, Ask, Client},
+    random::Random,
+};
+use anyhow::ensure;
+use bytes::Bytes;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// Products that are sold.
+pub(crate) const PRODUCTS: u64 = 4;
+/// Units of each of them at first.
+pub(crate) const ON_HAND: u64 = 1_000_000_000;
+/// Restocks of a product that nobody buys: each adds a number of units of its own, so that the sum shows
+/// how often each was done.
+const RESTOCKS: u32 = 15;
+
+/// How long a client waits after something failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client was told of something that it did, as far as the checks want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It was done.
+    Done,
+    /// It was not begun, or refused.
+    Not,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What has been done that has to be found again.
+#[derive(Debug, Clone)]
+pub(crate) enum Done {
+    /// An order, under its number, if that was told.
+    Order { id: Option<String>, told: Told },
+    /// An order that was cancelled.
+    Cancel { id: String, told: Told },
+    /// A number of units, 4 to the power of `digit`, for this product.
+    Restock { sku: String, digit: u32, told: Told },
+}
+
+/// What one client has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) done: Vec<Done>,
+    pub(crate) answers: Vec<Timing>,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// How long an answer took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) gateway: usize,
+    pub(crate) began: Instant,
+    pub(crate) took: Duration,
+    /// The status; `None` if there was no answer.
+    pub(crate) status: Option<u16>,
+}
+
+/// Makes the products that are sold.
+pub(crate) async fn prepare(gateways: &[SocketAddr]) -> anyhow::Result<()> {
+    let mut client = Client::of(gateways, 0);
+    for product in 0..PRODUCTS {
+        let answer = client.ask(&add_product(&format!("k{product}"), ON_HAND)).await;
+        ensure!(answer.response.is_some_and(|(status, _)| status == 200), "no product was made");
+    }
+    Ok(())
+}
+
+fn add_product(sku: &str, on_hand: u64) -> Ask {
+    let body =
+        format!(r#"{{"sku": "{sku}", "name": "Product", "price": 100, "on_hand": {on_hand}}}"#);
+    Ask::post("/products", body)
+}
+
+/// How the clients are told to go on.
+#[derive(Debug, Default)]
+pub(crate) struct Steering {
+    /// Requests so far, of all of them.
+    pub(crate) asked: AtomicU64,
+    pub(crate) stop: AtomicBool,
+}
+
+/// One client, until it is told to stop.
+pub(crate) async fn run(
+    gateways: Vec<SocketAddr>,
+    number: u64,
+    mut random: Random,
+    steering: Arc<Steering>,
+) -> Seen {
+    let mut one = One {
+        client: Client::of(&gateways, number as usize),
+        seen: Seen::default(),
+        placed: Vec::new(),
+        restocked: None,
+        steering: Arc::clone(&steering),
+    };
+    let mut step = 0;
+    while !steering.stop.load(Relaxed) {
+        step += 1;
+        let name = format!("{number}-{step}");
+        match random.below(100) {
+            0..=11 => one.order(&name, &mut random).await,
+            12..=13 => one.cancel(&mut random).await,
+            14..=24 => one.restock(&name).await,
+            25..=49 => one.look_at_an_order(&mut random).await,
+            _ => {
+                let path = format!("/products/k{}/stock", random.below(PRODUCTS));
+                one.read(Ask::get(path)).await;
+            }
+        }
+    }
+    one.seen
+}
+
+struct One {
+    client: Client,
+    seen: Seen,
+    /// Orders that were acknowledged and not cancelled.
+    placed: Vec<String>,
+    /// The product that is restocked now, and how often it was.
+    restocked: Option<(String, u32)>,
+    steering: Arc<Steering>,
+}
+
+impl One {
+    async fn ask(&mut self, ask: &Ask) -> Option<(u16, Bytes)> {
+        let Answer { gateway, began, took, response } = self.client.ask(ask).await;
+        let status = response.as_ref().map(|(status, _)| *status);
+        self.seen.answers.push(Timing { gateway, began, took, status });
+        self.steering.asked.fetch_add(1, Relaxed);
+        if status.is_none_or(|status| status >= 500) {
+            // As one who is told to come back.
+            sleep(PAUSE).await;
+        }
+        response
+    }
+
+    async fn read(&mut self, ask: Ask) {
+        if let Some((status, body)) = self.ask(&ask).await
+            && status != 200
+            && status < 500
+        {
+            self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
+        }
+    }
+
+    /// Asks twice under the same key, as a client would who has no answer.
+    async fn order(&mut self, name: &str, random: &mut Random) {
+        let product = random.below(PRODUCTS);
+        let card = if random.below(7) == 0 { "decline" } else { "card" };
+        let body = format!(
+            r#"{{"user": "demo", "lines": [{{"sku": "k{product}", "quantity": {}}}], "card": "{card}"}}"#,
+            1 + random.below(3)
+        );
+        let key = Some(name.to_owned());
+        let ask = Ask { key, ..Ask::post("/orders", body) };
+        let mut told = Told::Unknown;
+        let mut id = None;
+        for _ in 0..2 {
+            match self.ask(&ask).await {
+                Some((200, body)) => {
+                    id = text(&body, "id");
+                    told = Told::Done;
+                    break;
+                }
+                Some((status, _)) if status < 500 => {
+                    told = Told::Not;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.placed.extend(id.clone());
+        self.seen.done.push(Done::Order { id, told });
+    }
+
+    async fn cancel(&mut self, random: &mut Random) {
+        if self.placed.is_empty() {
+            return;
+        }
+        let id = self.placed.swap_remove(random.below(self.placed.len() as u64) as usize);
+        let ask = Ask::post(format!("/orders/{id}/cancel"), String::new());
+        let told = match self.ask(&ask).await {
+            Some((200, _)) => Told::Done,
+            Some((status, body)) if status < 500 => {
+                self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
+                Told::Not
+            }
+            _ => Told::Unknown,
+        };
+        self.seen.done.push(Done::Cancel { id, told });
+    }
+
+    /// What was acknowledged is there whenever there is an answer.
+    async fn look_at_an_order(&mut self, random: &mut Random) {
+        if self.placed.is_empty() {
+            return;
+        }
+        let id = &self.placed[random.below(self.placed.len() as u64) as usize];
+        let ask = Ask::get(format!("/orders/{id}"));
+        if let Some((status, body)) = self.ask(&ask).await {
+            let placed = text(&body, "state").is_some_and(|state| state == "placed");
+            if status < 500 && !(status == 200 && placed) {
+                self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
+            }
+        }
+    }
+
+    /// A method that nobody may call twice.
+    async fn restock(&mut self, name: &str) {
+        let (sku, digit) = match self.restocked.take() {
+            Some((sku, digit)) if digit < RESTOCKS => (sku, digit),
+            _ => {
+                let sku = format!("r{name}");
+                match self.ask(&add_product(&sku, 0)).await {
+                    Some((200, _)) => (sku, 0),
+                    // Whether it is there is not known: another one then.
+                    _ => return,
+                }
+            }
+        };
+        let body = format!(r#"{{"quantity": {}}}"#, 4_u64.pow(digit));
+        let ask = Ask::post(format!("/products/{sku}/stock"), body);
+        let told = match self.ask(&ask).await {
+            Some((200, _)) => Told::Done,
+            Some((_, body)) if was_not_begun(&body) => Told::Not,
+            _ => Told::Unknown,
+        };
+        self.restocked = Some((sku.clone(), digit + 1));
+        self.seen.done.push(Done::Restock { sku, digit, told });
+    }
+}
+
+/// Whether a problem says that the call behind it was not begun.
+fn was_not_begun(body: &[u8]) -> bool {
+    let code = text(body, "code");
+    code.is_some_and(|code| ["unreachable", "overloaded", "not-running"].contains(&code.as_str()))
+}
+
+fn text(body: &[u8], key: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(body.get(key)?.as_str()?.to_owned())
+}

@@ -3,6 +3,8 @@
 
 mod check;
 mod client;
+#[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
+mod figures;
 mod proxy;
 mod random;
 mod rolling;
@@ -36,6 +38,12 @@ struct Options {
     /// Restarts each process, one behind the other, instead: nothing may fail.
     #[arg(long)]
     rolling: bool,
+    /// Measures what the calling and the serving side promise, instead, without the shop.
+    #[arg(long)]
+    figures: bool,
+    /// Of these, only those whose title has this text in it.
+    #[arg(long, default_value = "", requires = "figures")]
+    only: String,
     /// Keeps what was stored and said in this folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -70,7 +78,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool> {
-    if options.rolling {
+    if options.figures {
+        figures::run(&options.only).await
+    } else if options.rolling {
         rolling::run(options, folder).await
     } else {
         storm::run(options, folder).await

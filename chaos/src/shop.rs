@@ -37,7 +37,7 @@ pub(crate) struct Shop {
 }
 
 /// So many ports that are free now, one behind the other.
-fn free_ports(count: usize) -> anyhow::Result<u16> {
+pub(crate) fn free_ports(count: usize) -> anyhow::Result<u16> {
     for _ in 0..100 {
         let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));

@@ -1,7 +1,9 @@
 //! What a client reads when its request did not succeed: a problem, as in RFC 9457.
 
 use super::HttpAnswer;
-use crate::call::{CallError, CallErrorKind, ErrorResponse, InterfaceError, Reference};
+use crate::call::{
+    CallError, CallErrorKind, ErrorResponse, InterfaceError, Reference, RetryAdvice,
+};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -23,6 +25,9 @@ pub struct Problem {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<Reference>,
+    /// In how many seconds to ask again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -35,6 +40,7 @@ impl Problem {
             detail: detail.into(),
             code,
             reference: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
     }
 
@@ -61,7 +67,14 @@ impl Problem {
                 text
             }
         };
-        Self { reference: error.reference(), ..Self::new(status_of(status), code, detail) }
+        let problem = Self::new(status_of(status), code, detail);
+        let retry_after = match error.retry_advice() {
+            None => problem.retry_after,
+            Some(RetryAdvice::Never) => None,
+            // In whole seconds, and not too soon.
+            Some(RetryAdvice::After(pause)) => Some(pause.as_secs_f64().ceil().max(1.0) as u64),
+        };
+        Self { reference: error.reference(), retry_after, ..problem }
     }
 
     /// The status that it is answered with.
@@ -106,7 +119,8 @@ fn status_of(status: u16) -> StatusCode {
 impl From<Problem> for HttpAnswer {
     fn from(problem: Problem) -> Self {
         let body = serde_json::to_vec(&problem).expect("texts and numbers are always JSON");
-        Self { status: problem.status, content_type: Some(CONTENT_TYPE), body }
+        let (status, retry_after) = (problem.status, problem.retry_after);
+        Self { status, content_type: Some(CONTENT_TYPE), body, retry_after }
     }
 }
 
@@ -157,6 +171,18 @@ mod tests {
         let shown = String::from_utf8(answer.body.clone()).unwrap();
         assert!(!shown.contains("10.0.0.7") && !shown.contains("payments"), "{shown}");
         assert_eq!(answer.into_response().headers()["retry-after"], "1");
+    }
+
+    #[test]
+    fn when_to_ask_again_is_said() {
+        let told = |advice: Option<RetryAdvice>| {
+            let error = CallError::new(CallErrorKind::Overloaded, "full");
+            let error = advice.map_or(error.clone(), |advice| error.with_retry_advice(advice));
+            HttpAnswer::from(Problem::of_call(&error)).retry_after
+        };
+        let after = |millis| Some(RetryAdvice::After(std::time::Duration::from_millis(millis)));
+        assert_eq!((told(None), told(Some(RetryAdvice::Never))), (Some(1), None));
+        assert_eq!((told(after(5)), told(after(1_001))), (Some(1), Some(2)));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct HttpAnswer {
     pub content_type: Option<&'static str>,
     /// The body.
     pub body: Vec<u8>,
+    /// In how many seconds to ask again, where that may help.
+    pub retry_after: Option<u64>,
 }
 
 impl Protocol for Http {
@@ -86,9 +88,10 @@ fn write<T: Serialize>(answer: &T) -> Result<HttpAnswer, CallError> {
     })?;
     // `()` and unit structs hold nothing; a `None` is null too, but that is an answer.
     if size_of::<T>() == 0 && body == b"null" {
-        return Ok(HttpAnswer { status: 204, content_type: None, body: Vec::new() });
+        let (body, retry_after) = (Vec::new(), None);
+        return Ok(HttpAnswer { status: 204, content_type: None, body, retry_after });
     }
-    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body })
+    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body, retry_after: None })
 }
 
 impl IntoResponse for HttpAnswer {
@@ -100,8 +103,8 @@ impl IntoResponse for HttpAnswer {
             let value = HeaderValue::from_static(content_type);
             response.headers_mut().insert(header::CONTENT_TYPE, value);
         }
-        if self.status == 503 {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

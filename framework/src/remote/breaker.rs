@@ -3,7 +3,8 @@
 //! It is *closed* while calls go well. Failures in a row, or too many of those in the last ten seconds,
 //! are a complaint; whoever knows the other replicas decides whether it is then *opened*, for a
 //! jittered while that doubles each time. After that, one call is a probe: it closes the breaker again,
-//! or opens it for longer.
+//! or opens it for longer. One that was opened again and again takes as many probes, one behind the
+//! other, up to a bound: that every second call goes well is not enough.
 
 use super::retry;
 use std::{
@@ -24,6 +25,8 @@ const WINDOW: usize = 10;
 /// The longest that it is open at first, and at last.
 const FIRST_OPEN: Duration = Duration::from_secs(1);
 const LONGEST_OPEN: Duration = Duration::from_secs(30);
+/// The most probes that have to go well in a row.
+const PROBES: u32 = 5;
 /// A replica that has gone well for so long begins anew.
 const FORGIVEN: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,8 @@ struct Inner {
     course: Course,
     /// How often it was opened, one time soon after another.
     times: u32,
+    /// Probes that went well since.
+    passed: u32,
     /// When it was closed again.
     closed_at: Instant,
     failed_in_a_row: u32,
@@ -76,6 +81,7 @@ impl Breaker {
             since: now,
             course: Course::Closed,
             times: 0,
+            passed: 0,
             closed_at: now,
             failed_in_a_row: 0,
             buckets: [Bucket::default(); WINDOW],
@@ -111,6 +117,10 @@ impl Breaker {
             return;
         }
         match well {
+            Some(true) if inner.passed + 1 < inner.times.min(PROBES) => {
+                inner.passed += 1;
+                inner.course = Course::Open { until: now };
+            }
             Some(true) => {
                 inner.course = Course::Closed;
                 inner.closed_at = now;
@@ -173,6 +183,7 @@ impl Inner {
     fn open(&mut self, now: Instant) {
         let pause = retry::jittered_from_half(FIRST_OPEN, LONGEST_OPEN, self.times);
         self.times = self.times.saturating_add(1);
+        self.passed = 0;
         self.course = Course::Open { until: now + pause };
     }
 
@@ -241,6 +252,9 @@ mod tests {
         // Whoever made it went away: the next one is the probe.
         breaker.end_probe(later, None);
         assert!(breaker.begin_probe(later));
+        // It was open twice: two have to go well.
+        breaker.end_probe(later, Some(true));
+        assert!(!breaker.is_closed() && breaker.begin_probe(later));
         breaker.end_probe(later, Some(true));
         assert!(breaker.is_closed());
     }
@@ -255,14 +269,19 @@ mod tests {
             assert!(breaker.begin_probe(now));
             breaker.end_probe(now, Some(false));
         }
+        let closes = |now| {
+            for _ in 0..PROBES {
+                assert!(breaker.begin_probe(now));
+                breaker.end_probe(now, Some(true));
+            }
+            assert!(breaker.is_closed());
+        };
         now += LONGEST_OPEN;
-        assert!(breaker.begin_probe(now));
-        breaker.end_probe(now, Some(true));
+        closes(now);
         breaker.open(now);
         assert!(!breaker.begin_probe(now + FIRST_OPEN));
         now += LONGEST_OPEN;
-        assert!(breaker.begin_probe(now));
-        breaker.end_probe(now, Some(true));
+        closes(now);
         now += FORGIVEN + secs(1.0);
         breaker.open(now);
         assert!(breaker.begin_probe(now + FIRST_OPEN));

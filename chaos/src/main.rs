@@ -6,7 +6,6 @@ mod client;
 #[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
 mod figures;
 mod proxy;
-mod random;
 mod rolling;
 mod shop;
 mod storm;

@@ -1,19 +1,13 @@
 //! A rolling restart: each process is stopped and started again, one behind the other, under load. No
 //! request may fail.
 
-use crate::{
-    Options, check,
-    random::Random,
-    shop::Shop,
-    storm::ready,
-    traffic::{self, Seen, Steering},
-};
+use crate::{Options, check, shop::Shop, storm::ready, traffic::Traffic};
+use load::Random;
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 /// How soon a process is ready that was restarted; and a pause for those who call it to find it.
 const READY: Duration = Duration::from_secs(30);
@@ -22,14 +16,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
     let mut shop = Shop::start(folder).await?;
     ready(&shop, READY).await?;
-    traffic::prepare(&shop.gateways).await?;
     let mut random = Random::new(options.seed);
-    let steering = Arc::new(Steering::default());
-    let mut clients = JoinSet::new();
-    for number in 0..options.clients {
-        let (gateways, random) = (shop.gateways.clone(), random.fork());
-        clients.spawn(traffic::run(gateways, number, random, Arc::clone(&steering)));
-    }
+    let traffic = Traffic::start(&shop.gateways, options.clients, &mut random).await?;
     sleep(PAUSE).await;
     let start = Instant::now();
     for at in 0..shop.replicas.len() {
@@ -40,11 +28,7 @@ pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool
         sleep(PAUSE).await;
         ready(&shop, READY).await?;
     }
-    steering.stop.store(true, Relaxed);
-    let mut seen: Vec<Seen> = Vec::new();
-    while let Some(client) = clients.join_next().await {
-        seen.push(client?);
-    }
+    let seen = traffic.stop().await?;
     let stored = check::Stored::in_folder(&shop.folder);
     let healing = Instant::now();
     while !stored.is_settled().await? && healing.elapsed() < READY {

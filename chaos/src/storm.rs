@@ -4,42 +4,35 @@ use crate::{
     Options, check,
     client::{Ask, Client},
     proxy::Weather,
-    random::Random,
     shop::{GATEWAY, Replica, Shop},
-    traffic::{self, Seen, Steering},
+    traffic::{Seen, Traffic},
 };
+use load::Random;
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 /// After the heal, everything is ready and drained within this.
 const HEALED: Duration = Duration::from_secs(30);
-/// The longest that anything is bad.
-const LONGEST_MS: u64 = 3_000;
+/// The longest that anything is bad, and that most of it is.
+const LONGEST_MS: u64 = 7_000;
+const USUAL_MS: u64 = 2_000;
 /// How often it says how it stands.
 const SAY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
     let mut shop = Shop::start(folder).await?;
     ready(&shop, HEALED).await?;
-    traffic::prepare(&shop.gateways).await?;
     let mut random = Random::new(options.seed);
-    let steering = Arc::new(Steering::default());
-    let mut clients = JoinSet::new();
-    for number in 0..options.clients {
-        let (gateways, random) = (shop.gateways.clone(), random.fork());
-        clients.spawn(traffic::run(gateways, number, random, Arc::clone(&steering)));
-    }
+    let traffic = Traffic::start(&shop.gateways, options.clients, &mut random).await?;
 
     let mut storm =
         Storm { random, kills: 0, stops: 0, faults: 0, bad: Vec::new(), stopped: Vec::new() };
     let (start, mut said) = (Instant::now(), Instant::now());
     let enough = |storm: &Storm| {
-        storm.kills + storm.stops >= options.kills
-            && steering.asked.load(Relaxed) >= options.operations
+        storm.kills + storm.stops >= options.kills && traffic.asked() >= options.operations
     };
     while !enough(&storm) && start.elapsed() < Duration::from_secs(options.seconds) {
         // If there are kills enough, the rest of the requests are made in peace and in other weather.
@@ -47,16 +40,13 @@ pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool
         storm.step(&mut shop, may_kill).await?;
         if said.elapsed() > SAY {
             said = Instant::now();
-            println!("{:>4} s: {}", start.elapsed().as_secs(), storm.so_far(&steering));
+            println!("{:>4} s: {}", start.elapsed().as_secs(), storm.so_far(traffic.asked()));
         }
     }
     let lasted = start.elapsed();
     Storm::calm(&mut shop)?;
-    steering.stop.store(true, Relaxed);
-    let mut seen: Vec<Seen> = Vec::new();
-    while let Some(client) = clients.join_next().await {
-        seen.push(client?);
-    }
+    let asked = traffic.asked();
+    let seen = traffic.stop().await?;
     let healing = Instant::now();
     let healed = ready(&shop, HEALED).await;
     let stored = check::Stored::in_folder(&shop.folder);
@@ -73,7 +63,7 @@ pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool
     }
     println!(
         "{} in {lasted:.0?}; healed after {took:.1?}; the longest answer {longest:.2?}; {}: {} violations",
-        storm.so_far(&steering),
+        storm.so_far(asked),
         outcomes(&seen),
         violations.len()
     );
@@ -132,13 +122,10 @@ struct Storm {
 }
 
 impl Storm {
-    fn so_far(&self, steering: &Steering) -> String {
+    fn so_far(&self, asked: u64) -> String {
         format!(
-            "{} requests, {} kills, {} stops, {} other faults",
-            steering.asked.load(Relaxed),
-            self.kills,
-            self.stops,
-            self.faults
+            "{asked} requests, {} kills, {} stops, {} other faults",
+            self.kills, self.stops, self.faults
         )
     }
 
@@ -150,7 +137,9 @@ impl Storm {
         }
         let at = self.random.below(shop.replicas.len() as u64) as usize;
         let replica = &mut shop.replicas[at];
-        let while_bad = Duration::from_millis(self.random.below(LONGEST_MS));
+        // Some of it outlasts the deadline of every call.
+        let longest = if self.random.below(5) == 0 { LONGEST_MS } else { USUAL_MS };
+        let while_bad = Duration::from_millis(self.random.below(longest));
         match self.random.below(10) {
             0..=3 if may_kill && replica.is_up() => {
                 replica.kill()?;

@@ -1,11 +1,9 @@
 //! What clients ask for, and what they were told.
 
-use crate::{
-    client::{Answer, Ask, Client},
-    random::Random,
-};
+use crate::client::{Answer, Ask, Client};
 use anyhow::ensure;
 use bytes::Bytes;
+use load::Random;
 use std::{
     net::SocketAddr,
     sync::{
@@ -14,7 +12,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 /// Products that are sold.
 pub(crate) const PRODUCTS: u64 = 4;
@@ -67,14 +65,50 @@ pub(crate) struct Timing {
     pub(crate) status: Option<u16>,
 }
 
-/// Makes the products that are sold.
-pub(crate) async fn prepare(gateways: &[SocketAddr]) -> anyhow::Result<()> {
-    let mut client = Client::of(gateways, 0);
-    for product in 0..PRODUCTS {
-        let answer = client.ask(&add_product(&format!("k{product}"), ON_HAND)).await;
-        ensure!(answer.response.is_some_and(|(status, _)| status == 200), "no product was made");
+/// Clients at work.
+pub(crate) struct Traffic {
+    steering: Arc<Steering>,
+    clients: JoinSet<Seen>,
+}
+
+impl Traffic {
+    /// Makes the products that are sold, and starts so many clients.
+    pub(crate) async fn start(
+        gateways: &[SocketAddr],
+        count: u64,
+        random: &mut Random,
+    ) -> anyhow::Result<Self> {
+        let mut client = Client::of(gateways, 0);
+        for product in 0..PRODUCTS {
+            let answer = client.ask(&add_product(&format!("k{product}"), ON_HAND)).await;
+            ensure!(
+                answer.response.is_some_and(|(status, _)| status == 200),
+                "no product was made"
+            );
+        }
+        let steering = Arc::new(Steering::default());
+        let mut clients = JoinSet::new();
+        for number in 0..count {
+            let (gateways, random) = (gateways.to_vec(), random.fork());
+            clients.spawn(run(gateways, number, random, Arc::clone(&steering)));
+        }
+        Ok(Self { steering, clients })
     }
-    Ok(())
+
+    /// The requests so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.steering.asked.load(Relaxed)
+    }
+
+    /// Has the clients stop, and waits for what they have seen.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<Vec<Seen>> {
+        self.steering.stop.store(true, Relaxed);
+        let mut seen = Vec::new();
+        while let Some(client) = self.clients.join_next().await {
+            seen.push(client?);
+        }
+        Ok(seen)
+    }
 }
 
 fn add_product(sku: &str, on_hand: u64) -> Ask {
@@ -85,14 +119,13 @@ fn add_product(sku: &str, on_hand: u64) -> Ask {
 
 /// How the clients are told to go on.
 #[derive(Debug, Default)]
-pub(crate) struct Steering {
-    /// Requests so far, of all of them.
-    pub(crate) asked: AtomicU64,
-    pub(crate) stop: AtomicBool,
+struct Steering {
+    asked: AtomicU64,
+    stop: AtomicBool,
 }
 
 /// One client, until it is told to stop.
-pub(crate) async fn run(
+async fn run(
     gateways: Vec<SocketAddr>,
     number: u64,
     mut random: Random,

@@ -6,8 +6,8 @@ use crate::{
     history::{Event, History, Outcome},
     model::{Clerk, Ledger, LedgerClient, Temper, process},
     network::Listening,
-    random::Random,
 };
+use load::Random;
 use monolift::{
     chance,
     serve::Limits,

@@ -6,8 +6,8 @@ use crate::{
     history::{Event, History, Violation},
     model::{Clerk, Desk, DeskClient, Front, Ledger, Temper, process},
     network::Simulated,
-    random::Random,
 };
+use load::Random;
 use monolift::{chance, serve::Limits, wire::Network as _};
 use std::{
     io,

@@ -7,7 +7,6 @@ mod history;
 #[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
 mod model;
 mod network;
-mod random;
 
 use clap::Parser;
 use std::{

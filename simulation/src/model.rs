@@ -1,10 +1,8 @@
 //! What runs in the simulation: a ledger of which there are three replicas over one book, and a desk
 //! of which there are two, which passes on what its clients want. A call of a client is two hops.
 
-use crate::{
-    history::{Event, History},
-    random::Random,
-};
+use crate::history::{Event, History};
+use load::Random;
 use monolift::{CallError, CallErrorKind, Context, InterfaceError, async_trait};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

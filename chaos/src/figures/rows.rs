@@ -49,31 +49,43 @@ impl Replicas {
     }
 }
 
-async fn reads(client: &NodeClient, rate: u64, time: Duration) -> anyhow::Result<Vec<Sample>> {
+/// Which method is called: one that may be called twice, or one that may not.
+#[derive(Clone, Copy)]
+enum Method {
+    Read,
+    Write,
+}
+
+async fn calls(
+    method: Method,
+    client: &NodeClient,
+    rate: u64,
+    time: Duration,
+) -> anyhow::Result<Vec<Sample>> {
     let client = client.clone();
     open_loop(rate, time, move || {
         let client = client.clone();
-        async move { client.read().await }
+        async move {
+            match method {
+                Method::Read => client.read().await,
+                Method::Write => client.write().await,
+            }
+        }
     })
     .await
 }
 
-async fn writes(client: &NodeClient, rate: u64, time: Duration) -> anyhow::Result<Vec<Sample>> {
-    let client = client.clone();
-    open_loop(rate, time, move || {
-        let client = client.clone();
-        async move { client.write().await }
-    })
-    .await
+async fn reads(client: &NodeClient, rate: u64, time: Duration) -> anyhow::Result<Vec<Sample>> {
+    calls(Method::Read, client, rate, time).await
 }
 
 pub(super) mod deadlines {
     use super::*;
     use crate::{
         proxy::{Proxy, Weather},
-        random::Random,
         shop::free_ports,
     };
+    use load::Random;
     use monolift::{
         link::Interface,
         wire::{Bounds, Interfaces, Listener, Peer, Served, receive},
@@ -233,7 +245,7 @@ pub(super) mod one_dead {
         let mut all = replicas(3, 2 * MS).await?;
         let client = all.client(Retries::default());
         reads(&client, 100, SECOND).await?;
-        let calling = tokio::spawn(async move { writes(&client, RATE, TIME).await });
+        let calling = tokio::spawn(async move { calls(Method::Write, &client, RATE, TIME).await });
         sleep(DIES).await;
         drop(all.servers[0].take());
         sleep(BACK - DIES).await;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU16};
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -27,7 +27,7 @@ pub struct Problem {
     reference: Option<Reference>,
     /// In how many seconds to ask again.
     #[serde(skip)]
-    retry_after: Option<u64>,
+    retry_after: Option<NonZeroU16>,
 }
 
 impl Problem {
@@ -40,7 +40,7 @@ impl Problem {
             detail: detail.into(),
             code,
             reference: None,
-            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(NonZeroU16::MIN),
         }
     }
 
@@ -72,7 +72,9 @@ impl Problem {
             None => problem.retry_after,
             Some(RetryAdvice::Never) => None,
             // In whole seconds, and not too soon.
-            Some(RetryAdvice::After(pause)) => Some(pause.as_secs_f64().ceil().max(1.0) as u64),
+            Some(RetryAdvice::After(pause)) => {
+                Some(NonZeroU16::new(pause.as_secs_f64().ceil() as u16).unwrap_or(NonZeroU16::MIN))
+            }
         };
         Self { reference: error.reference(), retry_after, ..problem }
     }
@@ -181,8 +183,9 @@ mod tests {
             HttpAnswer::from(Problem::of_call(&error)).retry_after
         };
         let after = |millis| Some(RetryAdvice::After(std::time::Duration::from_millis(millis)));
-        assert_eq!((told(None), told(Some(RetryAdvice::Never))), (Some(1), None));
-        assert_eq!((told(after(5)), told(after(1_001))), (Some(1), Some(2)));
+        let secs = |told: Option<NonZeroU16>| told.map(NonZeroU16::get);
+        assert_eq!((secs(told(None)), secs(told(Some(RetryAdvice::Never)))), (Some(1), None));
+        assert_eq!((secs(told(after(0))), secs(told(after(1_001)))), (Some(1), Some(2)));
     }
 
     #[test]

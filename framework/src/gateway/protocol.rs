@@ -13,7 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use std::future::Future;
+use std::{future::Future, num::NonZeroU16};
 
 const JSON: &str = "application/json";
 
@@ -48,7 +48,7 @@ pub struct HttpAnswer {
     /// The body.
     pub body: Vec<u8>,
     /// In how many seconds to ask again, where that may help.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<NonZeroU16>,
 }
 
 impl Protocol for Http {
@@ -104,7 +104,7 @@ impl IntoResponse for HttpAnswer {
             response.headers_mut().insert(header::CONTENT_TYPE, value);
         }
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.get().into());
         }
         response
     }

@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
+/// Random numbers of one seed.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// That of a seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Another one, which goes its own way from here.
-    pub(crate) fn fork(&mut self) -> Self {
+    pub fn fork(&mut self) -> Self {
         Self(self.number())
     }
 
-    pub(crate) fn number(&mut self) -> u64 {
+    /// A number of 64 random bits.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,20 +26,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }
 
-    pub(crate) fn one_in(&mut self, count: u64) -> bool {
+    /// Whether this is the one time in so many.
+    pub fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
     /// Anything up to this, in whole microseconds.
-    pub(crate) fn up_to(&mut self, most: Duration) -> Duration {
+    pub fn up_to(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.below(most.as_micros() as u64 + 1))
     }
 
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    /// One of these, of which there is at least one.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }
 }

@@ -71,9 +71,17 @@ impl Load {
     /// A call has failed after so long, which says something only if it was slow: a replica that
     /// fails fast is not a fast one.
     pub(super) fn learn_of_failure(&self, now: Instant, took: Duration) {
-        let least = if self.peak() == 0.0 { FAILED_FIRST } else { Duration::ZERO };
-        let took = took.max(least);
-        if took.as_nanos() as f64 > self.peak() {
+        if self.peak() == 0.0 {
+            self.learn(now, took.max(FAILED_FIRST));
+        } else {
+            self.learn_if_slow(now, took);
+        }
+    }
+
+    /// A call has taken so long, and whether it would have been answered soon is not known.
+    pub(super) fn learn_if_slow(&self, now: Instant, took: Duration) {
+        let peak = self.peak();
+        if peak > 0.0 && took.as_nanos() as f64 > peak {
             self.learn(now, took);
         }
     }
@@ -144,5 +152,9 @@ mod tests {
         let failing = Load::new();
         failing.learn_of_failure(now, MS / 10);
         assert_eq!(failing.cost(now), 1e9);
+        // Who only looked whether it is there has learned nothing.
+        let unknown = Load::new();
+        unknown.learn_if_slow(now, MS);
+        assert_eq!(unknown.peak(), 0.0);
     }
 }

@@ -124,9 +124,18 @@ impl Remote {
 
     /// A connection of its own that goes on in HTTP, for the routes of a module's own.
     pub async fn dial_http(&self) -> Result<Socket, CallError> {
+        let Chosen { connection, turn } = self.replicas.wait(None).await?;
+        match (self.dial_http_at(connection.address()).await, turn) {
+            (Err(_), Some(turn)) => {
+                let other = self.replicas.wait(Some(&turn.replica)).await?;
+                self.dial_http_at(other.connection.address()).await
+            }
+            (dialled, _) => dialled,
+        }
+    }
+
+    async fn dial_http_at(&self, address: &Address) -> Result<Socket, CallError> {
         let Whereabouts { process, us, hello, tls, network, .. } = &*self.whereabouts;
-        let chosen = self.replicas.wait(None).await?;
-        let address = chosen.connection.address();
         let failed = |error: &dyn std::fmt::Display| {
             CallError::new(
                 CallErrorKind::Unreachable,

@@ -8,7 +8,7 @@ use super::{
     load::Load,
     retry::Verdict,
 };
-use crate::call::RetryAdvice;
+use crate::call::{RetryAdvice, clock};
 use monolift_manifest::Address;
 use std::{
     sync::{
@@ -167,9 +167,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.replica.load.end();
         if !self.ended {
-            // Whoever called went away. How long that took says something only if it was long.
-            let now = crate::call::clock::now();
-            self.replica.load.learn_of_failure(now, now.saturating_duration_since(self.began));
+            // Whoever called went away.
+            let now = clock::now();
+            self.replica.load.learn_if_slow(now, now.saturating_duration_since(self.began));
             if self.is_probe {
                 self.replica.breaker.end_probe(now, None);
             }

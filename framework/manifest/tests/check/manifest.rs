@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use monolift_manifest::{Calls, DeadlineMode, Limits};
+use monolift_manifest::{Calls, DeadlineMode, Limits, Retries};
 
 use crate::scratch::parse;
 
@@ -36,6 +36,11 @@ listen = "0.0.0.0:7100"
 connect = "10.0.0.1:7100"
 [process.payments]
 listen = "unix:run/payments.sock"
+replicas = 2
+[process.payments.retries]
+attempts = 1
+percent = 0
+per_second = 3
 [calls]
 deadline = "250ms"
 deadline_mode = "observe"
@@ -65,7 +70,11 @@ hello = "1m"
     assert_eq!(manifest.process_of("stock"), None);
     assert_eq!(manifest.all_processes().collect::<Vec<_>>(), ["ledger", "monolith", "payments"]);
     assert_eq!(manifest.connect_to("monolith"), "10.0.0.1:7100".parse().ok());
-    assert_eq!(manifest.connect_to("payments"), "unix:run/payments.sock".parse().ok());
+    let two = "unix:run/payments.sock, unix:run/payments.sock.1";
+    assert_eq!(manifest.connect_to("payments"), two.parse().ok());
+    let retries = Retries { attempts: 1, percent: 0, per_second: 3 };
+    assert_eq!(manifest.processes["payments"].retries, retries);
+    assert_eq!(manifest.processes["monolith"].retries, Retries::default());
     assert_eq!(manifest.connect_to("ledger"), None);
     let monolith = &manifest.processes["monolith"];
     assert_eq!((monolith.line, monolith.column), (8, 10));
@@ -222,6 +231,24 @@ fn names() {
         "deployment.toml:2:8: `host`: name `` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
     );
     parse("app = \"shop\"\n[modules]\nuser-accounts_2 = \"old\"\n").expect("kebab and snake");
+}
+
+#[test]
+fn retries() {
+    assert_eq!(
+        wrong("[process.old]", "retries = 3"),
+        "deployment.toml:4:11: `retries` must be a table, found an integer\n  \
+         help: write [process.old.retries]"
+    );
+    assert_eq!(
+        wrong("[process.old.retries]", "attempts = 0"),
+        "deployment.toml:4:12: `attempts`: must be from 1 to 10, found `0`"
+    );
+    assert_eq!(
+        wrong("[process.old.retries]", "tries = 2"),
+        "deployment.toml:4:1: unknown key `tries` in [process.old.retries]\n  \
+         help: known keys are `attempts`, `percent`, `per_second`"
+    );
 }
 
 #[test]

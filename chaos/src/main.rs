@@ -43,6 +43,9 @@ struct Options {
     /// Of these, only those whose title has this text in it.
     #[arg(long, default_value = "", requires = "figures")]
     only: String,
+    /// Builds the shop without optimisation, which takes less time.
+    #[arg(long)]
+    debug: bool,
     /// Keeps what was stored and said in this folder.
     #[arg(long)]
     keep: Option<PathBuf>,

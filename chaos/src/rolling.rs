@@ -14,7 +14,7 @@ const READY: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
-    let mut shop = Shop::start(folder).await?;
+    let mut shop = Shop::start(folder, !options.debug).await?;
     ready(&shop, READY).await?;
     let mut random = Random::new(options.seed);
     let traffic = Traffic::start(&shop.gateways, options.clients, &mut random).await?;

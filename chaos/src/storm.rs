@@ -23,7 +23,7 @@ const USUAL_MS: u64 = 2_000;
 const SAY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
-    let mut shop = Shop::start(folder).await?;
+    let mut shop = Shop::start(folder, !options.debug).await?;
     ready(&shop, HEALED).await?;
     let mut random = Random::new(options.seed);
     let traffic = Traffic::start(&shop.gateways, options.clients, &mut random).await?;

@@ -39,6 +39,11 @@ pub(crate) fn run() -> Result<(), String> {
     )?;
     // Whole-system tests start these.
     step("programs", workspace("build", &["--bins", "--quiet"]))?;
+    step("the shop is restarted", chaos_command(&["--debug", "--rolling"]))?;
+    step(
+        "the shop in a storm",
+        chaos_command(&["--debug", "--kills", "10", "--operations", "2000"]),
+    )?;
     // Last, so that its closing line is the last one.
     if nextest {
         let mut tests = cargo(&["nextest", "run"]);
@@ -53,7 +58,11 @@ pub(crate) fn run() -> Result<(), String> {
 
 /// `cargo xtask chaos`.
 pub(crate) fn chaos(options: &[&str]) -> Result<(), String> {
-    run_step("chaos", cargo(&[&["run", "--quiet", "-p", "chaos", "--"], options].concat()))
+    run_step("chaos", chaos_command(options))
+}
+
+fn chaos_command(options: &[&str]) -> Command {
+    cargo(&[&["run", "--quiet", "-p", "chaos", "--"], options].concat())
 }
 
 fn step(what: &str, command: Command) -> Result<(), String> {

@@ -322,10 +322,13 @@ pub(super) mod one_slow {
             all.ways[0].takes.store(50_000, Relaxed);
             // In the first moments nobody knows it.
             reads(&client, RATE, SECOND).await?;
+            let before = all.calls();
             let slow = p99(reads(&client, RATE, 10 * SECOND).await?);
+            let calls: Vec<u64> =
+                all.calls().iter().zip(before).map(|(now, then)| now - then).collect();
             let ratio = slow.as_secs_f64() / healthy.as_secs_f64();
             lines.push(format!(
-                "p99 {healthy:.2?} with three healthy ones, then {slow:.2?}: {ratio:.2} ×"
+                "p99 {healthy:.2?} with three healthy ones, then {slow:.2?}: {ratio:.2} ×, of calls {calls:?}"
             ));
             ratios.push(ratio);
         }

@@ -110,11 +110,12 @@ impl Breaker {
         due
     }
 
-    /// The probe went well, or it did not; or nobody waited for its end.
-    pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) {
+    /// The probe went well, or it did not; or nobody waited for its end. Says whether it is closed
+    /// again.
+    pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) -> bool {
         let mut inner = self.inner();
         if inner.course != Course::Probing {
-            return;
+            return false;
         }
         match well {
             Some(true) if inner.passed + 1 < inner.times.min(PROBES) => {
@@ -131,6 +132,7 @@ impl Breaker {
             Some(false) => inner.open(now),
             None => inner.course = Course::Open { until: now },
         }
+        inner.course == Course::Closed
     }
 
     /// A call has ended while it is closed.

@@ -1,8 +1,8 @@
-//! What one more call to a replica is expected to cost: how long its calls take, lately, times those
-//! that are in flight.
+//! What one more call to a replica is expected to cost, so that replicas can be compared: how long its
+//! calls take, lately, to the power of 3/2, times those that are in flight.
 //!
-//! A call that takes longer than expected counts at once; quicker ones bring the figure down slowly,
-//! and so does time, so that a replica that was slow is tried again now and then.
+//! A call that takes longer than expected counts for half of the figure at once; quicker ones bring it
+//! down slowly, and so does time, so that a replica that was slow is tried again now and then.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -11,9 +11,9 @@ use std::{
 use tokio::time::Instant;
 
 /// In this time an old figure loses about two thirds of its weight.
-const MEMORY: Duration = Duration::from_secs(1);
+const MEMORY: Duration = Duration::from_secs(5);
 /// What a call costs where none has been answered yet: more than anywhere else, once there is one.
-const UNKNOWN: f64 = 1e12;
+const UNKNOWN: f64 = 1e15;
 /// What one takes whose first calls have failed, as long as nothing else is known.
 const FAILED_FIRST: Duration = Duration::from_secs(1);
 
@@ -43,7 +43,9 @@ impl Load {
         if peak == 0.0 && in_flight > 0.0 {
             return UNKNOWN + in_flight;
         }
-        peak.max(1.0) * (in_flight + 1.0)
+        // More than in proportion: that many calls are in flight to a replica does not make it as many
+        // times slower, and one that is ten times slower would be taken whenever some come together.
+        peak.max(1.0) * peak.max(1.0).sqrt() * (in_flight + 1.0)
     }
 
     /// How long a call takes, in nanoseconds; 0 if none has been answered yet.
@@ -63,7 +65,13 @@ impl Load {
     pub(super) fn learn(&self, now: Instant, took: Duration) {
         let (took, at) = (took.as_nanos() as f64, self.nanos(now));
         let peak = self.peak();
-        let next = if took > peak { took } else { took + (peak - took) * self.weight(at) };
+        let next = if peak == 0.0 {
+            took
+        } else if took > peak {
+            (peak + took) / 2.0
+        } else {
+            took + (peak - took) * self.weight(at)
+        };
         self.peak.store(next.to_bits(), Relaxed);
         self.at.store(at, Relaxed);
     }
@@ -86,6 +94,11 @@ impl Load {
         }
     }
 
+    /// What is known of it counts no more.
+    pub(super) fn forget(&self) {
+        self.peak.store(0, Relaxed);
+    }
+
     fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX)
     }
@@ -103,20 +116,27 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// What a call costs that takes so many nanoseconds.
+    fn alone(nanos: f64) -> f64 {
+        nanos * nanos.sqrt()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_slow_call_counts_at_once_and_is_forgotten_slowly() {
         let load = Load::new();
         let start = Instant::now();
         load.learn(start, MS);
-        assert_eq!(load.cost(start), 1e6);
+        assert_eq!(load.cost(start), alone(1e6));
         load.learn(start, 10 * MS);
-        assert_eq!(load.cost(start), 1e7);
-        // A second later an old figure has 1/e of its weight.
+        assert_eq!(load.cost(start), alone(5.5e6));
+        load.learn(start, 10 * MS);
+        assert_eq!(load.cost(start), alone(7.75e6));
+        // Some seconds later an old figure has 1/e of its weight.
         let later = start + MEMORY;
         let part = (-1.0_f64).exp();
-        assert_eq!(load.cost(later), 1e7 * part);
+        assert_eq!(load.cost(later), alone(7.75e6 * part));
         load.learn(later, MS);
-        assert_eq!(load.cost(later), 1e6 + 9e6 * part);
+        assert_eq!(load.cost(later), alone(1e6 + 6.75e6 * part));
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,9 +145,9 @@ mod tests {
         let now = Instant::now();
         load.learn(now, 2 * MS);
         (0..3).for_each(|_| load.begin());
-        assert_eq!(load.cost(now), 8e6);
+        assert_eq!(load.cost(now), 4.0 * alone(2e6));
         load.end();
-        assert_eq!(load.cost(now), 6e6);
+        assert_eq!(load.cost(now), 3.0 * alone(2e6));
     }
 
     #[tokio::test(start_paused = true)]
@@ -145,13 +165,13 @@ mod tests {
         let now = Instant::now();
         load.learn(now, 5 * MS);
         load.learn_of_failure(now, MS / 10);
-        assert_eq!(load.cost(now), 5e6);
+        assert_eq!(load.cost(now), alone(5e6));
         load.learn_of_failure(now, 7 * MS);
-        assert_eq!(load.cost(now), 7e6);
+        assert_eq!(load.cost(now), alone(6e6));
         // Nor does one that has answered nothing else.
         let failing = Load::new();
         failing.learn_of_failure(now, MS / 10);
-        assert_eq!(failing.cost(now), 1e9);
+        assert_eq!(failing.cost(now), alone(1e9));
         // Who only looked whether it is there has learned nothing.
         let unknown = Load::new();
         unknown.learn_if_slow(now, MS);

@@ -152,7 +152,10 @@ impl Turn {
             self.replica.rest(now, advice);
         }
         if self.is_probe {
-            breaker.end_probe(now, well);
+            // What it was like before it was left out says nothing any more.
+            if breaker.end_probe(now, well) {
+                load.forget();
+            }
             return None;
         }
         well.and_then(|well| breaker.learn(now, well))

@@ -2,11 +2,12 @@
 
 use super::http;
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
@@ -145,9 +146,15 @@ pub fn is_ready(address: &str) -> bool {
     http::request(address, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200)
 }
 
-/// A port that is free now.
+/// A port that is free now, and that nobody else in this test was given.
 pub fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    static GIVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        if GIVEN.lock().unwrap().insert(port.clone()) {
+            return port;
+        }
+    }
 }
 
 /// What each process of one run is told: its data's folder, and addresses that are free.

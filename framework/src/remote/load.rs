@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 /// In this time an old figure loses about two thirds of its weight.
 const MEMORY: Duration = Duration::from_secs(5);
+/// Each quicker call brings the figure down by this part of the difference: where there are many calls, a
+/// moment in which nothing went on is soon forgotten.
+const SHARE: f64 = 1.0 / 8.0;
 /// What a call costs where none has been answered yet: more than anywhere else, once there is one.
 const UNKNOWN: f64 = 1e15;
 /// What one takes whose first calls have failed, as long as nothing else is known.
@@ -64,13 +67,13 @@ impl Load {
     /// A call has been answered after so long. Two that learn at once may lose one's lesson.
     pub(super) fn learn(&self, now: Instant, took: Duration) {
         let (took, at) = (took.as_nanos() as f64, self.nanos(now));
-        let peak = self.peak();
+        let peak = self.peak() * self.weight(at);
         let next = if peak == 0.0 {
             took
         } else if took > peak {
             (peak + took) / 2.0
         } else {
-            took + (peak - took) * self.weight(at)
+            peak - (peak - took) * SHARE
         };
         self.peak.store(next.to_bits(), Relaxed);
         self.at.store(at, Relaxed);
@@ -136,7 +139,8 @@ mod tests {
         let part = (-1.0_f64).exp();
         assert_eq!(load.cost(later), alone(7.75e6 * part));
         load.learn(later, MS);
-        assert_eq!(load.cost(later), alone(1e6 + 6.75e6 * part));
+        let before = 7.75e6 * part;
+        assert_eq!(load.cost(later), alone(before - (before - 1e6) / 8.0));
     }
 
     #[tokio::test(start_paused = true)]

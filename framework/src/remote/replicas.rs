@@ -28,7 +28,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_millis(950);
 /// A replica that costs so much less than another is taken before it; else it is chance, so that a
 /// small difference does not bring all calls to one.
-const MUCH_LESS: f64 = 0.8;
+const MUCH_LESS: f64 = 0.6;
 /// With this part of the others' success, a replica is out.
 const MUCH_WORSE: f64 = 0.8;
 /// Draws before those that are well are looked for one by one.

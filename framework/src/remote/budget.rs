@@ -1,8 +1,8 @@
 //! How often calls to a process may be made again: so that one that fails is not hammered by all who
 //! call it.
 //!
-//! Of the calls of the last ten seconds, counted in buckets of a second each, one in five may be made
-//! again; and ten more in each second, so that a caller who makes few calls may retry at all.
+//! Of the calls of the last ten seconds, counted in buckets of a second each, a part may be made again;
+//! and some more in each second, so that a caller who makes few calls may retry at all.
 
 use monolift_manifest::Retries;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -107,7 +107,6 @@ async fn one_that_leaves_is_left_and_nothing_is_lost() {
     });
     let calling: Vec<_> = calling.collect();
     for number in [0, 1, 0, 1] {
-        sleep(Duration::from_millis(100)).await;
         let server = all[number].server.take().unwrap();
         soon(server.drain(Instant::now() + Duration::from_secs(5))).await;
         all[number].up(Limits::default()).await;

@@ -14,13 +14,10 @@ use super::{
 use crate::call::planted;
 use arc_swap::ArcSwapOption;
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 /// The longest wait after the first failure; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -39,15 +36,21 @@ pub(super) struct Lane {
     kept: bool,
 }
 
-/// How a lane stands. The connection of one that is up is kept twice, so that callers need not ask
-/// for the rest.
+/// How a lane stands. The connection of one that is up stands apart, so that callers need not ask for the
+/// rest.
 #[derive(Debug)]
 struct Current {
-    state: watch::Sender<State>,
+    state: Mutex<State>,
     up: ArcSwapOption<Connection>,
 }
 
-#[derive(Debug, Clone)]
+impl Current {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
 enum State {
     Idle,
     Connecting,
@@ -57,8 +60,7 @@ enum State {
 
 impl Lane {
     pub(super) fn new(target: Arc<Target>, kept: bool) -> Self {
-        let current =
-            Current { state: watch::Sender::new(State::Idle), up: ArcSwapOption::empty() };
+        let current = Current { state: Mutex::new(State::Idle), up: ArcSwapOption::empty() };
         Self { current: Arc::new(current), target, kept }
     }
 
@@ -69,7 +71,7 @@ impl Lane {
 
     /// Why there is no connection, while no attempt is under way.
     pub(super) fn why_down(&self) -> Option<String> {
-        match &*self.current.state.borrow() {
+        match &*self.current.state() {
             State::Down { why, .. } => Some(why.clone()),
             _ => None,
         }
@@ -77,25 +79,19 @@ impl Lane {
 
     /// Starts an attempt if one is due, and waits for nothing.
     pub(super) fn begin(&self) {
-        let mut failures = None;
-        self.current.state.send_if_modified(|state| {
-            failures = match state {
-                State::Idle => Some(0),
-                // Whoever keeps it will.
-                State::Down { failures, until, .. } if !self.kept && Instant::now() >= *until => {
-                    Some(*failures)
-                }
-                _ => None,
-            };
-            if failures.is_some() {
-                *state = State::Connecting;
+        let mut state = self.current.state();
+        let failures = match &*state {
+            State::Idle => 0,
+            // Whoever keeps it will.
+            State::Down { failures, until, .. } if !self.kept && Instant::now() >= *until => {
+                *failures
             }
-            failures.is_some()
-        });
-        if let Some(failures) = failures {
-            let current = Arc::downgrade(&self.current);
-            tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept));
-        }
+            _ => return,
+        };
+        *state = State::Connecting;
+        drop(state);
+        let current = Arc::downgrade(&self.current);
+        tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept));
     }
 }
 
@@ -176,7 +172,7 @@ fn set(
 ) -> bool {
     let Some(current) = lane.upgrade() else { return false };
     current.up.store(connection);
-    current.state.send_replace(state);
+    *current.state() = state;
     target.news.send_replace(());
     true
 }

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 /// In this time an old figure loses about two thirds of its weight.
-const MEMORY: Duration = Duration::from_secs(5);
+const MEMORY: Duration = Duration::from_secs(1);
 /// Each quicker call brings the figure down by this part of the difference: where there are many calls, a
 /// moment in which nothing went on is soon forgotten.
 const SHARE: f64 = 1.0 / 8.0;

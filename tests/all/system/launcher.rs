@@ -56,9 +56,11 @@ fn lives(pid: u32) -> bool {
     fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok()
 }
 
-fn order(address: &str) -> u16 {
+/// Places an order, which is the same one under the same key: nothing is sold out by asking again.
+fn order(address: &str, key: &str) -> u16 {
     let body = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}"#;
-    request(address, "POST", "/orders", &[], body).map_or(0, |answer| answer.status)
+    let headers = [("idempotency-key", key)];
+    request(address, "POST", "/orders", &headers, body).map_or(0, |answer| answer.status)
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn every_process_is_up_and_none_is_left_behind() {
     let processes = all.processes();
     assert_eq!(processes.len(), 6, "{}", all.launcher.said());
     assert!(is_ready(&all.gateway));
-    assert_eq!(order(&all.gateway), 200);
+    assert_eq!(order(&all.gateway, "first"), 200);
 
     let payments = processes["payments"];
     super::processes::send("KILL", payments);
@@ -75,7 +77,7 @@ fn every_process_is_up_and_none_is_left_behind() {
     let again = all.launcher.says("payments is up again (pid ");
     let again: u32 = again.trim_end_matches(')').parse().unwrap();
     assert!(lives(again) && !lives(payments));
-    eventually("orders are placed again", || order(&all.gateway) == 200);
+    eventually("orders are placed again", || order(&all.gateway, "again") == 200);
 
     all.launcher.signal("TERM");
     let (status, said) = all.launcher.ended_in_place();

@@ -7,7 +7,14 @@ use crate::{
 };
 use monolift::{CallErrorKind, RetryAdvice, serve::Limits, serve::Server};
 use monolift_manifest::{Address, Connect};
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// By then a file that has changed has been looked at.
@@ -97,10 +104,11 @@ async fn one_that_leaves_is_left_and_nothing_is_lost() {
     let client = client(&all);
     all_are_called(&client, &all).await;
     // By a method that nobody may call twice.
+    let done = Arc::new(AtomicBool::new(false));
     let calling = (0..8).map(|_| {
-        let client = client.clone();
+        let (client, done) = (client.clone(), Arc::clone(&done));
         tokio::spawn(async move {
-            for _ in 0..100 {
+            while !done.load(Relaxed) {
                 client.echo_after("x".into(), 5).await.unwrap();
             }
         })
@@ -109,13 +117,14 @@ async fn one_that_leaves_is_left_and_nothing_is_lost() {
     for number in [0, 1, 0, 1] {
         let server = all[number].server.take().unwrap();
         soon(server.drain(Instant::now() + Duration::from_secs(5))).await;
+        // Nobody need have found it when the next one goes.
         all[number].up(Limits::default()).await;
-        // It is back when it has been found.
-        all_are_called(&client, &all).await;
     }
+    done.store(true, Relaxed);
     for caller in calling {
         soon(caller).await.unwrap();
     }
+    all_are_called(&client, &all).await;
 }
 
 #[tokio::test]

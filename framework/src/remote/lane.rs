@@ -2,9 +2,10 @@
 //!
 //! A lane is *idle* until somebody calls; then it is *connecting*, in a task of its own, so that a
 //! caller who gives up does not take the attempt with it. It is *up* until the connection ends, or the
-//! other side says that it is about to go. An attempt that fails makes it *down* for a jittered,
-//! growing while, in which callers are told at once why. The first lane of a replica then tries again
-//! by itself, so that a replica that is back is found; the others are made when they are asked for.
+//! other side says that it is about to go. Then, and when an attempt fails, it is *down* for a jittered,
+//! growing while. The first lane of a replica tries again by itself after it, so that a replica that is
+//! back is found; the others are made when they are asked for. Where callers have nobody else, the while is
+//! short, so that each of them hears what was seen after it called.
 
 use super::{
     Target,
@@ -17,11 +18,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 /// The longest wait after the first failure; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest wait where callers have nobody else; but never a shorter one than the attempt was long.
+const URGENT_PAUSE: Duration = Duration::from_millis(100);
 /// An attempt takes no longer, so that callers hear within the second that nobody is there.
 const ATTEMPT: Duration = Duration::from_millis(900);
 /// A connection that ends sooner counts as one that failed.
@@ -42,6 +48,8 @@ pub(super) struct Lane {
 struct Current {
     state: Mutex<State>,
     up: ArcSwapOption<Connection>,
+    /// Ends the pause after an attempt that failed.
+    urgent: Arc<Notify>,
 }
 
 impl Current {
@@ -55,12 +63,18 @@ enum State {
     Idle,
     Connecting,
     Up,
-    Down { failures: u32, until: Instant, why: String },
+    /// `failed` is when the last attempt began and why it failed, if it did.
+    Down {
+        failures: u32,
+        failed: Option<(Instant, String)>,
+        until: Instant,
+    },
 }
 
 impl Lane {
     pub(super) fn new(target: Arc<Target>, kept: bool) -> Self {
-        let current = Current { state: Mutex::new(State::Idle), up: ArcSwapOption::empty() };
+        let (state, up, urgent) = (Mutex::new(State::Idle), ArcSwapOption::empty(), Arc::default());
+        let current = Current { state, up, urgent };
         Self { current: Arc::new(current), target, kept }
     }
 
@@ -69,12 +83,18 @@ impl Lane {
         self.current.up.load_full()
     }
 
-    /// Why there is no connection, while no attempt is under way.
-    pub(super) fn why_down(&self) -> Option<String> {
+    /// Why there is no connection, if that was tried since then.
+    pub(super) fn why_down(&self, since: Instant) -> Option<String> {
         match &*self.current.state() {
-            State::Down { why, .. } => Some(why.clone()),
+            State::Down { failed: Some((began, why)), .. } if *began >= since => Some(why.clone()),
             _ => None,
         }
+    }
+
+    /// Sees to it that there is an attempt soon, since callers have nobody else.
+    pub(super) fn begin_urgently(&self) {
+        self.current.urgent.notify_one();
+        self.begin();
     }
 
     /// Starts an attempt if one is due, and waits for nothing.
@@ -90,58 +110,57 @@ impl Lane {
         };
         *state = State::Connecting;
         drop(state);
+        let urgent = Arc::clone(&self.current.urgent);
         let current = Arc::downgrade(&self.current);
-        tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept));
+        tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept.then_some(urgent)));
     }
 }
 
-/// Makes the connection and sees to it until it ends; again and again, if it is to be kept.
-async fn run(lane: Weak<Current>, target: Arc<Target>, mut failures: u32, kept: bool) {
+/// Makes the connection and sees to it until it ends; again and again, if it is to be kept, and sooner
+/// if that becomes urgent.
+async fn run(
+    lane: Weak<Current>,
+    target: Arc<Target>,
+    mut failures: u32,
+    kept: Option<Arc<Notify>>,
+) {
     loop {
-        let why = match connect(&lane, &target).await {
-            Ended::After(lasted) if lasted >= BRIEF => {
-                failures = 0;
-                "the connection ended".to_owned()
-            }
-            Ended::After(_) => "the connection ended at once".to_owned(),
-            Ended::Left => {
-                failures = 0;
-                "it is stopping".to_owned()
-            }
-            Ended::Never(why) => why,
+        let began = Instant::now();
+        let ended = connect(&lane, &target).await;
+        let now = Instant::now();
+        let was_well = ended.as_ref().is_ok_and(|lasted| *lasted >= BRIEF);
+        failures = if was_well { 0 } else { failures };
+        let until = now + retry::jittered(FIRST_PAUSE, LONGEST_PAUSE, failures);
+        let urgent_from = match &ended {
+            Ok(_) if was_well => now,
+            Ok(_) => now + URGENT_PAUSE,
+            // One that takes its time is not made so often.
+            Err(_) => now + URGENT_PAUSE.max(now - began),
         };
-        let until = Instant::now() + retry::jittered(FIRST_PAUSE, LONGEST_PAUSE, failures);
         failures = failures.saturating_add(1);
-        if !set(&lane, &target, None, State::Down { failures, until, why }) || !kept {
-            return;
-        }
-        if planted("connects-once") {
+        let is_lost = ended.is_ok();
+        let failed = ended.err().map(|why| (began, why));
+        let stays = set(&lane, &target, None, State::Down { failures, failed, until });
+        let (true, Some(urgent)) = (stays, &kept) else { return };
+        if planted("connects-once") && is_lost {
             std::future::pending::<()>().await;
         }
-        sleep_until(until).await;
+        tokio::select! {
+            biased;
+            () = async { urgent.notified().await; sleep_until(urgent_from).await } => {}
+            () = sleep_until(until) => {}
+        }
         if !set(&lane, &target, None, State::Connecting) {
             return;
         }
     }
 }
 
-/// How an attempt went in the end.
-enum Ended {
-    /// There was a connection for so long.
-    After(Duration),
-    /// There was one, and the other side is about to go.
-    Left,
-    /// There was none.
-    Never(String),
-}
-
-async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Ended {
+/// Connects, and stays until that ends. The result is how long it lasted, or why it did not come to it.
+async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Result<Duration, String> {
     let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
     let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
-    let Opened { connection, calls, transport } = match opened {
-        Ok(opened) => opened,
-        Err(why) => return Ended::Never(why),
-    };
+    let Opened { connection, calls, transport } = opened?;
     let since = Instant::now();
     let process = &target.whereabouts.process;
     let mut running = Box::pin(Arc::clone(&calls).run(transport));
@@ -157,10 +176,9 @@ async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Ended {
             tracing::debug!(process, "the other side is about to go");
             // It ends when the calls that are under way have.
             tokio::spawn(running);
-            return Ended::Left;
         }
     }
-    Ended::After(since.elapsed())
+    Ok(since.elapsed())
 }
 
 /// Sets how a lane stands, unless it is gone, which is the result.

@@ -50,14 +50,14 @@ impl Replica {
         &self.target.address
     }
 
-    /// Sees to it that there is a connection before long.
+    /// Sees to it that there is a connection before long; callers have nobody else.
     pub(super) fn begin(&self) {
-        self.lanes[0].begin();
+        self.lanes[0].begin_urgently();
     }
 
-    /// Why there is no connection, while no attempt is under way.
-    pub(super) fn why_down(&self) -> Option<String> {
-        self.lanes[0].why_down()
+    /// Why there is no connection, if that was tried since then.
+    pub(super) fn why_down(&self, since: Instant) -> Option<String> {
+        self.lanes[0].why_down(since)
     }
 
     /// The lanes, this thread's own first. Two threads have one: what they send goes out together,

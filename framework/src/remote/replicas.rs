@@ -20,8 +20,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout_at},
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// Nobody waits longer to hear that there is nobody.
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(950);
 const MUCH_LESS: f64 = 0.6;
 /// With this part of the others' success, a replica is out.
 const MUCH_WORSE: f64 = 0.8;
+/// Addresses are not asked for again before so much time has passed.
+const SOONEST: Duration = Duration::from_millis(500);
 /// Draws before those that are well are looked for one by one.
 const DRAWS: usize = 4;
 
@@ -45,6 +47,8 @@ pub(super) struct Replicas {
     /// Why no addresses are known.
     unknown: Mutex<Option<String>>,
     begun: Once,
+    /// Has the addresses asked for again, soon.
+    wanted: Arc<Notify>,
 }
 
 /// Who takes a call: a connection, and where there are several replicas, the turn of its own.
@@ -67,6 +71,7 @@ impl Replicas {
             finder: Mutex::new(finder),
             unknown: Mutex::new(None),
             begun: Once::new(),
+            wanted: Arc::default(),
         };
         replicas.set(addresses);
         Arc::new(replicas)
@@ -96,14 +101,16 @@ impl Replicas {
         self.news.send_replace(());
     }
 
-    /// Sees to it that there are connections, from the first call on.
+    /// Sees to it that there are connections, from the first call on, and whenever there are none.
     fn begin(self: &Arc<Self>) {
         self.begun.call_once(|| {
             let finder = self.finder.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(finder) = finder {
-                tokio::spawn(keep_finding(Arc::downgrade(self), finder));
+                let wanted = Arc::clone(&self.wanted);
+                tokio::spawn(keep_finding(Arc::downgrade(self), finder, wanted));
             }
         });
+        self.wanted.notify_one();
         self.list.load().iter().for_each(|replica| replica.begin());
     }
 
@@ -135,31 +142,32 @@ impl Replicas {
         Some(Chosen { connection: replica.up()?, turn: Some(turn) })
     }
 
-    /// Who takes the next call. Is waited for if there is nobody yet, but not for long.
+    /// Who takes the next call. Is waited for if there is nobody yet, but not for long: until all have been
+    /// tried since.
     pub(super) async fn wait(
         self: &Arc<Self>,
         other_than: Option<&Arc<Replica>>,
     ) -> Result<Chosen, CallError> {
         let mut news = self.news.subscribe();
-        let patience = Instant::now() + PATIENCE;
+        let since = Instant::now();
         loop {
             news.mark_unchanged();
             self.begin();
             if let Some(chosen) = self.choose(other_than) {
                 return Ok(chosen);
             }
-            if let Some(why) = self.why_nobody() {
+            if let Some(why) = self.why_nobody(since) {
                 return Err(self.unreachable(&why));
             }
-            if timeout_at(patience, news.changed()).await.is_err() {
+            if timeout_at(since + PATIENCE, news.changed()).await.is_err() {
                 let connect = &self.whereabouts.connect;
                 return Err(self.unreachable(&format!("at {connect}: no connection yet")));
             }
         }
     }
 
-    /// Why there is nobody, if all that can be tried has been.
-    fn why_nobody(&self) -> Option<String> {
+    /// Why there is nobody, if all have been tried since then.
+    fn why_nobody(&self, since: Instant) -> Option<String> {
         let list = self.list.load();
         if list.is_empty() {
             let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +176,7 @@ impl Replicas {
         }
         let whys: Option<Vec<String>> = list
             .iter()
-            .map(|replica| Some(format!("at {}: {}", replica.address(), replica.why_down()?)))
+            .map(|replica| Some(format!("at {}: {}", replica.address(), replica.why_down(since)?)))
             .collect();
         Some(whys?.join("; "))
     }
@@ -234,8 +242,9 @@ fn draw(list: &[Arc<Replica>], will_do: impl Fn(&Arc<Replica>) -> bool) -> Optio
     (!all.is_empty()).then(|| all[chance::below(all.len())])
 }
 
-/// Asks for the addresses now and then, as long as anybody wants to know.
-async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>) {
+/// Asks for the addresses now and then, as long as anybody wants to know; and soon, where there is nobody
+/// at those that are known.
+async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>, wanted: Arc<Notify>) {
     let mut said = None;
     loop {
         let found = finder.find().await;
@@ -263,6 +272,10 @@ async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>) {
         *replicas.unknown.lock().unwrap_or_else(PoisonError::into_inner) = why;
         replicas.news.send_replace(());
         drop(replicas);
-        sleep(finder.every()).await;
+        let every = finder.every();
+        let soonest = every.min(SOONEST);
+        sleep(soonest).await;
+        // Those that it had may all have gone.
+        let _ = timeout(every - soonest, wanted.notified()).await;
     }
 }

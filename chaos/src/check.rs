@@ -2,7 +2,7 @@
 
 use crate::{
     client::PATIENCE,
-    traffic::{Done, ON_HAND, PRODUCTS, Seen, Timing, Told},
+    traffic::{DECLINED, Done, ON_HAND, PRODUCTS, Seen, Timing, Told},
 };
 use anyhow::Context as _;
 use sqlx::{
@@ -28,6 +28,8 @@ pub(crate) struct Stored {
 pub(crate) struct Tables {
     /// The state and the total of each order.
     pub(crate) orders: BTreeMap<String, (String, i64)>,
+    /// The card that each of them is paid with.
+    pub(crate) cards: Vec<String>,
     /// Units of each product that nobody holds.
     pub(crate) on_hand: BTreeMap<String, u64>,
     /// Units that an order holds.
@@ -65,8 +67,10 @@ impl Stored {
 
     pub(crate) async fn tables(&self) -> anyhow::Result<Tables> {
         let mut tables = Tables::default();
-        for row in self.rows("orders", "SELECT id, state, total_cents FROM orders").await? {
+        let orders = "SELECT id, state, total_cents, json_extract(request, '$.card') FROM orders";
+        for row in self.rows("orders", orders).await? {
             tables.orders.insert(row.get(0), (row.get(1), row.get(2)));
+            tables.cards.push(row.get(3));
         }
         for row in self.rows("stock", "SELECT sku, on_hand FROM products").await? {
             tables.on_hand.insert(row.get(0), row.get::<i64, _>(1) as u64);
@@ -124,6 +128,14 @@ pub(crate) fn violations(seen: &[Seen], tables: &Tables) -> Vec<String> {
         };
         if !well {
             found.push(format!("{sku} was restocked {times:?} times, and {told:?} was told"));
+        }
+    }
+
+    // However often a client asks for it under one key, it is one order.
+    let mut cards = BTreeSet::new();
+    for card in &tables.cards {
+        if card != DECLINED && !cards.insert(card) {
+            found.push(format!("an order was placed twice: the one with {card}"));
         }
     }
 
@@ -190,16 +202,19 @@ pub(crate) fn too_late(
         // A client may have waited for one and then been answered by the other.
         let stopped = stops.iter().any(|(_, from, to)| timing.began < *to && ended > *from);
         let answered = timing.status.is_some();
-        if stopped || !answered {
-            if timing.took > PATIENCE + HEARD {
-                found.push(format!("nobody heard for {:?}", timing.took));
+        let Timing { gateway, took, .. } = timing;
+        if *took > PATIENCE + HEARD {
+            found.push(format!("nobody heard for {took:?}"));
+        } else if stopped {
+            // It was stopped, and so were its clocks.
+        } else if answered {
+            longest = longest.max(*took);
+            if *took > DEADLINE + HEARD {
+                found.push(format!("gateway {gateway} answered after {took:?}"));
             }
-            continue;
-        }
-        longest = longest.max(timing.took);
-        if timing.took > DEADLINE + HEARD {
-            let Timing { gateway, took, .. } = timing;
-            found.push(format!("gateway {gateway} answered after {took:?}"));
+        } else if *took >= PATIENCE {
+            // One that was killed would have been missed sooner.
+            found.push(format!("gateway {gateway} did not answer"));
         }
     }
     (found, longest)
@@ -216,6 +231,7 @@ mod tests {
             let total = if state == "refused" { 0 } else { 300 };
             tables.orders.insert(id.to_owned(), (state.to_owned(), total));
         }
+        tables.cards = ["card-1", "card-2", DECLINED, DECLINED].map(str::to_owned).into();
         tables.held.push(("p".to_owned(), "k0".to_owned(), 3));
         for product in 0..PRODUCTS {
             let held = if product == 0 { 3 } else { 0 };
@@ -272,10 +288,11 @@ mod tests {
     /// Each mistake that the shop, or what is under it, could make is seen.
     #[test]
     fn every_mistake_is_seen() {
-        let mistakes: [Mistake; 14] = [
+        let mistakes: [Mistake; 15] = [
             (|t| t.orders.retain(|id, _| id != "p"), "was acknowledged and is None"),
             (|t| order(t, "p", "refused"), "was acknowledged and is Some(\"refused\")"),
             (|t| order(t, "c", "placed"), "was acknowledged and is Some(\"placed\")"),
+            (|t| t.cards.push("card-1".to_owned()), "placed twice"),
             (|t| units(t, "r1", 1), "was restocked Some(2) times"),
             (|t| units(t, "r1", -4), "was restocked Some(0) times"),
             (|t| units(t, "r1", 16), "was restocked Some(2) times"),
@@ -309,7 +326,9 @@ mod tests {
             (5, Some(504), &[][..], false),
             (7, Some(504), &[], true),
             (7, Some(504), &stop, false),
-            (8, None, &[], false),
+            (3, None, &[], false),
+            (8, None, &[], true),
+            (8, None, &stop, false),
             (10, None, &[], true),
             (10, None, &stop, true),
         ] {

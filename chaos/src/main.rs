@@ -5,14 +5,17 @@ mod check;
 mod client;
 #[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
 mod figures;
+mod planted;
 mod proxy;
 mod rolling;
 mod shop;
 mod storm;
 mod traffic;
 
+use anyhow::anyhow;
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts the split shop with two replicas of each process, and kills, stops, cuts and slows them while
 /// clients order; then lets it heal, and checks that nothing was lost or done twice.
@@ -40,8 +43,11 @@ struct Options {
     /// Measures what the calling and the serving side promise, instead, without the shop.
     #[arg(long)]
     figures: bool,
-    /// Of these, only those whose title has this text in it.
-    #[arg(long, default_value = "", requires = "figures")]
+    /// Plants one mistake after the other in the shop, instead: each has to be found.
+    #[arg(long)]
+    planted: bool,
+    /// Of the figures or the mistakes, only those whose title has this text in it.
+    #[arg(long, default_value = "")]
     only: String,
     /// Builds the shop without optimisation, which takes less time.
     #[arg(long)]
@@ -59,7 +65,7 @@ fn main() -> ExitCode {
             let folder = folder(&options)?;
             let ended = tokio::select! {
                 ended = run(&options, &folder) => ended,
-                _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
+                stopped = asked_to_stop() => Err(stopped.err().unwrap_or_else(|| anyhow!("stopped"))),
             };
             if options.keep.is_none() && ended.is_ok() {
                 std::fs::remove_dir_all(&folder)?;
@@ -79,9 +85,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Ready when somebody has pressed ctrl-C, or sent it SIGTERM: the shop's processes end with it.
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => Ok(pressed?),
+        _ = term.recv() => Ok(()),
+    }
+}
+
 async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool> {
     if options.figures {
         figures::run(&options.only).await
+    } else if options.planted {
+        planted::run(options, folder).await
     } else if options.rolling {
         rolling::run(options, folder).await
     } else {
@@ -92,6 +109,6 @@ async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool
 fn folder(options: &Options) -> anyhow::Result<PathBuf> {
     let unique = format!("monolift-chaos-{}", std::process::id());
     let folder = options.keep.clone().unwrap_or_else(|| std::env::temp_dir().join(unique));
-    std::fs::create_dir_all(folder.join("data"))?;
+    std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

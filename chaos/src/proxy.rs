@@ -95,11 +95,14 @@ async fn pass(
         if let Weather::Slow(late) = now {
             sleep(late).await;
         }
-        // What was read is on its way: it waits while nothing passes.
+        // What was read is on its way: it waits while nothing passes, and is lost when that ends.
         while *weather.borrow_and_update() == Weather::Frozen {
             if weather.changed().await.is_err() {
                 return;
             }
+        }
+        if *weather.borrow() == Weather::Cut {
+            return;
         }
         if to.write_all(&piece[..length]).await.is_err() {
             return;

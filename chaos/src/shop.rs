@@ -13,10 +13,13 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+use tokio::{net::TcpStream, time::sleep};
 
 pub(crate) const MODULES: [&str; 5] = ["users", "notifications", "stock", "payments", "orders"];
 pub(crate) const GATEWAY: &str = "gateway";
 const REPLICAS: usize = 2;
+/// What names a mistake to a build that has them in it.
+const PLANTED: &str = "MONOLIFT_PLANTED";
 const SIGTERM: i32 = 15;
 /// How long a process may take to stop when it is asked to.
 const STOP: Duration = Duration::from_secs(25);
@@ -25,10 +28,14 @@ const STOP: Duration = Duration::from_secs(25);
 pub(crate) struct Replica {
     pub(crate) process: &'static str,
     pub(crate) number: usize,
+    /// Where it listens itself.
+    address: SocketAddr,
     program: PathBuf,
     env: Vec<(String, String)>,
     log: PathBuf,
     pub(crate) proxy: Option<Proxy>,
+    /// The mistake that it makes, if one was planted.
+    planted: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -95,6 +102,7 @@ impl Shop {
                 replicas.push(Replica {
                     process,
                     number,
+                    address: at(own),
                     program: built.programs[process].clone(),
                     env: vec![
                         ("MONOLIFT_MANIFEST".to_owned(), file.display().to_string()),
@@ -105,14 +113,31 @@ impl Shop {
                     ],
                     log: folder.join(format!("{process}-{number}.log")),
                     proxy,
+                    planted: None,
                     child: None,
                 });
             }
         }
-        replicas.iter_mut().try_for_each(Replica::up)?;
         let (first, _) = ports[GATEWAY];
         let gateways = (0..REPLICAS as u16).map(|at| local(first + at)).collect();
-        Ok(Self { replicas, gateways, folder: folder.to_owned() })
+        let mut shop = Self { replicas, gateways, folder: folder.to_owned() };
+        shop.begin_anew(None)?;
+        Ok(shop)
+    }
+
+    /// Ends all of it, forgets what was stored, and starts it with this mistake in it.
+    pub(crate) fn begin_anew(&mut self, planted: Option<&'static str>) -> anyhow::Result<()> {
+        self.replicas.iter_mut().try_for_each(Replica::kill)?;
+        let data = self.folder.join("data");
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        fs::create_dir_all(&data)?;
+        for replica in &mut self.replicas {
+            replica.planted = planted;
+            replica.up()?;
+        }
+        Ok(())
     }
 }
 
@@ -131,9 +156,21 @@ impl Replica {
             let log = File::options().create(true).append(true).open(&self.log)?;
             let mut command = Command::new(&self.program);
             command.envs(self.env.iter().map(|(key, value)| (key, value)));
+            command.env_remove(PLANTED);
+            command.envs(self.planted.map(|mistake| (PLANTED, mistake)));
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let child = command.spawn();
             self.child = Some(child.with_context(|| self.program.display().to_string())?);
+        }
+        Ok(())
+    }
+
+    /// Waits until it listens.
+    pub(crate) async fn listens(&self, within: Duration) -> anyhow::Result<()> {
+        let by = Instant::now() + within;
+        while TcpStream::connect(self.address).await.is_err() {
+            anyhow::ensure!(Instant::now() < by, "{} is not there in {within:?}", self.name());
+            sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
@@ -171,7 +208,7 @@ impl Replica {
                 break;
             }
             anyhow::ensure!(Instant::now() < by, "{} does not stop", self.name());
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }

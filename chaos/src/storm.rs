@@ -4,8 +4,8 @@ use crate::{
     Options, check,
     client::{Ask, Client},
     proxy::Weather,
-    shop::{GATEWAY, Replica, Shop},
-    traffic::{Seen, Traffic},
+    shop::{GATEWAY, Shop},
+    traffic::{Seen, Traffic, in_peace},
 };
 use load::Random;
 use std::{
@@ -14,63 +14,128 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// After the heal, everything is ready and drained within this.
+/// After the heal, everything is ready, goes well and is drained within this.
 const HEALED: Duration = Duration::from_secs(30);
-/// The longest that anything is bad, and that most of it is.
-const LONGEST_MS: u64 = 7_000;
-const USUAL_MS: u64 = 2_000;
+/// The longest that anything is bad, which outlasts the deadline of every call; and that most of it is.
+pub(crate) const LONGEST_MS: u64 = 7_000;
+pub(crate) const USUAL_MS: u64 = 2_000;
+/// How long connections are cut where they are slow or frozen until then.
+const CUT: Duration = Duration::from_millis(50);
 /// How often it says how it stands.
 const SAY: Duration = Duration::from_secs(5);
 
+/// What a storm is like.
+pub(crate) struct Plan {
+    /// It ends when so many processes were killed or stopped, and so many requests made,
+    pub(crate) kills: u64,
+    pub(crate) operations: u64,
+    /// or after so long.
+    pub(crate) lasts: Duration,
+    pub(crate) clients: u64,
+    pub(crate) seed: u64,
+    /// For how long most of what fails does.
+    pub(crate) usual_ms: u64,
+    /// Whether it says how it stands.
+    pub(crate) says: bool,
+}
+
+/// What came of it.
+pub(crate) struct Ended {
+    /// What happened, in words.
+    pub(crate) what: String,
+    pub(crate) violations: Vec<String>,
+}
+
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
     let mut shop = Shop::start(folder, !options.debug).await?;
-    ready(&shop, HEALED).await?;
-    let mut random = Random::new(options.seed);
-    let traffic = Traffic::start(&shop.gateways, options.clients, &mut random).await?;
+    let plan = Plan {
+        kills: options.kills,
+        operations: options.operations,
+        lasts: Duration::from_secs(options.seconds),
+        clients: options.clients,
+        seed: options.seed,
+        usual_ms: USUAL_MS,
+        says: true,
+    };
+    let Ended { what, violations } = storm(&mut shop, &plan).await?;
+    println!("{what}: {} violations", violations.len());
+    for violation in violations.iter().take(20) {
+        println!("  {violation}");
+    }
+    Ok(violations.is_empty())
+}
 
-    let mut storm =
-        Storm { random, kills: 0, stops: 0, faults: 0, bad: Vec::new(), stopped: Vec::new() };
+/// Has it all fail, and heal, and checks what came of it.
+pub(crate) async fn storm(shop: &mut Shop, plan: &Plan) -> anyhow::Result<Ended> {
+    ready(shop, HEALED).await?;
+    let mut random = Random::new(plan.seed);
+    let traffic = Traffic::start(&shop.gateways, plan.clients, &mut random).await?;
+    let mut peaceful = random.fork();
+
+    let mut storm = Storm { random, kills: 0, stops: 0, faults: 0, bad: vec![], stopped: vec![] };
     let (start, mut said) = (Instant::now(), Instant::now());
     let enough = |storm: &Storm| {
-        storm.kills + storm.stops >= options.kills && traffic.asked() >= options.operations
+        storm.kills + storm.stops >= plan.kills && traffic.asked() >= plan.operations
     };
-    while !enough(&storm) && start.elapsed() < Duration::from_secs(options.seconds) {
+    while !enough(&storm) && start.elapsed() < plan.lasts {
         // If there are kills enough, the rest of the requests are made in peace and in other weather.
-        let may_kill = storm.kills + storm.stops < options.kills;
-        storm.step(&mut shop, may_kill).await?;
-        if said.elapsed() > SAY {
+        let may_kill = storm.kills + storm.stops < plan.kills;
+        storm.step(shop, may_kill, plan.usual_ms).await?;
+        if plan.says && said.elapsed() > SAY {
             said = Instant::now();
             println!("{:>4} s: {}", start.elapsed().as_secs(), storm.so_far(traffic.asked()));
         }
     }
     let lasted = start.elapsed();
-    Storm::calm(&mut shop)?;
+    storm.calm(shop)?;
     let asked = traffic.asked();
-    let seen = traffic.stop().await?;
+    let mut seen = traffic.stop().await?;
     let healing = Instant::now();
-    let healed = ready(&shop, HEALED).await;
-    let stored = check::Stored::in_folder(&shop.folder);
-    while healed.is_ok() && !stored.is_settled().await? && healing.elapsed() < HEALED {
-        sleep(Duration::from_millis(50)).await;
-    }
+    let healed = heal(shop, &mut seen, &mut peaceful, healing + HEALED).await;
     let took = healing.elapsed();
+    let stored = check::Stored::in_folder(&shop.folder);
     let mut violations = check::violations(&seen, &stored.tables().await?);
     let (late, longest) = check::too_late(&seen, &storm.stopped);
     violations.extend(late);
     violations.extend(healed.err().map(|error| format!("{error:#}")));
-    if took >= HEALED {
-        violations.push(format!("work was left {HEALED:?} after all was put right"));
-    }
-    println!(
-        "{} in {lasted:.0?}; healed after {took:.1?}; the longest answer {longest:.2?}; {}: {} violations",
+    let what = format!(
+        "{} in {lasted:.0?}; healed after {took:.1?}; the longest answer {longest:.2?}; {}",
         storm.so_far(asked),
         outcomes(&seen),
-        violations.len()
     );
-    for violation in violations.iter().take(20) {
-        println!("  {violation}");
+    Ok(Ended { what, violations })
+}
+
+/// Waits until all is ready, until whatever a client wants goes well at each gateway, and until no work
+/// is left.
+async fn heal(
+    shop: &Shop,
+    seen: &mut Vec<Seen>,
+    random: &mut Random,
+    by: Instant,
+) -> anyhow::Result<()> {
+    ready(shop, by.saturating_duration_since(Instant::now())).await?;
+    for (number, &gateway) in shop.gateways.iter().enumerate() {
+        let mut round = 0;
+        loop {
+            let (one, all_well) = in_peace(gateway, &format!("p{number}-{round}"), random).await;
+            seen.push(one);
+            if all_well {
+                break;
+            }
+            anyhow::ensure!(
+                Instant::now() < by,
+                "not all goes well at {gateway} {HEALED:?} after all was put right"
+            );
+            round += 1;
+        }
     }
-    Ok(violations.is_empty())
+    let stored = check::Stored::in_folder(&shop.folder);
+    while !stored.is_settled().await? {
+        anyhow::ensure!(Instant::now() < by, "work was left {HEALED:?} after all was put right");
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// How the requests ended.
@@ -102,7 +167,7 @@ pub(crate) async fn ready(shop: &Shop, within: Duration) -> anyhow::Result<()> {
             }
             anyhow::ensure!(
                 Instant::now() < by,
-                "the gateway {gateway} is not ready in {within:?}"
+                "the gateway {gateway} is not ready in {within:.0?}"
             );
             sleep(Duration::from_millis(20)).await;
         }
@@ -115,10 +180,28 @@ struct Storm {
     kills: u64,
     stops: u64,
     faults: u64,
-    /// Which replicas are bad, and until when.
-    bad: Vec<(usize, Instant)>,
+    bad: Vec<Bad>,
     /// When which gateway was stopped, and went on.
     stopped: Vec<(usize, Instant, Instant)>,
+}
+
+/// What is wrong with a replica, and until when.
+struct Bad {
+    at: usize,
+    until: Instant,
+    how: How,
+}
+
+enum How {
+    Killed,
+    Stopped {
+        since: Instant,
+    },
+    /// Its connections end with it, or not: and then all that is on its way, answers to what was done among
+    /// it.
+    Cut {
+        at_the_end: bool,
+    },
 }
 
 impl Storm {
@@ -130,32 +213,31 @@ impl Storm {
     }
 
     /// What has been bad for long enough is put right, and something else fails; then a moment.
-    async fn step(&mut self, shop: &mut Shop, may_kill: bool) -> anyhow::Result<()> {
+    async fn step(&mut self, shop: &mut Shop, may_kill: bool, usual_ms: u64) -> anyhow::Result<()> {
         let now = Instant::now();
-        for (at, _) in self.bad.extract_if(.., |(_, until)| now >= *until) {
-            put_right(&mut shop.replicas[at])?;
-        }
+        let over: Vec<Bad> = self.bad.extract_if(.., |bad| now >= bad.until).collect();
+        over.into_iter().try_for_each(|bad| self.put_right(shop, bad, now))?;
+
         let at = self.random.below(shop.replicas.len() as u64) as usize;
         let replica = &mut shop.replicas[at];
+        let is_stopped =
+            self.bad.iter().any(|bad| bad.at == at && matches!(bad.how, How::Stopped { .. }));
+        let is_running = may_kill && replica.is_up() && !is_stopped;
         // Some of it outlasts the deadline of every call.
-        let longest = if self.random.below(5) == 0 { LONGEST_MS } else { USUAL_MS };
-        let while_bad = Duration::from_millis(self.random.below(longest));
+        let longest = if self.random.one_in(5) { LONGEST_MS } else { usual_ms };
+        let until = now + Duration::from_millis(self.random.below(longest));
         match self.random.below(10) {
-            0..=3 if may_kill && replica.is_up() => {
+            0..=2 if is_running => {
                 replica.kill()?;
                 self.kills += 1;
-                self.bad.push((at, now + while_bad));
+                self.bad.push(Bad { at, until, how: How::Killed });
             }
-            4 | 5 if may_kill && replica.is_up() => {
-                self.stops += 1;
+            3 if is_running => {
                 replica.signal("STOP")?;
-                sleep(while_bad).await;
-                replica.signal("CONT")?;
-                if replica.process == GATEWAY {
-                    self.stopped.push((replica.number, now, Instant::now()));
-                }
+                self.stops += 1;
+                self.bad.push(Bad { at, until, how: How::Stopped { since: now } });
             }
-            6 if may_kill && replica.is_up() => {
+            4 if is_running => {
                 // As an operator restarts it.
                 replica.stop().await?;
                 replica.up()?;
@@ -166,7 +248,8 @@ impl Storm {
                 let weathers = [Weather::Slow(late), Weather::Frozen, Weather::Cut];
                 if let Some(proxy) = &replica.proxy {
                     proxy.set(*self.random.pick(&weathers));
-                    self.bad.push((at, now + while_bad));
+                    let at_the_end = self.random.one_in(2);
+                    self.bad.push(Bad { at, until, how: How::Cut { at_the_end } });
                     self.faults += 1;
                 }
             }
@@ -175,15 +258,40 @@ impl Storm {
         Ok(())
     }
 
-    /// Puts all right.
-    fn calm(shop: &mut Shop) -> anyhow::Result<()> {
-        shop.replicas.iter_mut().try_for_each(put_right)
+    /// Puts right what has been bad for long enough.
+    fn put_right(&mut self, shop: &mut Shop, bad: Bad, now: Instant) -> anyhow::Result<()> {
+        let replica = &mut shop.replicas[bad.at];
+        match bad.how {
+            How::Killed => replica.up(),
+            How::Stopped { since } => {
+                replica.signal("CONT")?;
+                if replica.process == GATEWAY {
+                    self.stopped.push((replica.number, since, Instant::now()));
+                }
+                Ok(())
+            }
+            How::Cut { at_the_end } => {
+                let weather = if at_the_end { Weather::Cut } else { Weather::Fair };
+                replica.proxy.iter().for_each(|proxy| proxy.set(weather));
+                if at_the_end {
+                    let how = How::Cut { at_the_end: false };
+                    self.bad.push(Bad { until: now + CUT, how, ..bad });
+                }
+                Ok(())
+            }
+        }
     }
-}
 
-fn put_right(replica: &mut Replica) -> anyhow::Result<()> {
-    if let Some(proxy) = &replica.proxy {
-        proxy.set(Weather::Fair);
+    /// Puts all right.
+    fn calm(&mut self, shop: &mut Shop) -> anyhow::Result<()> {
+        let now = Instant::now();
+        while let Some(bad) = self.bad.pop() {
+            let how = match bad.how {
+                How::Cut { .. } => How::Cut { at_the_end: false },
+                how => how,
+            };
+            self.put_right(shop, Bad { how, ..bad }, now)?;
+        }
+        Ok(())
     }
-    replica.up()
 }

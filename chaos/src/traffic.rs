@@ -22,6 +22,9 @@ pub(crate) const ON_HAND: u64 = 1_000_000_000;
 /// how often each was done.
 const RESTOCKS: u32 = 15;
 
+/// The card that is declined.
+pub(crate) const DECLINED: &str = "decline";
+
 /// How long a client waits after something failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -111,6 +114,22 @@ impl Traffic {
     }
 }
 
+/// One client after the storm, at one gateway, which does some of everything; and whether all went well.
+pub(crate) async fn in_peace(gateway: SocketAddr, name: &str, random: &mut Random) -> (Seen, bool) {
+    let mut one = One::new(&[gateway], 0, Arc::default());
+    for step in 0..8 {
+        let name = format!("{name}-{step}");
+        one.order(&name, random).await;
+        one.look_at_an_order(random).await;
+        one.cancel(random).await;
+        one.restock(&name).await;
+        one.look_at_a_product(random).await;
+    }
+    let well = |one: &Timing| one.status.is_some_and(|status| status < 500);
+    let all_well = one.seen.answers.iter().all(well);
+    (one.seen, all_well)
+}
+
 fn add_product(sku: &str, on_hand: u64) -> Ask {
     let body =
         format!(r#"{{"sku": "{sku}", "name": "Product", "price": 100, "on_hand": {on_hand}}}"#);
@@ -131,13 +150,7 @@ async fn run(
     mut random: Random,
     steering: Arc<Steering>,
 ) -> Seen {
-    let mut one = One {
-        client: Client::of(&gateways, number as usize),
-        seen: Seen::default(),
-        placed: Vec::new(),
-        restocked: None,
-        steering: Arc::clone(&steering),
-    };
+    let mut one = One::new(&gateways, number as usize, Arc::clone(&steering));
     let mut step = 0;
     while !steering.stop.load(Relaxed) {
         step += 1;
@@ -145,12 +158,9 @@ async fn run(
         match random.below(100) {
             0..=11 => one.order(&name, &mut random).await,
             12..=13 => one.cancel(&mut random).await,
-            14..=24 => one.restock(&name).await,
-            25..=49 => one.look_at_an_order(&mut random).await,
-            _ => {
-                let path = format!("/products/k{}/stock", random.below(PRODUCTS));
-                one.read(Ask::get(path)).await;
-            }
+            14..=43 => one.restock(&name).await,
+            44..=64 => one.look_at_an_order(&mut random).await,
+            _ => one.look_at_a_product(&mut random).await,
         }
     }
     one.seen
@@ -167,6 +177,11 @@ struct One {
 }
 
 impl One {
+    fn new(gateways: &[SocketAddr], first: usize, steering: Arc<Steering>) -> Self {
+        let client = Client::of(gateways, first);
+        Self { client, seen: Seen::default(), placed: Vec::new(), restocked: None, steering }
+    }
+
     async fn ask(&mut self, ask: &Ask) -> Option<(u16, Bytes)> {
         let Answer { gateway, began, took, response } = self.client.ask(ask).await;
         let status = response.as_ref().map(|(status, _)| *status);
@@ -179,11 +194,16 @@ impl One {
         response
     }
 
-    async fn read(&mut self, ask: Ask) {
-        if let Some((status, body)) = self.ask(&ask).await
-            && status != 200
-            && status < 500
-        {
+    async fn look_at_a_product(&mut self, random: &mut Random) {
+        let sku = format!("k{}", random.below(PRODUCTS));
+        self.look(Ask::get(format!("/products/{sku}/stock")), &[("sku", &sku)]).await;
+    }
+
+    /// Reads what is there: an answer has these texts in it.
+    async fn look(&mut self, ask: Ask, texts: &[(&str, &str)]) {
+        let Some((status, body)) = self.ask(&ask).await else { return };
+        let has = |(key, expected): &(&str, &str)| text(&body, key).as_deref() == Some(expected);
+        if status < 500 && !(status == 200 && texts.iter().all(has)) {
             self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
         }
     }
@@ -191,7 +211,9 @@ impl One {
     /// Asks twice under the same key, as a client would who has no answer.
     async fn order(&mut self, name: &str, random: &mut Random) {
         let product = random.below(PRODUCTS);
-        let card = if random.below(7) == 0 { "decline" } else { "card" };
+        let declined = random.below(7) == 0;
+        // Each has a card of its own, by which it is found again, however often it was written down.
+        let card = if declined { DECLINED.to_owned() } else { format!("card-{name}") };
         let body = format!(
             r#"{{"user": "demo", "lines": [{{"sku": "k{product}", "quantity": {}}}], "card": "{card}"}}"#,
             1 + random.below(3)
@@ -207,7 +229,11 @@ impl One {
                     told = Told::Done;
                     break;
                 }
-                Some((status, _)) if status < 500 => {
+                Some((status, body)) if status < 500 => {
+                    let code = text(&body, "code").unwrap_or_default();
+                    if !(declined && code == "declined" || code == "took-too-long") {
+                        self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
+                    }
                     told = Told::Not;
                     break;
                 }
@@ -240,14 +266,8 @@ impl One {
         if self.placed.is_empty() {
             return;
         }
-        let id = &self.placed[random.below(self.placed.len() as u64) as usize];
-        let ask = Ask::get(format!("/orders/{id}"));
-        if let Some((status, body)) = self.ask(&ask).await {
-            let placed = text(&body, "state").is_some_and(|state| state == "placed");
-            if status < 500 && !(status == 200 && placed) {
-                self.seen.wrong.push(format!("{}: {status} {body:?}", ask.path));
-            }
-        }
+        let id = self.placed[random.below(self.placed.len() as u64) as usize].clone();
+        self.look(Ask::get(format!("/orders/{id}")), &[("id", &id), ("state", "placed")]).await;
     }
 
     /// A method that nobody may call twice.

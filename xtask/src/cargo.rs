@@ -1,12 +1,13 @@
 //! How cargo is called.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::Command,
 };
 
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root());
     command
@@ -19,6 +20,11 @@ pub(crate) fn workspace(what: &str, arguments: &[&str]) -> Command {
         &[&[what, "--workspace", "--exclude", "bench", "--exclude", "simulation"], arguments]
             .concat(),
     )
+}
+
+/// Where cargo builds to.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 pub(crate) fn root() -> PathBuf {

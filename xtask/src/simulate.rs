@@ -4,8 +4,8 @@
 //! everything compiled again, so the simulation has a target folder of its own; and so it may as well have
 //! the mistakes in it that it is to find when they are planted.
 
-use crate::cargo::{cargo, root};
-use std::{env, path::PathBuf, process::Command};
+use crate::cargo::{cargo, target};
+use std::process::Command;
 
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let mut command = self::command(&["run", "--quiet"], &[&["--"], options].concat());
@@ -17,9 +17,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
 pub(crate) fn command(what: &[&str], options: &[&str]) -> Command {
     let package = ["--package", "simulation", "--profile", "simulation"];
     let mut command = cargo(&[what, &package, options].concat());
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    command.env("CARGO_TARGET_DIR", target.join("simulation"));
+    command.env("CARGO_TARGET_DIR", target().join("simulation"));
     command.env("RUSTFLAGS", "--cfg tokio_unstable --cfg planted");
     command
 }

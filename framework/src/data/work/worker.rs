@@ -6,7 +6,7 @@ use super::{
     queue::{self, Row, Work, milliseconds},
 };
 use crate::{
-    call::Trace,
+    call::{Trace, planted},
     data::{Column, ModuleDatabase, Value},
 };
 use std::{collections::HashMap, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
@@ -77,11 +77,11 @@ impl<D: ModuleDatabase> Worker<D> {
         let mut stopping = pin!(stopping);
         let mut complained = false;
         let mut soon = SOON.iter();
-        let mut planted = false;
+        let mut set_up = false;
         let mut likely = false;
         loop {
             while at_work.try_join_next().is_some() {}
-            let looked = worker.look(&mut planted, likely, &mut at_work).await;
+            let looked = worker.look(&mut set_up, likely, &mut at_work).await;
             likely = false;
             let pause = match looked {
                 Ok(pause) => {
@@ -119,13 +119,13 @@ impl<D: ModuleDatabase> Worker<D> {
     /// that something is due, it is claimed unasked.
     async fn look(
         self: &Arc<Self>,
-        planted: &mut bool,
+        set_up: &mut bool,
         likely: bool,
         at_work: &mut JoinSet<()>,
     ) -> Result<Duration, sqlx::Error> {
-        if !*planted {
-            self.plant().await?;
-            *planted = true;
+        if !*set_up {
+            self.write_down_recurring().await?;
+            *set_up = true;
         }
         let room = AT_ONCE.saturating_sub(at_work.len());
         if room == 0 {
@@ -163,11 +163,12 @@ impl<D: ModuleDatabase> Worker<D> {
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, sqlx::Error> {
         let since = Instant::now();
+        let lease = if planted("leases-never-end") { 1_000 * LEASE } else { LEASE };
         let most = i64::try_from(room).unwrap_or(i64::MAX);
         let values = self.with_names(vec![
             self.work.module().into(),
             self.holder.as_str().into(),
-            milliseconds(LEASE).into(),
+            milliseconds(lease).into(),
             most.into(),
         ]);
         // As a transaction, so that on SQLite it waits in turn with the module's own.
@@ -195,7 +196,7 @@ impl<D: ModuleDatabase> Worker<D> {
     }
 
     /// Writes down each kind that recurs, unless it is there.
-    async fn plant(&self) -> Result<(), sqlx::Error> {
+    async fn write_down_recurring(&self) -> Result<(), sqlx::Error> {
         let recurring = self.kinds.values().filter_map(|kind| {
             let recurs = kind.recurring.as_ref()?;
             Some((kind.name, recurs, kind.cron()?))
@@ -227,6 +228,9 @@ impl<D: ModuleDatabase> Worker<D> {
     async fn perform(&self, claimed: Claimed) {
         let Some(kind) = self.kinds.get(claimed.name.as_str()) else { return };
         let (module, name, attempt) = (self.work.module(), kind.name, claimed.attempt);
+        if planted("acknowledges-first") {
+            let _ = self.write_down(kind, &claimed, &Outcome::Done).await;
+        }
         let outcome = self.under_lease(&claimed, attempt_of(kind, &claimed)).await;
         if matches!(outcome, Outcome::Lost) {
             tracing::warn!(module, name, attempt, "its lease ran out: another worker takes it");
@@ -295,6 +299,7 @@ impl<D: ModuleDatabase> Worker<D> {
         let mut values = vec![claimed.id.as_str().into(), self.holder.as_str().into()];
         let error = match outcome {
             Outcome::Cut => return self.change(&statements.give_back, values).await.map(drop),
+            Outcome::Failed(_) if planted("failed-is-done") => None,
             Outcome::Failed(error) if attempt < kind.retry.attempts => {
                 let pause = kind.retry.pause(attempt, rand::random());
                 tracing::warn!(module, name, attempt, error, again_in = ?pause, "work failed");

@@ -93,7 +93,9 @@ impl Lane {
 
     /// Sees to it that there is an attempt soon, since callers have nobody else.
     pub(super) fn begin_urgently(&self) {
-        self.current.urgent.notify_one();
+        if self.kept && matches!(*self.current.state(), State::Down { .. }) {
+            self.current.urgent.notify_one();
+        }
         self.begin();
     }
 

@@ -65,6 +65,8 @@ fn local(port: u16) -> SocketAddr {
 impl Shop {
     /// Builds it, and starts all of it. What it stores, and says, is in `folder`.
     pub(crate) async fn start(folder: &Path, release: bool) -> anyhow::Result<Self> {
+        let data = folder.join("data");
+        anyhow::ensure!(!data.exists(), "{} is there already", data.display());
         let mut manifest = "app = \"shop\"\n[modules]\n".to_owned();
         for module in MODULES {
             writeln!(manifest, "{module} = \"{module}\"")?;

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(load.cost(start), alone(5.5e6));
         load.learn(start, 10 * MS);
         assert_eq!(load.cost(start), alone(7.75e6));
-        // Some seconds later an old figure has 1/e of its weight.
+        // By then an old figure has 1/e of its weight.
         let later = start + MEMORY;
         let part = (-1.0_f64).exp();
         assert_eq!(load.cost(later), alone(7.75e6 * part));

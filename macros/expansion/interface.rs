@@ -163,6 +163,7 @@ const _: () = {
         docs: "Stock levels and reservations.",
         methods: &METHODS,
         routes: ::core::option::Option::None,
+        hash: ::std::sync::OnceLock::new(),
     };
     impl ::monolift::link::Interface for dyn Stock {
         type Client = StockClient;

@@ -168,6 +168,7 @@ pub(crate) mod process {
             bounds: Bounds::default(),
             hello: Duration::from_secs(5),
             in_flight: 256,
+            memory: Arc::default(),
             retries: Retries::default(),
         };
         let link = Link::<I>::unbound(Arc::default());
@@ -184,6 +185,6 @@ pub(crate) mod process {
         let listener = Listener::Other(Box::new(Listening::here().await?));
         let directory = Directory::new(vec![Arc::new(Link::to(module))], Box::new(|_, _, _| true));
         let us = Peer::new(APP, I::MODULE, Bounds::default());
-        Ok(Server::start(listener, us, directory, limits, None))
+        Ok(Server::start(listener, us, directory, limits, Arc::default(), None))
     }
 }

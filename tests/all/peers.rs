@@ -66,6 +66,7 @@ pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerC
         bounds: Bounds::default(),
         hello: HELLO,
         in_flight: 16,
+        memory: Arc::default(),
         retries: Retries::default(),
     };
     let link = Link::unbound(Arc::default());
@@ -98,7 +99,7 @@ pub(crate) async fn serve_any(
     let link = Link::<dyn Worker>::to(worker);
     let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
     let us = Peer::new("test", "worker", Bounds::default());
-    (Server::start(listener, us, directory, limits, tls), address)
+    (Server::start(listener, us, directory, limits, Arc::default(), tls), address)
 }
 
 /// A worker that is played by hand: a connection of its caller's.

@@ -146,7 +146,7 @@ async fn serve_any<I: Interface + ?Sized>(
     let address = listener.address()?;
     let directory = Directory::new(vec![Arc::new(Link::to(module))], Box::new(|_, _, _| true));
     let us = Peer::new(APP, I::MODULE, Bounds::default());
-    Ok((Server::start(listener, us, directory, limits, None), address))
+    Ok((Server::start(listener, us, directory, limits, Arc::default(), None), address))
 }
 
 /// A client of whoever is found so.
@@ -161,6 +161,7 @@ pub(super) fn client<I: Interface + ?Sized>(connect: Connect, retries: Retries) 
         bounds: Bounds::default(),
         hello: Duration::from_secs(5),
         in_flight: 4096,
+        memory: Arc::default(),
         retries,
     };
     let link = Link::<I>::unbound(Arc::default());

@@ -8,7 +8,7 @@ use crate::{
     link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
-    wire::{Listener, Peer, Tls},
+    wire::{Listener, Memory, Peer, Tls},
 };
 use monolift_manifest::{Address, DeadlineMode, Manifest};
 use std::{
@@ -202,7 +202,8 @@ impl App {
         };
         // Read once, and before anything is opened.
         let tls = self.place.tls()?;
-        let peers = self.connect(&served, tls.clone())?;
+        let memory = Arc::new(Memory::default());
+        let peers = self.connect(&served, &memory, tls.clone())?;
         let resources = Arc::new(Resources {
             settings: self.settings,
             links: Arc::clone(&self.links),
@@ -223,6 +224,7 @@ impl App {
             hints: self.hints,
             docs: self.docs,
             remotes: peers.remotes().clone(),
+            memory,
             readiness,
             looking,
             server: None,
@@ -256,9 +258,15 @@ impl App {
     }
 
     /// Points the link of every interface that lives elsewhere at its process.
-    fn connect(&self, served: &Arc<Links>, tls: Option<Tls>) -> Result<Peers, StartErrors> {
+    fn connect(
+        &self,
+        served: &Arc<Links>,
+        memory: &Arc<Memory>,
+        tls: Option<Tls>,
+    ) -> Result<Peers, StartErrors> {
         let all = interfaces();
-        let mut peers = Peers::new(all.iter().map(|entry| (entry.descriptor)()), tls);
+        let descriptors = all.iter().map(|entry| (entry.descriptor)());
+        let mut peers = Peers::new(descriptors, Arc::clone(memory), tls);
         let mut errors = Vec::new();
         for entry in all {
             let descriptor = (entry.descriptor)();
@@ -300,7 +308,9 @@ async fn bring_up(
     }
     let own = app.modules.iter().filter_map(|module| module.routes.clone());
     let own: Vec<_> = own.collect();
-    if let Some((server, address)) = listen(&app.place, &resources.served, own, tls).await? {
+    let memory = Arc::clone(&app.memory);
+    let listening = listen(&app.place, &resources.served, own, memory, tls).await?;
+    if let Some((server, address)) = listening {
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
@@ -314,6 +324,7 @@ async fn listen(
     place: &Place,
     served: &Links,
     own_routes: Vec<(&'static str, Router)>,
+    memory: Arc<Memory>,
     tls: Option<Tls>,
 ) -> Result<Option<(Server, Address)>, StartError> {
     let manifest = &place.manifest;
@@ -345,8 +356,9 @@ async fn listen(
         waiting: manifest.limits.waiting,
         wait: manifest.limits.wait,
         hello: manifest.limits.hello,
+        handshakes: Limits::default().handshakes,
     };
-    let server = Server::start(listener, us, directory, limits, tls);
+    let server = Server::start(listener, us, directory, limits, memory, tls);
     Ok(Some((server, address)))
 }
 

@@ -5,7 +5,7 @@
 //! killed, so that none of its processes is left behind.
 
 use super::RunningApp;
-use crate::{call::Stages, module::StartError};
+use crate::{call::Stages, module::StartError, wire::MemoryInUse};
 use serde::{Deserialize, Serialize};
 use std::{env, path::PathBuf};
 use tokio::{
@@ -37,6 +37,9 @@ pub struct Report {
     /// What its calls to other processes, and theirs to it, have cost so far.
     #[serde(default)]
     pub stages: Stages,
+    /// The bytes that its calls and requests take before they are decoded.
+    #[serde(default)]
+    pub memory: MemoryInUse,
 }
 
 /// The way to the launcher, if there is one.
@@ -87,6 +90,7 @@ async fn tell(socket: &mut UnixStream, running: &RunningApp, asked: usize) {
         waiting_for: running.readiness().borrow().waiting_for.clone(),
         asked,
         stages: Stages::so_far(),
+        memory: running.memory(),
     };
     let Ok(mut line) = serde_json::to_vec(&report) else { return };
     line.push(b'\n');

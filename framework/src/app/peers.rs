@@ -7,7 +7,7 @@ use crate::{
     link::Undeclared,
     module::StartError,
     remote::{Remote, Whereabouts},
-    wire::{Carrier, Machine, Peer, Tls},
+    wire::{Carrier, Machine, Memory, Peer, Tls},
 };
 use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::{
@@ -26,6 +26,7 @@ const REMIND: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Peers {
     interfaces: Vec<&'static InterfaceDescriptor>,
+    memory: Arc<Memory>,
     tls: Option<Tls>,
     remotes: BTreeMap<String, Arc<Remote>>,
 }
@@ -33,9 +34,10 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(
         interfaces: impl Iterator<Item = &'static InterfaceDescriptor>,
+        memory: Arc<Memory>,
         tls: Option<Tls>,
     ) -> Self {
-        Self { interfaces: interfaces.collect(), tls, remotes: BTreeMap::new() }
+        Self { interfaces: interfaces.collect(), memory, tls, remotes: BTreeMap::new() }
     }
 
     /// The way to the process that `module` lives in; `None` when it belongs to another application.
@@ -71,6 +73,7 @@ impl Peers {
             bounds: place.bounds(),
             hello: manifest.limits.hello,
             in_flight: manifest.limits.in_flight,
+            memory: Arc::clone(&self.memory),
             retries: manifest
                 .processes
                 .get(process)

@@ -9,6 +9,7 @@ use crate::{
     module::Running,
     remote::Remote,
     serve::Server,
+    wire::{Memory, MemoryInUse},
 };
 use monolift_manifest::{Address, Manifest};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ pub struct RunningApp {
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,
+    pub(super) memory: Arc<Memory>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
@@ -38,6 +40,12 @@ impl RunningApp {
     /// A client, for code that is no module: a host's handlers, its jobs, a test.
     pub fn client<C: Client>(&self) -> C {
         self.links.client()
+    }
+
+    /// The bytes that calls and requests take in this process before they are decoded, beside
+    /// `limits.memory`.
+    pub fn memory(&self) -> MemoryInUse {
+        self.memory.in_use()
     }
 
     /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and

@@ -116,6 +116,7 @@ static DESCRIPTOR: InterfaceDescriptor = InterfaceDescriptor {
     docs: "",
     methods: &METHODS,
     routes: None,
+    hash: std::sync::OnceLock::new(),
 };
 
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use super::{Fingerprint, Schema};
 use crate::call::{Callee, ErrorResponse};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
+use std::sync::OnceLock;
 
 /// An interface, as its trait declares it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct InterfaceDescriptor {
     pub methods: &'static [Method],
     /// Where the module's own routes are, when it has some: `/pictures`.
     pub routes: Option<&'static str>,
+    /// Its fingerprint, once it has been asked for: it takes all schemas to make one.
+    pub hash: OnceLock<Fingerprint>,
 }
 
 /// A method of an interface.
@@ -90,7 +93,7 @@ impl HttpMethod {
 impl InterfaceDescriptor {
     /// A hash of the interface's schema. Equal means surely the same; different means look closer.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self)
+        self.hash.get_or_init(|| Fingerprint::of(self)).clone()
     }
 }
 

@@ -19,7 +19,7 @@ pub use find::Find;
 use crate::{
     call::{CallError, CallErrorKind, clock, overdue, planted},
     interface::InterfaceDescriptor,
-    wire::{self, Answer, Bounds, Carrier, Network, Outgoing, Peer, Socket, Tls},
+    wire::{self, Answer, Bounds, Carrier, Memory, Network, Outgoing, Peer, Socket, Tls},
 };
 use budget::Budget;
 use connection::Unanswered;
@@ -64,6 +64,8 @@ pub struct Whereabouts {
     pub hello: Duration,
     /// The calls that may be in flight on one connection; more wait, each until its deadline.
     pub in_flight: usize,
+    /// What the calls are charged to, with the room for their answers.
+    pub memory: Arc<Memory>,
     /// How often calls are made, when they fail.
     pub retries: Retries,
 }

@@ -1,38 +1,49 @@
-//! One connection, as the serving side sees it.
+//! The calls on one connection, as the serving side runs them.
 //!
-//! Most calls can be answered at once: a read of what is in memory, a check that fails. So each is
-//! polled once where it was read, and its answer goes out with those of the calls around it: neither
-//! a task nor a wake-up was spent on it. One that has to wait goes on in a task of its own, so that
-//! it holds back nobody; and so does, from the beginning, any call of a method that has been seen to
-//! keep a processor busy.
+//! Most calls can be answered at once: a read from memory, a check that fails. So each is polled once
+//! where it was read, and its answer leaves in one write with those around it: no task and no wake-up
+//! was spent on it. A call that has to wait goes on in a task of its own and holds back no other. Calls
+//! of a method that is known to keep a processor busy get a task at once.
 //!
-//! Calls beyond those that may run wait in a queue, or are refused; see [`super::gate`]. When the
-//! process is about to go, the callers are told, and go elsewhere with what they call next.
+//! What is bounded, and what happens beyond the bound:
 //!
-//! The loop stands where tarpc's own server would, and speaks its messages.
+//! | bound | beyond it |
+//! |---|---|
+//! | calls that run in the process ([`super::gate`]) | a call waits for a moment, or is refused |
+//! | calls in flight on the connection | a call is refused |
+//! | bytes of the peer's calls and answers ([`crate::wire::Memory`]) | a call is refused; a long one is not even kept |
+//! | answers that the peer has not taken | no more is read; after a while the connection ends |
+//! | messages and time of one turn of the loop ([`super::conduct`]) | the loop yields to other tasks |
+//! | refusals that are the peer's own fault | the peer is slowed, then the connection ends |
+//!
+//! When the process is about to stop, callers are told, and make their next calls elsewhere.
+//!
+//! The loop stands in the place of tarpc's own server, and speaks its messages.
 
 use super::{
-    Directory, Limits, answering,
+    answering,
+    conduct::{Conduct, Turn},
     directory::ServedMethod,
-    gate::{Gate, stopping},
+    gate::stopping,
+    greeting::Serving,
 };
 use crate::{
     call::{
+        CallError, CallErrorKind, RetryAdvice,
         clock::Moment,
         planted,
         stages::{Probe, Stage},
     },
     wire::{
-        Answer, Bounds, Envelope, Incoming, Interfaces, Peer, Pulse, Refusal, Socket, Tls,
-        Transport, encode_error, overloaded, receive, refuse,
+        Account, Answer, Bounds, Envelope, Heard, Incoming, Long, Peer, Pulse, Transport,
+        encode_error, overloaded, refuse,
     },
 };
-use futures_util::{Sink, Stream, task::AtomicWaker};
+use futures_util::{Sink, task::AtomicWaker};
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
-    io::{self, ErrorKind},
-    mem,
+    io, mem,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -42,123 +53,54 @@ use tarpc::{ClientMessage, Response};
 use tokio::{
     sync::watch,
     task::AbortHandle,
-    time::{Instant, Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep},
 };
 
 /// A server's end: calls come in, answers go out.
 type ServerTransport = Transport<Response<Answer>, ClientMessage<Envelope>>;
 
-/// After it was said that the process is about to go, calls are still taken for so long: their callers
-/// had not heard it. A connection on which nothing comes for so long then ends.
+/// How long calls are still taken after the peer was told that the process is about to stop: some were
+/// on their way. A connection on which nothing arrives for as long then ends.
 const GRACE: Duration = Duration::from_secs(1);
+/// A connection without a single call is closed after this time, when connections are scarce.
+const UNUSED: Duration = Duration::from_secs(60);
+/// What a call takes beside its payload and its answer, in bytes.
+const CALL: usize = 512;
+/// What an answer takes beside its payload, in bytes.
+const ANSWER: usize = 32;
+/// When a call that found no room may be made again.
+const ROOM_AGAIN: Duration = Duration::from_millis(50);
 
-/// What the connections of one listener share.
-#[derive(Debug)]
-pub(super) struct Serving {
-    pub(super) us: Peer,
-    pub(super) directory: Directory,
-    pub(super) limits: Limits,
-    pub(super) gate: Arc<Gate>,
-    pub(super) tls: Option<Tls>,
+/// One connection, and the calls on it that have a task of their own.
+pub(super) struct Connection<'a> {
+    serving: &'a Serving,
+    caller: String,
+    rights: Vec<bool>,
+    bounds: Bounds,
+    leaving: Option<Leaving>,
+    pulse: Pulse,
+    conduct: Conduct,
+    account: Account,
+    /// What is charged for answers that are not written yet.
+    unwritten: usize,
+    /// What is charged for a long message that is arriving.
+    arriving: usize,
+    running: BTreeMap<u64, Running>,
+    finished: Arc<Finished>,
+    since: Instant,
+    has_called: bool,
 }
 
-pub(super) async fn serve(
-    mut socket: Socket,
-    serving: &Arc<Serving>,
-    mut draining: watch::Receiver<bool>,
-) {
-    let Serving { us, directory, limits, tls, .. } = &**serving;
-    if let Some(tls) = tls {
-        socket = match timeout(limits.hello, socket.accept_tls(tls)).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                tracing::info!(%error, "a connection was turned away: it proved nothing");
-                return;
-            }
-            Err(_) => {
-                tracing::info!("a connection was turned away: it proved nothing in time");
-                return;
-            }
-        };
-    }
-    let proof = socket.proof();
-    let hello = receive(&mut socket, us, limits.hello, |peer| {
-        if !proof.is_of(&peer.process) {
-            let process = &peer.process;
-            return Err(Refusal(format!("your certificate is not that of `{process}`")));
-        }
-        if peer.http && directory.web_for(&peer.process).is_none() {
-            return Err(Refusal("it serves no routes of modules' own to you".to_owned()));
-        }
-        Ok(directory.interfaces())
-    })
-    .await;
-    let (peer, input) = match hello {
-        Ok(greeted) => greeted,
-        Err(error) => {
-            tracing::info!(%error, "a connection was turned away");
-            return;
-        }
-    };
-    if let Some(web) = directory.web_for(&peer.process).filter(|_| peer.http) {
-        // Nobody asks before they are welcome.
-        if input.is_empty() {
-            web.serve(socket, draining).await;
-        }
-        return;
-    }
-    let mut transport = pin!(Transport::new(socket, input, limits.bounds.bytes));
-    let mut connection = Connection {
-        rights: directory.rights_of(&peer.process),
-        bounds: Bounds { bytes: limits.bounds.bytes.min(peer.payload_limit), ..limits.bounds },
-        serving,
-        leaving: None,
-        pulse: Pulse::new(),
-        running: BTreeMap::new(),
-        finished: Arc::default(),
-    };
-    let caller = peer.process;
-    let mut going = pin!(async move {
-        if draining.wait_for(|draining| *draining).await.is_err() {
-            std::future::pending().await
-        }
-    });
-    let ended = poll_fn(|cx| {
-        if connection.leaving.is_none() && going.as_mut().poll(cx).is_ready() {
-            connection.leaving = Some(Leaving::now());
-            transport.say_leaving();
-        }
-        connection.poll(&caller, transport.as_mut(), cx)
-    })
-    .await;
-    match ended {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::ConnectionAborted => {
-            tracing::debug!(caller, "the caller closed the connection");
-        }
-        Err(error) => tracing::info!(caller, %error, "a connection was ended"),
-    }
+/// A call that has a task of its own.
+struct Running {
+    task: AbortHandle,
+    charged: usize,
 }
 
-/// Says to somebody who connects that there are too many connections.
-pub(super) async fn turn_away(mut socket: Socket, serving: &Serving) {
-    let Serving { us, limits, tls, .. } = serving;
-    if let Some(tls) = tls {
-        match timeout(limits.hello, socket.accept_tls(tls)).await {
-            Ok(Ok(accepted)) => socket = accepted,
-            _ => return,
-        }
-    }
-    let why = format!("it has as many connections as it may have ({})", limits.connections);
-    let refusal = |_: &Peer| Err::<Interfaces, _>(Refusal(why));
-    // The refusal is the error.
-    let _ = receive(&mut socket, us, limits.hello, refusal).await;
-}
-
-/// A process that is about to go.
+/// A process that is about to stop.
 struct Leaving {
     told: Instant,
-    /// Goes off when nothing has come for a while.
+    /// Goes off when nothing has arrived for a while.
     quiet: Pin<Box<Sleep>>,
 }
 
@@ -166,17 +108,6 @@ impl Leaving {
     fn now() -> Self {
         Self { told: Instant::now(), quiet: Box::pin(sleep(GRACE)) }
     }
-}
-
-/// What is known of one connection, and the calls on it that have a task of their own.
-struct Connection<'a> {
-    serving: &'a Serving,
-    rights: Vec<bool>,
-    bounds: Bounds,
-    leaving: Option<Leaving>,
-    pulse: Pulse,
-    running: BTreeMap<u64, AbortHandle>,
-    finished: Arc<Finished>,
 }
 
 /// Where the tasks of calls leave their answers.
@@ -203,113 +134,246 @@ impl Finished {
 }
 
 impl Drop for Connection<'_> {
-    /// Nobody waits for what is under way.
+    /// The peer is gone: its calls stop.
     fn drop(&mut self) {
-        self.running.values().for_each(AbortHandle::abort);
+        self.running.values().for_each(|running| running.task.abort());
     }
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
+    pub(super) fn new(serving: &'a Serving, peer: Peer) -> Self {
+        let bounds = serving.limits.bounds;
+        Self {
+            rights: serving.directory.rights_of(&peer.process),
+            bounds: Bounds { bytes: bounds.bytes.min(peer.payload_limit), ..bounds },
+            leaving: None,
+            pulse: Pulse::new(),
+            conduct: Conduct::default(),
+            account: Account::of(serving.memory.peer(&peer.process)),
+            unwritten: 0,
+            arriving: 0,
+            running: BTreeMap::new(),
+            finished: Arc::default(),
+            since: Instant::now(),
+            has_called: false,
+            caller: peer.process,
+            serving,
+        }
+    }
+
+    /// Serves the connection until it ends, or has drained.
+    pub(super) async fn run(
+        mut self,
+        transport: ServerTransport,
+        mut draining: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let mut transport = pin!(transport);
+        let mut stopping = pin!(async move {
+            if draining.wait_for(|draining| *draining).await.is_err() {
+                std::future::pending().await
+            }
+        });
+        poll_fn(|cx| {
+            if self.leaving.is_none() && stopping.as_mut().poll(cx).is_ready() {
+                self.leaving = Some(Leaving::now());
+                transport.say_leaving();
+            }
+            self.poll(transport.as_mut(), cx)
+        })
+        .await
+    }
+
     fn poll(
         &mut self,
-        caller: &str,
         mut transport: Pin<&mut ServerTransport>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.finished.task.register(cx.waker());
         let waiting = || !self.running.is_empty();
         self.pulse.poll(transport.as_mut().get_mut(), waiting, cx)?;
+        self.close_if_unused()?;
+        self.settle(transport.unwritten());
         for (id, answer) in self.finished.take() {
             // It may have been cancelled in the same moment.
-            if self.running.remove(&id).is_some() {
-                transport.as_mut().start_send(Response { request_id: id, message: Ok(answer) })?;
+            if let Some(running) = self.running.remove(&id) {
+                self.account.release(running.charged);
+                self.answer(transport.as_mut(), id, answer)?;
             }
         }
+        let mut turn = Turn::begin();
         loop {
             // No more is read than the peer takes answers.
             ready!(transport.as_mut().poll_ready(cx))?;
-            match transport.as_mut().poll_next(cx)? {
-                Poll::Ready(Some(ClientMessage::Request(call))) => {
-                    if let Some(answer) = self.begin(caller, call.id, call.message, cx) {
-                        let answer = Response { request_id: call.id, message: Ok(answer) };
-                        transport.as_mut().start_send(answer)?;
+            if self.conduct.is_pausing(cx) {
+                return self.flush(transport, cx);
+            }
+            if turn.is_over() {
+                self.conduct.end_turn();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match transport.as_mut().get_mut().poll_heard(cx)? {
+                Poll::Ready(Some(Heard::Message(ClientMessage::Request(call)))) => {
+                    self.account.release(mem::take(&mut self.arriving));
+                    if let Some(answer) = self.begin(call.id, call.message, cx)? {
+                        self.answer(transport.as_mut(), call.id, answer)?;
                     }
                 }
-                Poll::Ready(Some(ClientMessage::Cancel { request_id, .. })) => {
+                Poll::Ready(Some(Heard::Message(ClientMessage::Cancel { request_id, .. }))) => {
                     if !planted("work-goes-on")
-                        && let Some(task) = self.running.remove(&request_id)
+                        && let Some(running) = self.running.remove(&request_id)
                     {
-                        task.abort();
+                        running.task.abort();
+                        self.account.release(running.charged);
                     }
                 }
-                // Of no version that we know.
-                Poll::Ready(Some(_)) => {}
+                Poll::Ready(Some(Heard::Long(long))) => self.arrives(transport.as_mut(), long)?,
+                // A message of a newer version of tarpc.
+                Poll::Ready(Some(Heard::Message(_))) => {}
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    ready!(transport.as_mut().poll_flush(cx))?;
-                    if let Some(leaving) = &mut self.leaving
-                        && self.running.is_empty()
-                    {
-                        ready!(leaving.quiet.as_mut().poll(cx));
-                        return transport.poll_close(cx);
-                    }
-                    return Poll::Pending;
+                    self.conduct.end_turn();
+                    return self.flush(transport, cx);
                 }
             }
         }
     }
 
-    /// Begins a call. The result is its answer, if that is there at once.
+    /// Writes what there is to write. Nothing more is read for now.
+    fn flush(
+        &mut self,
+        mut transport: Pin<&mut ServerTransport>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(transport.as_mut().poll_flush(cx))?;
+        self.settle(0);
+        if let Some(leaving) = &mut self.leaving
+            && self.running.is_empty()
+        {
+            ready!(leaving.quiet.as_mut().poll(cx));
+            return transport.poll_close(cx);
+        }
+        Poll::Pending
+    }
+
+    /// An error when the connection has never been used and others want its place.
+    fn close_if_unused(&self) -> io::Result<()> {
+        if self.has_called || self.since.elapsed() < UNUSED || !self.serving.is_crowded() {
+            return Ok(());
+        }
+        let why = format!("it has made no call for {UNUSED:?}, and connections are scarce");
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    }
+
+    /// Takes back what was charged for answers that have left: so much is not written yet.
+    fn settle(&mut self, unwritten: usize) {
+        if unwritten < self.unwritten {
+            self.account.release(self.unwritten - unwritten);
+            self.unwritten = unwritten;
+        }
+    }
+
+    /// A long message begins to arrive. If there is no room for it, it is not kept, and refused.
+    fn arrives(
+        &mut self,
+        mut transport: Pin<&mut ServerTransport>,
+        long: Long,
+    ) -> io::Result<()> {
+        if self.account.charge(long.bytes) {
+            self.arriving = long.bytes;
+            return Ok(());
+        }
+        transport.pass_over();
+        self.answer(transport, long.id, refuse(&no_room()))
+    }
+
+    /// Puts an answer where it waits to be written. If there is no room for it, its caller is told so.
+    fn answer(
+        &mut self,
+        transport: Pin<&mut ServerTransport>,
+        id: u64,
+        mut answer: Answer,
+    ) -> io::Result<()> {
+        let bytes = answer.payload.len() + ANSWER;
+        if self.account.charge(bytes) {
+            self.unwritten += bytes;
+        } else if bytes > CALL {
+            let why = "the call was done, but there is no room for its answer: the buffers of the \
+                       process are full, or the caller takes no answers";
+            answer = encode_error(&CallError::new(CallErrorKind::Overloaded, why));
+        }
+        transport.start_send(Response { request_id: id, message: Ok(answer) })
+    }
+
+    /// Begins a call. The result is its answer, if it could be given at once.
     fn begin(
         &mut self,
-        caller: &str,
         id: u64,
         envelope: Envelope,
         cx: &mut Context<'_>,
-    ) -> Option<Answer> {
+    ) -> io::Result<Option<Answer>> {
         if let Some(leaving) = &mut self.leaving {
             if leaving.told.elapsed() > GRACE {
-                return Some(refuse(&stopping()));
+                return Ok(Some(refuse(&stopping())));
             }
             leaving.quiet.as_mut().reset(Instant::now() + GRACE);
         }
         if self.running.contains_key(&id) {
-            // It is under way already.
-            return None;
+            // A call of this id is in flight already.
+            self.conduct.refused()?;
+            return Ok(None);
         }
         if self.running.len() >= self.serving.limits.in_flight {
+            self.conduct.refused()?;
             let why = "there are as many calls in flight on this connection as there may be";
-            return Some(refuse(&overloaded(why)));
+            return Ok(Some(refuse(&overloaded(why))));
         }
-        let found = self.serving.directory.find(envelope.method, &self.rights, caller);
+        let serving = self.serving;
+        let found = serving.directory.find(envelope.method, &self.rights, &self.caller);
         let ServedMethod { handler, number, habit } = match found {
             Ok(method) => method,
-            Err(error) => return Some(encode_error(&error)),
+            Err(error) => {
+                self.conduct.refused()?;
+                return Ok(Some(encode_error(&error)));
+            }
         };
-        let gate = &self.serving.gate;
-        let place = gate.enter();
+        self.conduct.accepted();
+        self.has_called = true;
+        let charged = CALL + envelope.payload.len() + habit.expected_answer();
+        if !self.account.charge(charged) {
+            return Ok(Some(refuse(&no_room())));
+        }
+        let place = serving.gate.enter();
         let waiting = match &place {
             Some(_) => None,
-            None => match gate.queue() {
+            None => match serving.gate.queue() {
                 Ok(waiting) => Some(waiting),
-                Err(full) => return Some(refuse(&full)),
+                Err(full) => {
+                    self.account.release(charged);
+                    return Ok(Some(refuse(&full)));
+                }
             },
         };
         let probe = Probe::of(envelope.timed);
         let Envelope { context, payload, timed, .. } = envelope;
         let deadline = context.deadline();
+        let at_once = waiting.is_none() && !habit.is_busy();
+        // What waits must not keep the whole of the buffer that it was read into.
+        let payload = if at_once { payload } else { payload.detached() };
         let incoming = Incoming { payload, bounds: self.bounds, timed };
         let mut answering = answering(handler, *number, context, incoming);
-        if waiting.is_none() && !habit.is_busy() {
+        if at_once {
             let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
             if let Poll::Ready(answer) = polled {
                 probe.end(Stage::Served);
-                return Some(answer);
+                habit.answered(answer.payload.len());
+                self.account.release(charged);
+                return Ok(Some(answer));
             }
         }
         self.pulse.quicken(cx);
         let (finished, habit, gate) =
-            (Arc::clone(&self.finished), Arc::clone(habit), Arc::clone(gate));
+            (Arc::clone(&self.finished), Arc::clone(habit), Arc::clone(&serving.gate));
         let task = tokio::spawn(async move {
             let _place = match (place, waiting) {
                 (None, Some(waiting)) => match waiting.turn(deadline).await {
@@ -329,10 +393,17 @@ impl Connection<'_> {
             });
             let answer = answer.await;
             probe.end(Stage::Served);
+            habit.answered(answer.payload.len());
             gate.learn(Duration::from_nanos(began.nanos()));
             finished.put(id, answer);
         });
-        self.running.insert(id, task.abort_handle());
-        None
+        self.running.insert(id, Running { task: task.abort_handle(), charged });
+        Ok(None)
     }
+}
+
+/// The refusal of a call whose bytes, or whose answer's, find no room.
+fn no_room() -> CallError {
+    overloaded("the calls of this process hold as many bytes as they may (limits.memory)")
+        .with_retry_advice(RetryAdvice::After(ROOM_AGAIN))
 }

@@ -29,6 +29,8 @@ pub(crate) fn undeclared(caller: &str, module: &str) -> CallError {
 pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
     methods: Vec<ServedMethod>,
+    /// As a hello says it, made once.
+    interfaces: Interfaces,
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
 }
@@ -59,8 +61,18 @@ impl Directory {
                 habit: Arc::default(),
             })
         };
+        let served = |handler: &Arc<dyn Handler>| {
+            let descriptor = handler.descriptor();
+            Served {
+                module: descriptor.module.to_owned(),
+                name: descriptor.name.to_owned(),
+                fingerprint: descriptor.fingerprint(),
+                methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
+            }
+        };
+        let interfaces = Interfaces(handlers.iter().map(served).collect());
         let methods = handlers.iter().flat_map(methods_of).collect();
-        Self { handlers, methods, may_call, web: None }
+        Self { handlers, methods, interfaces, may_call, web: None }
     }
 
     /// Serves `web` too, to whom `may_ask` lets in.
@@ -77,16 +89,7 @@ impl Directory {
 
     /// As a hello says it.
     pub(super) fn interfaces(&self) -> Interfaces {
-        let served = |handler: &Arc<dyn Handler>| {
-            let descriptor = handler.descriptor();
-            Served {
-                module: descriptor.module.to_owned(),
-                name: descriptor.name.to_owned(),
-                fingerprint: descriptor.fingerprint(),
-                methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
-            }
-        };
-        Interfaces(self.handlers.iter().map(served).collect())
+        self.interfaces.clone()
     }
 
     /// For each method's number, whether `caller` may call it.

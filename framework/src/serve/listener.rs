@@ -1,7 +1,12 @@
 //! Accepting connections, and draining them.
 
-use super::{Directory, connection, connection::Serving, gate::Gate};
-use crate::wire::{Bounds, Listener, Peer, Tls};
+use super::{
+    Directory,
+    gate::Gate,
+    greeting::{self, Serving},
+    handshakes::Handshakes,
+};
+use crate::wire::{Bounds, Listener, Memory, Peer, Tls};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
@@ -26,6 +31,8 @@ pub struct Limits {
     pub wait: Duration,
     /// How long a hello may take.
     pub hello: Duration,
+    /// Connections at once that have not said hello yet. When there is one more, the oldest is closed.
+    pub handshakes: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +45,7 @@ impl Default for Limits {
             waiting: 1024,
             wait: Duration::from_millis(100),
             hello: Duration::from_secs(5),
+            handshakes: 256,
         }
     }
 }
@@ -54,16 +62,26 @@ pub struct Server {
 
 impl Server {
     /// Serves `directory` to all who connect to `listener`; with `tls`, to those over TCP who prove who
-    /// they are.
+    /// they are. What they send is charged to `memory`.
     pub fn start(
         listener: Listener,
         us: Peer,
         directory: Directory,
         limits: Limits,
+        memory: Arc<Memory>,
         tls: Option<Tls>,
     ) -> Self {
         let (draining, drained) = watch::channel(false);
-        let serving = Arc::new(Serving { us, directory, gate: Gate::new(&limits), limits, tls });
+        let serving = Arc::new(Serving {
+            us,
+            directory,
+            gate: Gate::new(&limits),
+            handshakes: Handshakes::new(limits.handshakes),
+            places: Arc::new(Semaphore::new(limits.connections)),
+            memory,
+            limits,
+            tls,
+        });
         Self { draining, task: tokio::spawn(accept(listener, serving, drained)) }
     }
 
@@ -85,7 +103,6 @@ impl Drop for Server {
 }
 
 async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(serving.limits.connections));
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let mut connections = JoinSet::new();
     loop {
@@ -98,7 +115,7 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
         };
         match accepted {
             Ok(socket) => {
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                let Ok(place) = Arc::clone(&serving.places).try_acquire_owned() else {
                     tracing::warn!(
                         limit = serving.limits.connections,
                         "a connection was refused: there are as many as there may be"
@@ -107,7 +124,7 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
                         let serving = Arc::clone(&serving);
                         connections.spawn(async move {
                             let _place = place;
-                            connection::turn_away(socket, &serving).await;
+                            greeting::turn_away(socket, &serving).await;
                         });
                     }
                     continue;
@@ -115,7 +132,7 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
                 let (serving, draining) = (Arc::clone(&serving), draining.clone());
                 connections.spawn(async move {
                     let _place = place;
-                    connection::serve(socket, &serving, draining).await;
+                    greeting::serve(socket, &serving, draining).await;
                 });
             }
             // Out of file descriptors, for one: it passes, and must not spin until then.

@@ -3,10 +3,13 @@
 //! It accepts, limits, checks who calls, and hands each call to its interface. It knows modules by
 //! their descriptors only.
 
+mod conduct;
 mod connection;
 mod directory;
 mod gate;
+mod greeting;
 mod habit;
+mod handshakes;
 mod listener;
 
 pub(crate) use directory::undeclared;

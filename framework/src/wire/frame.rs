@@ -87,6 +87,17 @@ pub enum Payload {
     Read(Bytes),
 }
 
+impl Payload {
+    /// Copies a short payload out of the buffer that it was read into, which it would keep in memory
+    /// as a whole.
+    pub(crate) fn detached(self) -> Self {
+        match self {
+            Self::Read(bytes) if bytes.len() < LONG => Self::Written(bytes.to_vec()),
+            payload => payload,
+        }
+    }
+}
+
 impl std::ops::Deref for Payload {
     type Target = [u8];
 
@@ -141,6 +152,16 @@ pub enum Message {
     Ping(u64),
     /// There is.
     Pong(u64),
+}
+
+/// The beginning of a frame.
+pub(super) struct Prefix {
+    /// The bytes of the frame, with its length.
+    pub(super) whole: usize,
+    /// The call's id.
+    pub(super) id: u64,
+    /// Whether frames of its kind have a payload.
+    pub(super) has_payload: bool,
 }
 
 /// Why a stream of frames cannot be read on. The connection ends: where the next frame begins is
@@ -205,6 +226,18 @@ impl Message {
         }
         out.put_slice(&payload);
         None
+    }
+
+    /// What is known of the frame at the beginning of `input` before all of it is there.
+    pub(super) fn peek(input: &[u8]) -> Option<Prefix> {
+        let header = input.first_chunk::<{ LENGTH + LEAST }>()?;
+        let (length, rest) = header.split_at(LENGTH);
+        let (kind, id) = rest.split_at(1);
+        Some(Prefix {
+            whole: LENGTH + u32::from_le_bytes(length.try_into().ok()?) as usize,
+            id: u64::from_le_bytes(id.try_into().ok()?),
+            has_payload: matches!(kind[0], CALL | ANSWER),
+        })
     }
 
     /// Takes the next frame out of `input`, or says how many bytes it still wants.
@@ -307,6 +340,8 @@ fn write_context(context: &Context, out: &mut BytesMut) {
 
 fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     const CUT: FrameError = FrameError::Malformed("its context is cut off");
+    // The bytes that must be left behind the context: it is no longer than a frame's overhead.
+    let end = body.len().saturating_sub(OVERHEAD);
     let text = |bytes: &[u8]| {
         std::str::from_utf8(bytes)
             .map(str::to_owned)
@@ -325,6 +360,9 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
         let length = body.try_get_u32_le().map_err(|_| CUT)? as usize;
         if length > body.len() {
             return Err(CUT);
+        }
+        if end + length > body.len() {
+            return Err(FrameError::Malformed("its context is longer than any may be"));
         }
         let entry = body.split_to(length);
         match tag {

@@ -6,6 +6,7 @@
 pub mod codec;
 mod frame;
 mod hello;
+mod memory;
 mod output;
 mod protocol;
 mod pulse;
@@ -17,13 +18,15 @@ pub use codec::Bounds;
 pub use frame::{Answer, Envelope, FrameError, Message, Outcome, Payload};
 pub(crate) use frame::{TIMED, is_carried};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
+pub(crate) use memory::Account;
+pub use memory::{DEFAULT_MEMORY, Memory, MemoryInUse};
 pub use protocol::{Encoded, Incoming, encode_error};
 pub(crate) use protocol::{refuse, unwritable};
 pub(crate) use pulse::Pulse;
 pub use socket::{Accept, Listener, Machine, Network, Socket, Stream, connect};
 pub use tls::{Tls, TlsError};
 pub use transport::Transport;
-pub(crate) use transport::{overloaded, tarpc_context};
+pub(crate) use transport::{Heard, Long, overloaded, tarpc_context};
 
 use crate::{
     call::{

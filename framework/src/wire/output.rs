@@ -29,15 +29,30 @@ pub(super) struct Output {
     before_end: usize,
     /// Whether the socket may keep some of what was written.
     kept: bool,
+    /// Bytes that the socket has taken so far.
+    taken: u64,
 }
 
 impl Output {
     pub(super) fn new() -> Self {
         Self {
             pieces: VecDeque::new(),
-            end: BytesMut::with_capacity(ROOM),
+            end: BytesMut::new(),
             before_end: 0,
             kept: false,
+            taken: 0,
+        }
+    }
+
+    /// Bytes that the socket has taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Gives the room for short frames back, if nothing is in it.
+    pub(super) fn shrink(&mut self) {
+        if self.end.is_empty() {
+            self.end = BytesMut::new();
         }
     }
 
@@ -51,6 +66,9 @@ impl Output {
     }
 
     pub(super) fn put(&mut self, message: Message) {
+        if self.end.capacity() == 0 {
+            self.end.reserve(ROOM);
+        }
         if let Some(long) = message.write(&mut self.end) {
             self.before_end += self.end.len() + long.len();
             self.pieces.extend([self.end.split().freeze(), long]);
@@ -80,6 +98,7 @@ impl Output {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.taken += written as u64;
             self.kept = true;
         }
         // TLS keeps what the socket did not take.

@@ -1,21 +1,26 @@
-//! Whether anybody is at the other end of a connection.
+//! Whether the other end of a connection is alive, and takes what it is sent.
 //!
 //! A process that was stopped, or a cable that was cut, ends no connection: nothing is heard, and that
-//! is all. So the other side is asked when nothing has been heard for a while.
+//! is all. So the other side is pinged when nothing has been heard for a while. A peer that is alive
+//! can still hold memory here, by sending half of a long message or by taking no answers; that ends the
+//! connection, too.
 
 use super::Transport;
 use crate::call::planted;
 use std::{future::Future, io, mem, pin::Pin, task::Context, time::Duration};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How often it is looked after while calls wait, and after it was asked.
+/// Time between two looks at a connection while calls wait, and after a ping.
 const BEAT: Duration = Duration::from_millis(250);
-/// How often while nobody waits.
+/// Time between two looks while no call waits.
 const REST: Duration = Duration::from_secs(5);
-/// After so many beats without a word it is silent: it has been asked before each.
+/// A peer is silent after this many beats without a word, each of which began with a ping.
 const SILENT: u32 = 4;
-/// After so many it is gone, and the connection ends.
+/// A connection ends after this many beats in which nothing was heard, or nothing was taken of what
+/// waits to be written.
 const GONE: u32 = 40;
+/// The longest that one long message may take to arrive.
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -24,13 +29,25 @@ pub(crate) struct Pulse {
     reads: u64,
     /// Whether something was heard since the last beat.
     heard: bool,
-    /// Beats without a word.
+    /// Beats in which nothing was heard.
     quiet: u32,
+    /// Bytes that the other side had taken at the last beat.
+    taken: u64,
+    /// Beats in which it took nothing, although something waited to be written.
+    stalled: u32,
 }
 
 impl Pulse {
     pub(crate) fn new() -> Self {
-        Self { timer: Box::pin(sleep(REST)), resting: true, reads: 0, heard: true, quiet: 0 }
+        Self {
+            timer: Box::pin(sleep(REST)),
+            resting: true,
+            reads: 0,
+            heard: true,
+            quiet: 0,
+            taken: 0,
+            stalled: 0,
+        }
     }
 
     /// A call begins.
@@ -38,12 +55,12 @@ impl Pulse {
         if self.resting {
             self.resting = false;
             self.timer.as_mut().reset(Instant::now() + BEAT);
-            // It is not over yet, and has to know whom to wake.
+            // Registers the waker; the timer cannot be over yet.
             let _ = self.timer.as_mut().poll(cx);
         }
     }
 
-    /// Says whether the other side is silent, or that it is gone.
+    /// Says whether the other side is silent; an error if the connection has to end.
     pub(crate) fn poll<Out, In>(
         &mut self,
         transport: &mut Transport<Out, In>,
@@ -58,17 +75,39 @@ impl Pulse {
             if !mem::take(&mut self.heard) && !planted("silence-is-golden") {
                 self.quiet += 1;
                 if self.quiet > GONE {
-                    let why = format!("nothing was heard for {:?}", BEAT * GONE);
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                    return Err(timed_out(format!("nothing was heard for {:?}", BEAT * GONE)));
                 }
                 transport.ping();
             }
-            self.resting = self.quiet == 0 && !waiting();
+            self.look_for_stalls(transport)?;
+            let busy = waiting() || transport.unwritten() > 0 || transport.long_since().is_some();
+            self.resting = self.quiet == 0 && !busy;
+            if self.resting {
+                transport.shrink();
+            }
             let next = if self.resting { REST } else { BEAT };
             self.timer.as_mut().reset(Instant::now() + next);
         }
         Ok(self.quiet >= SILENT)
     }
+
+    fn look_for_stalls<Out, In>(&mut self, transport: &Transport<Out, In>) -> io::Result<()> {
+        let taken = transport.taken();
+        let stalls = transport.unwritten() > 0 && taken == self.taken;
+        self.stalled = if stalls { self.stalled + 1 } else { 0 };
+        self.taken = taken;
+        if self.stalled > GONE {
+            return Err(timed_out(format!("nothing was taken for {:?}", BEAT * GONE)));
+        }
+        if transport.long_since().is_some_and(|since| since.elapsed() > LONG) {
+            return Err(timed_out(format!("a message did not arrive within {LONG:?}")));
+        }
+        Ok(())
+    }
+}
+
+fn timed_out(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //!
 //! It answers pings by itself, and knows whether the other side is about to go.
 
-use super::{Answer, Envelope, Message, Socket, output::Output};
+use super::{Answer, Envelope, FrameError, Message, Socket, output::Output};
 use crate::call::{CallError, CallErrorKind};
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures_util::{Sink, Stream};
 use std::{
     future::Future,
@@ -20,14 +20,19 @@ use std::{
     time::Duration,
 };
 use tarpc::{ClientMessage, Response};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    time::Instant,
+};
 
 /// Bytes that may wait to be written before the sender has to.
 const WRITE_AHEAD: usize = 256 * 1024;
 /// Bytes that are worth a write of their own, so that the other side has something to do meanwhile.
 const EAGER: usize = 8 * 1024;
-/// How much room reads are given at least. A frame that is longer is given more as it arrives, so that
-/// a header alone reserves nothing.
+/// The room of the first read, and of the first after a rest: an idle connection takes no more.
+const FIRST_STEP: usize = LEAST_ROOM;
+/// How much room further reads are given at least. A frame that is longer is given more as it arrives,
+/// so that a header alone reserves nothing.
 const READ_STEP: usize = 64 * 1024;
 /// What they are given once so much of a long frame has arrived as fills a step: room for several.
 const LONG_STEP: usize = 1024 * 1024;
@@ -53,7 +58,32 @@ pub struct Transport<Out, In> {
     /// How often something was read.
     reads: u64,
     leaving: bool,
+    /// Whether nothing has been read since the buffers were given back.
+    rested: bool,
+    /// Since when a long message has been arriving.
+    long_since: Option<Instant>,
+    /// Bytes of a message that are still to arrive and are not kept.
+    passing_over: usize,
     sides: PhantomData<fn(Out) -> In>,
+}
+
+/// What arrives on a connection.
+#[derive(Debug)]
+pub(crate) enum Heard<In> {
+    /// A whole message.
+    Message(In),
+    /// The beginning of a message that is too long for the buffers of a connection. The rest is read,
+    /// unless [`Transport::pass_over`] is called next.
+    Long(Long),
+}
+
+/// A long message of which only the beginning is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Long {
+    /// The call's id.
+    pub(crate) id: u64,
+    /// The bytes of the whole message.
+    pub(crate) bytes: usize,
 }
 
 impl<Out, In> Transport<Out, In> {
@@ -69,6 +99,9 @@ impl<Out, In> Transport<Out, In> {
             yielded: false,
             reads: 0,
             leaving: false,
+            rested: true,
+            long_since: None,
+            passing_over: 0,
             sides: PhantomData,
         }
     }
@@ -81,6 +114,38 @@ impl<Out, In> Transport<Out, In> {
     /// How often something was read: who reads nothing more hears nothing.
     pub(crate) fn reads(&self) -> u64 {
         self.reads
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Bytes that the socket has taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.output.taken()
+    }
+
+    /// Since when a long message has been arriving, if one is.
+    pub(crate) fn long_since(&self) -> Option<Instant> {
+        self.long_since
+    }
+
+    /// Gives back the buffers of a connection that is at rest.
+    pub(crate) fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.rested = true;
+        }
+        self.output.shrink();
+    }
+
+    /// Reads past the long message that is arriving, without keeping it.
+    pub(crate) fn pass_over(&mut self) {
+        if let Some(frame) = Message::peek(&self.input) {
+            self.passing_over = frame.whole - self.input.len();
+            self.input.clear();
+        }
     }
 
     /// Whether the other side has said that it is about to go.
@@ -188,38 +253,86 @@ pub(crate) fn tarpc_context() -> tarpc::context::Context {
     *TEMPLATE
 }
 
+impl<Out, In: Side> Transport<Out, In> {
+    /// What arrives next. After a [`Heard::Long`] its receiver may have the message passed over.
+    pub(crate) fn poll_heard(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Heard<In>>>> {
+        loop {
+            let missing = if self.passing_over > 0 {
+                let passed = self.passing_over.min(self.input.len());
+                self.input.advance(passed);
+                self.passing_over -= passed;
+                self.passing_over.min(READ_STEP)
+            } else {
+                match Message::read(&mut self.input, self.payload_limit) {
+                    Ok(Ok(message)) if self.is_own(&message) => 0,
+                    Ok(Ok(message)) => {
+                        self.since_long = self.since_long.saturating_add(1);
+                        self.long_since = None;
+                        let heard = In::from_message(message)
+                            .ok_or_else(|| broken("a frame that only the other side may send"));
+                        return Poll::Ready(Some(heard.map(Heard::Message)));
+                    }
+                    Ok(Err(missing)) => {
+                        if let Some(long) = self.begins_long(missing) {
+                            return Poll::Ready(Some(long.map(Heard::Long)));
+                        }
+                        missing
+                    }
+                    Err(error) => return Poll::Ready(Some(Err(broken(error)))),
+                }
+            };
+            if missing == 0 {
+                self.long_since = None;
+                continue;
+            }
+            make_room(&mut self.input, missing, self.rested);
+            let read = ready!(poll_read(&mut self.socket, &mut self.input, cx))?;
+            self.rested = false;
+            self.reads += 1;
+            if read == 0 {
+                let whole = self.input.is_empty() && self.passing_over == 0;
+                let end = if whole {
+                    In::at_the_end()
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
+                return Poll::Ready(end.err().map(Err));
+            }
+        }
+    }
+
+    /// The long message that begins to arrive, the first time that it is looked at.
+    fn begins_long(&mut self, missing: usize) -> Option<io::Result<Long>> {
+        if missing >= LONG {
+            self.since_long = 0;
+        }
+        if missing + self.input.len() <= READ_STEP || self.long_since.is_some() {
+            return None;
+        }
+        let frame = Message::peek(&self.input)?;
+        self.long_since = Some(Instant::now());
+        if !frame.has_payload {
+            let error = FrameError::Malformed("a long frame of a kind that has no payload");
+            return Some(Err(broken(error)));
+        }
+        Some(Ok(Long { id: frame.id, bytes: frame.whole }))
+    }
+}
+
 impl<Out, In: Side> Stream for Transport<Out, In> {
     type Item = io::Result<In>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            match Message::read(&mut this.input, this.payload_limit) {
-                Ok(Ok(message)) if this.is_own(&message) => {}
-                Ok(Ok(message)) => {
-                    this.since_long = this.since_long.saturating_add(1);
-                    let heard = In::from_message(message)
-                        .ok_or_else(|| broken("a frame that only the other side may send"));
-                    return Poll::Ready(Some(heard));
-                }
-                Ok(Err(missing)) => {
-                    if missing >= LONG {
-                        this.since_long = 0;
-                    }
-                    make_room(&mut this.input, missing);
-                    let read = ready!(poll_read(&mut this.socket, &mut this.input, cx))?;
-                    this.reads += 1;
-                    if read == 0 {
-                        let whole = this.input.is_empty();
-                        let end = if whole {
-                            In::at_the_end()
-                        } else {
-                            Err(io::ErrorKind::UnexpectedEof.into())
-                        };
-                        return Poll::Ready(end.err().map(Err));
-                    }
-                }
-                Err(error) => return Poll::Ready(Some(Err(broken(error)))),
+            match ready!(this.poll_heard(cx)) {
+                Some(Ok(Heard::Long(_))) => {}
+                Some(Ok(Heard::Message(message))) => return Poll::Ready(Some(Ok(message))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
     }
@@ -280,9 +393,13 @@ impl<Out, In> Transport<Out, In> {
 }
 
 /// Gives `input` room for the frame that is arriving, of which so much is missing.
-fn make_room(input: &mut BytesMut, missing: usize) {
+fn make_room(input: &mut BytesMut, missing: usize, rested: bool) {
     let room = input.capacity() - input.len();
-    let step = if input.len() < READ_STEP { READ_STEP } else { LONG_STEP };
+    let step = match input.len() {
+        _ if rested => FIRST_STEP,
+        ..READ_STEP => READ_STEP,
+        _ => LONG_STEP,
+    };
     // With little room left, much of what is there would take a read for itself.
     if room < missing.clamp(LEAST_ROOM, step) {
         input.reserve(step);

@@ -170,6 +170,7 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
                     docs: #docs,
                     methods: &METHODS,
                     routes: #routes,
+                    hash: ::std::sync::OnceLock::new(),
                 };
 
             impl ::monolift::link::Interface for dyn #name {

@@ -10,6 +10,7 @@ mod concurrency;
 mod data;
 mod deadlines;
 mod errors;
+mod floods;
 mod floors;
 mod lifecycle;
 mod macros;

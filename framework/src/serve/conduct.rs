@@ -6,19 +6,13 @@
 //! its connection is closed. Calls that are accepted count in its favour, so that a release which
 //! misses one method is not punished for it.
 
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    task::Context,
-    time::Duration,
-};
+use std::{future::Future, io, pin::Pin, task::Context, time::Duration};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Refusals that cost nothing yet.
 const TOLERATED: u32 = 256;
 /// The connection is closed at this many.
-const TOO_MANY: u32 = 8_192;
+const TOO_MANY: u32 = 2_048;
 /// An accepted call makes up for so many of them.
 const FORGIVEN: u32 = 16;
 /// The pause after a turn, for each [`TOLERATED`] refusals.
@@ -114,7 +108,7 @@ mod tests {
         (TOLERATED + 1..TOO_MANY).for_each(|_| conduct.refused().unwrap());
         tokio::time::advance(PAUSE).await;
         assert!(is_pausing(&mut conduct));
-        tokio::time::advance(PAUSE * 30).await;
+        tokio::time::advance(PAUSE * 6).await;
         assert!(is_pausing(&mut conduct), "the pause grows");
         let closed = conduct.refused().unwrap_err();
         assert_eq!(closed.kind(), io::ErrorKind::PermissionDenied);

@@ -274,11 +274,7 @@ impl<'a> Connection<'a> {
     }
 
     /// A long message begins to arrive. If there is no room for it, it is not kept, and refused.
-    fn arrives(
-        &mut self,
-        mut transport: Pin<&mut ServerTransport>,
-        long: Long,
-    ) -> io::Result<()> {
+    fn arrives(&mut self, mut transport: Pin<&mut ServerTransport>, long: Long) -> io::Result<()> {
         if self.account.charge(long.bytes) {
             self.arriving = long.bytes;
             return Ok(());

@@ -6,9 +6,7 @@ use super::{
     gate::Gate,
     handshakes::{Handshake, Handshakes},
 };
-use crate::wire::{
-    HelloError, Interfaces, Memory, Peer, Refusal, Socket, Tls, Transport, receive,
-};
+use crate::wire::{HelloError, Interfaces, Memory, Peer, Refusal, Socket, Tls, Transport, receive};
 use bytes::BytesMut;
 use std::{
     io::{self, ErrorKind},

@@ -18,9 +18,15 @@ pub const PROTOCOL: u32 = 2;
 
 /// The first bytes on a connection.
 const MAGIC: [u8; 8] = *b"monolift";
-/// What a hello may hold: names and hashes, for thousands of methods.
+/// What the serving side's hello may hold: names and hashes, for thousands of methods.
 const LIMIT: usize = 1024 * 1024;
+/// What the calling side's hello may hold: two names and two numbers.
+const CALLER_LIMIT: usize = 4 * 1024;
 const BOUNDS: Bounds = Bounds { bytes: LIMIT, nesting: 16 };
+/// The longest name of an application or a process, in bytes.
+const NAME: usize = 255;
+/// The part of a refusal that is shown, in characters: its text is the other side's.
+const SHOWN: usize = 500;
 
 /// Who is at an end of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,6 +122,16 @@ impl Peer {
         Self { http: true, ..self.clone() }
     }
 
+    /// Names come from the other side, and end up in logs: as a manifest would write them, or not at
+    /// all.
+    fn has_fit_names(&self) -> bool {
+        let fit = |name: &str| {
+            let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            !name.is_empty() && name.len() <= NAME && name.chars().all(fit)
+        };
+        fit(&self.app) && fit(&self.process)
+    }
+
     fn check(&self, other: &Self) -> Result<(), String> {
         if self.protocol != other.protocol {
             return Err(format!(
@@ -140,8 +156,9 @@ pub async fn greet(
         let mut input = BytesMut::new();
         socket.write_all(&MAGIC).await?;
         say(socket, us).await?;
-        match hear::<Reply>(socket, &mut input).await? {
-            Reply::Refused(Refusal(why)) => Err(HelloError::Refused(why)),
+        match hear::<Reply>(socket, &mut input, LIMIT).await? {
+            Reply::Refused(Refusal(why)) => Err(HelloError::Refused(in_one_line(&why))),
+            Reply::Welcome { peer, .. } if !peer.has_fit_names() => Err(unfit_names()),
             Reply::Welcome { peer, interfaces } => {
                 us.check(&peer).map_err(HelloError::NotOurs)?;
                 Ok((peer, interfaces, input))
@@ -165,7 +182,10 @@ pub async fn receive(
             return Err(HelloError::NotOurs("it does not begin as ours do".to_owned()));
         }
         input.advance(MAGIC.len());
-        let peer: Peer = hear(socket, &mut input).await?;
+        let peer: Peer = hear(socket, &mut input, CALLER_LIMIT).await?;
+        if !peer.has_fit_names() {
+            return Err(unfit_names());
+        }
         let decided = us.check(&peer).map_err(Refusal).and_then(|()| welcome(&peer));
         match decided {
             Ok(interfaces) => {
@@ -192,13 +212,23 @@ async fn say<T: Serialize>(socket: &mut Socket, what: &T) -> Result<(), HelloErr
     Ok(socket.write_all(&out).await?)
 }
 
+fn unfit_names() -> HelloError {
+    HelloError::NotOurs("its names are not those of an application and a process".to_owned())
+}
+
+/// A text of the other side as one line of a log.
+fn in_one_line(text: &str) -> String {
+    text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 async fn hear<T: DeserializeOwned>(
     socket: &mut Socket,
     input: &mut BytesMut,
+    limit: usize,
 ) -> Result<T, HelloError> {
     fill(socket, input, 4).await?;
     let length = input.get_u32_le() as usize;
-    if length > LIMIT {
+    if length > limit {
         return Err(HelloError::NotOurs(format!("a hello of {length} bytes")));
     }
     fill(socket, input, length).await?;

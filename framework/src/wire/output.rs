@@ -35,13 +35,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self {
-            pieces: VecDeque::new(),
-            end: BytesMut::new(),
-            before_end: 0,
-            kept: false,
-            taken: 0,
-        }
+        Self { pieces: VecDeque::new(), end: BytesMut::new(), before_end: 0, kept: false, taken: 0 }
     }
 
     /// Bytes that the socket has taken so far.

@@ -172,4 +172,82 @@ mod tests {
         assert_eq!(gone.to_string(), "nothing was heard for 10s");
         assert_eq!(start.elapsed(), BEAT * (GONE + 1) + BEAT);
     }
+
+    /// Polls, and reads what arrives, until the connection ends.
+    async fn ends(pulse: &mut Pulse, ours: &mut Ours) -> String {
+        let ended = poll_fn(|cx| {
+            while let Poll::Ready(heard) = ours.poll_heard(cx) {
+                assert!(heard.is_some_and(|heard| heard.is_ok()));
+            }
+            pulse.poll(ours, || true, cx)?;
+            ready!(Pin::new(&mut *ours).poll_flush(cx))?;
+            Poll::<io::Result<()>>::Pending
+        });
+        ended.await.unwrap_err().to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_gone_although_it_speaks() {
+        let (mut ours, theirs) = connected();
+        let (mut theirs_read, mut theirs_write) = tokio::io::split(theirs);
+        tokio::spawn(async move {
+            let mut pong = BytesMut::new();
+            assert!(Message::Pong(0).write(&mut pong).is_none());
+            while theirs_write.write_all(&pong).await.is_ok() {
+                sleep(BEAT / 2).await;
+            }
+        });
+        let payload = vec![0; 200_000].into();
+        let envelope = Envelope {
+            method: 0,
+            context: crate::call::Context::edge(&Default::default()),
+            payload,
+            timed: false,
+        };
+        let request =
+            tarpc::Request { context: crate::wire::tarpc_context(), id: 1, message: envelope };
+        Pin::new(&mut ours).start_send(ClientMessage::Request(request)).unwrap();
+        let mut pulse = Pulse::new();
+        poll_fn(|cx| {
+            pulse.quicken(cx);
+            Poll::Ready(())
+        })
+        .await;
+        // Some of it is taken at first, and the pulse begins anew.
+        let mut some = [0; 1000];
+        let start = Instant::now();
+        let (why, taken) = tokio::join!(ends(&mut pulse, &mut ours), async {
+            sleep(5 * BEAT).await;
+            theirs_read.read_exact(&mut some).await
+        });
+        taken.unwrap();
+        assert_eq!(why, "nothing was taken for 10s");
+        assert!(start.elapsed() > BEAT * GONE && start.elapsed() < BEAT * (GONE + 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_message_has_to_arrive_in_time() {
+        let (ours, mut theirs) = duplex(1 << 16);
+        let ours = Socket::Other(Box::new(ours));
+        let mut ours = Ours::new(ours, BytesMut::new(), 1 << 20);
+        let trickle = tokio::spawn(async move {
+            let mut frame = BytesMut::new();
+            let payload = vec![0; 500_000].into();
+            let answer = Answer { outcome: crate::wire::Outcome::Answer, payload };
+            let long = Message::Answer(1, answer).write(&mut frame);
+            frame.extend(long.into_iter().flatten());
+            for bytes in frame.chunks(1_000) {
+                if theirs.write_all(bytes).await.is_err() {
+                    return;
+                }
+                sleep(BEAT).await;
+            }
+        });
+        let mut pulse = Pulse::new();
+        let start = Instant::now();
+        assert_eq!(ends(&mut pulse, &mut ours).await, "a message did not arrive within 30s");
+        assert!(start.elapsed() < LONG + 2 * REST);
+        drop(ours);
+        trickle.await.unwrap();
+    }
 }

@@ -294,11 +294,8 @@ impl<Out, In: Side> Transport<Out, In> {
             self.reads += 1;
             if read == 0 {
                 let whole = self.input.is_empty() && self.passing_over == 0;
-                let end = if whole {
-                    In::at_the_end()
-                } else {
-                    Err(io::ErrorKind::UnexpectedEof.into())
-                };
+                let end =
+                    if whole { In::at_the_end() } else { Err(io::ErrorKind::UnexpectedEof.into()) };
                 return Poll::Ready(end.err().map(Err));
             }
         }

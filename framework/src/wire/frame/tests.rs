@@ -115,6 +115,25 @@ fn a_call_without_a_deadline_is_refused() {
     assert_eq!(Message::read(&mut frame, LIMIT).unwrap_err(), FrameError::Malformed("no deadline"));
 }
 
+/// Long keys and many roles would be kept in memory beside the payload, where no limit sees them.
+#[tokio::test]
+async fn a_context_is_no_longer_than_a_frames_overhead() {
+    let of = |roles: Vec<String>, key: &str| {
+        let principal = Principal { subject: "ada".into(), roles };
+        let context = context().with_principal(principal).with_idempotency_key(key);
+        let payload = Payload::Written(vec![0; 40_000]);
+        written(&Message::Call(1, Envelope { method: 0, context, payload, timed: false }))
+    };
+    let malformed = FrameError::Malformed("its context is longer than any may be");
+    let long = "x".repeat(OVERHEAD);
+    for mut frame in [of(Vec::new(), &long), of(vec![long], ""), of(vec![String::new(); 4_000], "")]
+    {
+        assert_eq!(Message::read(&mut frame, LIMIT).unwrap_err(), malformed);
+    }
+    let mut fits = of(vec!["x".repeat(OVERHEAD / 2)], "key");
+    assert!(matches!(Message::read(&mut fits, LIMIT), Ok(Ok(Message::Call(..)))));
+}
+
 #[test]
 fn an_entry_of_a_newer_peer_is_passed_over() {
     let mut frame = call_with_deadline(1_000_000);

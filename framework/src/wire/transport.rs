@@ -243,10 +243,13 @@ pub(crate) fn overloaded(why: &str) -> CallError {
 
 /// A context for tarpc, which wants one: ours travels in the envelope. Its deadline lies behind any
 /// that we set, so that it never ends a call.
+///
+/// No dispatcher of `tracing` is set while it is made: setting one, even for a moment and only on this
+/// thread, switches the `log` records of a program without a subscriber off for good.
 pub(crate) fn tarpc_context() -> tarpc::context::Context {
     static TEMPLATE: LazyLock<tarpc::context::Context> = LazyLock::new(|| {
-        let mut context =
-            tracing::dispatcher::with_default(&tracing::Dispatch::none(), tarpc::context::current);
+        let mut context = tarpc::context::current();
+        context.trace_context = tarpc::trace::Context::default();
         context.deadline = std::time::Instant::now() + YEAR;
         context
     });
@@ -415,4 +418,16 @@ fn poll_read(
 
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_for_tarpc_sets_no_dispatcher() {
+        let before = tracing::dispatcher::has_been_set();
+        assert_eq!(tarpc_context().trace_context, tarpc::trace::Context::default());
+        assert_eq!(tracing::dispatcher::has_been_set(), before);
+    }
 }

@@ -335,7 +335,7 @@ impl<'a> Connection<'a> {
         };
         self.conduct.accepted();
         self.has_called = true;
-        let charged = CALL + envelope.payload.len() + habit.expected_answer();
+        let charged = CALL + envelope.payload.len() + habit.answer.bytes();
         if !self.account.charge(charged) {
             return Ok(Some(refuse(&no_room())));
         }
@@ -362,7 +362,7 @@ impl<'a> Connection<'a> {
             let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
             if let Poll::Ready(answer) = polled {
                 probe.end(Stage::Served);
-                habit.answered(answer.payload.len());
+                habit.answer.learn(answer.payload.len());
                 self.account.release(charged);
                 return Ok(Some(answer));
             }
@@ -389,7 +389,7 @@ impl<'a> Connection<'a> {
             });
             let answer = answer.await;
             probe.end(Stage::Served);
-            habit.answered(answer.payload.len());
+            habit.answer.learn(answer.payload.len());
             gate.learn(Duration::from_nanos(began.nanos()));
             finished.put(id, answer);
         });

@@ -1,8 +1,8 @@
 //! What a method's calls have been like lately: whether they keep a processor busy before they answer
 //! or wait, and how long their answers are.
 
-use crate::call::clock::Moment;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::{call::clock::Moment, wire::ExpectedAnswer};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A method that is busy for longer, in the mean, is given a task of its own at once: on the
 /// connection's it would hold back all calls behind it.
@@ -10,35 +10,17 @@ const BUSY: u64 = 100_000;
 /// Each first poll moves the mean by this part.
 const SHARE: u64 = 8;
 
-/// The room that is kept for the answer of a method that has not answered yet, in bytes.
-const SHORT_ANSWER: usize = 512;
-
 /// What a method's calls have been like lately.
 #[derive(Debug, Default)]
 pub(super) struct Habit {
     /// How long first polls have taken, in the mean.
     nanos: AtomicU64,
-    /// How long answers may be expected to be, in bytes.
-    answer: AtomicUsize,
+    pub(super) answer: ExpectedAnswer,
 }
 
 impl Habit {
     pub(super) fn is_busy(&self) -> bool {
         self.nanos.load(Relaxed) > BUSY
-    }
-
-    /// The bytes that an answer is expected to have: about as many as the longest of the last ones.
-    pub(super) fn expected_answer(&self) -> usize {
-        self.answer.load(Relaxed).max(SHORT_ANSWER)
-    }
-
-    /// Learns from the length of an answer.
-    pub(super) fn answered(&self, bytes: usize) {
-        let expected = self.answer.load(Relaxed);
-        let next = if bytes >= expected { bytes } else { expected - (expected - bytes) / 64 };
-        if next != expected {
-            self.answer.store(next, Relaxed);
-        }
     }
 
     /// Makes a first poll, and learns from it.

@@ -220,6 +220,36 @@ impl Drop for Account {
     }
 }
 
+/// How long the answers of a method may be expected to be: about as long as the longest of the last
+/// ones. Room for an answer is kept before it is known.
+#[derive(Debug, Default)]
+pub(crate) struct ExpectedAnswer(AtomicUsize);
+
+impl ExpectedAnswer {
+    /// The room for the answer of a method that has not answered yet.
+    const LEAST: usize = 512;
+    /// An answer that is shorter moves the expectation by this part of the difference.
+    const SHARE: usize = 64;
+
+    /// Bytes to keep for an answer.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Relaxed).max(Self::LEAST)
+    }
+
+    /// Learns from the length of an answer. When two answers are learned at once, one may be lost.
+    pub(crate) fn learn(&self, bytes: usize) {
+        let expected = self.0.load(Relaxed);
+        let next = if bytes >= expected {
+            bytes
+        } else {
+            expected - (expected - bytes).div_ceil(Self::SHARE)
+        };
+        if next != expected {
+            self.0.store(next, Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,5 +309,16 @@ mod tests {
             drop(memory.peer(&format!("peer-{number}")));
         }
         assert!(memory.peers.lock().unwrap().len() <= 1);
+    }
+
+    #[test]
+    fn a_long_answer_is_expected_again_for_a_while() {
+        let expected = ExpectedAnswer::default();
+        assert_eq!(expected.bytes(), ExpectedAnswer::LEAST);
+        expected.learn(MIB);
+        (0..20).for_each(|_| expected.learn(100));
+        assert!(expected.bytes() > MIB / 2);
+        (0..1_000).for_each(|_| expected.learn(100));
+        assert_eq!(expected.bytes(), ExpectedAnswer::LEAST);
     }
 }

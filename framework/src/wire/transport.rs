@@ -42,6 +42,8 @@ const LEAST_ROOM: usize = 8 * 1024;
 const LONG: usize = 32 * 1024;
 /// For so many messages after one.
 const REMEMBERED: u32 = 64;
+/// Reads, and messages about the connection itself, in one turn.
+const AT_ONCE: usize = 128;
 /// Nothing that tarpc is asked to do takes so long.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -262,7 +264,7 @@ impl<Out, In: Side> Transport<Out, In> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Heard<In>>>> {
-        loop {
+        for _ in 0..AT_ONCE {
             let missing = if self.passing_over > 0 {
                 let passed = self.passing_over.min(self.input.len());
                 self.input.advance(passed);
@@ -302,6 +304,9 @@ impl<Out, In: Side> Transport<Out, In> {
                 return Poll::Ready(end.err().map(Err));
             }
         }
+        // Pings alone must not keep the thread.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The long message that begins to arrive, the first time that it is looked at.
@@ -423,6 +428,30 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Waker;
+    use tokio::io::AsyncWriteExt;
+
+    /// A flood of pings is heard in turns, between which other tasks run.
+    #[tokio::test]
+    async fn pings_alone_do_not_keep_the_thread() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut pings = BytesMut::new();
+        (0..10_000).for_each(|id| assert!(Message::Ping(id).write(&mut pings).is_none()));
+        theirs.write_all(&pings).await.unwrap();
+        let ours = Socket::Other(Box::new(ours));
+        let mut ours = Transport::<Response<Answer>, ClientMessage<Envelope>>::new(
+            ours,
+            BytesMut::new(),
+            1024,
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut turns = 0;
+        while ours.output.len() < pings.len() {
+            assert!(ours.poll_heard(&mut cx).is_pending());
+            turns += 1;
+        }
+        assert!(turns >= 10_000 / AT_ONCE, "{turns}");
+    }
 
     #[test]
     fn a_context_for_tarpc_sets_no_dispatcher() {

@@ -46,11 +46,13 @@ mod circles;
 mod connect;
 mod document;
 mod graph;
+mod keys;
 mod manifest;
 mod members;
 mod parse;
 mod problem;
 pub mod quantity;
+mod sections;
 mod suggest;
 mod workspace;
 
@@ -59,10 +61,10 @@ pub use cargo_toml::{Dependency, HostMark, Package};
 pub use connect::{Connect, ConnectError};
 pub use document::lines;
 pub use graph::{Graph, Node};
-pub use manifest::{
-    Calls, DeadlineMode, Limits, Manifest, Placement, Process, Replicas, Retries, TlsFiles,
-};
+pub use keys::{Given, Key, Section};
+pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
+pub use sections::{Calls, Limits, Retries, TlsKeys};
 pub use suggest::nearest;
 pub use workspace::Workspace;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::address::Address;
 use crate::connect::Connect;
 use crate::parse;
 use crate::problem::Problems;
+use crate::sections::{Calls, Limits, Retries};
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
 #[derive(Debug, Clone)]
@@ -66,19 +66,6 @@ pub struct Process {
     pub(crate) listen_position: (usize, usize),
 }
 
-/// `[calls]`: how modules call each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Calls {
-    /// The deadline of a call that sets none of its own.
-    pub deadline: Duration,
-    /// What happens when the default deadline passes.
-    pub deadline_mode: DeadlineMode,
-    /// The most connections to each peer process; `None` is one for each worker thread, and at least 8.
-    pub connections: Option<usize>,
-    /// How long a stop waits for calls in flight.
-    pub drain: Duration,
-}
-
 /// `[tls]`: the files by which processes prove to each other who they are. In the paths of the last two
 /// `{process}` stands for a process's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,24 +87,6 @@ impl TlsFiles {
     /// The key of a process.
     pub fn key_of(&self, process: &str) -> PathBuf {
         self.key.replace("{process}", process).into()
-    }
-}
-
-/// `[process.*.retries]`: how often others try when a call to a process fails. Only calls that were not
-/// begun there are made again, and calls of methods that are `#[idempotent]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retries {
-    /// Attempts at one call, the first one among them.
-    pub attempts: u32,
-    /// Of a hundred calls, so many may be made again.
-    pub percent: u32,
-    /// So many may in each second, however few calls there are.
-    pub per_second: u32,
-}
-
-impl Default for Retries {
-    fn default() -> Self {
-        Self { attempts: 3, percent: 20, per_second: 10 }
     }
 }
 
@@ -153,17 +122,6 @@ impl Process {
     }
 }
 
-impl Default for Calls {
-    fn default() -> Self {
-        Calls {
-            deadline: Duration::from_secs(5),
-            deadline_mode: DeadlineMode::Enforce,
-            connections: None,
-            drain: Duration::from_secs(20),
-        }
-    }
-}
-
 /// What happens when the default deadline passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeadlineMode {
@@ -172,42 +130,6 @@ pub enum DeadlineMode {
     Enforce,
     /// It is logged, and the call goes on.
     Observe,
-}
-
-/// `[limits]`: what a peer may ask of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// The longest frame, in bytes.
-    pub frame: usize,
-    /// How deep a value may be nested.
-    pub nesting: usize,
-    /// Calls in flight on one connection.
-    pub in_flight: usize,
-    /// Calls that run at once, whichever connections they came over.
-    pub running: usize,
-    /// Calls that may wait until others have ended; those beyond them are refused at once.
-    pub waiting: usize,
-    /// The longest that one of them waits.
-    pub wait: Duration,
-    /// Connections accepted at one time.
-    pub connections: usize,
-    /// How long a new connection has to introduce itself.
-    pub hello: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            frame: 4 << 20,
-            nesting: 64,
-            in_flight: 1024,
-            running: 4096,
-            waiting: 1024,
-            wait: Duration::from_millis(100),
-            connections: 1024,
-            hello: Duration::from_secs(5),
-        }
-    }
 }
 
 impl Manifest {

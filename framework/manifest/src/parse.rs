@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::document::{Document, Entry, Table, Value};
-use crate::manifest::{Calls, Limits, Manifest, Placement, Process, Replicas, Retries, TlsFiles};
+use crate::keys::{Count, Kind, Section};
+use crate::manifest::{Manifest, Placement, Process, Replicas, TlsFiles};
 use crate::problem::{Problem, Problems};
-use crate::quantity;
+use crate::sections::{Retries, TlsKeys};
 use crate::suggest::nearest;
 
 mod values;
-use values::{
-    address, connect, count, deadline_mode, duration, http, module_name, name, number, size, text,
-};
-
-const AN_INSTANT: Duration = Duration::from_millis(1);
+use values::{given, module_name, name, text};
 
 pub(crate) fn manifest(text: &str, file: &Path) -> Result<Manifest, Problems> {
     let document = Document::parse(text, file)?;
@@ -61,8 +57,8 @@ impl<'a> Parser<'a> {
             host,
             modules: self.modules(),
             processes: self.processes(),
-            calls: self.calls(),
-            limits: self.limits(),
+            calls: self.top_section("calls"),
+            limits: self.top_section("limits"),
             tls: self.tls(),
             file: self.document.file.clone(),
             host_position,
@@ -107,28 +103,25 @@ impl<'a> Parser<'a> {
                 });
                 continue;
             };
-            self.known(
-                table,
-                &format!("in [process.{}]", entry.key),
-                &["http", "listen", "connect", "retries", "replicas"],
-            );
+            let known = [&Process::names()[..], &["retries", "replicas"]].concat();
+            self.known(table, &format!("in [process.{}]", entry.key), &known);
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
             let (http_position, listen_position) = (position("http"), position("listen"));
-            let process = Process {
-                http: self.value(table, "http", http),
-                listen: self.value(table, "listen", address),
-                connect: self.value(table, "connect", connect),
+            let replicas = self.value(table, "replicas", |value| {
+                Count(1, Replicas::MOST).read(given(value)).map(Replicas)
+            });
+            let mut process = Process {
                 retries: self.retries(&entry.key, table),
-                replicas: self
-                    .value(table, "replicas", |value| count(value, Replicas::MOST))
-                    .map_or_else(Replicas::default, Replicas),
+                replicas: replicas.unwrap_or_default(),
                 line,
                 column,
                 http_position,
                 listen_position,
+                ..Process::default()
             };
+            self.keys(table, &mut process);
             processes.insert(entry.key.clone(), process);
         }
         processes
@@ -145,102 +138,49 @@ impl<'a> Parser<'a> {
             });
             return Retries::default();
         };
-        self.known(
-            table,
-            &format!("in [process.{process}.retries]"),
-            &["attempts", "percent", "per_second"],
-        );
-        let default = Retries::default();
-        let mut number = |key, least, most, default| {
-            self.value(table, key, |value| number(value, least, most)).unwrap_or(default)
-        };
-        Retries {
-            attempts: number("attempts", 1, 10, default.attempts),
-            percent: number("percent", 0, 100, default.percent),
-            per_second: number("per_second", 0, 10_000, default.per_second),
-        }
+        self.known(table, &format!("in [process.{process}.retries]"), &Retries::names());
+        let mut retries = Retries::default();
+        self.keys(table, &mut retries);
+        retries
     }
 
-    fn calls(&mut self) -> Calls {
-        let table = self.section("calls");
-        self.known(table, "in [calls]", &["deadline", "deadline_mode", "connections", "drain"]);
-        let default = Calls::default();
-        Calls {
-            deadline: self
-                .value(table, "deadline", |value| duration(value, AN_INSTANT, quantity::LONGEST))
-                .unwrap_or(default.deadline),
-            deadline_mode: self
-                .value(table, "deadline_mode", deadline_mode)
-                .unwrap_or(default.deadline_mode),
-            connections: self.value(table, "connections", |value| count(value, 1024)),
-            drain: self
-                .value(table, "drain", |value| duration(value, Duration::ZERO, quantity::LONGEST))
-                .unwrap_or(default.drain),
-        }
+    /// A section that stands at the top: all its keys, and no others.
+    fn top_section<S: Section + Default>(&mut self, name: &str) -> S {
+        let table = self.section(name);
+        self.known(table, &format!("in [{name}]"), &S::names());
+        let mut section = S::default();
+        self.keys(table, &mut section);
+        section
     }
 
-    fn limits(&mut self) -> Limits {
-        let table = self.section("limits");
-        self.known(
-            table,
-            "in [limits]",
-            &[
-                "frame",
-                "nesting",
-                "in_flight",
-                "running",
-                "waiting",
-                "wait",
-                "connections",
-                "hello",
-            ],
-        );
-        let default = Limits::default();
-        Limits {
-            frame: self
-                .value(table, "frame", |value| size(value, 1 << 10, 1 << 30))
-                .unwrap_or(default.frame),
-            nesting: self
-                .value(table, "nesting", |value| count(value, 128))
-                .unwrap_or(default.nesting),
-            in_flight: self
-                .value(table, "in_flight", |value| count(value, 1 << 20))
-                .unwrap_or(default.in_flight),
-            running: self
-                .value(table, "running", |value| count(value, 1 << 20))
-                .unwrap_or(default.running),
-            waiting: self
-                .value(table, "waiting", |value| count(value, 1 << 20))
-                .unwrap_or(default.waiting),
-            wait: self
-                .value(table, "wait", |value| duration(value, AN_INSTANT, quantity::LONGEST))
-                .unwrap_or(default.wait),
-            connections: self
-                .value(table, "connections", |value| count(value, 1 << 20))
-                .unwrap_or(default.connections),
-            hello: self
-                .value(table, "hello", |value| {
-                    duration(value, AN_INSTANT, Duration::from_secs(3600))
-                })
-                .unwrap_or(default.hello),
+    /// Reads the keys that `table` has into `section`.
+    fn keys<S: Section>(&mut self, table: &Table, section: &mut S) {
+        for key in S::KEYS {
+            self.value(table, key.name, |value| key.set(section, given(value)));
+        }
+        if let Some((key, message)) = section.contradiction() {
+            let at = table.get(key).or(table.0.first());
+            let position = at.map_or((1, 1), |entry| self.document.value_position(entry));
+            self.problems.push(self.document.problem(position, format!("`{key}`: {message}")));
         }
     }
 
     fn tls(&mut self) -> Option<TlsFiles> {
-        const KEYS: [&str; 3] = ["authority", "certificate", "key"];
         let entry = self.document.root.get("tls")?;
-        let table = self.section("tls");
-        self.known(table, "in [tls]", &KEYS);
-        let missing: Vec<&str> = KEYS.into_iter().filter(|key| table.get(key).is_none()).collect();
-        if !missing.is_empty() {
-            let message = format!("[tls] does not say `{}`", missing.join("`, `"));
-            let help = "TLS takes all of `authority`, `certificate` and `key`: each a file".into();
-            let problem = self.document.problem(self.document.key_position(entry), message);
-            self.problems.push(Problem { help: Some(help), ..problem });
+        let before = self.problems.0.len();
+        let keys: TlsKeys = self.top_section("tls");
+        match keys.files() {
+            // A key that cannot be read is not missing as well.
+            Err(_) if self.problems.0.len() > before => None,
+            Ok(Some(files)) => Some(files),
+            missing => {
+                let missing = missing.err().unwrap_or_else(TlsKeys::names);
+                let message = format!("[tls] does not say `{}`", missing.join("`, `"));
+                let problem = self.document.problem(self.document.key_position(entry), message);
+                self.problems.push(Problem { help: Some(TlsKeys::HELP.into()), ..problem });
+                None
+            }
         }
-        let mut file = |key| self.value(table, key, |value| text(value).map(str::to_owned));
-        let (authority, certificate, key) = (file("authority"), file("certificate"), file("key"));
-        Some(TlsFiles { authority: authority?.into(), certificate: certificate?, key: key? })
     }
 
     /// A table at the top; an empty one if it is not there.

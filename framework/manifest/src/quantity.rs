@@ -17,35 +17,28 @@ const DURATION_UNITS_MS: [(&str, u64); 4] =
 const SIZE_UNITS_BYTES: [(&str, u64); 5] =
     [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// A text that is no quantity, and what was expected of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was expected of a text that is no quantity. It does not hold the text, which may be a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuantityError {
     /// Not a number followed by a unit of time.
-    NotADuration(String),
+    NotADuration,
     /// A duration beyond [`LONGEST`].
-    TooLong(String),
+    TooLong,
     /// Not a number followed by a unit of size, or by nothing.
-    NotASize(String),
+    NotASize,
     /// A size beyond [`LARGEST_BYTES`].
-    TooLarge(String),
+    TooLarge,
 }
 
 impl fmt::Display for QuantityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotADuration(text) => {
-                write!(f, "expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `{text}`")
-            }
-            Self::TooLong(text) => write!(f, "expected a duration of at most 24h, found `{text}`"),
-            Self::NotASize(text) => {
-                write!(
-                    f,
-                    "expected a size such as `64KiB`, `4MiB` or a number of bytes, found `{text}`"
-                )
-            }
-            Self::TooLarge(text) => write!(f, "expected a size of at most 1024GiB, found `{text}`"),
-        }
+        f.write_str(match self {
+            Self::NotADuration => "expected a duration such as `250ms`, `5s`, `2m` or `1h`",
+            Self::TooLong => "expected a duration of at most 24h",
+            Self::NotASize => "expected a size such as `64KiB`, `4MiB` or a number of bytes",
+            Self::TooLarge => "expected a size of at most 1024GiB",
+        })
     }
 }
 
@@ -59,16 +52,15 @@ impl Error for QuantityError {}
 /// assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
 /// assert_eq!(
 ///     duration("5 apples").expect_err("not a duration").to_string(),
-///     "expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `5 apples`",
+///     "expected a duration such as `250ms`, `5s`, `2m` or `1h`",
 /// );
 /// ```
 pub fn duration(text: &str) -> Result<Duration, QuantityError> {
-    let millis = scaled(text, &DURATION_UNITS_MS)
-        .ok_or_else(|| QuantityError::NotADuration(text.to_owned()))?;
+    let millis = scaled(text, &DURATION_UNITS_MS).ok_or(QuantityError::NotADuration)?;
     millis
         .map(Duration::from_millis)
         .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| QuantityError::TooLong(text.to_owned()))
+        .ok_or(QuantityError::TooLong)
 }
 
 /// Reads a size in bytes: `64KiB`, `4MiB`, `1GiB`, `4096`; from 0 to [`LARGEST_BYTES`].
@@ -79,11 +71,8 @@ pub fn duration(text: &str) -> Result<Duration, QuantityError> {
 /// assert_eq!(size("4096"), Ok(4096));
 /// ```
 pub fn size(text: &str) -> Result<u64, QuantityError> {
-    let bytes =
-        scaled(text, &SIZE_UNITS_BYTES).ok_or_else(|| QuantityError::NotASize(text.to_owned()))?;
-    bytes
-        .filter(|bytes| *bytes <= LARGEST_BYTES)
-        .ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
+    let bytes = scaled(text, &SIZE_UNITS_BYTES).ok_or(QuantityError::NotASize)?;
+    bytes.filter(|bytes| *bytes <= LARGEST_BYTES).ok_or(QuantityError::TooLarge)
 }
 
 /// A duration as it would be written: the largest unit that loses nothing (below a millisecond is dropped).
@@ -194,10 +183,10 @@ mod tests {
         assert_eq!(duration("24h"), Ok(LONGEST));
         for text in ["", "5", "s", "5 s", " 5s", "-5s", "+5s", "1.5s", "1h30m", "5S", "5sec", "٥s"]
         {
-            assert_eq!(duration(text), Err(QuantityError::NotADuration(text.into())), "{text}");
+            assert_eq!(duration(text), Err(QuantityError::NotADuration), "{text}");
         }
         for text in ["25h", "86400001ms", "99999999999999999999s", "18446744073709551615h"] {
-            assert_eq!(duration(text), Err(QuantityError::TooLong(text.into())), "{text}");
+            assert_eq!(duration(text), Err(QuantityError::TooLong), "{text}");
         }
     }
 
@@ -207,10 +196,10 @@ mod tests {
         assert_eq!(size("512B"), Ok(512));
         assert_eq!(size("1GiB"), Ok(1 << 30));
         for text in ["", "KiB", "4 MiB", "4MB", "4mib", "-1", "1.5MiB", "0x10"] {
-            assert_eq!(size(text), Err(QuantityError::NotASize(text.into())), "{text}");
+            assert_eq!(size(text), Err(QuantityError::NotASize), "{text}");
         }
         for text in ["1025GiB", "18446744073709551616", "18446744073709551615GiB"] {
-            assert_eq!(size(text), Err(QuantityError::TooLarge(text.into())), "{text}");
+            assert_eq!(size(text), Err(QuantityError::TooLarge), "{text}");
         }
     }
 
@@ -219,19 +208,19 @@ mod tests {
         let message = |error: QuantityError| error.to_string();
         assert_eq!(
             message(duration("soon").expect_err("no duration")),
-            "expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `soon`"
+            "expected a duration such as `250ms`, `5s`, `2m` or `1h`"
         );
         assert_eq!(
             message(duration("25h").expect_err("too long")),
-            "expected a duration of at most 24h, found `25h`"
+            "expected a duration of at most 24h"
         );
         assert_eq!(
             message(size("4MB").expect_err("no size")),
-            "expected a size such as `64KiB`, `4MiB` or a number of bytes, found `4MB`"
+            "expected a size such as `64KiB`, `4MiB` or a number of bytes"
         );
         assert_eq!(
             message(size("2000GiB").expect_err("too large")),
-            "expected a size of at most 1024GiB, found `2000GiB`"
+            "expected a size of at most 1024GiB"
         );
     }
 }

@@ -381,5 +381,7 @@ async fn listen_http(
     let address = listener.local_addr().map_err(refused)?;
     let router = app.routes().map_err(|clash| StartError::new(clash.to_string()))?;
     let router = router.fallback(gateway::not_found);
-    Ok((HttpServer::start(listener, router, HttpLimits::default()), address))
+    let limits = &app.place.manifest.limits;
+    let limits = HttpLimits { connections: limits.clients, ..HttpLimits::default() };
+    Ok((HttpServer::start(listener, router, limits), address))
 }

@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::{config::Setting, data::DbSettings, module::Need};
-use monolift_manifest::TlsFiles;
+use monolift_manifest::{Calls, Limits, Process, Retries, Section, TlsKeys};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
 pub const ASK: &str = "MONOLIFT_ASK";
@@ -25,40 +25,28 @@ impl App {
         };
         let process = manifest.processes.get(&self.place.process).cloned().unwrap_or_default();
         let at = |key: &str| format!("process.{}.{key}", self.place.process);
-        add(at("http"), process.http);
-        add(at("listen"), process.listen.map(|address| address.to_string()));
-        add(at("connect"), process.connect.map(|address| address.to_string()));
+        for key in Process::KEYS {
+            add(at(key.name), key.show(&process));
+        }
         let called = manifest.all_processes().filter(|name| {
             *name != self.place.process && manifest.modules_of(name).next().is_some()
         });
         for (name, process) in called.filter_map(|name| Some((name, manifest.processes.get(name)?)))
         {
-            let at = |key: &str| format!("process.{name}.retries.{key}");
-            add(at("attempts"), Some(process.retries.attempts.to_string()));
-            add(at("percent"), Some(process.retries.percent.to_string()));
-            add(at("per_second"), Some(process.retries.per_second.to_string()));
+            for key in Retries::KEYS {
+                add(format!("process.{name}.retries.{}", key.name), key.show(&process.retries));
+            }
         }
-        let (calls, limits) = (&manifest.calls, &manifest.limits);
-        add("calls.deadline".to_owned(), Some(format!("{:?}", calls.deadline)));
-        add("calls.deadline_mode".to_owned(), Some(format!("{:?}", calls.deadline_mode)));
-        add("calls.connections".to_owned(), calls.connections.map(|count| count.to_string()));
-        add("calls.drain".to_owned(), Some(format!("{:?}", calls.drain)));
-        add("limits.frame".to_owned(), Some(format!("{} bytes", limits.frame)));
-        add("limits.nesting".to_owned(), Some(limits.nesting.to_string()));
-        add("limits.in_flight".to_owned(), Some(limits.in_flight.to_string()));
-        add("limits.running".to_owned(), Some(limits.running.to_string()));
-        add("limits.waiting".to_owned(), Some(limits.waiting.to_string()));
-        add("limits.wait".to_owned(), Some(format!("{:?}", limits.wait)));
-        add("limits.connections".to_owned(), Some(limits.connections.to_string()));
-        add("limits.hello".to_owned(), Some(format!("{:?}", limits.hello)));
-        let tls = manifest.tls.clone().map(|files| {
-            let TlsFiles { authority, certificate, key } = files;
-            [authority.display().to_string(), certificate, key].map(Some)
-        });
-        let [authority, certificate, key] = tls.unwrap_or_default();
-        add("tls.authority".to_owned(), authority);
-        add("tls.certificate".to_owned(), certificate);
-        add("tls.key".to_owned(), key);
+        for key in Calls::KEYS {
+            add(format!("calls.{}", key.name), key.show(&manifest.calls));
+        }
+        for key in Limits::KEYS {
+            add(format!("limits.{}", key.name), key.show(&manifest.limits));
+        }
+        let tls = manifest.tls.clone().map(TlsKeys::from).unwrap_or_default();
+        for key in TlsKeys::KEYS {
+            add(format!("tls.{}", key.name), key.show(&tls));
+        }
         let data = Some(self.data.display().to_string());
         all.push(Setting {
             key: "data".to_owned(),

@@ -4,6 +4,7 @@
 //! has a section that no other module reads.
 
 mod error;
+mod found;
 mod overlay;
 mod reader;
 mod secret;

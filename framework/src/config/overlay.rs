@@ -1,126 +1,48 @@
 //! What of the manifest can be replaced at the start: all but which modules are linked.
+//!
+//! Its keys, and what they take, are the manifest's: each is defined once, in `monolift-manifest`.
 
-use super::{Settings, SettingsErrors};
-use monolift_manifest::{Address, Connect, DeadlineMode, Manifest, TlsFiles, quantity};
-use serde::Deserialize;
-use std::{collections::BTreeMap, fmt::Display, path::PathBuf};
+use super::{
+    Settings, SettingsErrors,
+    found::{given, unknown_key},
+};
+use figment::value::{Dict, Value};
+use monolift_manifest::{Given, Manifest, Retries, Section, TlsKeys};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ProcessSettings {
-    http: Option<String>,
-    listen: Option<String>,
-    connect: Option<String>,
-    retries: RetriesSettings,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RetriesSettings {
-    attempts: Option<u32>,
-    percent: Option<u32>,
-    per_second: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct CallsSettings {
-    deadline: Option<String>,
-    deadline_mode: Option<String>,
-    connections: Option<usize>,
-    drain: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LimitsSettings {
-    frame: Option<String>,
-    nesting: Option<usize>,
-    in_flight: Option<usize>,
-    running: Option<usize>,
-    waiting: Option<usize>,
-    wait: Option<String>,
-    connections: Option<usize>,
-    hello: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct TlsSettings {
-    authority: Option<PathBuf>,
-    certificate: Option<String>,
-    key: Option<String>,
-}
-
-/// Lays the sections `process`, `calls`, `limits` and `tls` over the manifest. All that is wrong with
-/// them is said at once.
+/// Lays the sections `process`, `calls`, `limits` and `tls` over the manifest. All mistakes in them are
+/// reported together.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
-    let mut errors = SettingsErrors::default();
-    let processes: BTreeMap<String, ProcessSettings> =
-        errors.keep(settings.own("process")).unwrap_or_default();
-    let calls: CallsSettings = errors.keep(settings.own("calls")).unwrap_or_default();
-    let limits: LimitsSettings = errors.keep(settings.own("limits")).unwrap_or_default();
-    let tls: TlsSettings = errors.keep(settings.own("tls")).unwrap_or_default();
-    let mut over = Over { settings, errors };
-    for (name, stated) in processes {
-        let at = |key: &str| format!("process.{name}.{key}");
-        let process = manifest.processes.entry(name.clone()).or_default();
-        process.http = stated.http.or_else(|| process.http.take());
-        let listen = over.read(stated.listen, &at("listen"), str::parse::<Address>);
-        process.listen = listen.or_else(|| process.listen.take());
-        let connect = over.read(stated.connect, &at("connect"), str::parse::<Connect>);
-        process.connect = connect.or_else(|| process.connect.take());
-        let (own, retries) = (&mut process.retries, stated.retries);
-        own.attempts = retries.attempts.unwrap_or(own.attempts);
-        own.percent = retries.percent.unwrap_or(own.percent);
-        own.per_second = retries.per_second.unwrap_or(own.per_second);
-    }
-    let own = &mut manifest.calls;
-    over.set(&mut own.deadline, calls.deadline, "calls.deadline", quantity::duration);
-    over.set(&mut own.drain, calls.drain, "calls.drain", quantity::duration);
-    over.set(
-        &mut own.deadline_mode,
-        calls.deadline_mode,
-        "calls.deadline_mode",
-        |text| match text {
-            "enforce" => Ok(DeadlineMode::Enforce),
-            "observe" => Ok(DeadlineMode::Observe),
-            _ => Err("expected `enforce` or `observe`"),
-        },
-    );
-    own.connections = calls.connections.or(own.connections);
-    let own = &mut manifest.limits;
-    over.set(&mut own.frame, limits.frame, "limits.frame", |text| {
-        let bytes = quantity::size(text).map_err(|error| error.to_string())?;
-        usize::try_from(bytes).map_err(|error| error.to_string())
-    });
-    over.set(&mut own.hello, limits.hello, "limits.hello", quantity::duration);
-    own.nesting = limits.nesting.unwrap_or(own.nesting);
-    own.in_flight = limits.in_flight.unwrap_or(own.in_flight);
-    own.running = limits.running.unwrap_or(own.running);
-    own.waiting = limits.waiting.unwrap_or(own.waiting);
-    over.set(&mut own.wait, limits.wait, "limits.wait", quantity::duration);
-    own.connections = limits.connections.unwrap_or(own.connections);
-    let stated = manifest.tls.take();
-    let (authority, certificate, key) = match stated {
-        Some(TlsFiles { authority, certificate, key }) => {
-            (Some(authority), Some(certificate), Some(key))
+    let mut over = Over { settings, errors: SettingsErrors::default() };
+    let root = settings.sections();
+    for (name, value) in over.table(root, "process", "").into_iter().flatten() {
+        let at = format!("process.{name}");
+        let Some(keys) = over.as_table(value, &at) else { continue };
+        let process = manifest.processes.entry(meant(manifest, name)).or_default();
+        over.lay(keys, &at, process, &["retries"]);
+        if let Some(keys) = over.table(keys, "retries", &at) {
+            let at = format!("{at}.retries");
+            over.lay::<Retries>(keys, &at, &mut process.retries, &[]);
         }
-        None => (None, None, None),
-    };
-    manifest.tls =
-        match (tls.authority.or(authority), tls.certificate.or(certificate), tls.key.or(key)) {
-            (Some(authority), Some(certificate), Some(key)) => {
-                Some(TlsFiles { authority, certificate, key })
-            }
-            (None, None, None) => None,
-            _ => {
-                let message = "it takes all of `authority`, `certificate` and `key`: each a file";
-                over.errors.0.push(settings.error("tls", message.to_owned()));
-                None
-            }
-        };
+    }
+    over.lay_section(root, "calls", &mut manifest.calls);
+    over.lay_section(root, "limits", &mut manifest.limits);
+    let mut tls = manifest.tls.take().map_or_else(TlsKeys::default, TlsKeys::from);
+    over.lay_section(root, "tls", &mut tls);
+    match tls.files() {
+        Ok(files) => manifest.tls = files,
+        Err(missing) => {
+            let message = format!("`{}` is missing: {}", missing.join("`, `"), TlsKeys::HELP);
+            over.error("tls", message);
+        }
+    }
     over.errors.or(())
+}
+
+/// The process that a section's name stands for: the environment has no hyphens.
+fn meant(manifest: &Manifest, name: &str) -> String {
+    let modules = manifest.modules.iter().map(|placement| placement.module.as_str());
+    let mut known = manifest.all_processes().chain(modules);
+    known.find(|known| known.replace('-', "_") == name).unwrap_or(name).to_owned()
 }
 
 /// What is laid over, and what is wrong with it.
@@ -129,33 +51,53 @@ struct Over<'a> {
     errors: SettingsErrors,
 }
 
-impl Over<'_> {
-    fn read<T, E: Display>(
-        &mut self,
-        text: Option<String>,
-        key: &str,
-        read: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = text?;
-        match read(&text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let error = self.settings.error(key, format!("{text:?}: {error}"));
-                self.errors.0.push(error);
-                None
-            }
+impl<'a> Over<'a> {
+    fn lay_section<S: Section>(&mut self, root: &'a Dict, name: &str, section: &mut S) {
+        if let Some(keys) = self.table(root, name, "") {
+            self.lay(keys, name, section, &[]);
         }
     }
 
-    fn set<T, E: Display>(
-        &mut self,
-        place: &mut T,
-        text: Option<String>,
-        key: &str,
-        read: impl Fn(&str) -> Result<T, E>,
-    ) {
-        if let Some(value) = self.read(text, key, read) {
-            *place = value;
+    /// Sets the keys of a section. `others` are known in its table, and read elsewhere.
+    fn lay<S: Section>(&mut self, keys: &Dict, at: &str, section: &mut S, others: &[&str]) {
+        for (name, value) in keys {
+            let path = format!("{at}.{name}");
+            match S::key(name) {
+                Some(key) => {
+                    let given = self.settings.text(&path).map_or(given(value), Given::Variable);
+                    if let Err(message) = key.set(section, given) {
+                        self.error(&path, message);
+                    }
+                }
+                None if others.contains(&name.as_str()) => {}
+                None => {
+                    let known = [&S::names()[..], others].concat();
+                    self.error(&path, unknown_key(name, &known));
+                }
+            }
+        }
+        if let Some((key, message)) = section.contradiction() {
+            self.error(&format!("{at}.{key}"), message);
         }
     }
+
+    fn table(&mut self, table: &'a Dict, key: &str, above: &str) -> Option<&'a Dict> {
+        let path = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
+        self.as_table(table.get(key)?, &path)
+    }
+
+    fn as_table(&mut self, value: &'a Value, path: &str) -> Option<&'a Dict> {
+        let table = value.as_dict();
+        if table.is_none() {
+            self.error(path, format!("expected a section, found {}", given(value).kind()));
+        }
+        table
+    }
+
+    fn error(&mut self, key: &str, message: String) {
+        self.errors.0.push(self.settings.error(key, message));
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 //! is read again. A struct names its fields to whoever deserializes it: that is how unknown keys are
 //! told from known ones, also where the type would ignore them.
 
+use super::found::unknown_key;
 use figment::value::{Dict, Num, Value};
-use monolift_manifest::nearest;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess,
     SeqAccess, Unexpected, Visitor,
@@ -282,11 +282,7 @@ impl<'a> Entries<'a> {
             let below = reader.below(key, value);
             match fields {
                 Some(fields) if !fields.contains(&key.as_str()) => {
-                    let help = match nearest(key, fields.iter().copied()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("there are {}", fields.join(", ")),
-                    };
-                    let mistake = (below.key, format!("unknown key: {help}"));
+                    let mistake = (below.key, unknown_key(key, fields));
                     reader.notes.found.borrow_mut().mistakes.push(mistake);
                 }
                 _ => entries.push((key.as_str(), below)),

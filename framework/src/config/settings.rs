@@ -18,7 +18,7 @@ const OURS_IN_MODULE: [&str; 1] = ["db"];
 /// Everything that was set, by section.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    sections: BTreeMap<String, Value>,
+    sections: Dict,
     /// Where each key was set, by its dotted path: `settings.toml:7`, `SHOP_ORDERS__MAX_LINES`.
     origins: BTreeMap<String, String>,
     /// What the environment says, as it was written.
@@ -67,7 +67,7 @@ impl Settings {
             key: String::new(),
             message: error.to_string(),
         })?;
-        Ok(Self { sections: data.into_iter().collect(), origins, texts })
+        Ok(Self { sections: data, origins, texts })
     }
 
     /// Settings made by hand, as for a test.
@@ -129,6 +129,16 @@ impl Settings {
             Setting { value: value.map(shown), origin, key: path }
         });
         keys.collect()
+    }
+
+    /// Everything that was set.
+    pub(super) fn sections(&self) -> &Dict {
+        &self.sections
+    }
+
+    /// What the environment says of a key, as it was written.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.texts.get(key).map(String::as_str)
     }
 
     /// An error about a key, with where it was set.

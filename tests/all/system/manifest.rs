@@ -94,7 +94,7 @@ const MISTAKES: &[Mistake] = &[
             "help: use another port",
         ],
     ),
-    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:15:10: `listen`: ", "nowhere"]),
+    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:15:10: `listen`: expected `host:port`"]),
     // Several at once.
     (
         &[

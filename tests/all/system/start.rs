@@ -42,7 +42,7 @@ fn manifest(run: &Run, text: &str) -> String {
 #[test]
 fn settings_that_are_wrong_stop_the_start() {
     let monolith = MONOLITH.program("app-monolith");
-    let wrong: [(&str, &str, &[&str]); 7] = [
+    let wrong: [(&str, &str, &[&str]); 10] = [
         (
             "SHOP_ORDER__MAX_LINES",
             "3",
@@ -56,15 +56,14 @@ fn settings_that_are_wrong_stop_the_start() {
         (
             "SHOP_ORDERS__MAX_LINES",
             "many",
-            &["SHOP_ORDERS__MAX_LINES: orders.max_lines: expected a whole number", "many"],
+            &["SHOP_ORDERS__MAX_LINES: orders.max_lines: expected a whole number"],
         ),
-        (
-            "SHOP_STOCK__DEMO",
-            "7",
-            &["SHOP_STOCK__DEMO: stock.demo: expected true or false, found integer `7`"],
-        ),
-        ("SHOP_CALLS__DEADLINE", "soon", &["calls.deadline", "soon"]),
-        ("SHOP_PROCESS__MONOLITH__LISTEN", "here", &["process.monolith.listen", "here"]),
+        ("SHOP_STOCK__DEMO", "7", &["SHOP_STOCK__DEMO: stock.demo: expected true or false"]),
+        ("SHOP_CALLS__DEADLINE", "soon", &["calls.deadline: expected a duration such as"]),
+        ("SHOP_LIMITS__IN_FLIGHT", "0", &["limits.in_flight: must be from 1 to 1048576"]),
+        ("SHOP_LIMITS__RUNNING", "18446744073709551615", &["limits.running: must be from 1 to"]),
+        ("SHOP_LIMITS__NESTING", "0", &["limits.nesting: must be from 1 to 128"]),
+        ("SHOP_PROCESS__MONOLITH__LISTEN", "here", &["process.monolith.listen: expected `host:"]),
         ("MONOLIFT_SETTINGS", "/no/such.toml", &["/no/such.toml", "no such file"]),
     ];
     for (key, value, told) in wrong {
@@ -76,7 +75,7 @@ fn settings_that_are_wrong_stop_the_start() {
     // All that is wrong is said at once.
     let run = MONOLITH.run("settings").with("SHOP_ORDERS__MAX_LINES", "many");
     let run = run.with("SHOP_STOCK__DEMO", "7").with("SHOP_CALLS__DEADLINE", "soon");
-    let told = ["orders.max_lines: expected", "stock.demo: expected", "calls.deadline: \"soon\""];
+    let told = ["orders.max_lines: expected", "stock.demo: expected", "calls.deadline: expected"];
     refused(run.start(&monolith), &told);
 }
 

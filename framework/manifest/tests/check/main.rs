@@ -2,6 +2,7 @@
 
 mod graph;
 mod manifest;
+mod reference;
 mod runtime;
 mod scratch;
 mod workspace;

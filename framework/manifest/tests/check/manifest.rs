@@ -55,6 +55,10 @@ nesting = 128
 in_flight = 1
 connections = 10
 hello = "1m"
+memory = "16MiB"
+handshakes = 2
+clients = 3
+clients_per_address = 4
 "#;
     let manifest = parse(text).expect("a manifest");
     assert_eq!((manifest.app.as_str(), manifest.host.as_deref()), ("shop", Some("monolith")));
@@ -95,6 +99,10 @@ hello = "1m"
         wait: Duration::from_millis(5),
         connections: 10,
         hello: Duration::from_secs(60),
+        memory: 16 << 20,
+        handshakes: 2,
+        clients: 3,
+        clients_per_address: 4,
     };
     assert_eq!(manifest.limits, limits);
 }
@@ -123,7 +131,7 @@ fn all_mistakes_at_once_in_the_order_of_the_file() {
          deployment.toml:3:1: module name `Users` must be lower-case letters, digits, `-` and `_`, beginning with a letter\n\
          deployment.toml:3:9: `Users`: must be the name of a process, found an integer\n\
          deployment.toml:5:1: unknown key `deadlin` in [calls]\n  help: did you mean `deadline`?\n\
-         deployment.toml:6:9: `drain`: expected a duration such as `250ms`, `5s`, `2m` or `1h`, found `soon`"
+         deployment.toml:6:9: `drain`: expected a duration such as `250ms`, `5s`, `2m` or `1h`"
     );
 }
 
@@ -149,7 +157,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[limits]", "threads = 3"),
         "deployment.toml:4:1: unknown key `threads` in [limits]\n  \
-         help: known keys are `frame`, `nesting`, `in_flight`, `running`, `waiting`, `wait`, `connections`, `hello`"
+         help: known keys are `frame`, `nesting`, `memory`, `in_flight`, `running`, `waiting`, `wait`, `connections`, `hello`, `handshakes`, `clients`, `clients_per_address`"
     );
     assert_eq!(
         wrong("[replicas]", "x = 3"),
@@ -242,7 +250,7 @@ fn retries() {
     );
     assert_eq!(
         wrong("[process.old.retries]", "attempts = 0"),
-        "deployment.toml:4:12: `attempts`: must be from 1 to 10, found `0`"
+        "deployment.toml:4:12: `attempts`: must be from 1 to 10"
     );
     assert_eq!(
         wrong("[process.old.retries]", "tries = 2"),
@@ -255,15 +263,15 @@ fn retries() {
 fn addresses() {
     assert_eq!(
         wrong("[process.old]", "listen = \"7100\""),
-        "deployment.toml:4:10: `listen`: expected `host:port` or `unix:path/to.sock`, found `7100`"
+        "deployment.toml:4:10: `listen`: expected `host:port` or `unix:path/to.sock`"
     );
     assert_eq!(
         wrong("[process.old]", "connect = \"10.0.0.1:0\""),
-        "deployment.toml:4:11: `connect`: nobody can connect to port 0, found `10.0.0.1:0`"
+        "deployment.toml:4:11: `connect`: port 0 cannot be connected to"
     );
     assert_eq!(
         wrong("[process.old]", "http = \"unix:a.sock\""),
-        "deployment.toml:4:8: `http`: expected `host:port`, found `unix:a.sock`"
+        "deployment.toml:4:8: `http`: expected `host:port`"
     );
     parse("app = \"shop\"\nhost = \"old\"\n[process.old]\nlisten = \"127.0.0.1:0\"\n")
         .expect("any free port");
@@ -272,39 +280,45 @@ fn addresses() {
 #[test]
 fn quantities_out_of_bounds() {
     let cases = [
-        ("[calls]", "deadline = \"0s\"", "12: `deadline`: must be from 1ms to 24h, found `0s`"),
-        (
-            "[calls]",
-            "deadline = \"25h\"",
-            "12: `deadline`: expected a duration of at most 24h, found `25h`",
-        ),
+        ("[calls]", "deadline = \"0s\"", "12: `deadline`: must be from 1ms to 24h"),
+        ("[calls]", "deadline = \"25h\"", "12: `deadline`: expected a duration of at most 24h"),
         (
             "[calls]",
             "deadline_mode = \"off\"",
-            "17: `deadline_mode`: expected `enforce` or `observe`, found `off`",
+            "17: `deadline_mode`: expected `enforce` or `observe`",
         ),
-        ("[calls]", "connections = 0", "15: `connections`: must be from 1 to 1024, found `0`"),
-        ("[limits]", "frame = \"1023B\"", "9: `frame`: must be from 1KiB to 1GiB, found `1023B`"),
-        (
-            "[limits]",
-            "frame = 1073741825",
-            "9: `frame`: must be from 1KiB to 1GiB, found `1073741825`",
-        ),
-        ("[limits]", "frame = -1", "9: `frame`: must be from 1KiB to 1GiB, found `-1`"),
+        ("[calls]", "connections = 0", "15: `connections`: must be from 1 to 1024"),
+        ("[limits]", "frame = \"1023B\"", "9: `frame`: must be from 1KiB to 1GiB"),
+        ("[limits]", "frame = 1073741825", "9: `frame`: must be from 1KiB to 1GiB"),
+        ("[limits]", "frame = -1", "9: `frame`: must be from 1KiB to 1GiB"),
         (
             "[limits]",
             "frame = \"4MB\"",
-            "9: `frame`: expected a size such as `64KiB`, `4MiB` or a number of bytes, found `4MB`",
+            "9: `frame`: expected a size such as `64KiB`, `4MiB` or a number of bytes",
         ),
-        ("[limits]", "nesting = 0", "11: `nesting`: must be from 1 to 128, found `0`"),
-        ("[limits]", "nesting = 129", "11: `nesting`: must be from 1 to 128, found `129`"),
-        ("[limits]", "in_flight = 0", "13: `in_flight`: must be from 1 to 1048576, found `0`"),
+        ("[limits]", "nesting = 0", "11: `nesting`: must be from 1 to 128"),
+        ("[limits]", "nesting = 129", "11: `nesting`: must be from 1 to 128"),
+        ("[limits]", "in_flight = 0", "13: `in_flight`: must be from 1 to 1048576"),
+        ("[limits]", "connections = -5", "15: `connections`: must be from 1 to 1048576"),
+        ("[limits]", "memory = \"15MiB\"", "10: `memory`: must be from 16MiB to 1024GiB"),
         (
             "[limits]",
-            "connections = -5",
-            "15: `connections`: must be from 1 to 1048576, found `-5`",
+            "frame = \"65MiB\"",
+            "9: `memory`: must be at least 4 times `limits.frame`: raise it to 260MiB or lower `limits.frame`",
         ),
-        ("[limits]", "hello = \"0ms\"", "9: `hello`: must be from 1ms to 1h, found `0ms`"),
+        (
+            "[limits]",
+            "memory = \"16MiB\"\nframe = \"5MiB\"",
+            "10: `memory`: must be at least 4 times `limits.frame`: raise it to 20MiB or lower `limits.frame`",
+        ),
+        ("[limits]", "handshakes = 0", "14: `handshakes`: must be from 1 to 1048576"),
+        ("[limits]", "clients = 0", "11: `clients`: must be from 1 to 1048576"),
+        (
+            "[limits]",
+            "clients_per_address = \"2\"",
+            "23: `clients_per_address`: must be a whole number from 1 to 1048576, found a string",
+        ),
+        ("[limits]", "hello = \"0ms\"", "9: `hello`: must be from 1ms to 1h"),
     ];
     for (header, line, message) in cases {
         assert_eq!(wrong(header, line), format!("deployment.toml:4:{message}"));

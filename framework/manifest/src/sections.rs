@@ -1,0 +1,176 @@
+//! Every key of `[process.*]`, `[calls]`, `[limits]` and `[tls]`: the manifest and settings are both read by these
+//! tables. A new key is one line here, and one in `settings.reference.toml`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::address::{Address, AddressError};
+use crate::connect::{Connect, ConnectError};
+use crate::keys::{Count, Key, Optional, Section, Size, Span, Text, key, section};
+use crate::manifest::{DeadlineMode, Process, TlsFiles};
+use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
+
+const AN_INSTANT: Duration = Duration::from_millis(1);
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// More than any machine has room for, and few enough for a counter to hold.
+const A_MILLION: usize = 1 << 20;
+
+/// Frames of the longest kind that fit into `limits.memory` at least: one that is read, one that is answered, and as
+/// much for a second peer.
+const FRAMES_IN_MEMORY: usize = 4;
+
+section! {
+    /// `[limits]`: what a peer or a client may ask of a process.
+    Limits, contradiction: little_memory;
+
+    /// the longest call or answer between processes, and the longest body of a request
+    frame: usize = 4 << 20, Size(1 << 10, 1 << 30);
+    /// how deep values may be within values
+    nesting: usize = 64, Count(1, 128);
+    /// buffers for what peers and clients send, and for calls to other processes, before it is decoded
+    memory: usize = 256 << 20, Size(16 << 20, LARGEST_BYTES);
+    /// calls in flight on one connection
+    in_flight: usize = 1024, Count(1, A_MILLION);
+    /// calls that run at once, of all connections
+    running: usize = 4096, Count(1, A_MILLION);
+    /// calls that may wait for others to end; more are refused at once
+    waiting: usize = 1024, Count(1, A_MILLION);
+    /// the longest that one of them waits
+    wait: Duration = Duration::from_millis(100), Span(AN_INSTANT, LONGEST);
+    /// connections of other processes at once
+    connections: usize = 1024, Count(1, A_MILLION);
+    /// how long a new connection has to say who it is
+    hello: Duration = Duration::from_secs(5), Span(AN_INSTANT, AN_HOUR);
+    /// new connections that say who they are at once; more wait
+    handshakes: usize = 64, Count(1, A_MILLION);
+    /// HTTP connections at once
+    clients: usize = 1024, Count(1, A_MILLION);
+    /// of these, from one address; a proxy in front brings all clients from its own
+    clients_per_address: usize = 256, Count(1, A_MILLION);
+}
+
+fn little_memory(limits: &Limits) -> Option<(&'static str, String)> {
+    let least = limits.frame.saturating_mul(FRAMES_IN_MEMORY);
+    (limits.memory < least).then(|| {
+        let least = show_size(u64::try_from(least).unwrap_or(u64::MAX));
+        let message = format!(
+            "must be at least {FRAMES_IN_MEMORY} times `limits.frame`: raise it to {least} or lower `limits.frame`"
+        );
+        ("memory", message)
+    })
+}
+
+section! {
+    /// `[calls]`: how modules call each other.
+    Calls;
+
+    /// of a call whose method states none
+    deadline: Duration = Duration::from_secs(5), Span(AN_INSTANT, LONGEST);
+    /// or "observe": an overdue request of an old program is logged, and goes on
+    deadline_mode: DeadlineMode = DeadlineMode::Enforce, Text(deadline_mode, show_mode);
+    /// a stop waits this long for calls in flight
+    drain: Duration = Duration::from_secs(20), Span(Duration::ZERO, LONGEST);
+    /// to each other process, at most; as many as there are cores, and at least 8
+    connections: Option<usize> = None, Optional(Count(1, 1024));
+}
+
+section! {
+    /// `[process.*.retries]`: how often others try when a call to a process fails. Only calls that were not
+    /// begun there are made again, and calls of methods that are `#[idempotent]`.
+    #[derive(Copy)]
+    Retries;
+
+    /// attempts at one call, the first one among them
+    attempts: u32 = 3, Count(1, 10);
+    /// of a hundred calls, this many may be made again
+    percent: u32 = 20, Count(0, 100);
+    /// and this many in each second, however few calls there are
+    per_second: u32 = 10, Count(0, 10_000);
+}
+
+section! {
+    /// `[tls]` as it is written. TLS takes all of its keys.
+    TlsKeys;
+
+    /// the certificate of the authority that signs those of the processes
+    authority: Option<String> = None, Optional(Text(any, String::clone));
+    /// a process's certificate, which is for its name; `{process}` stands for that name
+    certificate: Option<String> = None, Optional(Text(any, String::clone));
+    /// its key
+    key: Option<String> = None, Optional(Text(any, String::clone));
+}
+
+impl TlsKeys {
+    /// What to do where some keys are there and others are not.
+    pub const HELP: &str = "TLS takes all of `authority`, `certificate` and `key`: each a file";
+
+    /// The files, if any are stated; else the keys that are missing.
+    pub fn files(self) -> Result<Option<TlsFiles>, Vec<&'static str>> {
+        match self {
+            Self { authority: None, certificate: None, key: None } => Ok(None),
+            Self { authority: Some(authority), certificate: Some(certificate), key: Some(key) } => {
+                Ok(Some(TlsFiles { authority: PathBuf::from(authority), certificate, key }))
+            }
+            some => {
+                let missing = Self::KEYS.iter().filter(|key| key.show(&some).is_none());
+                Err(missing.map(|key| key.name).collect())
+            }
+        }
+    }
+}
+
+impl From<TlsFiles> for TlsKeys {
+    fn from(files: TlsFiles) -> Self {
+        let TlsFiles { authority, certificate, key } = files;
+        let authority = Some(authority.display().to_string());
+        Self { authority, certificate: Some(certificate), key: Some(key) }
+    }
+}
+
+/// The keys of `[process.*]` that settings may replace.
+impl Section for Process {
+    const KEYS: &'static [Key<Self>] = &[
+        key!(http, "the gateway listens here", Optional(Text(http, String::clone))),
+        key!(listen, "calls of other processes", Optional(Text(address, Address::to_string))),
+        key!(
+            connect,
+            "where others reach it, when that is not `listen`: hosts, `srv:name` or `file:path`",
+            Optional(Text(connect, Connect::to_string))
+        ),
+    ];
+}
+
+fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+fn http(text: &str) -> Result<String, String> {
+    match text.parse() {
+        Ok(Address::Tcp(address)) => Ok(address),
+        _ => Err("expected `host:port`".to_owned()),
+    }
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error: AddressError| error.to_string())
+}
+
+fn connect(text: &str) -> Result<Connect, String> {
+    text.parse().map_err(|error: ConnectError| error.to_string())
+}
+
+fn deadline_mode(text: &str) -> Result<DeadlineMode, String> {
+    match text {
+        "enforce" => Ok(DeadlineMode::Enforce),
+        "observe" => Ok(DeadlineMode::Observe),
+        _ => Err("expected `enforce` or `observe`".to_owned()),
+    }
+}
+
+fn show_mode(mode: &DeadlineMode) -> String {
+    match mode {
+        DeadlineMode::Enforce => "enforce".to_owned(),
+        DeadlineMode::Observe => "observe".to_owned(),
+    }
+}

@@ -101,7 +101,7 @@ pub use call::{
 };
 pub use config::{Config, Secret};
 pub use data::{
-    Db,
+    Db, Tx,
     work::{Perform, Piece, Recurring, Retry, Work},
 };
 pub use interface::Page;

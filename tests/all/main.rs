@@ -12,6 +12,7 @@ mod deadlines;
 mod errors;
 mod floods;
 mod floors;
+mod held;
 mod lifecycle;
 mod macros;
 mod panics;

@@ -37,6 +37,7 @@ pub struct App {
     call_settings: Arc<CallSettings>,
     links: Arc<Links>,
     encoded: bool,
+    strict: bool,
     shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
@@ -112,6 +113,7 @@ impl App {
             call_settings,
             links,
             encoded: false,
+            strict: false,
             shared: HashMap::new(),
             provided: Vec::new(),
             modules,
@@ -175,6 +177,13 @@ impl App {
         self
     }
 
+    /// Whether a call fails, rather than being warned of, that asks for another connection or calls
+    /// another module while it holds a transaction.
+    pub(crate) fn strict(mut self, yes: bool) -> Self {
+        self.strict = yes;
+        self
+    }
+
     /// The manifest in force.
     pub fn manifest(&self) -> &Manifest {
         &self.place.manifest
@@ -210,6 +219,7 @@ impl App {
             served: Arc::clone(&served),
             shared: self.shared,
             data: self.data,
+            strict: self.strict,
         });
         for (_, bind) in std::mem::take(&mut self.provided) {
             bind(&served);

@@ -6,6 +6,7 @@
 use super::{
     chance,
     clock::{self, CallSettings, clamp},
+    held,
 };
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
@@ -202,10 +203,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match Context::current() {
-        Some(context) => tokio::spawn(context.scope(work)),
-        None => tokio::spawn(work),
-    }
+    let Some(context) = Context::current() else { return tokio::spawn(work) };
+    let mut polled = held::Polled::branch();
+    tokio::spawn(context.scope(async move { polled.follow(work).await }))
 }
 
 #[cfg(test)]

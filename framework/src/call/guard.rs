@@ -6,6 +6,7 @@
 use super::{
     CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
     clock::{self, CallSettings, Moment, Start, clamp},
+    held::{self, Holdings},
     meter::Ending,
     planted::planted,
     report::panic_text,
@@ -15,6 +16,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Poll, ready},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -36,7 +38,7 @@ where
     F: Future<Output = Result<T, E>> + Unpin,
     E: InterfaceError,
 {
-    Guarded { callee, settings, side, call: Some(call), course: None }
+    Guarded { callee, settings, side, call: Some(call), course: None, holdings: None }
 }
 
 /// Which side of a call is guarded.
@@ -59,6 +61,8 @@ pub struct Guarded<'a, F> {
     call: Option<F>,
     /// `None` until it is first polled.
     course: Option<Course>,
+    /// What it holds of what its module has few of; `None` until it holds something.
+    holdings: Option<Arc<Holdings>>,
 }
 
 /// A call that has begun.
@@ -120,7 +124,8 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.course.is_none() && this.begin() {
+        let begins = this.course.is_none();
+        if begins && this.begin() {
             return Poll::Ready(Err(this.end_with(overdue())));
         }
         let Some(call) = &mut this.call else {
@@ -130,14 +135,28 @@ where
         // Written where it is, so that an answer is not moved through the unwinding.
         let mut polled = Poll::Pending;
         let once = || polled = Pin::new(call).poll(cx);
+        let around = held::enter(this.callee, this.holdings.take());
+        if begins && let Err(error) = around.begins(this.callee) {
+            held::leave(around);
+            return Poll::Ready(Err(this.end_with(error)));
+        }
         let caught = catch_unwind(AssertUnwindSafe(|| match rare {
             None => once(),
             Some(Rare { inner, span, .. }) => inner.clone().enter(|| span.in_scope(once)),
         }));
         if let Err(panic) = caught {
-            this.drop_call();
             let error = CallError::panicked(this.callee.to_string(), panic_text(&*panic));
+            around.ended(this.callee, Some(&error));
+            this.holdings = held::leave(around);
+            this.drop_call();
             return Poll::Ready(Err(this.end_with(error)));
+        }
+        if let Poll::Ready(answer) = &polled {
+            around.ended(this.callee, answer.as_ref().err().and_then(E::call_error));
+        }
+        this.holdings = held::leave(around);
+        if let (Poll::Ready(_), Some(text)) = (&polled, held::broken(this.holdings.as_ref())) {
+            return Poll::Ready(Err(this.end_with(held::broken_rule(text))));
         }
         match &polled {
             Poll::Ready(Ok(_)) => {

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 mod context;
 mod error;
 mod guard;
+pub(crate) mod held;
 mod interface_error;
 mod meter;
 mod planted;

@@ -1,13 +1,7 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
-use futures_util::future::BoxFuture;
-use sqlx::{Any, Database, Pool, Transaction};
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-use tokio::runtime::Handle;
+use super::tx::{self, Tx};
+use sqlx::{Any, Database, Pool};
 
 /// A module's own database, injected: `db: Db`, or `db: Db<Postgres>` for all that sqlx has for one.
 ///
@@ -16,6 +10,9 @@ use tokio::runtime::Handle;
 ///
 /// A transaction that is dropped before its commit is rolled back, wherever it is cut: a caller that
 /// goes away leaves nothing open.
+///
+/// A call holds one connection at a time: while it holds a transaction, it neither asks for another
+/// connection nor calls another module. [`Tx`] says why, and what becomes of one that does.
 #[derive(Debug)]
 pub struct Db<D: Database = Any> {
     pool: Pool<D>,
@@ -23,6 +20,8 @@ pub struct Db<D: Database = Any> {
     /// connection, in turn, rather than for a lock, by chance.
     writer: Pool<D>,
     backend: Backend,
+    /// Whether a call fails that asks for a second connection, rather than being warned of.
+    strict: bool,
 }
 
 /// What is behind a pool.
@@ -37,14 +36,14 @@ pub enum Backend {
 impl<D: Database> Clone for Db<D> {
     fn clone(&self) -> Self {
         let (pool, writer) = (self.pool.clone(), self.writer.clone());
-        Self { pool, writer, backend: self.backend }
+        Self { pool, writer, backend: self.backend, strict: self.strict }
     }
 }
 
 impl<D: Database> Db<D> {
     /// A database whose pool is there already.
     pub fn new(pool: Pool<D>, backend: Backend) -> Self {
-        Self { writer: pool.clone(), pool, backend }
+        Self { writer: pool.clone(), pool, backend, strict: false }
     }
 
     /// The same, with a pool of its own for transactions that write.
@@ -53,8 +52,18 @@ impl<D: Database> Db<D> {
         self
     }
 
-    /// The pool itself, for a single statement, or for what sqlx offers beyond transactions.
+    /// The same, for a test: a call that asks for a second connection, or calls another module, while
+    /// it holds a transaction fails.
+    pub(crate) fn strict(mut self, yes: bool) -> Self {
+        self.strict = yes;
+        self
+    }
+
+    /// The pool itself, for a single statement, or for what sqlx offers beyond transactions. A call
+    /// does not ask for it while it holds a transaction: see [`Tx`].
     pub fn pool(&self) -> &Pool<D> {
+        // Where the rule is strict, this fails the call when it ends.
+        let _ = tx::ask();
         &self.pool
     }
 
@@ -64,55 +73,21 @@ impl<D: Database> Db<D> {
     }
 
     /// Begins a transaction that only reads, and sees one state of the database.
-    pub async fn read(&self) -> Result<Transaction<'static, D>, sqlx::Error> {
+    pub async fn read(&self) -> Result<Tx<'_, D>, sqlx::Error> {
         let statement = match self.backend {
             Backend::Sqlite => "BEGIN DEFERRED",
             Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        begin(&self.pool, statement).await
+        tx::begin(&self.pool, statement, self.strict).await
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once: one that reads
     /// first and writes later would fail, rather than wait, when another has written in between.
-    pub async fn write(&self) -> Result<Transaction<'static, D>, sqlx::Error> {
+    pub async fn write(&self) -> Result<Tx<'_, D>, sqlx::Error> {
         let statement = match self.backend {
             Backend::Sqlite => "BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN",
         };
-        begin(&self.writer, statement).await
-    }
-}
-
-/// A caller can go away while a transaction begins, and sqlx would then return a connection to the
-/// pool with the transaction open on it. So what has begun is never cut: when nobody waits for it any
-/// more, it goes on in a task of its own, and the finished transaction is dropped, and rolled back.
-async fn begin<D: Database>(
-    pool: &Pool<D>,
-    statement: &'static str,
-) -> Result<Transaction<'static, D>, sqlx::Error> {
-    let pool = pool.clone();
-    Uncut(Some(Box::pin(async move { pool.begin_with(statement).await }))).await
-}
-
-/// A future that ends, also when it is dropped before.
-struct Uncut<T: Send + 'static>(Option<BoxFuture<'static, T>>);
-
-impl<T: Send> Future for Uncut<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(future) = &mut self.0 else { return Poll::Pending };
-        let output = ready!(future.as_mut().poll(cx));
-        self.0 = None;
-        Poll::Ready(output)
-    }
-}
-
-impl<T: Send> Drop for Uncut<T> {
-    fn drop(&mut self) {
-        // Outside a runtime nothing goes on, and neither does the pool.
-        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async { drop(future.await) });
-        }
+        tx::begin(&self.writer, statement, self.strict).await
     }
 }

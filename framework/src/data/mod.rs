@@ -10,6 +10,7 @@ mod open;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tx;
 pub mod work;
 
 pub use db::{Backend, Db};
@@ -21,3 +22,4 @@ pub use migrate::Migration;
 use migrate::migrate;
 pub use open::History;
 pub use settings::{DbSettings, Durability};
+pub use tx::Tx;

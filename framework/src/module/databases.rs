@@ -43,6 +43,7 @@ impl Databases {
             return Ok(db.clone());
         }
         let (db, described) = open::<D>(injector).await?;
+        let db = db.strict(injector.resources.strict);
         opened.push(Box::new(db.clone()));
         self.described.lock().unwrap_or_else(PoisonError::into_inner).push(described);
         let facts = injector.facts();

@@ -26,6 +26,9 @@ pub struct Resources {
     pub(crate) shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     /// Where the embedded databases are.
     pub(crate) data: PathBuf,
+    /// Whether a call fails that holds a transaction while it asks for another connection or calls
+    /// another module.
+    pub(crate) strict: bool,
 }
 
 impl Resources {

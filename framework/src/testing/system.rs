@@ -39,6 +39,8 @@ pub struct System {
     /// Modules that live in the process of another one, where each has one of its own.
     beside: BTreeMap<String, String>,
     settings: Settings,
+    /// Whether a call fails that holds a transaction while it waits for something else.
+    strict: bool,
     adjust: Box<dyn Fn(&mut Manifest) + Send>,
 }
 
@@ -60,7 +62,7 @@ impl System {
     pub fn new(mode: Mode) -> Self {
         let settings = Settings::default();
         let (parts, beside) = (BTreeMap::new(), BTreeMap::new());
-        Self { mode, parts, beside, settings, adjust: Box::new(|_| {}) }
+        Self { mode, parts, beside, settings, strict: true, adjust: Box::new(|_| {}) }
     }
 
     /// With the module `M`, with a database of its own if it wants one.
@@ -119,6 +121,14 @@ impl System {
         self
     }
 
+    /// With calls that may hold a transaction while they ask for another connection or call another
+    /// module. They are warned of, as in a process. Without this they fail: see [`Tx`](crate::Tx).
+    #[must_use]
+    pub fn allow_held_transactions(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+
     /// With another deadline or other limits than the manifest's defaults.
     #[must_use]
     pub fn manifest(mut self, adjust: impl Fn(&mut Manifest) + Send + 'static) -> Self {
@@ -172,7 +182,8 @@ impl System {
             };
             let data = folder.path().to_owned();
             let app = App::assemble(place, self.settings.clone(), data, entries)
-                .encode_calls(self.mode == Mode::Encoded);
+                .encode_calls(self.mode == Mode::Encoded)
+                .strict(self.strict);
             let hand_in = parts.into_iter().flat_map(|part| part.hand_in);
             processes.push(hand_in.fold(app, |app, hand_in| hand_in(app)).start().await?);
         }

@@ -84,6 +84,8 @@ impl Orders for OrdersModule {
         if table::set_cancelled(&mut tx, &id).await? {
             self.work.enqueue(&mut tx, &Undo { order: id.clone() }).await?;
             tx.commit().await?;
+        } else {
+            tx.rollback().await?;
         }
         let order = self.get(id.clone()).await?;
         match order.state {

@@ -1,12 +1,9 @@
 //! The orders as they are kept.
 
 use crate::refusal::Refusal;
-use monolift::Db;
+use monolift::{Db, Tx};
 use orders_api::{NewOrder, Order, OrderState};
 use shop_types::{Cents, OrderId, UserId, now_ms};
-use sqlx::{Any, Transaction};
-
-pub(crate) type Tx = Transaction<'static, Any>;
 
 /// An order with all that is kept of it.
 #[derive(Debug, Clone)]
@@ -69,7 +66,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
 }
 
 /// `false` when there is an order of this number.
-pub(crate) async fn insert(tx: &mut Tx, new: &Kept) -> Result<bool, sqlx::Error> {
+pub(crate) async fn insert(tx: &mut Tx<'_>, new: &Kept) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO orders (id, user_id, request, state, total_cents, made_at_ms) \
          VALUES ($1, $2, $3, 'placing', 0, $4) ON CONFLICT (id) DO NOTHING",
@@ -113,7 +110,7 @@ pub(crate) async fn of_user(
 
 /// `false` when somebody else has decided about the order.
 pub(crate) async fn set_placed(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     id: &OrderId,
     total: Cents,
 ) -> Result<bool, sqlx::Error> {
@@ -125,7 +122,7 @@ pub(crate) async fn set_placed(
 
 /// `false` when somebody else has decided about the order. `from` is the state that it must be in.
 pub(crate) async fn set_refused(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     id: &OrderId,
     from: &str,
     refusal: &Refusal,
@@ -138,7 +135,7 @@ pub(crate) async fn set_refused(
 }
 
 /// `false` when it is not placed, or not any more.
-pub(crate) async fn set_cancelled(tx: &mut Tx, id: &OrderId) -> Result<bool, sqlx::Error> {
+pub(crate) async fn set_cancelled(tx: &mut Tx<'_>, id: &OrderId) -> Result<bool, sqlx::Error> {
     let set =
         sqlx::query("UPDATE orders SET state = 'cancelled' WHERE id = $1 AND state = 'placed'");
     Ok(set.bind(&id.0).execute(&mut **tx).await?.rows_affected() > 0)

@@ -309,3 +309,21 @@ async fn an_order_has_lines(mode: Mode) {
     assert!(matches!(unknown, OrdersError::UnknownOrder(_)));
     system.stop().await;
 }
+
+/// A call that holds a transaction asks for no second connection: else as many of them at once as the
+/// pool has connections would wait for each other.
+#[every_mode]
+async fn nothing_is_cancelled_by_many_at_once(mode: Mode) {
+    let (system, orders, _) = start(mode).await;
+    let cancelling: Vec<_> = (0..50)
+        .map(|_| {
+            let orders = orders.clone();
+            tokio::spawn(async move { orders.cancel(OrderId("nope".into())).await })
+        })
+        .collect();
+    for one in cancelling {
+        let error = one.await.unwrap().unwrap_err();
+        assert!(matches!(error, OrdersError::UnknownOrder(_)), "{error}");
+    }
+    system.stop().await;
+}

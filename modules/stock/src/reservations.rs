@@ -3,9 +3,8 @@
 //! A reservation is opened once, and closed once: whoever closes it, releases what is in it. One
 //! that is closed stays, so that a reservation that comes late finds it and holds nothing.
 
-use monolift::Db;
+use monolift::{Db, Tx};
 use shop_types::{Cents, Line, OrderId};
-use sqlx::{Any, Transaction};
 use std::collections::BTreeMap;
 use stock_api::StockError;
 
@@ -16,10 +15,10 @@ pub(crate) enum State {
     Closed,
 }
 
-pub(crate) struct Reservations(Transaction<'static, Any>);
+pub(crate) struct Reservations<'a>(Tx<'a>);
 
-impl Reservations {
-    pub(crate) async fn begin(db: &Db) -> Result<Self, sqlx::Error> {
+impl<'a> Reservations<'a> {
+    pub(crate) async fn begin(db: &'a Db) -> Result<Self, sqlx::Error> {
         Ok(Self(db.write().await?))
     }
 

@@ -1,7 +1,7 @@
 //! One kind of work, and one attempt at a piece of it.
 
 use super::{Cron, Perform, Piece, Retry};
-use crate::call::{Context, Trace, chain, panic_text};
+use crate::call::{Context, Trace, chain, held::Polled, panic_text};
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -72,7 +72,11 @@ pub(super) struct Claimed {
 /// How an attempt ended.
 pub(super) enum Outcome {
     Done,
-    Failed(String),
+    Failed {
+        error: String,
+        /// The module whose call failed, when it was for that.
+        at: Option<&'static str>,
+    },
     /// Another worker may have the piece by now.
     Lost,
     /// The process stops.
@@ -80,20 +84,28 @@ pub(super) enum Outcome {
 }
 
 /// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
-pub(super) async fn attempt_of(kind: &Kind, claimed: &Claimed) -> Outcome {
+pub(super) async fn attempt_of(module: &str, kind: &Kind, claimed: &Claimed) -> Outcome {
     let mut context = Context::until(Instant::now() + kind.deadline);
     if let Some(trace) = claimed.trace {
         context = context.with_trace(trace);
     }
     let performing = match (kind.perform)(&claimed.payload) {
         Ok(performing) => performing,
-        Err(error) => return Outcome::Failed(format!("it cannot be read: {error}")),
+        Err(error) => {
+            return Outcome::Failed { error: format!("it cannot be read: {error}"), at: None };
+        }
     };
-    let performing = context.scope(AssertUnwindSafe(performing).catch_unwind());
-    match timeout(kind.deadline, performing).await {
-        Ok(Ok(Ok(()))) => Outcome::Done,
-        Ok(Ok(Err(error))) => Outcome::Failed(chain(&*error)),
-        Ok(Err(panic)) => Outcome::Failed(format!("it panicked: {}", panic_text(&*panic))),
-        Err(_) => Outcome::Failed(format!("it took longer than {:?}", kind.deadline)),
+    let mut polled = Polled::work(format!("the work `{}` of `{module}`", kind.name));
+    let performing = polled.follow(AssertUnwindSafe(performing).catch_unwind());
+    let ended = timeout(kind.deadline, context.scope(performing)).await;
+    let error = match ended {
+        Ok(Ok(Ok(()))) => polled.broken(),
+        Ok(Ok(Err(error))) => Some(polled.broken().unwrap_or_else(|| chain(&*error))),
+        Ok(Err(panic)) => Some(format!("it panicked: {}", panic_text(&*panic))),
+        Err(_) => Some(format!("it took longer than {:?}", kind.deadline)),
+    };
+    match error {
+        None => Outcome::Done,
+        Some(error) => Outcome::Failed { error, at: polled.failed_call() },
     }
 }

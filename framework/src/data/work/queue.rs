@@ -3,9 +3,9 @@
 use super::{Piece, statements::Statements};
 use crate::{
     call::Context,
-    data::{Db, ModuleDatabase, Value},
+    data::{Db, ModuleDatabase, Tx, Value},
 };
-use sqlx::{Any, Database, Transaction};
+use sqlx::{Any, Database};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
@@ -54,7 +54,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// Has `piece` done once this transaction is committed.
     pub async fn enqueue<P: Piece>(
         &self,
-        tx: &mut Transaction<'static, D>,
+        tx: &mut Tx<'_, D>,
         piece: &P,
     ) -> Result<(), sqlx::Error> {
         self.enqueue_after(tx, Duration::ZERO, piece).await
@@ -63,7 +63,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// The same, but not before `delay` has passed.
     pub async fn enqueue_after<P: Piece>(
         &self,
-        tx: &mut Transaction<'static, D>,
+        tx: &mut Tx<'_, D>,
         delay: Duration,
         piece: &P,
     ) -> Result<(), sqlx::Error> {
@@ -74,7 +74,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// there is no second one: then this is `false`, and that one stays as it is.
     pub async fn enqueue_keyed<P: Piece>(
         &self,
-        tx: &mut Transaction<'static, D>,
+        tx: &mut Tx<'_, D>,
         key: &str,
         delay: Duration,
         piece: &P,
@@ -86,7 +86,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// just now, that goes on; but it is not tried again.
     pub async fn cancel<P: Piece>(
         &self,
-        tx: &mut Transaction<'static, D>,
+        tx: &mut Tx<'_, D>,
         key: &str,
     ) -> Result<bool, sqlx::Error> {
         let values = vec![self.module.into(), P::NAME.into(), key.into()];
@@ -96,7 +96,7 @@ impl<D: ModuleDatabase> Work<D> {
 
     async fn insert<P: Piece>(
         &self,
-        tx: &mut Transaction<'static, D>,
+        tx: &mut Tx<'_, D>,
         key: Option<&str>,
         delay: Duration,
         piece: &P,

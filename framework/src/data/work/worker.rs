@@ -231,7 +231,7 @@ impl<D: ModuleDatabase> Worker<D> {
         if planted("acknowledges-first") {
             let _ = self.write_down(kind, &claimed, &Outcome::Done).await;
         }
-        let outcome = self.under_lease(&claimed, attempt_of(kind, &claimed)).await;
+        let outcome = self.under_lease(&claimed, attempt_of(module, kind, &claimed)).await;
         if matches!(outcome, Outcome::Lost) {
             tracing::warn!(module, name, attempt, "its lease ran out: another worker takes it");
             return;
@@ -299,14 +299,14 @@ impl<D: ModuleDatabase> Worker<D> {
         let mut values = vec![claimed.id.as_str().into(), self.holder.as_str().into()];
         let error = match outcome {
             Outcome::Cut => return self.change(&statements.give_back, values).await.map(drop),
-            Outcome::Failed(_) if planted("failed-is-done") => None,
-            Outcome::Failed(error) if attempt < kind.retry.attempts => {
+            Outcome::Failed { .. } if planted("failed-is-done") => None,
+            Outcome::Failed { error, .. } if attempt < kind.retry.attempts => {
                 let pause = kind.retry.pause(attempt, rand::random());
                 tracing::warn!(module, name, attempt, error, again_in = ?pause, "work failed");
                 values.extend([error.as_str().into(), milliseconds(pause).into()]);
                 return self.change(&statements.again, values).await.map(drop);
             }
-            Outcome::Failed(error) => Some(error),
+            Outcome::Failed { error, .. } => Some(error),
             Outcome::Done | Outcome::Lost => None,
         };
         if let Some(cron) = kind.cron() {

@@ -3,7 +3,7 @@
 
 use crate::{
     postgres::Postgres,
-    system::{Process, Response, free_port, request, target},
+    system::{Process, Response, builds_into, free_port, request, target},
 };
 use std::{
     path::{Path, PathBuf},
@@ -23,10 +23,10 @@ impl Example {
     }
 
     fn build(&self, env: &[(&str, &str)]) {
-        let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        let built = crate::cargo::cargo()
             .args(["build", "--quiet", "--locked", "--workspace"])
             .current_dir(&self.folder)
-            .env("CARGO_TARGET_DIR", &self.target)
+            .envs(builds_into(&self.target))
             .envs(env.iter().copied())
             .output()
             .unwrap();
@@ -61,6 +61,7 @@ fn visit(address: &str) -> Vec<Response> {
 }
 
 #[test]
+#[ignore = "compiles three programs: cargo xtask test --long"]
 fn clients_cannot_tell_how_far_the_program_has_come() {
     let postgres = Postgres::start();
     let own = |database: &str| {
@@ -124,6 +125,7 @@ fn clients_cannot_tell_how_far_the_program_has_come() {
 
 /// Built without a database, from the answers that were kept; run with a role for each module.
 #[test]
+#[ignore = "compiles an application: cargo xtask test --long"]
 fn queries_are_checked_when_they_are_compiled() {
     let market = Example::of("postgres");
     market.build(&[("SQLX_OFFLINE", "true")]);

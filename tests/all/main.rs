@@ -6,6 +6,8 @@
 mod adopt;
 mod bounds;
 mod cancellation;
+#[path = "../../cli/src/cargo.rs"]
+mod cargo;
 mod concurrency;
 mod data;
 mod deadlines;
@@ -15,6 +17,7 @@ mod floors;
 mod held;
 mod lifecycle;
 mod macros;
+mod one_build;
 mod panics;
 mod peers;
 mod postgres;

@@ -62,7 +62,11 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
     let name = &names.name;
     let module = root.join("modules").join(name);
     let api = ["monolift", "schemars", "serde", "thiserror"];
-    let own = ["monolift", "sqlx"];
+    let mut own = vec!["monolift", "sqlx"];
+    let shared = workspace["workspace"].get("dependencies");
+    if shared.is_some_and(|shared| shared.get("one-build").is_some()) {
+        own.push("one-build");
+    }
     let folder = format!(
         "//! A new migration rebuilds the module.\n\nfn main() {{\n    println!(\"cargo::rerun-if-changed=../../migrations/{name}\");\n}}\n"
     );

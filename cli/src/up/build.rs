@@ -6,12 +6,11 @@ use super::{
 };
 use std::{
     collections::BTreeMap,
-    env,
     error::Error,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 /// The program of each process, by the process's name.
@@ -32,7 +31,7 @@ pub(crate) fn all(
     let mut programs = BTreeMap::new();
     if !services.is_empty() {
         let packages = services.iter().flat_map(|service| ["-p", service]);
-        let built = cargo(plan, options, packages.collect(), &[])?;
+        let built = build(plan, options, packages.collect(), &[])?;
         for process in &plan.processes {
             if let Program::Service(module) = &process.program {
                 programs.insert(process.name.clone(), find(&built, module)?);
@@ -43,20 +42,20 @@ pub(crate) fn all(
         let Program::Process { package, bin } = &process.program else { continue };
         let manifest = plan.manifest.as_os_str().to_owned();
         let env = [("MONOLIFT_MANIFEST", manifest), ("MONOLIFT_PROCESS", (&process.name).into())];
-        let built = cargo(plan, options, vec!["-p", package, "--bin", bin], &env)?;
+        let built = build(plan, options, vec!["-p", package, "--bin", bin], &env)?;
         programs.insert(process.name.clone(), keep(&find(&built, bin)?, plan, &process.name)?);
     }
     Ok(programs)
 }
 
 /// The executables that a build has made, or found made, by name.
-fn cargo(
+fn build(
     plan: &Plan,
     options: Options,
     what: Vec<&str>,
     envs: &[(&str, std::ffi::OsString)],
 ) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = crate::cargo::cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]).args(what);
     if options.release {
         command.arg("--release");

@@ -13,7 +13,7 @@ fn compare(workspace: &Workspace, arguments: &[&str]) -> Output {
         .args(["monolift", "compare", "--debug", "--time", "1"])
         .args(arguments)
         .current_dir(&workspace.root)
-        .env("CARGO_TARGET_DIR", &workspace.target)
+        .envs(workspace.env())
         .env_remove("MONOLIFT_MANIFEST")
         .env_remove("MONOLIFT_PROCESS");
     command.output().unwrap()

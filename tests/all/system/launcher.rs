@@ -13,7 +13,7 @@ struct Launched {
     launcher: Process,
     gateway: String,
     data: std::path::PathBuf,
-    _workspace: Workspace,
+    workspace: Workspace,
 }
 
 impl Launched {
@@ -25,8 +25,8 @@ impl Launched {
         let mut env = vec![
             ("SHOP_DATA".to_owned(), data.display().to_string()),
             ("SHOP_PROCESS__GATEWAY__HTTP".to_owned(), gateway.clone()),
-            ("CARGO_TARGET_DIR".to_owned(), workspace.target.display().to_string()),
         ];
+        env.extend(workspace.env());
         for module in MODULES {
             let key = format!("SHOP_PROCESS__{}__LISTEN", module.to_uppercase());
             env.push((key, free_port()));
@@ -34,7 +34,7 @@ impl Launched {
         let program = workspace.program("app-split");
         let mut launcher = Process::start_in(&program, &env, &workspace.root);
         launcher.says("all are ready");
-        Self { launcher, gateway, data, _workspace: workspace }
+        Self { launcher, gateway, data, workspace }
     }
 
     /// Each process's number, as the table has it.
@@ -85,6 +85,11 @@ fn every_process_is_up_and_none_is_left_behind() {
     let mut pids: Vec<u32> = processes.into_values().collect();
     pids.push(again);
     assert!(!pids.into_iter().any(lives), "{said}");
+
+    // It has built the programs, and cargo had told it of another package. What was compiled stays so.
+    let compiled = all.workspace.build(&["app-split"], &[]);
+    let libraries: Vec<_> = compiled.iter().filter(|target| !target.starts_with("bin ")).collect();
+    assert!(libraries.is_empty(), "{libraries:?}");
 }
 
 #[test]

@@ -20,4 +20,4 @@ mod workspace;
 
 pub(crate) use http::{Response, request};
 pub(crate) use processes::{Process, Run, free_port};
-pub(crate) use workspace::target;
+pub(crate) use workspace::{builds_into, target};

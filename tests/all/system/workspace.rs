@@ -34,14 +34,19 @@ impl Workspace {
 
     /// A cargo command in it.
     pub fn cargo(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let mut command = crate::cargo::cargo();
         command
             .args(arguments)
             .current_dir(&self.root)
-            .env("CARGO_TARGET_DIR", &self.target)
+            .envs(self.env())
             .env_remove("MONOLIFT_MANIFEST")
             .env_remove("MONOLIFT_PROCESS");
         command
+    }
+
+    /// What cargo needs in it, whoever starts it.
+    pub fn env(&self) -> Vec<(String, String)> {
+        builds_into(&self.target)
     }
 
     /// Builds, and must. The result is what was compiled for it, as `lib stock` or `bin process`.
@@ -89,6 +94,19 @@ pub fn edited(text: &str, changes: &[(&str, &str)]) -> String {
 /// The folder that cargo builds into: this program is `debug/deps/all-…` in it.
 pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+}
+
+/// Settings with which another workspace uses the dependencies that were compiled for these tests, and has its programs
+/// in `folder`. Its own packages are compiled for itself: cargo tells them from those of this workspace by the debug
+/// information that they are built with, and `Cargo.toml` fixes that of dependencies.
+pub fn builds_into(folder: &Path) -> Vec<(String, String)> {
+    let settings = [
+        ("CARGO_BUILD_BUILD_DIR", target().display().to_string()),
+        ("CARGO_TARGET_DIR", folder.display().to_string()),
+        ("CARGO_PROFILE_DEV_DEBUG", "none".to_owned()),
+        ("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "limited".to_owned()),
+    ];
+    settings.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
 /// Where the copy is, and what was built of it.

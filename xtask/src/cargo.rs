@@ -6,20 +6,27 @@ use std::{
     process::Command,
 };
 
+#[path = "../../cli/src/cargo.rs"]
+mod command;
+
+/// The benchmark's peers need other features of what the programs need too, so a build of both would be shared with no
+/// single program. Checks have one set of features for everything instead: lints and docs share it.
+const BENCHMARK: [&str; 2] = ["--exclude", "bench"];
+
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = command::cargo();
     command.args(arguments).current_dir(root());
     command
 }
 
-/// All packages but the benchmark and the simulation, which want other features of what all use: they are
-/// built for themselves, so that these are built as any one of them is.
-pub(crate) fn workspace(what: &str, arguments: &[&str]) -> Command {
-    cargo(
-        &[&[what, "--workspace", "--exclude", "bench", "--exclude", "simulation"], arguments]
-            .concat(),
-    )
+/// Checks all packages.
+pub(crate) fn everything(what: &str, arguments: &[&str]) -> Command {
+    cargo(&[&[what, "--workspace"], arguments].concat())
+}
+
+/// Builds all packages that share one compiled copy of their dependencies.
+pub(crate) fn workspace(what: &[&str], arguments: &[&str]) -> Command {
+    cargo(&[what, &["--workspace"], &BENCHMARK, arguments].concat())
 }
 
 /// Where cargo builds to.

@@ -3,14 +3,17 @@
 mod cargo;
 mod install;
 mod simulate;
+mod steps;
 mod tests;
 
 use std::process::ExitCode;
+use tests::Length;
 
 const HELP: &str = "\
 cargo xtask <task>
 
-  test      everything that must pass: formatting, lints, docs and all tests of the workspace
+  test      everything that must pass before a change lands: formatting, lints, docs and tests
+            --long  and before a release: many seeds and kills, planted mistakes, figures, the benchmark
   chaos     the split shop, while processes are killed and connections cut; `chaos --help` says more
   simulate  calls between processes, in a simulated network that fails; `simulate --help` says more";
 
@@ -18,7 +21,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        ["test"] => tests::run(),
+        ["test"] => return tested(Length::Short),
+        ["test", "--long"] => return tested(Length::Long),
         ["chaos", ref options @ ..] => tests::chaos(options),
         ["simulate", ref options @ ..] => simulate::run(options),
         [] | ["help" | "--help" | "-h"] => {
@@ -29,9 +33,20 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// Failed tests have said so themselves, in their closing line.
+fn tested(length: Length) -> ExitCode {
+    match tests::run(length) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
 }

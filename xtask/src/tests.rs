@@ -1,64 +1,114 @@
-//! `cargo xtask test`: each step says what it does, and the first that fails ends it.
+//! `cargo xtask test`: what must pass before a change lands, and with `--long` also what must pass before a release.
+//!
+//! Most of the time goes into compiling, so steps share what is compiled. Lints and docs share one set of artefacts,
+//! which holds the whole workspace. Programs, tests, examples in the docs, the quick simulation and the programs that
+//! tests build share another: `tests/all/one_build.rs` holds that.
 
 use crate::{
-    cargo::{cargo, target, workspace},
+    cargo::{cargo, everything, target, workspace},
     install, simulate,
+    steps::Steps,
 };
-use std::{process::Command, time::Instant};
+use std::process::Command;
 
-/// How many seeds are simulated here; more of them by hand.
-const SEEDS: &str = "100";
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Before each change: every check, the random ones with few seeds.
+    Short,
+    /// Before a release: many seeds, many kills, planted mistakes, figures, and the tests that are marked as long.
+    Long,
+}
 
-pub(crate) fn run() -> Result<(), String> {
+/// Runs them, and says whether the tests passed. Their closing line is the last one that it prints.
+pub(crate) fn run(length: Length) -> Result<bool, String> {
     install::what_is_missing()?;
+    let mut steps = Steps::new();
+    check(&mut steps)?;
     let nextest = has_nextest();
-    step("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    build(&mut steps, nextest)?;
+    steps.run("the simulation", simulate::quick(&["--seeds", "10"]))?;
+    storms(&mut steps, length)?;
+    if length == Length::Long {
+        long(&mut steps)?;
+    }
+    let (passed, closing) = steps.tests("tests", tests(length, nextest))?;
+    println!("{steps}");
+    println!("{closing}");
+    Ok(passed)
+}
+
+fn check(steps: &mut Steps) -> Result<(), String> {
+    steps.run("formatting", cargo(&["fmt", "--all", "--check"]))?;
     let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
-    step("lints", workspace("clippy", &lints))?;
-    let mut docs = workspace("doc", &["--no-deps", "--quiet"]);
+    steps.run("lints", everything("clippy", &lints))?;
+    let mut docs = everything("doc", &["--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
-    step("docs", docs)?;
-    step("examples in the docs", workspace("test", &["--doc", "--quiet"]))?;
-    step("the benchmark's lints", cargo(&[&["clippy", "-p", "bench"], &lints[..]].concat()))?;
-    // Its figures mean nothing here; what it says matters only when it fails.
-    step("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
-    quiet_step("the benchmark runs", cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]))?;
-    step("the simulation's lints", simulate::command(&["clippy"], &lints))?;
-    step("the simulation's own tests", simulate::command(&["test", "--quiet"], &[]))?;
-    step(
-        "the simulation",
-        simulate::command(&["run", "--quiet"], &["--", "--seeds", SEEDS, "--twice"]),
-    )?;
-    step(
-        "the simulation's deadlines",
-        simulate::command(&["run", "--quiet"], &["--", "--deadlines"]),
-    )?;
-    step(
-        "the mistakes planted in it",
-        simulate::command(&["run", "--quiet"], &["--", "--planted"]),
-    )?;
+    steps.run("docs", docs)
+}
+
+fn build(steps: &mut Steps, nextest: bool) -> Result<(), String> {
     // Whole-system tests start these.
-    step("programs", workspace("build", &["--bins", "--quiet"]))?;
-    step("the shop is restarted", chaos_command(&["--debug", "--rolling"]))?;
-    step(
-        "the shop in a storm",
-        chaos_command(&["--debug", "--kills", "10", "--operations", "2000"]),
-    )?;
-    // Last, so that its closing line is the last one.
-    if nextest {
-        let mut tests = cargo(&["nextest", "run"]);
-        tests.args(["--workspace", "--exclude", "bench", "--exclude", "simulation"]);
-        tests.arg("--no-fail-fast");
-        run_step("tests", tests)
+    steps.run("programs", workspace(&["build"], &["--bins", "--quiet"]))?;
+    let tests: &[&str] = if nextest { &["nextest", "run"] } else { &["test", "--all-targets"] };
+    let quiet = if nextest { "--cargo-quiet" } else { "--quiet" };
+    steps.quiet("tests are built", workspace(tests, &["--no-run", quiet]))?;
+    steps.run("examples in the docs", workspace(&["test", "--doc"], &["--quiet"]))
+}
+
+/// The shop, as processes that are restarted, killed, stopped and cut off.
+fn storms(steps: &mut Steps, length: Length) -> Result<(), String> {
+    steps.run("the shop is restarted", chaos_command(&["--debug", "--rolling"]))?;
+    let (kills, operations) = match length {
+        Length::Short => ("3", "300"),
+        Length::Long => ("10", "2000"),
+    };
+    let storm = ["--debug", "--kills", kills, "--operations", operations];
+    steps.run("the shop in a storm", chaos_command(&storm))
+}
+
+/// What needs builds of its own, or too much time for each change.
+fn long(steps: &mut Steps) -> Result<(), String> {
+    steps.run("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
+    // Its figures mean nothing here; what it says matters only when it fails.
+    steps
+        .quiet("the benchmark runs", cargo(&["run", "-p", "bench", "--quiet", "--", "--smoke"]))?;
+    steps.run("the benchmark's own tests", cargo(&["test", "-p", "bench", "--quiet"]))?;
+    let simulation =
+        |options: &[&str]| simulate::seeded(&["run", "--quiet"], &[&["--"], options].concat());
+    steps.run("the seeded simulation", simulation(&["--seeds", "100", "--twice"]))?;
+    steps.run("the simulation's deadlines", simulation(&["--deadlines"]))?;
+    steps.run("the mistakes planted in it", simulation(&["--planted"]))?;
+    steps.run("the mistakes planted in the shop", chaos_command(&["--debug", "--planted"]))?;
+    steps.run("what calls promise, in figures", chaos_command(&["--figures"]))
+}
+
+fn tests(length: Length, nextest: bool) -> Command {
+    let mut tests = if nextest {
+        workspace(&["nextest", "run"], &["--cargo-quiet", "--no-fail-fast"])
     } else {
         println!("cargo-nextest is not installed: running `cargo test`, which is slower");
-        run_step("tests", workspace("test", &["--all-targets", "--no-fail-fast"]))
+        workspace(&["test", "--all-targets"], &["--no-fail-fast"])
+    };
+    if length == Length::Long {
+        tests.args(if nextest {
+            &["--run-ignored", "all"][..]
+        } else {
+            &["--", "--include-ignored"]
+        });
+        for (many, count) in [("MONOLIFT_SEEDS", "200"), ("MONOLIFT_KILLS", "100")] {
+            // What was asked for already stays.
+            if std::env::var_os(many).is_none() {
+                tests.env(many, count);
+            }
+        }
     }
+    tests
 }
 
 /// `cargo xtask chaos`.
 pub(crate) fn chaos(options: &[&str]) -> Result<(), String> {
-    run_step("chaos", chaos_command(options))
+    Steps::new().run("chaos", chaos_command(options))
 }
 
 fn chaos_command(options: &[&str]) -> Command {
@@ -69,32 +119,6 @@ fn chaos_command(options: &[&str]) -> Command {
         command.env("RUSTFLAGS", "--cfg planted");
     }
     command
-}
-
-fn step(what: &str, command: Command) -> Result<(), String> {
-    let start = Instant::now();
-    run_step(what, command)?;
-    println!("    {} s", start.elapsed().as_secs());
-    Ok(())
-}
-
-/// Shows what a command says only when it fails.
-fn quiet_step(what: &str, mut command: Command) -> Result<(), String> {
-    println!("==> {what}");
-    let output = command.output().map_err(|error| format!("{what}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    print!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    Err(format!("{what}: failed"))
-}
-
-fn run_step(what: &str, mut command: Command) -> Result<(), String> {
-    println!("==> {what}");
-    let status =
-        command.status().map_err(|error| format!("{what}: cargo did not start: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{what}: failed")) }
 }
 
 fn has_nextest() -> bool {

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// How many processes are killed, unless `MONOLIFT_KILLS` says otherwise.
-const KILLS: u32 = 100;
+const KILLS: u32 = 12;
 const SHOPPERS: u64 = 4;
 const PRODUCTS: u64 = 3;
 /// Units of each product at first. Many orders find none.

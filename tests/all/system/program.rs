@@ -17,7 +17,7 @@ use std::{
 };
 
 /// How many programs, unless `MONOLIFT_SEEDS` says otherwise.
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 20;
 /// The requests of one program.
 const STEPS: u64 = 40;
 /// The product of which there is enough.

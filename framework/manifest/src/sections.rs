@@ -16,9 +16,9 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 /// More than any machine has room for, and few enough for a counter to hold.
 const A_MILLION: usize = 1 << 20;
 
-/// Frames of the longest kind that fit into `limits.memory` at least: one that is read, one that is answered, and as
-/// much for a second peer.
-const FRAMES_IN_MEMORY: usize = 4;
+/// The longest frames that fit into `limits.memory` at least. A peer may take a quarter of it: two calls that are read
+/// and two that are answered.
+const FRAMES_IN_MEMORY: usize = 16;
 
 section! {
     /// `[limits]`: what a peer or a client may ask of a process.
@@ -42,8 +42,8 @@ section! {
     connections: usize = 1024, Count(1, A_MILLION);
     /// how long a new connection has to say who it is
     hello: Duration = Duration::from_secs(5), Span(AN_INSTANT, AN_HOUR);
-    /// new connections that say who they are at once; more wait
-    handshakes: usize = 64, Count(1, A_MILLION);
+    /// new connections that have not said who they are; the oldest is closed for one more
+    handshakes: usize = 256, Count(1, A_MILLION);
     /// HTTP connections at once
     clients: usize = 1024, Count(1, A_MILLION);
     /// of these, from one address; a proxy in front brings all clients from its own

@@ -211,7 +211,7 @@ impl App {
         };
         // Read once, and before anything is opened.
         let tls = self.place.tls()?;
-        let memory = Arc::new(Memory::default());
+        let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
         let peers = self.connect(&served, &memory, tls.clone())?;
         let resources = Arc::new(Resources {
             settings: self.settings,
@@ -366,7 +366,7 @@ async fn listen(
         waiting: manifest.limits.waiting,
         wait: manifest.limits.wait,
         hello: manifest.limits.hello,
-        handshakes: Limits::default().handshakes,
+        handshakes: manifest.limits.handshakes,
     };
     let server = Server::start(listener, us, directory, limits, memory, tls);
     Ok(Some((server, address)))

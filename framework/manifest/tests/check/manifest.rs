@@ -304,12 +304,12 @@ fn quantities_out_of_bounds() {
         (
             "[limits]",
             "frame = \"65MiB\"",
-            "9: `memory`: must be at least 4 times `limits.frame`: raise it to 260MiB or lower `limits.frame`",
+            "9: `memory`: must be at least 16 times `limits.frame`: raise it to 1040MiB or lower `limits.frame`",
         ),
         (
             "[limits]",
             "memory = \"16MiB\"\nframe = \"5MiB\"",
-            "10: `memory`: must be at least 4 times `limits.frame`: raise it to 20MiB or lower `limits.frame`",
+            "10: `memory`: must be at least 16 times `limits.frame`: raise it to 80MiB or lower `limits.frame`",
         ),
         ("[limits]", "handshakes = 0", "14: `handshakes`: must be from 1 to 1048576"),
         ("[limits]", "clients = 0", "11: `clients`: must be from 1 to 1048576"),

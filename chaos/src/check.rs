@@ -28,7 +28,7 @@ pub(crate) struct Stored {
 pub(crate) struct Tables {
     /// The state and the total of each order.
     pub(crate) orders: BTreeMap<String, (String, i64)>,
-    /// The card that each of them is paid with.
+    /// What is kept of the card that each of them is paid with.
     pub(crate) cards: Vec<String>,
     /// Units of each product that nobody holds.
     pub(crate) on_hand: BTreeMap<String, u64>,
@@ -134,7 +134,7 @@ pub(crate) fn violations(seen: &[Seen], tables: &Tables) -> Vec<String> {
     // However often a client asks for it under one key, it is one order.
     let mut cards = BTreeSet::new();
     for card in &tables.cards {
-        if card != DECLINED && !cards.insert(card) {
+        if !DECLINED.ends_with(card.as_str()) && !cards.insert(card) {
             found.push(format!("an order was placed twice: the one with {card}"));
         }
     }

@@ -136,6 +136,14 @@ fn add_product(sku: &str, on_hand: u64) -> Ask {
     Ask::post("/products", body)
 }
 
+/// Four characters that no other card of this program ends with: the shop keeps no more of a card.
+fn card_mark() -> String {
+    static CARDS: AtomicU64 = AtomicU64::new(0);
+    let number = CARDS.fetch_add(1, Relaxed);
+    let digit = |power: u32| char::from_digit((number / 36_u64.pow(power) % 36) as u32, 36);
+    (0..4).filter_map(digit).collect()
+}
+
 /// How the clients are told to go on.
 #[derive(Debug, Default)]
 struct Steering {
@@ -213,7 +221,7 @@ impl One {
         let product = random.below(PRODUCTS);
         let declined = random.below(7) == 0;
         // Each has a card of its own, by which it is found again, however often it was written down.
-        let card = if declined { DECLINED.to_owned() } else { format!("card-{name}") };
+        let card = if declined { DECLINED.to_owned() } else { format!("card-{}", card_mark()) };
         let body = format!(
             r#"{{"user": "demo", "lines": [{{"sku": "k{product}", "quantity": {}}}], "card": "{card}"}}"#,
             1 + random.below(3)

@@ -29,6 +29,13 @@ impl Check {
                 }
             }
         }
+        println!("\n{ONE_CONNECTION}");
         Ok(())
     }
 }
+
+/// What cannot be seen in a manifest: how long a module's code holds a connection.
+const ONE_CONNECTION: &str = "\
+not checked here, but when it runs: a call that holds a transaction must not ask its database for
+another connection or call another module, since callers could then wait for each other for ever.
+A process warns of such a method once, and tests with `monolift::testing::System` fail.";

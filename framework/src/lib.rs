@@ -101,8 +101,8 @@ pub use call::{
 };
 pub use config::{Config, Secret};
 pub use data::{
-    Db, Tx,
-    work::{Perform, Piece, Recurring, Retry, Work},
+    Db, OnConstraint, Tx,
+    work::{Circuit, Perform, Piece, Recurring, Retry, Work},
 };
 pub use interface::Page;
 pub use module::{Inject, Lifecycle, Routes, Shared, StartError, StartErrors, State, Tasks};

@@ -21,6 +21,7 @@ mod one_build;
 mod panics;
 mod peers;
 mod postgres;
+mod refused_data;
 mod replicas;
 mod routers;
 mod shapes;

@@ -2,7 +2,9 @@
 
 use crate::{postgres::Postgres, support::soon};
 use monolift::{
-    CallError, Db, InterfaceError, Perform, Piece, Recurring, Retry, State, Work, async_trait,
+    CallError, Circuit, Db, Inject, InterfaceError, Perform, Piece, Recurring, Retry, StartError,
+    State, Work, async_trait,
+    module::Injector,
     testing::{Mode, System, every_mode},
 };
 use schemars::JsonSchema;
@@ -10,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     error::Error,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -147,4 +152,121 @@ async fn on_postgres_too() {
         let db = BTreeMap::from([("url", url)]);
         letters_are_posted(system.settings("desk", [("db", db)])).await;
     }
+}
+
+/// What parcels are sent with.
+#[monolift::interface(module = "carrier")]
+pub trait Carrier {
+    async fn carry(&self, parcel: u32) -> Result<(), DeskError>;
+}
+
+/// A carrier that is on strike for a while.
+#[derive(Default)]
+struct OnStrike {
+    strikes: AtomicBool,
+    asked: AtomicU32,
+    carried: Mutex<BTreeMap<u32, u32>>,
+}
+
+#[async_trait]
+impl Carrier for OnStrike {
+    async fn carry(&self, parcel: u32) -> Result<(), DeskError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.strikes.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("on strike").into());
+        }
+        *self.carried.lock().unwrap().entry(parcel).or_default() += 1;
+        Ok(())
+    }
+}
+
+/// Where parcels are taken in.
+#[monolift::interface(module = "counter")]
+pub trait Counter {
+    async fn take_in(&self, parcels: u32) -> Result<(), DeskError>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Parcel(u32);
+
+impl Piece for Parcel {
+    const NAME: &'static str = "parcel";
+    const RETRY: Retry = Retry {
+        first: Duration::from_millis(10),
+        most: Duration::from_millis(20),
+        attempts: 6,
+    };
+    const CIRCUIT: Circuit = Circuit {
+        first: Duration::from_millis(50),
+        most: Duration::from_millis(100),
+        release: Duration::from_millis(500),
+        ..Circuit::DEFAULT
+    };
+}
+
+/// A client of what this package does not depend on.
+struct Carriers(CarrierClient);
+
+impl Inject for Carriers {
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        Ok(Self(injector.client()))
+    }
+}
+
+#[monolift::module(name = "counter", provides = Counter, work = [Parcel])]
+pub struct CounterModule {
+    db: Db,
+    work: Work,
+    carrier: Carriers,
+}
+
+#[async_trait]
+impl Counter for CounterModule {
+    async fn take_in(&self, parcels: u32) -> Result<(), DeskError> {
+        let mut tx = self.db.write().await?;
+        for parcel in 0..parcels {
+            self.work.enqueue(&mut tx, &Parcel(parcel)).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+#[async_trait]
+impl Perform<Parcel> for CounterModule {
+    async fn perform(&self, Parcel(parcel): Parcel) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(self.carrier.0.carry(parcel).await?)
+    }
+}
+
+/// While a module fails, the work that calls it is tried by a single piece now and then. So it makes
+/// few calls, and none of it is parked, which all of it would be otherwise; afterwards all is done.
+#[every_mode]
+async fn work_is_held_back_while_what_it_calls_fails(mode: Mode) {
+    const PARCELS: u32 = 200;
+    let carrier = Arc::new(OnStrike::default());
+    carrier.strikes.store(true, Ordering::SeqCst);
+    let system = System::new(mode)
+        .module::<CounterModule>()
+        .fake::<dyn Carrier>(carrier.clone())
+        // There it may be called without a dependency.
+        .beside("carrier", "counter")
+        .start()
+        .await;
+    let counter: CounterClient = system.client();
+    counter.take_in(PARCELS).await.unwrap();
+    // As many attempts as each would have, one after another, and many times over.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = carrier.asked.load(Ordering::SeqCst);
+    assert!((5..=80).contains(&asked), "{asked} calls");
+    carrier.strikes.store(false, Ordering::SeqCst);
+    soon(async {
+        while carrier.carried.lock().unwrap().len() < PARCELS as usize {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(carrier.carried.lock().unwrap().values().all(|&times| times == 1));
+    let after = carrier.asked.load(Ordering::SeqCst) - asked;
+    assert!(after <= PARCELS * 3 / 2, "{after} calls afterwards");
+    system.stop().await;
 }

@@ -1,6 +1,9 @@
 //! What any call can end with, beside the errors of its interface.
 
-use super::report::{self, Reference};
+use super::{
+    database::{self, Known},
+    report::{self, Reference},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, error::Error, fmt, panic::Location, time::Duration};
@@ -91,14 +94,30 @@ impl CallError {
     /// An internal error: `cause` is logged here with its chain, and callers get a reference to it.
     #[track_caller]
     pub fn internal(cause: impl AsRef<dyn Error + 'static>) -> Self {
-        Self::logged(&report::chain(cause.as_ref()), Location::caller())
+        let cause = cause.as_ref();
+        Self::logged(&report::chain(cause), database::known(cause), Location::caller())
     }
 
-    /// An internal error whose `details` are logged and shown to nobody.
-    pub(crate) fn logged(details: &str, at: &Location<'_>) -> Self {
+    /// An internal error whose `details` are logged and shown to nobody. One that the data causes
+    /// would come again: then nobody is asked to try again, and it is not held against a replica.
+    fn logged(details: &str, database: Option<Known>, at: &Location<'_>) -> Self {
         let reference = Reference::random();
-        report::log(reference, details, Some(at));
-        Self { reference: Some(reference), ..Self::new(CallErrorKind::Internal, "internal error") }
+        let error = Self::new(CallErrorKind::Internal, "internal error");
+        let error = Self { reference: Some(reference), ..error };
+        match database {
+            Some(Known { details: code, of_the_data: true }) => {
+                report::log_refused_data(reference, &format!("{details} ({code})"), at);
+                error.with_retry_advice(RetryAdvice::Never)
+            }
+            Some(Known { details: code, of_the_data: false }) => {
+                report::log(reference, &format!("{details} ({code})"), Some(at));
+                error
+            }
+            None => {
+                report::log(reference, details, Some(at));
+                error
+            }
+        }
     }
 
     /// An internal error for a panic that was caught in `call`.
@@ -185,28 +204,29 @@ impl Error for CallError {}
 
 /// Errors of the libraries that modules stand on become internal ones where `?` meets them.
 macro_rules! internal_from {
-    ($($(#[$cfg:meta])* $error:ty => $chain:expr;)*) => {$(
+    ($($(#[$cfg:meta])* $error:ty => $chain:expr, $cause:expr;)*) => {$(
         $(#[$cfg])*
         impl From<$error> for CallError {
             #[track_caller]
             fn from(error: $error) -> Self {
                 let chain: fn(&$error) -> String = $chain;
-                Self::logged(&chain(&error), Location::caller())
+                let cause: fn(&$error) -> &(dyn Error + 'static) = $cause;
+                Self::logged(&chain(&error), database::known(cause(&error)), Location::caller())
             }
         }
     )*};
 }
 
 internal_from! {
-    sqlx::Error => |error| report::chain(error);
-    sqlx::migrate::MigrateError => |error| report::chain(error);
-    std::io::Error => |error| report::chain(error);
-    serde_json::Error => |error| report::chain(error);
-    tokio::task::JoinError => |error| report::chain(error);
-    std::fmt::Error => |error| report::chain(error);
-    Box<dyn Error + Send + Sync> => |error| report::chain(&**error);
+    sqlx::Error => |error| report::chain(error), |error| error;
+    sqlx::migrate::MigrateError => |error| report::chain(error), |error| error;
+    std::io::Error => |error| report::chain(error), |error| error;
+    serde_json::Error => |error| report::chain(error), |error| error;
+    tokio::task::JoinError => |error| report::chain(error), |error| error;
+    std::fmt::Error => |error| report::chain(error), |error| error;
+    Box<dyn Error + Send + Sync> => |error| report::chain(&**error), |error| &**error;
     #[cfg(feature = "anyhow")]
-    anyhow::Error => |error| format!("{error:#}");
+    anyhow::Error => |error| format!("{error:#}"), |error| error.as_ref();
 }
 
 #[cfg(test)]

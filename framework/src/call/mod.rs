@@ -5,6 +5,7 @@
 pub mod chance;
 pub(crate) mod clock;
 mod context;
+mod database;
 mod error;
 mod guard;
 pub(crate) mod held;

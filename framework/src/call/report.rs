@@ -45,6 +45,17 @@ pub(super) fn log(reference: Reference, details: &str, at: Option<&Location<'_>>
     );
 }
 
+/// Writes down that a database refused what a call had for it: no failure of this process.
+pub(super) fn log_refused_data(reference: Reference, details: &str, at: &Location<'_>) {
+    let trace = super::Context::current().map(|context| context.trace().to_string());
+    tracing::warn!(
+        %reference,
+        at = tracing::field::display(at),
+        trace = trace.as_deref(),
+        "the database refused the data: {details}"
+    );
+}
+
 /// An error and all its sources, in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

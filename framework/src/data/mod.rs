@@ -1,5 +1,6 @@
 //! A module's database: its own, and no other's.
 
+mod constraint;
 mod db;
 mod driver;
 mod error;
@@ -7,12 +8,14 @@ mod isolation;
 mod location;
 mod migrate;
 mod open;
+mod private;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod tx;
 pub mod work;
 
+pub use constraint::OnConstraint;
 pub use db::{Backend, Db};
 pub use driver::{Column, Driver, ModuleDatabase, Value};
 pub use error::OpenError;

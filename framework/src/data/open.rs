@@ -2,6 +2,7 @@
 
 use super::{
     Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, migrate,
+    private,
 };
 use sqlx::{
     ConnectOptions, Connection, Pool,
@@ -11,6 +12,7 @@ use sqlx::{
 use std::{
     fs::File,
     path::Path,
+    str::FromStr,
     sync::{Arc, Once},
     time::Duration,
 };
@@ -58,7 +60,10 @@ impl<D: ModuleDatabase> Db<D> {
                 prepare(file).await?;
                 Some(lock)
             }
-            Location::Url(_) => None,
+            Location::Url(url) => {
+                keep_url_private(url, backend).await?;
+                None
+            }
         };
         let failed = |error| OpenError::from_source(format!("{location} cannot be opened"), error);
         let pool = pool(location, backend, settings, settings.connections());
@@ -118,18 +123,35 @@ async fn pool<D: ModuleDatabase>(
 
 /// Waits for the right to prepare `file`: processes that start at once take turns.
 async fn lock_beside(file: &Path) -> Result<File, OpenError> {
-    let lock_file = file.with_extension("lock");
+    let (file, lock_file) = (file.to_owned(), file.with_extension("lock"));
+    let shown = file.display().to_string();
     let locking = tokio::task::spawn_blocking(move || {
         if let Some(folder) = lock_file.parent() {
-            std::fs::create_dir_all(folder)?;
+            private::folder(folder)?;
         }
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_file)?;
+        private::file(&lock_file)?;
+        let lock = File::options().write(true).open(&lock_file)?;
         lock.lock()?;
+        private::database(&file)?;
         Ok::<_, std::io::Error>(lock)
     });
-    let failed =
-        |error| OpenError::from_source(format!("{} cannot be prepared", file.display()), error);
+    let failed = |error| OpenError::from_source(format!("{shown} cannot be prepared"), error);
     locking.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(failed)
+}
+
+/// Keeps a SQLite file that the settings name to the user of this process.
+async fn keep_url_private(url: &str, backend: Backend) -> Result<(), OpenError> {
+    let options = (backend == Backend::Sqlite).then(|| SqliteConnectOptions::from_str(url));
+    // What is wrong with it is said when it is opened, and one that is in memory has no file.
+    let Some(Ok(options)) = options else { return Ok(()) };
+    let file = options.get_filename().to_path_buf();
+    let makes = url.contains("mode=rwc");
+    let keeping = tokio::task::spawn_blocking(move || match makes || file.exists() {
+        true if !file.to_string_lossy().contains(":memory:") => private::database(&file),
+        _ => Ok(()),
+    });
+    let kept = keeping.await.map_err(std::io::Error::other).and_then(|kept| kept);
+    kept.map_err(|error| OpenError::from_source("the database's file cannot be prepared", error))
 }
 
 /// Makes the file if there is none, and has it remember that it writes ahead (WAL): then readers go

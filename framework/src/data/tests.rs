@@ -122,3 +122,39 @@ async fn a_beginning_that_is_cut_leaves_nothing_open() {
         }
     }
 }
+
+/// Also those of an earlier release, which others could read.
+#[tokio::test]
+async fn nobody_else_reads_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("private");
+    let data = folder.0.join("data/shop");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let file = data.join("notes.db");
+    let url = Location::Url(format!("sqlite://{}?mode=rwc", data.join("other.db").display()));
+    for location in [Location::File(file), url] {
+        for earlier in [false, true] {
+            let db = open(&location, &[FIRST]).await.unwrap();
+            sqlx::query("INSERT INTO notes (id) VALUES ($1)")
+                .bind(i64::from(earlier))
+                .execute(db.pool())
+                .await
+                .unwrap();
+            assert_eq!(mode(&data), 0o700);
+            let mut files = 0;
+            for file in std::fs::read_dir(&data).unwrap() {
+                let path = file.unwrap().path();
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+                files += 1;
+                if !earlier {
+                    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+                }
+            }
+            assert!(files >= 3, "{files} files");
+        }
+        // The next one's are made private by that one alone.
+        for file in std::fs::read_dir(&data).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+}

@@ -53,6 +53,8 @@ impl Verdict {
     pub(super) fn is_well(self) -> Option<bool> {
         match self {
             Self::Answered => Some(true),
+            // It would fail again anywhere: the call is at fault.
+            Self::Failed(Some(RetryAdvice::Never)) => None,
             Self::Failed(_) | Self::Overdue => Some(false),
             Self::NotSent | Self::Refused(_) | Self::Impossible => None,
         }
@@ -183,5 +185,13 @@ mod tests {
             assert_eq!(verdict.again(false), other, "{text}");
             assert_eq!(verdict.again(true), idempotent, "{text}");
         }
+    }
+
+    #[test]
+    fn what_would_fail_anywhere_says_nothing_of_the_replica() {
+        let failed = CallError::new(CallErrorKind::Internal, "x").during("stock.level".to_owned());
+        let of = |error: &CallError| Verdict::of(&Ok(encode_error(error)), &CALLEE).is_well();
+        assert_eq!(of(&failed), Some(false));
+        assert_eq!(of(&failed.with_retry_advice(RetryAdvice::Never)), None);
     }
 }

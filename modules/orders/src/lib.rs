@@ -1,5 +1,6 @@
 //! Placing orders, looking at them, and cancelling them.
 
+mod card;
 mod refusal;
 mod settle;
 mod table;
@@ -7,8 +8,8 @@ mod table;
 mod tests;
 mod work;
 
-use self::work::{Fulfil, Settle, Undo};
-use monolift::{Config, Context, Db, Page, Work, async_trait};
+use self::work::{Fulfil, GiveUp, Settle, Undo};
+use monolift::{Config, Context, Db, Lifecycle, Page, Work, async_trait};
 use notifications_api::NotificationsClient;
 use orders_api::{NewOrder, Order, Orders, OrdersError};
 use payments_api::PaymentsClient;
@@ -19,7 +20,7 @@ use stock_api::StockClient;
 use users_api::UsersClient;
 
 /// The module.
-#[monolift::module(provides = Orders, work = [Settle, Fulfil, Undo])]
+#[monolift::module(provides = Orders, work = [Settle, GiveUp, Fulfil, Undo], lifecycle)]
 pub struct OrdersModule {
     db: Db,
     work: Work,
@@ -53,8 +54,9 @@ impl Orders for OrdersModule {
             return Err(OrdersError::WrongLines(most));
         }
         let id = order_id(&order.user);
+        let card = order.card.clone();
         let kept = self.write_down(&id, order).await?;
-        let kept = self.settle(kept).await?;
+        let kept = self.settle(kept, Some(card)).await?;
         match kept.refusal {
             Some(refusal) => Err(refusal.into()),
             None => Ok(kept.order()),
@@ -92,6 +94,14 @@ impl Orders for OrdersModule {
             orders_api::OrderState::Cancelled => Ok(order),
             _ => Err(OrdersError::NotPlaced(id)),
         }
+    }
+}
+
+#[async_trait]
+impl Lifecycle for OrdersModule {
+    async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        // Earlier releases have kept whole ones.
+        Ok(card::forget_all(&self.db).await?)
     }
 }
 

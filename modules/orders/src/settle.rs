@@ -4,12 +4,12 @@ use crate::{
     OrdersModule,
     refusal::{Refusal, Stop},
     table::{self, Kept},
-    work::{Fulfil, Settle, Undo},
+    work::{Fulfil, GiveUp, Settle, Undo},
 };
 use monolift::{Perform, async_trait};
 use notifications_api::Notification;
 use orders_api::{NewOrder, OrderState, OrdersError};
-use payments_api::PaymentsError;
+use payments_api::{PaymentState, PaymentsError};
 use shop_types::{Cents, OrderId, now_ms};
 use std::{error::Error, time::Duration};
 use stock_api::StockError;
@@ -20,6 +20,15 @@ const LEFT_ALONE: Duration = Duration::from_secs(6);
 const TOO_LONG_MS: i64 = 15_000;
 /// When what is undone by hand at once is undone by durable work instead.
 const BY_HAND: Duration = Duration::from_secs(2);
+
+/// Who undoes an order that is refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undoing {
+    /// The caller, at once, so that it finds nothing held. If that fails, it comes later.
+    AtOnce,
+    /// Durable work: what refuses the order may be that a module fails, which more calls do not help.
+    Later,
+}
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -50,35 +59,71 @@ impl OrdersModule {
         if kept.request == new.request { Ok(kept) } else { Err(OrdersError::KeyReused) }
     }
 
-    /// The order once it is decided.
-    pub(crate) async fn settle(&self, mut kept: Kept) -> Result<Kept, OrdersError> {
+    /// The order once it is decided. Only the caller has the card: without it the order is placed if
+    /// it has been paid.
+    pub(crate) async fn settle(
+        &self,
+        mut kept: Kept,
+        card: Option<String>,
+    ) -> Result<Kept, OrdersError> {
         if kept.state != OrderState::Placing {
             return Ok(kept);
         }
         let id = &kept.id;
-        match self.secure(&kept).await {
+        let undoing = if card.is_some() { Undoing::AtOnce } else { Undoing::Later };
+        let secured = match card {
+            Some(card) => self.secure(&kept, card).await,
+            None => self.secured(&kept).await,
+        };
+        match secured {
             Ok(total) if self.decide_placed(id, total).await? => {
                 (kept.state, kept.total) = (OrderState::Placed, total);
                 return Ok(kept);
             }
             // Somebody else has decided meanwhile.
             Ok(_) => {}
-            Err(Stop::Refused(refusal)) => self.decide_refused(id, "placing", &refusal).await?,
-            Err(Stop::Unknown(_)) if now_ms() - kept.made_at_ms > TOO_LONG_MS => {
-                self.decide_refused(id, "placing", &Refusal::TookTooLong).await?;
+            Err(Stop::Refused(refusal)) => {
+                self.decide_refused(id, "placing", &refusal, undoing).await?;
             }
-            Err(Stop::Unknown(error)) => return Err(error),
+            Err(Stop::Unknown(error)) => {
+                self.give_up_later(&kept).await?;
+                return Err(error);
+            }
         }
         self.kept(id).await
     }
 
     /// Holds the units and the money. The result is what they cost.
-    async fn secure(&self, kept: &Kept) -> Result<Cents, Stop> {
-        let NewOrder { user, lines, card } = kept.request.clone();
+    async fn secure(&self, kept: &Kept, card: String) -> Result<Cents, Stop> {
+        let NewOrder { user, lines, .. } = kept.request.clone();
         self.users.profile(user).await?;
         let held = self.stock.reserve(kept.id.clone(), lines).await?;
         self.payments.authorise(kept.id.clone(), held.total, card).await?;
         Ok(held.total)
+    }
+
+    /// What the units and the money cost, if its caller has come so far as to hold both.
+    async fn secured(&self, kept: &Kept) -> Result<Cents, Stop> {
+        let payment = match self.payments.payment(kept.id.clone()).await {
+            Ok(payment) if payment.state != PaymentState::Refunded => payment,
+            Ok(_) | Err(PaymentsError::UnknownPayment(_)) => {
+                return Err(Stop::Refused(Refusal::TookTooLong));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // They are held already, unless it was for too long.
+        self.stock.reserve(kept.id.clone(), kept.request.lines.clone()).await?;
+        Ok(payment.amount)
+    }
+
+    /// Has the order refused when its time is over, whatever else does not answer.
+    async fn give_up_later(&self, kept: &Kept) -> Result<(), OrdersError> {
+        let left = TOO_LONG_MS.saturating_sub(now_ms() - kept.made_at_ms);
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        let mut tx = self.db.write().await?;
+        let give_up = GiveUp { order: kept.id.clone() };
+        self.work.enqueue_keyed(&mut tx, &kept.id.0, left, &give_up).await?;
+        Ok(tx.commit().await?)
     }
 
     /// `false` when somebody else has decided about the order.
@@ -98,6 +143,7 @@ impl OrdersModule {
         id: &OrderId,
         from: &str,
         refusal: &Refusal,
+        undoing: Undoing,
     ) -> Result<(), OrdersError> {
         let mut tx = self.db.write().await?;
         if !table::set_refused(&mut tx, id, from, refusal).await? {
@@ -105,10 +151,11 @@ impl OrdersModule {
         }
         self.work.cancel::<Settle>(&mut tx, &id.0).await?;
         let undo = Undo { order: id.clone() };
-        self.work.enqueue_keyed(&mut tx, &id.0, BY_HAND, &undo).await?;
+        let at_once = undoing == Undoing::AtOnce;
+        let delay = if at_once { BY_HAND } else { Duration::ZERO };
+        self.work.enqueue_keyed(&mut tx, &id.0, delay, &undo).await?;
         tx.commit().await?;
-        // At once, so that whoever was refused finds nothing held. If that fails, it comes later.
-        if self.give_back(id).await.is_ok() {
+        if at_once && self.give_back(id).await.is_ok() {
             let mut tx = self.db.write().await?;
             self.work.cancel::<Undo>(&mut tx, &id.0).await?;
             tx.commit().await?;
@@ -154,8 +201,16 @@ impl OrdersModule {
 impl Perform<Settle> for OrdersModule {
     async fn perform(&self, Settle { order }: Settle) -> Result<(), Failure> {
         let kept = self.kept(&order).await?;
-        self.settle(kept).await?;
+        self.settle(kept, None).await?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Perform<GiveUp> for OrdersModule {
+    async fn perform(&self, GiveUp { order }: GiveUp) -> Result<(), Failure> {
+        let refusal = Refusal::TookTooLong;
+        Ok(self.decide_refused(&order, "placing", &refusal, Undoing::Later).await?)
     }
 }
 
@@ -168,7 +223,8 @@ impl Perform<Fulfil> for OrdersModule {
                 Taken::All => {}
                 // It was cancelled meanwhile; or its units were held for too long, and it is undone.
                 Taken::Closed => {
-                    self.decide_refused(&order, "placed", &Refusal::TookTooLong).await?;
+                    let refusal = Refusal::TookTooLong;
+                    self.decide_refused(&order, "placed", &refusal, Undoing::Later).await?;
                     kept = self.kept(&order).await?;
                 }
             }

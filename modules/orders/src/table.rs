@@ -1,6 +1,6 @@
 //! The orders as they are kept.
 
-use crate::refusal::Refusal;
+use crate::{card::without_card, refusal::Refusal};
 use monolift::{Db, Tx};
 use orders_api::{NewOrder, Order, OrderState};
 use shop_types::{Cents, OrderId, UserId, now_ms};
@@ -9,6 +9,7 @@ use shop_types::{Cents, OrderId, UserId, now_ms};
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) id: OrderId,
+    /// What was asked for; of its card only what is kept of one.
     pub(crate) request: NewOrder,
     pub(crate) state: OrderState,
     pub(crate) refusal: Option<Refusal>,
@@ -21,7 +22,7 @@ impl Kept {
     pub(crate) fn new(id: OrderId, request: NewOrder) -> Self {
         Self {
             id,
-            request,
+            request: without_card(request),
             state: OrderState::Placing,
             refusal: None,
             total: Cents(0),
@@ -48,7 +49,8 @@ fn read(row: Row) -> Result<Kept, sqlx::Error> {
     let unreadable = |error: serde_json::Error| sqlx::Error::Decode(Box::new(error));
     Ok(Kept {
         id: OrderId(id),
-        request: serde_json::from_str(&request).map_err(unreadable)?,
+        // A release that overlaps with this one may keep more of it.
+        request: serde_json::from_str(&request).map(without_card).map_err(unreadable)?,
         state: match state.as_str() {
             "placing" => OrderState::Placing,
             "placed" => OrderState::Placed,

@@ -1,6 +1,6 @@
 //! One kind of work, and one attempt at a piece of it.
 
-use super::{Cron, Perform, Piece, Retry};
+use super::{Circuit, Cron, Perform, Piece, Retry};
 use crate::call::{Context, Trace, chain, held::Polled, panic_text};
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -15,6 +15,7 @@ type Performing = BoxFuture<'static, Result<(), Failure>>;
 pub struct Kind {
     pub(super) name: &'static str,
     pub(super) retry: Retry,
+    pub(super) circuit: Circuit,
     deadline: Duration,
     pub(super) recurring: Option<Recurs>,
     perform: Box<Begin>,
@@ -43,6 +44,7 @@ impl Kind {
         Self {
             name: P::NAME,
             retry: P::RETRY,
+            circuit: P::CIRCUIT,
             deadline: P::DEADLINE,
             recurring,
             perform: Box::new(move |payload| {
@@ -67,6 +69,8 @@ pub(super) struct Claimed {
     pub(super) attempt: u32,
     /// From just before it was claimed: the lease is never shorter than we think.
     pub(super) since: Instant,
+    /// Whether it is the single piece by which a kind that is held back is tried.
+    pub(super) trial: bool,
 }
 
 /// How an attempt ended.

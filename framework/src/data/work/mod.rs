@@ -5,10 +5,14 @@
 //! long as it is at work; when it dies, the lease runs out and another one takes the piece. So a
 //! piece runs at least once, and on one worker at a time. Whoever has lost the lease is stopped.
 //!
+//! While most pieces of a kind fail for calls to one module, the kind is held back: see [`Circuit`].
+//!
 //! The database's clock decides what is due, so that the clocks of processes need not agree. A
 //! worker claims only pieces whose names it knows: a newer release's pieces wait for it.
 
+mod circuit;
 mod cron;
+mod held_back;
 mod kind;
 mod ledger;
 mod queue;
@@ -17,6 +21,7 @@ mod statements;
 mod tests;
 mod worker;
 
+pub use circuit::Circuit;
 pub use cron::{Cron, CronError};
 pub use kind::Kind;
 pub use ledger::{Ledger, Parked, Standing};
@@ -71,6 +76,8 @@ pub trait Piece: Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// How it is tried again.
     const RETRY: Retry = Retry::DEFAULT;
+    /// How it is held back while a module that it calls fails.
+    const CIRCUIT: Circuit = Circuit::DEFAULT;
     /// How long one attempt may take.
     const DEADLINE: Duration = Duration::from_secs(60);
 

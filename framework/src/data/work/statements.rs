@@ -28,6 +28,8 @@ pub(super) struct Statements {
     pub(super) recur: Arc<str>,
     /// `$1` module, `$2` name, `$3` when: for one that recurs and whose schedule is another now.
     pub(super) reschedule: Arc<str>,
+    /// `$1` module, `$2` name. How many pieces of a kind are due.
+    pub(super) due: Arc<str>,
     /// The database's clock.
     pub(super) clock: Arc<str>,
 }
@@ -96,6 +98,11 @@ impl Statements {
             reschedule: "UPDATE monolift_work SET due_at_ms = $3 WHERE module = $1 AND name = $2 \
                          AND holder IS NULL AND attempts = 0 AND due_at_ms > $3"
                 .into(),
+            due: format!(
+                "SELECT COUNT(*) FROM monolift_work WHERE module = $1 AND name = $2 \
+                 AND parked_at_ms IS NULL AND due_at_ms <= {now}"
+            )
+            .into(),
             clock: format!("SELECT {now}").into(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Cron, Kind,
+    circuit::{Course, Ending, Room},
     kind::{Claimed, Outcome, Recurs, attempt_of},
     queue::{self, Row, Work, milliseconds},
 };
@@ -9,7 +10,14 @@ use crate::{
     call::{Trace, planted},
     data::{Column, ModuleDatabase, Value},
 };
-use std::{collections::HashMap, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -38,8 +46,10 @@ pub(super) const RECURRING: &str = "recurring";
 
 /// Does one module's work in this process.
 pub struct Worker<D: ModuleDatabase> {
-    work: Work<D>,
+    pub(super) work: Work<D>,
     kinds: HashMap<&'static str, Kind>,
+    /// Those that are held back while a module that they call fails.
+    pub(super) circuits: Mutex<HashMap<&'static str, Course>>,
     /// Tells our leases from those of others, and of our own past.
     holder: String,
     /// Set when what is still being done has to end now.
@@ -64,9 +74,10 @@ impl<D: ModuleDatabase> Worker<D> {
                 cron.map_err(|error| format!("the schedule of `{}`: {error}", kind.name))?;
             }
         }
+        let circuits = kinds.iter().map(|kind| (kind.name, Course::new(kind.circuit))).collect();
         let kinds = kinds.into_iter().map(|kind| (kind.name, kind)).collect();
         let holder = format!("{:016x}", rand::random::<u64>());
-        Ok(Self { work, kinds, holder, cut: watch::Sender::new(false) })
+        Ok(Self { work, kinds, circuits: Mutex::new(circuits), holder, cut: watch::Sender::new(false) })
     }
 
     /// Works until `stopping` is ready. Then what is being done has a few seconds to end, and is
@@ -131,26 +142,57 @@ impl<D: ModuleDatabase> Worker<D> {
         if room == 0 {
             return Ok(LOOK);
         }
-        let mut claimed = if likely { self.claim(room).await? } else { Vec::new() };
-        if claimed.is_empty() {
-            let wait = self.wait().await?;
-            if !wait.is_zero() {
-                return Ok(wait);
+        let mut begun = 0;
+        let rooms = self.rooms();
+        let mut pause = LOOK;
+        for &(name, kind_room) in &rooms {
+            match kind_room {
+                Room::All => {}
+                Room::None(again) => pause = pause.min(again),
+                Room::Few(few) => {
+                    let few = few.min(room - begun);
+                    if few > 0 {
+                        begun += self.begin(self.claim_few(name, few).await?, at_work);
+                    }
+                    pause = pause.min(SOON[1]);
+                }
             }
-            claimed = self.claim(room).await?;
         }
-        let full = claimed.len() == room;
+        // A kind that is held back is as one that is not known.
+        let free = |name| rooms.iter().all(|(held, room)| *held != name || *room == Room::All);
+        let names = self.work.known().iter().map(|&name| if free(name) { name } else { "" });
+        let names: Vec<&str> = names.collect();
+        let left = room - begun;
+        let mut more = if likely { self.claim(&names, left).await? } else { Vec::new() };
+        if more.is_empty() && left > 0 {
+            let wait = self.wait(&names).await?;
+            if wait.is_zero() {
+                more = self.claim(&names, left).await?;
+                pause = pause.min(SOON[1]);
+            } else {
+                pause = pause.min(wait);
+            }
+        } else {
+            pause = pause.min(SOON[1]);
+        }
+        begun += self.begin(more, at_work);
+        Ok(if begun == room { Duration::ZERO } else { pause })
+    }
+
+    /// Begins with pieces that were claimed; says how many they are.
+    fn begin(self: &Arc<Self>, claimed: Vec<Claimed>, at_work: &mut JoinSet<()>) -> usize {
+        let count = claimed.len();
         for claimed in claimed {
             let worker = Arc::clone(self);
             at_work.spawn(async move { worker.perform(claimed).await });
         }
-        Ok(if full { Duration::ZERO } else { SOON[1] })
+        count
     }
 
     /// How long it is until something is due, or until the table is to be looked at again.
-    async fn wait(&self) -> Result<Duration, sqlx::Error> {
+    async fn wait(&self, names: &[&str]) -> Result<Duration, sqlx::Error> {
         let mut connection = self.work.db().pool().acquire().await?;
-        let values = self.with_names(vec![self.work.module().into()]);
+        let values = with_names(vec![self.work.module().into()], names);
         let sql = Arc::clone(&self.work.statements().wait);
         let rows = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
         Ok(match rows.first().map(|row| &row[0]) {
@@ -161,16 +203,20 @@ impl<D: ModuleDatabase> Worker<D> {
         })
     }
 
-    async fn claim(&self, room: usize) -> Result<Vec<Claimed>, sqlx::Error> {
+    pub(super) async fn claim(&self, names: &[&str], room: usize) -> Result<Vec<Claimed>, sqlx::Error> {
+        if room == 0 {
+            return Ok(Vec::new());
+        }
         let since = Instant::now();
         let lease = if planted("leases-never-end") { 1_000 * LEASE } else { LEASE };
         let most = i64::try_from(room).unwrap_or(i64::MAX);
-        let values = self.with_names(vec![
+        let values = vec![
             self.work.module().into(),
             self.holder.as_str().into(),
             milliseconds(lease).into(),
             most.into(),
-        ]);
+        ];
+        let values = with_names(values, names);
         // As a transaction, so that on SQLite it waits in turn with the module's own.
         let mut tx = self.work.db().write().await?;
         let sql = Arc::clone(&self.work.statements().claim);
@@ -185,14 +231,10 @@ impl<D: ModuleDatabase> Worker<D> {
                 trace: row[3].text().and_then(Trace::parse),
                 attempt: u32::try_from(row[4].number()).unwrap_or(u32::MAX),
                 since,
+                trial: false,
             }
         });
         Ok(claimed.collect())
-    }
-
-    fn with_names(&self, mut values: Vec<Value>) -> Vec<Value> {
-        values.extend(self.work.known().iter().map(|&name| name.into()));
-        values
     }
 
     /// Writes down each kind that recurs, unless it is there.
@@ -232,6 +274,13 @@ impl<D: ModuleDatabase> Worker<D> {
             let _ = self.write_down(kind, &claimed, &Outcome::Done).await;
         }
         let outcome = self.under_lease(&claimed, attempt_of(module, kind, &claimed)).await;
+        let ending = match &outcome {
+            Outcome::Done => Ending::Done,
+            Outcome::Failed { at: Some(module), .. } => Ending::FailedAt(module),
+            Outcome::Failed { at: None, .. } => Ending::Failed,
+            Outcome::Lost | Outcome::Cut => Ending::Cut,
+        };
+        self.learn(name, ending, claimed.trial).await;
         if matches!(outcome, Outcome::Lost) {
             tracing::warn!(module, name, attempt, "its lease ran out: another worker takes it");
             return;
@@ -336,4 +385,10 @@ impl<D: ModuleDatabase> Worker<D> {
         };
         self.change(sql, values).await.map(drop)
     }
+}
+
+/// The values of a statement, with the names of kinds of work behind them.
+fn with_names(mut values: Vec<Value>, names: &[&str]) -> Vec<Value> {
+    values.extend(names.iter().map(|&name| name.into()));
+    values
 }

@@ -43,7 +43,7 @@ pub struct NewOrder {
     pub user: UserId,
     /// What is bought.
     pub lines: Vec<Line>,
-    /// The card that pays, as the payment provider knows it.
+    /// The card that pays, as the payment provider knows it. Orders keep its last four characters.
     #[serde(default = "any_card")]
     pub card: String,
 }

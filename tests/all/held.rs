@@ -13,6 +13,7 @@ use monolift::{
     spawn,
     testing::{Mode, System, every_mode},
 };
+use monolift_manifest::Manifest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, error::Error, sync::Arc, thread, time::Duration};
@@ -106,7 +107,9 @@ impl Till for TillModule {
         match what {
             While::WritesAgain => self.db.write().await?.commit().await?,
             While::ReadsAgain => self.db.read().await?.commit().await?,
-            While::AsksThePool => sqlx::query("SELECT 1").execute(self.db.pool()).await.map(drop)?,
+            While::AsksThePool => {
+                sqlx::query("SELECT 1").execute(self.db.pool()).await.map(drop)?
+            }
             While::Calls => self.bell.0.ring().await?,
             While::AsksInVain => drop(self.db.write().await),
             While::Nothing => {}
@@ -230,7 +233,10 @@ async fn callers_share_one_connection() {
         .into_iter()
         .map(|(key, value)| (key, value.parse::<u32>().map_or(value.into(), Into::into)))
         .collect();
-    let system = system(Mode::InProcess).settings("till", [("db", db)]).start().await;
+    // They take turns, for as long as that takes.
+    let patient = |manifest: &mut Manifest| manifest.calls.deadline = Duration::from_secs(60);
+    let system = system(Mode::InProcess).settings("till", [("db", db)]).manifest(patient);
+    let system = system.start().await;
     let till: TillClient = system.client();
     let calls: Vec<_> = (0..500)
         .map(|number| {
@@ -256,6 +262,8 @@ async fn the_shop_is_not_stopped_by_cancelling_nothing() {
         let run = Run::new(&format!("cancels-{pool}"))
             .with("SHOP_ORDERS__DB__URL", url)
             .with("SHOP_ORDERS__DB__CONNECTIONS", pool.to_string())
+            // They take turns, and no machine is too slow for that.
+            .with("SHOP_CALLS__DEADLINE", "25s")
             .gateway("monolith");
         let mut shop = run.start(&monolith);
         let address = shop.http();

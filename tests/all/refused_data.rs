@@ -83,10 +83,11 @@ impl List for ListModule {
                 sqlx::query("INSERT INTO things (id, size) VALUES (3, NULL)").execute(pool).await?;
             }
             Ask::Nul => {
-                let found: Option<i64> = sqlx::query_scalar("SELECT id FROM things WHERE note = $1")
-                    .bind("a\0b")
-                    .fetch_optional(pool)
-                    .await?;
+                let found: Option<i64> =
+                    sqlx::query_scalar("SELECT id FROM things WHERE note = $1")
+                        .bind("a\0b")
+                        .fetch_optional(pool)
+                        .await?;
                 assert_eq!(found, None);
             }
             Ask::Divide => {
@@ -146,8 +147,7 @@ async fn what_the_data_causes_is_not_tried_again(mode: Mode) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_postgres_too() {
     let postgres = Postgres::start();
-    let of_the_data =
-        [Ask::Twice, Ask::Unchecked, Ask::Nothing, Ask::Nul, Ask::Divide, Ask::Boxed];
+    let of_the_data = [Ask::Twice, Ask::Unchecked, Ask::Nothing, Ask::Nul, Ask::Divide, Ask::Boxed];
     for mode in [Mode::InProcess, Mode::OverAConnection] {
         let url = postgres.database(&format!("{mode:?}").to_lowercase());
         let db = BTreeMap::from([("url", url)]);

@@ -191,11 +191,8 @@ struct Parcel(u32);
 
 impl Piece for Parcel {
     const NAME: &'static str = "parcel";
-    const RETRY: Retry = Retry {
-        first: Duration::from_millis(10),
-        most: Duration::from_millis(20),
-        attempts: 6,
-    };
+    const RETRY: Retry =
+        Retry { first: Duration::from_millis(10), most: Duration::from_millis(20), attempts: 6 };
     const CIRCUIT: Circuit = Circuit {
         first: Duration::from_millis(50),
         most: Duration::from_millis(100),

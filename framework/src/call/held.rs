@@ -299,3 +299,111 @@ impl Drop for Within<'_> {
         self.polled.holdings = leave(self.around.take().unwrap_or_default());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Meter;
+    use std::io;
+
+    const SEAT: Scarce = Scarce {
+        held: "a seat",
+        another: "another seat",
+        instead: "stand up",
+        before_a_call: "stand up before",
+    };
+
+    static BAR: Callee = Callee {
+        module: "bar",
+        interface: "Bar",
+        method: "serve",
+        deadline: None,
+        meter: Meter::new(),
+    };
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged while a call of this name does `work`.
+    fn logged(name: &str, work: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let around = swap(Polled::work(name.to_owned()));
+            work();
+            leave(around);
+        });
+        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn calls_the_bar() -> Result<(), CallError> {
+        let polled = swap(Polled::default());
+        let begun = polled.begins(&BAR);
+        polled.ended(&BAR, None);
+        swap(polled);
+        begun
+    }
+
+    #[test]
+    fn each_method_is_warned_of_once_for_each_kind() {
+        let work = || {
+            assert_eq!(ask(), Ok(()));
+            let hold = hold(&SEAT, false);
+            for _ in 0..3 {
+                assert_eq!(ask(), Ok(()));
+                assert_eq!(calls_the_bar(), Ok(()));
+            }
+            drop(hold);
+            assert_eq!(ask(), Ok(()));
+        };
+        let said = logged("guest.dine", work);
+        assert_eq!(said.matches("guest.dine asks for another seat").count(), 1, "{said}");
+        assert_eq!(said.matches("guest.dine calls bar.serve").count(), 1, "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert_eq!(logged("guest.dine", work), "");
+        assert_eq!(logged("guest.lunch", work).lines().count(), 2);
+    }
+
+    #[test]
+    fn where_the_rule_is_strict_the_call_is_told_each_time() {
+        logged("guest.strict", || {
+            let first = hold(&SEAT, true);
+            let second = hold(&SEAT, true);
+            drop(first);
+            let told = ask().unwrap_err();
+            assert!(told.contains("guest.strict asks for another seat"), "{told}");
+            let told = calls_the_bar().unwrap_err();
+            assert!(told.message().contains("stand up before"), "{told}");
+            drop(second);
+            assert_eq!(ask(), Ok(()));
+            assert_eq!(calls_the_bar(), Ok(()));
+        });
+        // Outside of a call there is nobody to tell.
+        let _hold = hold(&SEAT, true);
+        assert_eq!(ask(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_panics_leaves_nothing_behind() {
+        use futures_util::FutureExt;
+        let mut polled = Polled::work("guest.panic".to_owned());
+        let work = polled.follow(async {
+            let _hold = hold(&SEAT, true);
+            panic!("a scene");
+        });
+        assert!(std::panic::AssertUnwindSafe(work).catch_unwind().await.is_err());
+        assert!(swap(Polled::default()).holdings.is_none());
+    }
+}

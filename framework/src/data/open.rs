@@ -145,10 +145,11 @@ async fn keep_url_private(url: &str, backend: Backend) -> Result<(), OpenError> 
     // What is wrong with it is said when it is opened, and one that is in memory has no file.
     let Some(Ok(options)) = options else { return Ok(()) };
     let file = options.get_filename().to_path_buf();
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     let makes = url.contains("mode=rwc");
-    let keeping = tokio::task::spawn_blocking(move || match makes || file.exists() {
-        true if !file.to_string_lossy().contains(":memory:") => private::database(&file),
-        _ => Ok(()),
+    let keeping = tokio::task::spawn_blocking(move || {
+        let is_file = !in_memory && (makes || file.exists());
+        if is_file { private::database(&file) } else { Ok(()) }
     });
     let kept = keeping.await.map_err(std::io::Error::other).and_then(|kept| kept);
     kept.map_err(|error| OpenError::from_source("the database's file cannot be prepared", error))

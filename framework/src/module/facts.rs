@@ -5,7 +5,7 @@ use super::{
     databases::{Databases, Working},
 };
 use crate::{
-    call::panic_text,
+    call::{held::Polled, panic_text},
     data::{Migration, work::Kind},
     link::{InterfaceEntry, Links},
 };
@@ -141,14 +141,16 @@ impl Running {
     }
 
     async fn start_lifecycle(&mut self, lifecycle: Arc<dyn Lifecycle>) -> Result<(), StartError> {
-        let started = AssertUnwindSafe(lifecycle.start()).catch_unwind().await;
-        let error = match started {
-            Ok(Ok(())) => {
+        let mut polled = Polled::work(format!("the start of `{}`", self.facts.name));
+        let started = polled.follow(AssertUnwindSafe(lifecycle.start()).catch_unwind()).await;
+        let error = match (started, polled.broken()) {
+            (_, Some(broken)) => StartError::new(broken),
+            (Ok(Ok(())), None) => {
                 self.works = true;
                 return Ok(());
             }
-            Ok(Err(error)) => StartError::new("it refused to start").because(error),
-            Err(panic) => StartError::new(format!("it panicked: {}", panic_text(&*panic))),
+            (Ok(Err(error)), None) => StartError::new("it refused to start").because(error),
+            (Err(panic), None) => StartError::new(format!("it panicked: {}", panic_text(&*panic))),
         };
         Err(error.of(self.facts.name, ""))
     }

@@ -24,7 +24,11 @@ impl<D: ModuleDatabase> Worker<D> {
     }
 
     /// Claims pieces of a kind that is tried, or released.
-    pub(super) async fn claim_few(&self, name: &'static str, few: usize) -> Result<Vec<Claimed>, sqlx::Error> {
+    pub(super) async fn claim_few(
+        &self,
+        name: &'static str,
+        few: usize,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         let only = |&known: &&'static str| if known == name { known } else { "" };
         let names: Vec<&str> = self.work.known().iter().map(only).collect();
         let mut claimed = self.claim(&names, few).await?;

@@ -77,7 +77,13 @@ impl<D: ModuleDatabase> Worker<D> {
         let circuits = kinds.iter().map(|kind| (kind.name, Course::new(kind.circuit))).collect();
         let kinds = kinds.into_iter().map(|kind| (kind.name, kind)).collect();
         let holder = format!("{:016x}", rand::random::<u64>());
-        Ok(Self { work, kinds, circuits: Mutex::new(circuits), holder, cut: watch::Sender::new(false) })
+        Ok(Self {
+            work,
+            kinds,
+            circuits: Mutex::new(circuits),
+            holder,
+            cut: watch::Sender::new(false),
+        })
     }
 
     /// Works until `stopping` is ready. Then what is being done has a few seconds to end, and is
@@ -203,7 +209,11 @@ impl<D: ModuleDatabase> Worker<D> {
         })
     }
 
-    pub(super) async fn claim(&self, names: &[&str], room: usize) -> Result<Vec<Claimed>, sqlx::Error> {
+    pub(super) async fn claim(
+        &self,
+        names: &[&str],
+        room: usize,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         if room == 0 {
             return Ok(Vec::new());
         }

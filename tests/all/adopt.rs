@@ -27,6 +27,8 @@ impl Example {
             .args(["build", "--quiet", "--locked", "--workspace"])
             .current_dir(&self.folder)
             .envs(builds_into(&self.target))
+            // As the dependencies of this workspace are built.
+            .env("CARGO_PROFILE_DEV_DEBUG", "none")
             .envs(env.iter().copied())
             .output()
             .unwrap();

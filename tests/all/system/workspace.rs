@@ -44,9 +44,14 @@ impl Workspace {
         command
     }
 
-    /// What cargo needs in it, whoever starts it.
+    /// Settings of cargo in it. Cargo has to tell the copy's packages from those of the original: they are built with
+    /// other debug information. `Cargo.toml` fixes that of dependencies, which are the same for both.
     pub fn env(&self) -> Vec<(String, String)> {
-        builds_into(&self.target)
+        let mut env = builds_into(&self.target);
+        for (key, information) in [("", "line-directives-only"), ("_BUILD_OVERRIDE", "limited")] {
+            env.push((format!("CARGO_PROFILE_DEV{key}_DEBUG"), information.to_owned()));
+        }
+        env
     }
 
     /// Builds, and must. The result is what was compiled for it, as `lib stock` or `bin process`.
@@ -96,17 +101,11 @@ pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Settings with which another workspace uses the dependencies that were compiled for these tests, and has its programs
-/// in `folder`. Its own packages are compiled for itself: cargo tells them from those of this workspace by the debug
-/// information that they are built with, and `Cargo.toml` fixes that of dependencies.
+/// Settings with which another workspace has its programs in `folder`, and uses the dependencies that were compiled for
+/// these tests as far as they are the same.
 pub fn builds_into(folder: &Path) -> Vec<(String, String)> {
-    let settings = [
-        ("CARGO_BUILD_BUILD_DIR", target().display().to_string()),
-        ("CARGO_TARGET_DIR", folder.display().to_string()),
-        ("CARGO_PROFILE_DEV_DEBUG", "none".to_owned()),
-        ("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "limited".to_owned()),
-    ];
-    settings.map(|(key, value)| (key.to_owned(), value)).into()
+    let settings = [("CARGO_BUILD_BUILD_DIR", target()), ("CARGO_TARGET_DIR", folder.to_owned())];
+    settings.map(|(key, value)| (key.to_owned(), value.display().to_string())).into()
 }
 
 /// Where the copy is, and what was built of it.

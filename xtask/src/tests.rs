@@ -96,7 +96,9 @@ fn tests(length: Length, nextest: bool) -> Command {
         } else {
             &["--", "--include-ignored"]
         });
-        for (many, count) in [("MONOLIFT_SEEDS", "200"), ("MONOLIFT_KILLS", "100")] {
+        let many =
+            [("MONOLIFT_SEEDS", "200"), ("MONOLIFT_KILLS", "100"), ("MONOLIFT_CASES", "40000")];
+        for (many, count) in many {
             // What was asked for already stays.
             if std::env::var_os(many).is_none() {
                 tests.env(many, count);

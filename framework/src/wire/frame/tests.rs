@@ -177,8 +177,13 @@ fn read_all(bytes: &[u8]) {
     }
 }
 
+/// How many cases each property is tried with, unless `MONOLIFT_CASES` says otherwise: a long run tries 40,000.
+fn cases() -> u32 {
+    std::env::var("MONOLIFT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(4_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn whatever_arrives_ends_in_a_frame_or_an_error(

@@ -163,7 +163,7 @@ fn mistakes_in_what_depends_on_what_fail_the_build() {
         "modules/payments/Cargo.toml",
         &[("[dependencies]\n", "[dependencies]\norders-api = { path = \"../orders/api\" }\n")],
         &[
-            "modules/orders/Cargo.toml:14:1: modules call each other in a circle: \
+            "modules/orders/Cargo.toml:23:1: modules call each other in a circle: \
              orders -> payments -> orders",
             "help: take one of these dependencies out",
         ],
@@ -173,7 +173,7 @@ fn mistakes_in_what_depends_on_what_fail_the_build() {
         "modules/payments/Cargo.toml",
         &[("[dependencies]\n", "[dependencies]\nstock = { path = \"../stock\" }\n")],
         &[
-            "modules/payments/Cargo.toml:11:1: module `payments` depends on the crate of module \
+            "modules/payments/Cargo.toml:19:1: module `payments` depends on the crate of module \
              `stock`: a module knows another only by its interface",
             "help: depend on `stock-api` instead",
         ],
@@ -190,7 +190,7 @@ fn mistakes_in_what_depends_on_what_fail_the_build() {
             "[dependencies]\n",
             "[dependencies]\ncoupons-api = { path = \"../../libs/coupons-api\" }\n",
         )],
-        &["modules/orders/Cargo.toml:11:1: `orders` depends on `coupons-api`, but no module \
+        &["modules/orders/Cargo.toml:19:1: `orders` depends on `coupons-api`, but no module \
              `coupons` is placed: nobody provides it"],
     );
     std::fs::remove_dir_all(workspace.root.join("libs/coupons-api")).unwrap();

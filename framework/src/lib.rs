@@ -146,6 +146,12 @@ pub use monolift_macros::InterfaceError;
 /// - `#[http(VERB, "/path/{argument}")]`: the method's route. What the path does not name comes
 ///   from the query (GET, DELETE), or from the members of a JSON body. With `body = argument` the
 ///   whole body is that argument.
+/// - Bounds are those of schemars: `#[schemars(length(max = 200))]`, `range(min = 1)` or
+///   `pattern("^[a-z]+$")` on a field of a type, or on an argument itself. They stand in
+///   `/openapi.json`, and the gateway refuses a request outside of them with a 400 that names the
+///   place (`lines[3].quantity`), before the call is made. Between modules they are checked in tests,
+///   wherever calls are encoded; a call within a process is never looked at. An argument of a type
+///   with a schema of its own name takes that type's bounds, and no others.
 ///
 /// An interface belongs to the module whose api package declares it: `stock-api` to `stock`. Inside
 /// a host's own crate, say which: `#[monolift::interface(module = "profiles")]`.
@@ -227,6 +233,7 @@ pub use monolift_macros::host;
 pub mod __private {
     pub use futures_util::future::BoxFuture;
     pub use inventory;
+    pub use schemars;
     pub use serde;
 }
 

@@ -23,6 +23,7 @@ mod peers;
 mod postgres;
 mod refused_data;
 mod replicas;
+mod requests;
 mod routers;
 mod shapes;
 mod support;

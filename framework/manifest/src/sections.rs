@@ -47,7 +47,7 @@ section! {
     /// HTTP connections at once
     clients: usize = 1024, Count(1, A_MILLION);
     /// of these, from one address; a proxy in front brings all clients from its own
-    clients_per_address: usize = 256, Count(1, A_MILLION);
+    clients_per_address: usize = 512, Count(1, A_MILLION);
 }
 
 fn little_memory(limits: &Limits) -> Option<(&'static str, String)> {

@@ -91,7 +91,7 @@ impl App {
         for circle in linked.circles.iter().filter(|_| linked.kind == Kind::Host) {
             tracing::info!(circle, "modules and this program call each other");
         }
-        Ok(Self::assemble(place, settings, data, entries))
+        Ok(Self::assemble(place, settings, data, entries, false))
     }
 
     pub(crate) fn assemble(
@@ -99,11 +99,13 @@ impl App {
         settings: Settings,
         data: PathBuf,
         modules: Vec<ModuleEntry>,
+        checked: bool,
     ) -> Self {
         let calls = &place.manifest.calls;
         let call_settings = Arc::new(CallSettings {
             deadline: calls.deadline,
             observe: calls.deadline_mode == DeadlineMode::Observe,
+            checked,
         });
         let links = Arc::new(Links::new(Arc::clone(&call_settings)));
         Self {
@@ -390,8 +392,12 @@ async fn listen_http(
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let router = app.routes().map_err(|clash| StartError::new(clash.to_string()))?;
-    let router = router.fallback(gateway::not_found);
-    let limits = &app.place.manifest.limits;
-    let limits = HttpLimits { connections: limits.clients, ..HttpLimits::default() };
+    let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
+    let stated = &app.manifest().limits;
+    let limits = HttpLimits {
+        clients: stated.clients,
+        clients_per_address: stated.clients_per_address,
+        ..HttpLimits::default()
+    };
     Ok((HttpServer::start(listener, router, limits), address))
 }

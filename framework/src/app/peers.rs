@@ -9,7 +9,12 @@ use crate::{
     remote::{Remote, Whereabouts},
     wire::{Carrier, Machine, Memory, Peer, Tls},
 };
-use std::{collections::BTreeMap, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -29,6 +34,8 @@ pub(super) struct Peers {
     memory: Arc<Memory>,
     tls: Option<Tls>,
     remotes: BTreeMap<String, Arc<Remote>>,
+    /// The modules that each of them has.
+    modules: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Peers {
@@ -37,7 +44,13 @@ impl Peers {
         memory: Arc<Memory>,
         tls: Option<Tls>,
     ) -> Self {
-        Self { interfaces: interfaces.collect(), memory, tls, remotes: BTreeMap::new() }
+        Self {
+            interfaces: interfaces.collect(),
+            memory,
+            tls,
+            remotes: BTreeMap::new(),
+            modules: BTreeMap::new(),
+        }
     }
 
     /// The way to the process that `module` lives in; `None` when it belongs to another application.
@@ -52,6 +65,7 @@ impl Peers {
         if !declared {
             return Ok(Some(Arc::new(Undeclared::of(&place.process, place.bounds()))));
         }
+        self.modules.entry(process.to_owned()).or_default().insert(module.to_owned());
         if let Some(remote) = self.remotes.get(process) {
             return Ok(Some(Arc::<Remote>::clone(remote)));
         }
@@ -94,7 +108,8 @@ impl Peers {
     pub(super) fn watch(&self, readiness: &watch::Sender<Readiness>) -> JoinSet<()> {
         let mut looking = JoinSet::new();
         for remote in self.remotes.values() {
-            looking.spawn(look_for(Arc::clone(remote), readiness.clone()));
+            let modules = self.modules.get(remote.process()).cloned().unwrap_or_default();
+            looking.spawn(look_for(Arc::clone(remote), modules, readiness.clone()));
         }
         looking
     }
@@ -102,7 +117,8 @@ impl Peers {
     /// What is waited for at first: all of them.
     pub(super) fn readiness(&self) -> Readiness {
         let waiting_for = self.remotes.values().map(|remote| describe(remote)).collect();
-        Readiness { waiting_for, stopping: false }
+        let missing = self.modules.values().flatten().cloned().collect();
+        Readiness { waiting_for, missing, stopping: false }
     }
 }
 
@@ -110,7 +126,11 @@ fn describe(remote: &Remote) -> String {
     format!("{} at {}", remote.process(), remote.connect())
 }
 
-async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
+async fn look_for(
+    remote: Arc<Remote>,
+    modules: BTreeSet<String>,
+    readiness: watch::Sender<Readiness>,
+) {
     let described = describe(&remote);
     let mut said: Option<Instant> = None;
     let mut pause = LOOK;
@@ -125,7 +145,10 @@ async fn look_for(remote: Arc<Remote>, readiness: watch::Sender<Readiness>) {
     if said.is_some() {
         tracing::info!("reached {described}");
     }
-    readiness.send_modify(|readiness| readiness.waiting_for.retain(|other| *other != described));
+    readiness.send_modify(|readiness| {
+        readiness.waiting_for.retain(|other| *other != described);
+        readiness.missing.retain(|module| !modules.contains(module));
+    });
 }
 
 /// As many as there are threads, and at least some: a thread goes on to another one only while its own

@@ -3,7 +3,7 @@
 use super::linked::Place;
 use crate::{
     call::CallSettings,
-    gateway::{self, CallLayer, Forward, HttpServer, OwnRoutes, Readiness, RouteClash},
+    gateway::{self, CallLayer, Forward, HttpServer, OwnRoutes, Readiness, RouteError},
     interface::InterfaceDescriptor,
     link::{Client, Links, interfaces},
     module::Running,
@@ -50,13 +50,13 @@ impl RunningApp {
 
     /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and
     /// `/docs`: to be merged into a host's own router, or served by itself.
-    pub fn routes(&self) -> Result<axum::Router, RouteClash> {
-        let limit = self.place.manifest.limits.frame;
+    pub fn routes(&self) -> Result<axum::Router, RouteError> {
         let manifest = &self.place.manifest;
         // Other applications of the workspace may be linked, and are none of this one's business.
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
-        let mut whole = gateway::routes(&self.links, &self.call_settings, limit, ours)?;
+        let mut whole =
+            gateway::routes(&self.links, &self.call_settings, self.place.bounds(), ours)?;
         if self.docs {
             whole = whole.merge(gateway::described(&manifest.app, ours));
         }

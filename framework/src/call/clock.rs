@@ -19,11 +19,15 @@ pub struct CallSettings {
     /// Log a call that runs past `deadline` instead of ending it. For a program that is only just
     /// adopting deadlines; a method's own deadline is enforced all the same.
     pub observe: bool,
+    /// Hold what is encoded to the bounds that its types state, where it leaves for another module
+    /// and where an answer comes back. For tests: outside of them the gateway does so, where a
+    /// request comes in.
+    pub checked: bool,
 }
 
 impl Default for CallSettings {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), observe: false }
+        Self { deadline: Duration::from_secs(5), observe: false, checked: false }
     }
 }
 

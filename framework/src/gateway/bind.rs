@@ -5,11 +5,15 @@
 //! body is JSON, read straight into the arguments (see [`members`]). An argument that is nowhere is
 //! left out, so that `Option` and `#[serde(default)]` mean what they mean anywhere.
 
+mod check;
 mod error;
 mod members;
 mod text;
+mod whole;
 
-use self::{error::BindError, members::Members, text::Text};
+pub(super) use check::check;
+
+use self::{error::BindError, members::Members, text::Text, whole::Whole};
 use super::{HttpCall, Problem};
 use crate::interface::HttpMethod;
 use axum::http::StatusCode;
@@ -36,12 +40,16 @@ pub(super) fn read<A: DeserializeOwned>(call: &HttpCall) -> Result<A, Problem> {
             }
             BindError::Other(text) => text,
         };
-        Problem::new(StatusCode::BAD_REQUEST, "bad-arguments", detail)
+        bad(detail)
     })
 }
 
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad-arguments", detail)
+}
+
 /// Where the arguments are that the path does not give.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// In the query.
     Query,
@@ -175,7 +183,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
             self.next.take().expect("serde asks for a key before its value");
         match given {
             Given::Text(text) => seed.deserialize(text).map_err(|error| error.of_argument(name)),
-            Given::Json(body) => document(body, |json| seed.deserialize(json))
+            Given::Json(body) => document(body, |json| seed.deserialize(Whole(json)))
                 .map_err(|error| unreadable(body, BindError::of_json(&error).of_argument(name))),
         }
     }

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 pub struct Readiness {
     /// What is not there yet, each as `payments at 127.0.0.1:7104: connection refused`.
     pub waiting_for: Vec<String>,
+    /// The modules that cannot be called until then.
+    pub missing: Vec<String>,
     /// Whether the process is stopping: it ends what it has, and should be sent nothing new.
     pub stopping: bool,
 }
@@ -21,7 +23,8 @@ impl Readiness {
 }
 
 /// `/livez` and `/readyz`. A probe of the first restarts a process, of the second only keeps
-/// requests away; so the first says nothing about others.
+/// requests away; so the first says nothing about others. Anyone may ask, so neither names a process or
+/// an address: those are in the log.
 pub fn health(readiness: watch::Receiver<Readiness>) -> Router {
     let ready = move || {
         let answer = answer(&readiness.borrow());
@@ -33,6 +36,7 @@ pub fn health(readiness: watch::Receiver<Readiness>) -> Router {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     ready: bool,
+    /// Modules.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     waiting_for: &'a [String],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -41,8 +45,8 @@ struct Report<'a> {
 
 fn answer(readiness: &Readiness) -> impl IntoResponse + use<> {
     let ready = readiness.is_ready();
-    let Readiness { waiting_for, stopping } = readiness;
-    let report = Report { ready, waiting_for, stopping: *stopping };
+    let Readiness { missing, stopping, .. } = readiness;
+    let report = Report { ready, waiting_for: missing, stopping: *stopping };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(serde_json::json!(report)))
 }
@@ -63,8 +67,12 @@ mod tests {
         };
         assert_eq!(ready().await, (200, json!({ "ready": true })));
         let waits = "payments at 127.0.0.1:7104: connection refused".to_owned();
-        now.send_modify(|readiness| readiness.waiting_for.push(waits.clone()));
-        assert_eq!(ready().await, (503, json!({ "ready": false, "waiting_for": [waits] })));
+        now.send_modify(|readiness| {
+            readiness.waiting_for.push(waits);
+            readiness.missing.push("payments".to_owned());
+        });
+        // Where it is, is for the log.
+        assert_eq!(ready().await, (503, json!({ "ready": false, "waiting_for": ["payments"] })));
         now.send_replace(Readiness { stopping: true, ..Readiness::default() });
         assert_eq!(ready().await, (503, json!({ "ready": false, "stopping": true })));
         assert_eq!(get(&router, "/livez").await.status(), 200);

@@ -2,7 +2,18 @@
 //!
 //! `axum::serve` would do, but for its clients: a slow one could hold its socket for ever.
 
-use super::stall::Stall;
+mod places;
+mod refuse;
+mod watched;
+
+pub(super) use places::Place;
+
+use self::{
+    places::{Places, Taking},
+    refuse::{Refusals, unclear_host},
+    watched::{Answered, Sent},
+};
+use super::{edge::trace, routes::identified, stall::Stall};
 use axum::{
     Router,
     extract::ConnectInfo,
@@ -10,11 +21,11 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    net::{TcpListener, TcpStream},
+    sync::watch,
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout_at},
 };
@@ -30,9 +41,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What a listener holds its clients to.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
-    /// Connections that are open at once. One that became something else, such as a WebSocket, is
-    /// not counted any more.
-    pub connections: usize,
+    /// Clients that are connected at once. For one more, the connection is closed that has waited
+    /// longest for a request, or for a slow client; if all are at work, it is answered 503. One that
+    /// became something else, such as a WebSocket, is not counted any more.
+    pub clients: usize,
+    /// The same, of one address; of one network of 64 bits, for IPv6. Behind a proxy, all clients have
+    /// the proxy's address.
+    pub clients_per_address: usize,
     /// How long the headers of a request may take; a connection between two requests is closed
     /// after as long.
     pub headers: Duration,
@@ -42,7 +57,12 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections: 1024, headers: Duration::from_secs(10), stall: Duration::from_secs(30) }
+        Self {
+            clients: 1024,
+            clients_per_address: 512,
+            headers: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+        }
     }
 }
 
@@ -83,41 +103,51 @@ async fn accept(
     limits: HttpLimits,
     mut draining: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Arc::new(Places::new(limits.clients, limits.clients_per_address));
+    let refusals = Refusals::new();
+    let mut refused = JoinSet::new();
     let mut full = false;
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             Some(_) = connections.join_next() => continue,
+            Some(_) = refused.join_next() => continue,
             // Those who have connected already are served, also when this is about to go.
             accepted = listener.accept() => accepted,
             _ = draining.wait_for(|draining| *draining) => break,
         };
         let (socket, client) = match accepted {
             Ok(accepted) => accepted,
-            // Out of file descriptors, for one: it passes, and must not spin until then.
+            // Out of file descriptors, for one: then somebody who only waits makes room. It passes,
+            // and must not spin until then.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                let _ = places.close_one();
                 sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(taking) = places.take(client.ip()) else {
             // Once each time, or whoever fills the places fills the log as well.
             if !std::mem::replace(&mut full, true) {
-                let limit = limits.connections;
-                tracing::warn!(limit, "connections are refused: there are as many as there may be");
+                let HttpLimits { clients, clients_per_address, .. } = limits;
+                tracing::warn!(
+                    clients,
+                    clients_per_address,
+                    address = %client.ip(),
+                    "a client is refused: there are as many as there may be, and all are at work"
+                );
             }
+            refused.spawn(refusals.clone().tell(socket));
             continue;
         };
         full = false;
         let (router, draining) = (router.clone(), draining.clone());
         connections.spawn(async move {
-            let _place = place;
             // Otherwise a small answer waits for the acknowledgement of the one before it.
             match socket.set_nodelay(true) {
-                Ok(()) => serve(socket, Some(client), router, limits, draining).await,
+                Ok(()) => serve_client(socket, client, taking, router, limits, draining).await,
                 Err(error) => tracing::debug!(%error, "a connection ended as it began"),
             }
         });
@@ -126,11 +156,28 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
+/// Serves a client, until it ends, has drained, or has to make room for another one.
+async fn serve_client(
+    socket: TcpStream,
+    client: SocketAddr,
+    taking: Taking,
+    router: Router,
+    limits: HttpLimits,
+    draining: watch::Receiver<bool>,
+) {
+    let place = taking.place();
+    let serving = serve(socket, Some((client, Arc::clone(place))), router, limits, draining);
+    tokio::select! {
+        () = serving => {}
+        () = place.closed() => tracing::debug!(%client, "an idle connection has made room"),
+    }
+}
+
 /// Serves one connection, until it ends or has drained. `client` is who is at its other end, when
 /// that is whoever asks.
 pub(super) async fn serve<S>(
     socket: S,
-    client: Option<SocketAddr>,
+    client: Option<(SocketAddr, Arc<Place>)>,
     router: Router,
     limits: HttpLimits,
     mut draining: watch::Receiver<bool>,
@@ -138,22 +185,40 @@ pub(super) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let is_going = draining.clone();
+    let (client, place) = client.unzip();
+    let at = place.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let place = at.clone();
+        let too_late = place.as_ref().is_some_and(|place| !place.begin());
+        let unclear = client.and_then(|_| unclear_host(request.version(), request.headers()));
         if let Some(client) = client {
             request.extensions_mut().insert(ConnectInfo(client));
         }
-        let (answering, is_going) = (router.clone().call(request), is_going.clone());
+        let answering = match unclear {
+            Some(problem) => Err(identified(problem, trace(request.headers()))),
+            None => {
+                let request = request.map(|body| Sent { body, place: place.clone() });
+                Ok(router.clone().call(request))
+            }
+        };
+        let is_going = is_going.clone();
         async move {
-            let mut answer = answering.await?;
+            if too_late {
+                return Err(MadeRoom);
+            }
+            let mut answer = match answering {
+                Ok(answering) => answering.await.unwrap_or_else(|never| match never {}),
+                Err(unclear) => unclear,
+            };
             if *is_going.borrow() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok(answer.map(|body| Answered { body, place }))
         }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers).max_buf_size(HEADERS);
-    let socket = TokioIo::new(Stall::after(limits.stall, socket));
+    let socket = TokioIo::new(Stall::after(limits.stall, socket).of(place));
     // A router may hold WebSockets; ours are plain requests.
     let mut connection = pin!(http.serve_connection(socket, service).with_upgrades());
     let ended = tokio::select! {
@@ -170,6 +235,11 @@ pub(super) async fn serve<S>(
         tracing::debug!(?client, %error, "an HTTP connection was ended");
     }
 }
+
+/// Why a request is not answered that came as its connection was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection has made room for another one")]
+struct MadeRoom;
 
 #[cfg(test)]
 mod tests;

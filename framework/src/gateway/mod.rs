@@ -23,6 +23,7 @@ mod query;
 mod registry;
 mod routes;
 mod stall;
+mod start;
 
 pub use compress::compressed;
 pub use described::described;
@@ -35,4 +36,5 @@ pub use own_routes::{OwnRoutes, OwnRoutesHere, own_routes};
 pub use problem::Problem;
 pub use protocol::{Http, HttpAnswer, HttpCall};
 pub use registry::HttpEntry;
-pub use routes::{RouteClash, not_found, paths, routes};
+pub use routes::{RouteError, not_found, paths, routes};
+pub use start::with_start_page;

@@ -43,13 +43,45 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
         .collect();
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Problem".to_owned(), problem());
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": { "title": app, "version": "1" },
         "tags": tags,
         "paths": paths,
         "components": { "schemas": schemas },
-    })
+    });
+    without_hidden_lines(&mut document);
+    document
+}
+
+/// Takes out what rustdoc does not show either: lines of examples that begin with `#`.
+fn without_hidden_lines(value: &mut Value) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                match value {
+                    Value::String(text) if key == "description" && text.contains("```") => {
+                        *text = shown_lines(text);
+                    }
+                    value => without_hidden_lines(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_hidden_lines),
+        _ => {}
+    }
+}
+
+fn shown_lines(text: &str) -> String {
+    let mut in_code = false;
+    let shown = text.lines().filter(|line| {
+        let line = line.trim_start();
+        if line.starts_with("```") {
+            in_code = !in_code;
+        }
+        !(in_code && (line == "#" || line.starts_with("# ")))
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 /// One shape of path, as the first of its methods writes it: names differ, and the place is one.
@@ -134,7 +166,8 @@ fn object(members: Vec<(&'static str, Value, bool)>) -> (Value, bool) {
     let required: Vec<&str> =
         members.iter().filter(|(_, _, optional)| !optional).map(|(name, _, _)| *name).collect();
     let needed = !required.is_empty();
-    let mut schema = json!({ "type": "object" });
+    // The gateway refuses members that are no arguments.
+    let mut schema = json!({ "type": "object", "additionalProperties": false });
     if needed {
         schema["required"] = json!(required);
     }
@@ -223,6 +256,15 @@ mod tests {
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
             _ => {}
         }
+    }
+
+    #[test]
+    fn lines_that_rustdoc_hides_are_hidden_here() {
+        let text = "# A title\n```\n# use a::B;\n#\nlet b = B;\n#[test]\n```\n# Another";
+        let mut document = json!({ "a": [{ "description": text, "title": text }] });
+        without_hidden_lines(&mut document);
+        let expected = "# A title\n```\nlet b = B;\n#[test]\n```\n# Another";
+        assert_eq!(document, json!({ "a": [{ "description": expected, "title": text }] }));
     }
 
     #[test]

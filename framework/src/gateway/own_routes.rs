@@ -1,7 +1,7 @@
 //! The routes of modules' own: here, or passed on, or served to a gateway elsewhere.
 
 use super::{
-    HttpLimits, RouteClash,
+    HttpLimits, RouteError,
     forward::{Forward, say_forwarded},
     listen,
 };
@@ -33,7 +33,7 @@ impl fmt::Debug for OwnRoutes {
 pub fn own_routes(
     all: Vec<(&'static str, &'static str, OwnRoutes)>,
     taken: &[(String, String)],
-) -> Result<Router, RouteClash> {
+) -> Result<Router, RouteError> {
     let mut router = Router::new();
     let mut claimed: Vec<(&str, &str)> = Vec::new();
     for (module, prefix, routes) in all {
@@ -41,7 +41,7 @@ pub fn own_routes(
         let inside = |path: &str, prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let clash = |first: String, route: &str| RouteClash::new(route, first, second.clone());
+        let clash = |first: String, route: &str| RouteError::clash(route, first, second.clone());
         if let Some((path, whose)) = taken.iter().find(|(path, _)| inside(path, prefix)) {
             return Err(clash(whose.clone(), path));
         }

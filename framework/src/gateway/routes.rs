@@ -8,8 +8,9 @@ use self::endpoint::Endpoint;
 use super::{HttpEntry, Problem, REQUEST_ID, edge};
 use crate::{
     call::{CallSettings, Trace},
-    interface::{HttpMethod, InterfaceDescriptor, Method, Route},
+    interface::{Checks, HttpMethod, InterfaceDescriptor, Method, Part, Route, UnknownPattern},
     link::Links,
+    wire::Bounds,
 };
 use axum::{
     Router,
@@ -20,17 +21,21 @@ use axum::{
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// Two methods with one verb and one shape of path.
+/// Why the routes cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteClash {
-    route: String,
-    first: String,
-    second: String,
+pub struct RouteError(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Two methods with one verb and one shape of path.
+    Clash { route: String, first: String, second: String },
+    /// A bound of an argument that cannot be enforced.
+    Pattern { method: String, error: UnknownPattern },
 }
 
-impl RouteClash {
-    pub(super) fn new(route: &str, first: String, second: String) -> Self {
-        Self { route: route.to_owned(), first, second }
+impl RouteError {
+    pub(super) fn clash(route: &str, first: String, second: String) -> Self {
+        Self(Kind::Clash { route: route.to_owned(), first, second })
     }
 }
 
@@ -43,17 +48,25 @@ pub fn paths(serves: impl Fn(&'static InterfaceDescriptor) -> bool) -> Vec<(Stri
     routed.chain(own).map(|(path, whose)| (path.to_owned(), whose)).collect()
 }
 
-impl fmt::Display for RouteClash {
+impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { route, first, second } = self;
-        write!(f, "{first} and {second} have the same route, {route}: change one of the two")
+        match &self.0 {
+            Kind::Clash { route, first, second } => {
+                write!(
+                    f,
+                    "{first} and {second} have the same route, {route}: change one of the two"
+                )
+            }
+            Kind::Pattern { method, error } => write!(f, "{method}: {error}"),
+        }
     }
 }
 
-impl std::error::Error for RouteClash {}
+impl std::error::Error for RouteError {}
 
 /// The routed methods of all interfaces that are linked into this program and that `serves` picks,
-/// called through `links`. A body may have `body_limit` bytes.
+/// called through `links`. `frame` is what a call between processes may hold: a body may have as many
+/// bytes, and an answer that would not fit into a frame is refused wherever its module runs.
 ///
 /// The router answers the wrong verb on a known path. Paths that it does not know are left to the
 /// router that it is merged into, which may be a program's own; [`not_found`] is for one that has
@@ -61,19 +74,19 @@ impl std::error::Error for RouteClash {}
 pub fn routes(
     links: &Links,
     settings: &Arc<CallSettings>,
-    body_limit: usize,
+    frame: Bounds,
     serves: impl Fn(&'static InterfaceDescriptor) -> bool,
-) -> Result<Router, RouteClash> {
+) -> Result<Router, RouteError> {
     let linked = inventory::iter::<HttpEntry>.into_iter().copied();
-    routes_of(linked.filter(|entry| serves(entry.descriptor())), links, settings, body_limit)
+    routes_of(linked.filter(|entry| serves(entry.descriptor())), links, settings, frame)
 }
 
 fn routes_of(
     entries: impl Iterator<Item = HttpEntry>,
     links: &Links,
     settings: &Arc<CallSettings>,
-    body_limit: usize,
-) -> Result<Router, RouteClash> {
+    frame: Bounds,
+) -> Result<Router, RouteError> {
     let mut entries: Vec<_> = entries.collect();
     // What is linked comes in any order; clashes should be told in the same one every time.
     entries.sort_by_key(|entry| (entry.descriptor().module, entry.descriptor().name));
@@ -90,22 +103,23 @@ fn routes_of(
         let calls = entry.calls(links);
         for (number, (method, route)) in routed {
             if super::described::PATHS.contains(&route.path) {
-                return Err(RouteClash {
-                    route: format!("{} {}", route.method.as_str(), route.path),
-                    first: "the gateway itself".to_owned(),
-                    second: named(method),
-                });
+                let route = format!("{} {}", route.method.as_str(), route.path);
+                let first = "the gateway itself".to_owned();
+                return Err(RouteError::clash(&route, first, named(method)));
             }
             let place = places.entry(shape(route.path)).or_insert_with(|| Place::at(route.path));
             place.claim(method, route)?;
+            let checks = Checks::of(method)
+                .map_err(|error| RouteError(Kind::Pattern { method: named(method), error }))?;
             let endpoint = Arc::new(Endpoint {
                 method,
+                checks: Some(checks).filter(|checks| checks.bound(Part::Arguments)),
                 route,
                 path_names: path_names(route.path).collect(),
                 number,
                 calls: Arc::clone(&calls),
                 settings: Arc::clone(settings),
-                body_limit,
+                frame,
             });
             place.router = std::mem::take(&mut place.router).on(filter(route.method), {
                 move |request: Request| Arc::clone(&endpoint).answer(request)
@@ -129,13 +143,10 @@ impl Place {
         Self { path, claims: Vec::new(), router: MethodRouter::new().fallback(wrong_verb) }
     }
 
-    fn claim(&mut self, method: &'static Method, route: Route) -> Result<(), RouteClash> {
+    fn claim(&mut self, method: &'static Method, route: Route) -> Result<(), RouteError> {
         if let Some((_, first)) = self.claims.iter().find(|(verb, _)| *verb == route.method) {
-            return Err(RouteClash {
-                route: format!("{} {}", route.method.as_str(), route.path),
-                first: named(first),
-                second: named(method),
-            });
+            let route = format!("{} {}", route.method.as_str(), route.path);
+            return Err(RouteError::clash(&route, named(first), named(method)));
         }
         self.claims.push((route.method, method));
         Ok(())
@@ -187,7 +198,7 @@ async fn wrong_verb(headers: HeaderMap) -> Response {
 }
 
 /// Says in a response which trace it belongs to.
-fn identified(response: impl IntoResponse, trace: Trace) -> Response {
+pub(super) fn identified(response: impl IntoResponse, trace: Trace) -> Response {
     let mut response = response.into_response();
     let id = HeaderValue::try_from(format!("{:032x}", trace.trace_id));
     response.headers_mut().insert(REQUEST_ID, id.expect("hexadecimal digits stand in any header"));

@@ -3,9 +3,11 @@
 //! A client that asks for much and then reads nothing would otherwise hold its connection, and all
 //! that stands in its answer, for ever. Bytes that move, however slowly, start the time anew.
 
+use super::listen::Place;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,6 +20,8 @@ use tokio::{
 #[derive(Debug)]
 pub(super) struct Stall<S> {
     socket: S,
+    /// Who is to know that a write waits.
+    place: Option<Arc<Place>>,
     within: Duration,
     /// Armed while a write waits.
     timer: Option<Pin<Box<Sleep>>>,
@@ -26,7 +30,20 @@ pub(super) struct Stall<S> {
 
 impl<S> Stall<S> {
     pub(super) fn after(within: Duration, socket: S) -> Self {
-        Self { socket, within, timer: None, waiting: false }
+        Self { socket, place: None, within, timer: None, waiting: false }
+    }
+
+    /// The same, in that place.
+    pub(super) fn of(self, place: Option<Arc<Place>>) -> Self {
+        Self { place, ..self }
+    }
+}
+
+impl<S> Stall<S> {
+    fn tell(&self, waits: bool) {
+        if let Some(place) = &self.place {
+            place.wait_for_write(waits);
+        }
     }
 }
 
@@ -38,14 +55,18 @@ impl<S: Unpin> Stall<S> {
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.socket), cx) {
-            self.waiting = false;
+            if std::mem::take(&mut self.waiting) {
+                self.tell(false);
+            }
             return Poll::Ready(written);
         }
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.within)));
         if !self.waiting {
             self.waiting = true;
             timer.as_mut().reset(Instant::now() + self.within);
+            self.tell(true);
         }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end takes nothing")))
     }

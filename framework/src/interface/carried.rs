@@ -55,6 +55,13 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// That of `T` with the bounds that an argument adds to it: `B` is `T` with its own attributes.
+    pub const fn bounded<T: Carried, B: JsonSchema>() -> Self {
+        Self(|generator| generator.subschema_for::<B>())
+    }
+}
+
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Schema")

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// A page of a long list, as a method answers it.
 ///
-/// A method takes `after: Option<String>` and `limit: Option<u32>`, reads one row more than
+/// A method takes `after: Option<String>` and `limit: Option<u32>`, the latter with
+/// `#[schemars(range(min = 1, max = 100))]`, so that its clients know the bounds; it reads one row more than
 /// [`Page::size`] in the order of a key, and lets [`Page::of`] tell whether there is more:
 ///
 /// ```
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 /// It goes by keys and not by counting: what is added or taken away meanwhile neither repeats nor
 /// skips anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// What is on this page.
     pub items: Vec<T>,

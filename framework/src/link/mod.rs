@@ -3,6 +3,7 @@
 //! A process has one link for each interface, shared by all who call it. Which way it points is
 //! fixed once, when the process starts; module code cannot tell.
 
+mod checked;
 mod erased;
 mod loopback;
 mod registry;
@@ -12,6 +13,8 @@ pub use erased::{AnyLink, ErasedInterface};
 pub use loopback::Loopback;
 pub use registry::{InterfaceEntry, Links, interfaces};
 pub use undeclared::Undeclared;
+
+use self::checked::Checked;
 
 use crate::{
     call::{
@@ -73,6 +76,7 @@ pub struct Link<I: ?Sized> {
 struct Shared<I: ?Sized> {
     target: OnceLock<Target<I>>,
     settings: Arc<CallSettings>,
+    checked: Checked,
 }
 
 enum Target<I: ?Sized> {
@@ -100,7 +104,8 @@ impl<I: Interface + ?Sized> std::fmt::Debug for Link<I> {
 impl<I: Interface + ?Sized> Link<I> {
     /// A link that points nowhere yet.
     pub fn unbound(settings: Arc<CallSettings>) -> Self {
-        Self { shared: Arc::new(Shared { target: OnceLock::new(), settings }) }
+        let checked = Checked::default();
+        Self { shared: Arc::new(Shared { target: OnceLock::new(), settings, checked }) }
     }
 
     /// A link to `module`, for a client outside of any process: in a test, or by hand.
@@ -191,6 +196,9 @@ where
         }
         let (interface, method, arguments) = (descriptor, self.method, self.arguments);
         let call = Outgoing { interface, method, context, arguments, timed };
+        if self.link.shared.settings.checked {
+            self.link.shared.checked.arguments(&call, carrier.bounds())?;
+        }
         Ok((carrier.bounds(), carrier.carry(call)))
     }
 }
@@ -214,6 +222,10 @@ where
             return Poll::Pending;
         };
         let answer = ready!(way.as_mut().poll(cx))?;
+        let shared = &this.link.shared;
+        if shared.settings.checked {
+            shared.checked.answer(I::descriptor(), this.method, &answer, *bounds)?;
+        }
         let decoding = Probe::of(probe.is_timed());
         let result = answer.read(*bounds);
         decoding.end(Stage::Decode);

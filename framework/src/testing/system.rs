@@ -181,7 +181,7 @@ impl System {
                 aside_of: None,
             };
             let data = folder.path().to_owned();
-            let app = App::assemble(place, self.settings.clone(), data, entries)
+            let app = App::assemble(place, self.settings.clone(), data, entries, true)
                 .encode_calls(self.mode == Mode::Encoded)
                 .strict(self.strict);
             let hand_in = parts.into_iter().flat_map(|part| part.hand_in);

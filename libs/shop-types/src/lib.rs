@@ -15,7 +15,7 @@ macro_rules! id {
             Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
         )]
         #[serde(transparent)]
-        pub struct $name(pub String);
+        pub struct $name(#[schemars(length(max = 64))] pub String);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +50,9 @@ impl UserId {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(transparent)]
-pub struct Cents(pub i64);
+pub struct Cents(
+    #[schemars(range(min = -1_000_000_000_000_i64, max = 1_000_000_000_000_i64))] pub i64,
+);
 
 impl fmt::Display for Cents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,6 +68,7 @@ pub struct Line {
     /// Which product.
     pub sku: Sku,
     /// How many.
+    #[schemars(range(min = 1, max = 10_000))]
     pub quantity: u32,
 }
 

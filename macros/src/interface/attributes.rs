@@ -184,13 +184,24 @@ fn deadline(attribute: &Attribute) -> syn::Result<Duration> {
     })
 }
 
+/// What an argument's attributes say.
+#[derive(Default)]
+pub(super) struct ArgumentAttributes {
+    /// `#[serde(default)]`, for an argument that older callers do not send.
+    pub(super) serde: Vec<Attribute>,
+    /// `#[schemars(range(max = 100))]` and its like, for its schema.
+    pub(super) schemars: Vec<Attribute>,
+}
+
 /// Takes our attributes off an argument.
 pub(super) fn take_argument(
     attributes: &mut Vec<Attribute>,
     errors: &mut Errors,
-) -> Vec<Attribute> {
+) -> ArgumentAttributes {
     let (serde, rest): (Vec<_>, Vec<_>) =
         attributes.drain(..).partition(|attribute| attribute.path().is_ident("serde"));
+    let (schemars, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|attribute| attribute.path().is_ident("schemars"));
     for attribute in &serde {
         let only_default = attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("default") {
@@ -201,9 +212,11 @@ pub(super) fn take_argument(
         errors.keep(only_default);
     }
     for attribute in &rest {
-        errors.at(attribute, "an argument of an interface's method takes `#[serde(default)]` only");
+        let message = "an argument of an interface's method takes `#[serde(default)]` and bounds such as \
+                       `#[schemars(range(max = 100))]`, and nothing else";
+        errors.at(attribute, message);
     }
-    serde
+    ArgumentAttributes { serde, schemars }
 }
 
 /// The text of doc comments, its common indent taken off.

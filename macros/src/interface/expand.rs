@@ -240,10 +240,9 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
             }))
         }
     };
-    let described = arguments.iter().map(|Argument { name, owned, serde, .. }| {
-        let (text, default) = (name.unraw().to_string(), !serde.is_empty());
-        // Spanned, so that a type that cannot be carried is pointed at where it is written.
-        let schema = quote_spanned!(owned.span()=> ::monolift::interface::Schema::of::<#owned>());
+    let described = arguments.iter().map(|Argument { name, owned, attributes, .. }| {
+        let (text, default) = (name.unraw().to_string(), !attributes.serde.is_empty());
+        let schema = schema(owned, &attributes.schemars);
         quote!(::monolift::interface::Argument {
             name: #text,
             schema: #schema,
@@ -279,6 +278,22 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
     }
 }
 
+/// The schema of an argument's type, with what the argument's own attributes add to it.
+fn schema(owned: &syn::Type, bounds: &[syn::Attribute]) -> TokenStream {
+    // Spanned, so that a type that cannot be carried is pointed at where it is written.
+    let plain = quote_spanned!(owned.span()=> ::monolift::interface::Schema::of::<#owned>());
+    if bounds.is_empty() {
+        return plain;
+    }
+    quote!({
+        #[derive(::monolift::__private::schemars::JsonSchema)]
+        #[schemars(crate = "::monolift::__private::schemars", inline)]
+        #[allow(dead_code)]
+        struct __Bounded(#(#bounds)* #owned);
+        ::monolift::interface::Schema::bounded::<#owned, __Bounded>()
+    })
+}
+
 /// ```text
 /// 0 => Box::pin(P::run(input, |arguments: Arguments| async move {
 ///     client.level(arguments.sku).await
@@ -286,7 +301,8 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
 /// ```
 fn arm(number: usize, method: &Method) -> TokenStream {
     let Method { name, arguments, returns, .. } = method;
-    let fields = arguments.iter().map(|Argument { name, owned, serde, .. }| {
+    let fields = arguments.iter().map(|Argument { name, owned, attributes, .. }| {
+        let serde = &attributes.serde;
         quote_spanned!(owned.span()=> #(#serde)* #name: ::monolift::interface::Received<#owned>)
     });
     let passed = arguments.iter().map(|Argument { name, by_reference, .. }| {

@@ -1,6 +1,6 @@
 //! Reads a trait into the facts that the expansion needs, and says everything that is wrong.
 
-use super::attributes::{self, MethodAttributes};
+use super::attributes::{self, ArgumentAttributes, MethodAttributes};
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
 use syn::{
@@ -34,8 +34,7 @@ pub(super) struct Argument {
     /// As it is decoded: `String`.
     pub(super) owned: Type,
     pub(super) by_reference: bool,
-    /// `#[serde(default)]`, for an argument that older callers do not send.
-    pub(super) serde: Vec<syn::Attribute>,
+    pub(super) attributes: ArgumentAttributes,
 }
 
 /// Reads the trait and takes our attributes off it. `None` only beside an error.
@@ -170,7 +169,7 @@ fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Method> {
 }
 
 fn argument(typed: &mut syn::PatType, errors: &mut Errors) -> Option<Argument> {
-    let serde = attributes::take_argument(&mut typed.attrs, errors);
+    let attributes = attributes::take_argument(&mut typed.attrs, errors);
     let Pat::Ident(pattern) = &*typed.pat else {
         errors.at(&typed.pat, "an argument needs a name: peers and clients know it by that");
         return None;
@@ -183,7 +182,7 @@ fn argument(typed: &mut syn::PatType, errors: &mut Errors) -> Option<Argument> {
             (plain.clone(), false)
         }
     };
-    Some(Argument { name: pattern.ident.clone(), written, owned, by_reference, serde })
+    Some(Argument { name: pattern.ident.clone(), written, owned, by_reference, attributes })
 }
 
 /// What a reference is decoded into, to be borrowed from.

@@ -112,11 +112,8 @@ fn a_process_that_is_not_there_yet_delays_readiness_and_not_the_start() {
     let waiting = get(&address, "/readyz");
     assert_eq!(waiting.status, 503, "{waiting:?}");
     let report: serde_json::Value = serde_json::from_str(&waiting.body).unwrap();
-    let waits_for = report["waiting_for"][0].as_str().unwrap();
-    let (_, payments_at) =
-        run.env.iter().find(|(key, _)| key == "SHOP_PROCESS__PAYMENTS__LISTEN").unwrap();
-    assert_eq!(waits_for, format!("payments at {payments_at}"));
-    assert_eq!(report["waiting_for"].as_array().unwrap().len(), 1);
+    // The log says where it is looked for, and not everybody.
+    assert_eq!(report, serde_json::json!({ "ready": false, "waiting_for": ["payments"] }));
     // It lives, and does what it can.
     assert_eq!(get(&address, "/livez").status, 200);
     assert_eq!(teas(&address), 20);

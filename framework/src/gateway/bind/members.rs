@@ -4,7 +4,7 @@
 //! argument, so that nothing of it is lost on the way. The arguments that are in the path come
 //! before the members, as if they were the first ones.
 
-use super::{Fields, document, error::BindError, text::Text, unreadable};
+use super::{Fields, document, error::BindError, text::Text, unreadable, whole::Whole};
 use monolift_manifest::nearest;
 use serde::de::{
     DeserializeSeed, Deserializer, Error, MapAccess, Visitor, value::BorrowedStrDeserializer,
@@ -88,7 +88,7 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for TextsThenMembers<'de, M> {
             return texts.next_value_seed(seed);
         }
         self.map
-            .next_value_seed(seed)
+            .next_value_seed(Whole(seed))
             .map_err(|error| BindError::custom(error).of_argument(self.member))
     }
 }

@@ -24,6 +24,7 @@ fn call(method: HttpMethod, body: Option<&'static str>) -> HttpCall {
         query: Vec::new(),
         body: bytes::Bytes::new(),
         json: true,
+        frame: crate::wire::Bounds::default(),
     }
 }
 
@@ -256,6 +257,42 @@ fn a_body_may_be_one_argument_and_the_query_the_rest() {
 fn numbers_arrive_whole() {
     let body = r#"{"x":340282366920938463463374607431768211455}"#;
     assert_eq!(read::<One<u128>>(&post(body)).unwrap().x, u128::MAX);
+}
+
+#[test]
+fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Shape {
+        Square(u8),
+        Box { sides: (u16, i8) },
+    }
+    fn is<T: DeserializeOwned + Debug + PartialEq>(json: &str, expected: T) {
+        let members = HttpCall { body: format!(r#"{{"x":{json}}}"#).into(), ..post("") };
+        assert_eq!(read::<One<T>>(&members).unwrap().x, expected, "{json}");
+        let whole = HttpCall { body: json.to_owned().into(), ..call(HttpMethod::Post, Some("x")) };
+        assert_eq!(read::<One<T>>(&whole).unwrap().x, expected, "{json}");
+    }
+    fn is_not<T: DeserializeOwned + Debug>(json: &str) {
+        let members = HttpCall { body: format!(r#"{{"x":{json}}}"#).into(), ..post("") };
+        let told = detail(read::<One<T>>(&members).unwrap_err());
+        assert!(told.starts_with("argument `x`: invalid"), "{told}");
+    }
+    is("2311.0", 2311_u32);
+    is("2311.0", Some(2311_i64));
+    is("-7e0", -7_i8);
+    is("1.0", 1.0);
+    is("[1.0,2]", vec![1_u64, 2]);
+    is(r#"{"left":1.0,"top":2e0}"#, Point { left: 1, top: 2 });
+    is(r#"{"Square":4.0}"#, Shape::Square(4));
+    is(r#"{"Box":{"sides":[1.0,-2.0]}}"#, Shape::Box { sides: (1, -2) });
+    is(r#"{"a":1.0}"#, BTreeMap::from([("a".to_owned(), 1_u8)]));
+    // What is not asked for as an integer stays what it was.
+    is("1.0", serde_json::json!(1.0));
+    is_not::<u32>("1.5");
+    is_not::<u8>("256.0");
+    is_not::<u8>("-1.0");
+    is_not::<u64>("9007199254740994.0");
+    is_not::<u32>("\"1\"");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod schema;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -84,16 +85,28 @@ fn operation_html(document: &Value, path: &str, verb: &str, operation: &Value) -
     let _ = write!(
         html,
         "<pre>{}</pre>\n</div>\n</details>\n",
-        escaped(&curl(document, path, verb, body))
+        escaped(&curl(document, path, verb, &parameters, body))
     );
     html
 }
 
-/// A line to paste, where `$HOST` is this server.
-fn curl(document: &Value, path: &str, verb: &str, body: &Value) -> String {
+/// A line to paste, where `$HOST` is this server. It has everything that has to be given.
+fn curl(document: &Value, path: &str, verb: &str, parameters: &[&Value], body: &Value) -> String {
+    let needed = parameters
+        .iter()
+        .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    let query: Vec<String> = needed
+        .map(|parameter| {
+            let example = schema::example(document, &parameter["schema"]);
+            let example = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            format!("{}={}", encode(text(&parameter["name"])), encode(&example))
+        })
+        .collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let mut line = match verb {
-        "get" => format!("curl \"$HOST{path}\""),
-        verb => format!("curl -X {} \"$HOST{path}\"", verb.to_uppercase()),
+        "get" => format!("curl \"$HOST{path}{query}\""),
+        verb => format!("curl -X {} \"$HOST{path}{query}\"", verb.to_uppercase()),
     };
     if !body.is_null() {
         let example = schema::example(document, body).to_string().replace('\'', "'\\''");
@@ -153,6 +166,12 @@ mod tests {
             "tags": [{ "name": "stock", "description": "A & `B<C>`" }],
             "paths": { "/a/{b}": { "post": {
                 "operationId": "stock_a", "tags": ["stock"], "summary": "Does <b>it</b>.",
+                "parameters": [
+                    { "name": "of", "in": "query", "required": true, "schema": { "type": "string" } },
+                    { "name": "most", "in": "query", "required": true,
+                        "schema": { "type": "integer", "minimum": 5, "maximum": 9 } },
+                    { "name": "after", "in": "query", "required": false, "schema": { "type": "string" } },
+                ],
                 "responses": { "204": { "description": "Done." } },
             } } },
         });
@@ -162,6 +181,7 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("Does &lt;b&gt;it&lt;/b&gt;."), "{html}");
-        assert!(html.contains("curl -X POST &quot;$HOST/a/{b}&quot;"), "{html}");
+        assert!(html.contains("curl -X POST &quot;$HOST/a/{b}?of=text&amp;most=5&quot;"), "{html}");
+        assert!(html.contains("integer, 5 to 9"), "{html}");
     }
 }

@@ -53,16 +53,50 @@ fn write(document: &Value, schema: &Value, depth: usize, text: &mut String) {
             text.push_str("[ ");
             write(document, &schema["items"], depth + 1, text);
             text.push_str(" … ]");
+            bounds(schema, text);
         }
-        Some(name) => text.push_str(name),
+        Some(name) => {
+            text.push_str(name);
+            bounds(schema, text);
+        }
         None => match schema["type"].as_array() {
             Some(names) => {
                 let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
                 text.push_str(&names.join(" | "));
+                bounds(schema, text);
             }
             None => text.push_str("anything"),
         },
     }
+}
+
+/// How long or how large a value may be, where that is more than its type says.
+fn bounds(schema: &Value, text: &mut String) {
+    let of_type = schema["format"].as_str().is_some_and(|format| format.starts_with("uint"));
+    let keys = [
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+    ];
+    for (least, most, unit) in keys {
+        let least = schema.get(least).filter(|least| !(of_type && **least == 0));
+        let _ = match (least, schema.get(most)) {
+            (Some(least), Some(most)) => write!(text, ", {least} to {most}{unit}"),
+            (Some(least), None) => write!(text, ", at least {least}{unit}"),
+            (None, Some(most)) => write!(text, ", at most {most}{unit}"),
+            (None, None) => Ok(()),
+        };
+    }
+    if let Some(pattern) = schema["pattern"].as_str() {
+        let _ = write!(text, ", as {pattern}");
+    }
+}
+
+/// A number within its bounds: 1 where it may be.
+fn number(schema: &Value) -> Value {
+    let least = schema.get("minimum").filter(|least| least.as_f64() > Some(1.0));
+    let most = schema.get("maximum").filter(|most| most.as_f64() < Some(1.0));
+    least.or(most).cloned().unwrap_or_else(|| 1.into())
 }
 
 fn object(document: &Value, schema: &Value, depth: usize, text: &mut String) {
@@ -111,7 +145,7 @@ fn example_within(document: &Value, schema: &Value, depth: usize) -> Value {
         }
         Some("array") => vec![example_within(document, &schema["items"], depth + 1)].into(),
         Some("string") => "text".into(),
-        Some("integer" | "number") => 1.into(),
+        Some("integer" | "number") => number(schema),
         Some("boolean") => true.into(),
         _ => Value::Null,
     }

@@ -64,7 +64,7 @@ async fn handlers_run_in_a_context_and_layers_inside_keep_it() {
         format!("{:?} {principal}", context.remaining())
     };
     let ada = Principal { subject: "ada".into(), roles: vec![] };
-    let shorter = CallSettings { deadline: Duration::from_secs(9), observe: false };
+    let shorter = CallSettings { deadline: Duration::from_secs(9), ..CallSettings::default() };
     let router = Router::new()
         .route("/", routing::get(handler))
         .layer(CallLayer::new(Arc::new(shorter)))

@@ -7,13 +7,14 @@ use std::{
 use tokio::net::TcpStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::Notify,
+    sync::{Notify, Semaphore},
     time::timeout,
 };
 
 /// What a test does not reach, so that what it sees has another cause.
 const NEVER: Duration = Duration::from_secs(600);
-const LIMITS: HttpLimits = HttpLimits { connections: 2, headers: NEVER, stall: NEVER };
+const LIMITS: HttpLimits =
+    HttpLimits { clients: 2, clients_per_address: 2, headers: NEVER, stall: NEVER };
 const SHORT: Duration = Duration::from_millis(200);
 /// For what should come at once.
 const SOON: Duration = Duration::from_secs(5);
@@ -72,30 +73,139 @@ async fn slow_headers_are_cut() {
     assert!(!said.contains("200"), "{said}");
 }
 
+const ASKED: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// Says hello, and answers `/hold` when it is told so, after `holding` requests are there.
+fn held(holding: &Arc<Semaphore>, go: &watch::Sender<bool>) -> Router {
+    let (holding, go) = (Arc::clone(holding), go.clone());
+    hello().route(
+        "/hold",
+        axum::routing::post(async move |body: axum::body::Bytes| {
+            holding.add_permits(1);
+            let _ = go.subscribe().wait_for(|go| *go).await;
+            format!("held {}", body.len())
+        }),
+    )
+}
+
 #[tokio::test]
-async fn there_are_no_more_connections_than_there_may_be() {
-    let (_server, address) = start(hello(), LIMITS).await;
-    let mut held = Vec::new();
-    for _ in 0..LIMITS.connections {
+async fn at_the_limit_of_idle_connections_every_honest_client_is_answered() {
+    let limits = HttpLimits { clients: 40, clients_per_address: 30, ..LIMITS };
+    let (_server, address) = start(hello(), limits).await;
+    let mut all = Vec::new();
+    for number in 0..200 {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        answer(&mut socket, "hello 127.0.0.1").await;
-        held.push(socket);
+        match number % 3 {
+            // One that says nothing, one that begins to, and one that waits after its answer.
+            0 => {}
+            1 => socket.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap(),
+            _ => {
+                socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                answer(&mut socket, "hello 127.0.0.1").await;
+            }
+        }
+        all.push(socket);
+        let mut honest = TcpStream::connect(address).await.unwrap();
+        honest.write_all(ASKED).await.unwrap();
+        let said = rest(&mut honest).await;
+        assert!(said.starts_with("HTTP/1.1 200"), "{number}: {said}");
     }
-    let mut refused = TcpStream::connect(address).await.unwrap();
-    assert_eq!(rest(&mut refused).await, "", "it is closed at once");
-    drop(held);
+    // The oldest went, and the youngest are there.
+    assert_eq!(rest(&mut all[0]).await, "");
+    let youngest = all.last_mut().unwrap();
+    youngest.write_all(b" x\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(rest(youngest).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn who_cannot_be_served_is_told_so_and_who_is_served_stays() {
+    let (holding, go) = (Arc::new(Semaphore::new(0)), watch::Sender::new(false));
+    let limits = HttpLimits { clients: 8, clients_per_address: 3, ..LIMITS };
+    let (_server, address) = start(held(&holding, &go), limits).await;
+    let mut busy = Vec::new();
+    for _ in 0..limits.clients_per_address {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let asked =
+            b"POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab";
+        socket.write_all(asked).await.unwrap();
+        busy.push(socket);
+    }
+    let all = u32::try_from(busy.len()).unwrap();
+    timeout(SOON, holding.acquire_many(all)).await.unwrap().unwrap().forget();
+    for _ in 0..10 {
+        let mut refused = TcpStream::connect(address).await.unwrap();
+        refused.write_all(ASKED).await.unwrap();
+        let said = rest(&mut refused).await;
+        assert!(said.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{said}");
+        assert!(said.contains("content-type: application/problem+json\r\n"), "{said}");
+        assert!(said.contains("\r\nretry-after: 1\r\n"), "{said}");
+        let body = said.split_once("\r\n\r\n").unwrap().1;
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&problem["status"], &problem["code"]),
+            (&503.into(), &"too-many-clients".into())
+        );
+    }
+    go.send_replace(true);
+    for socket in &mut busy {
+        assert!(rest(socket).await.ends_with("held 2"));
+    }
     // The places are free again once the server has seen the others go.
     let again = async {
         loop {
             let mut socket = TcpStream::connect(address).await.unwrap();
-            let asked = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-            if socket.write_all(asked).await.is_ok() && rest(&mut socket).await.contains("hello") {
+            socket.write_all(ASKED).await.unwrap();
+            if rest(&mut socket).await.contains("hello") {
                 return;
             }
         }
     };
     timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_makes_room_after_a_while() {
+    let (holding, go) = (Arc::new(Semaphore::new(0)), watch::Sender::new(false));
+    let limits = HttpLimits { clients: 1, clients_per_address: 1, ..LIMITS };
+    let (_server, address) = start(held(&holding, &go), limits).await;
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let asked = b"POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nab";
+    slow.write_all(asked).await.unwrap();
+    let served = async {
+        loop {
+            let mut honest = TcpStream::connect(address).await.unwrap();
+            honest.write_all(ASKED).await.unwrap();
+            let said = rest(&mut honest).await;
+            if said.starts_with("HTTP/1.1 200") {
+                return;
+            }
+            assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+            // A byte now and then does not make it fast.
+            let _ = slow.write_all(b"c").await;
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, served).await.unwrap();
+    assert_eq!(holding.available_permits(), 0);
+}
+
+#[tokio::test]
+async fn a_request_says_once_which_host_it_is_for() {
+    let (_server, address) = start(hello(), LIMITS).await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nhost: x\r\n", 200),
+        ("GET / HTTP/1.1\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a b\r\n", 400),
+        ("GET / HTTP/1.0\r\n", 200),
+    ] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let asked = format!("{head}connection: close\r\n\r\n");
+        socket.write_all(asked.as_bytes()).await.unwrap();
+        let said = rest(&mut socket).await;
+        assert!(said[9..].starts_with(&status.to_string()), "{head}: {said}");
+        assert_eq!(said.contains("application/problem+json"), status == 400, "{said}");
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use super::identified;
 use crate::{
     call::{CallError, CallSettings, panic_text},
     gateway::{
-        HttpAnswer, HttpCall, Problem, body,
+        HttpAnswer, HttpCall, Problem, bind, body,
         edge::{Edge, LONGEST_KEY, idempotency_key},
         query,
         registry::Calls,
     },
-    interface::{HttpMethod, Method, Route},
+    interface::{Checks, HttpMethod, Method, Route},
+    wire::Bounds,
 };
 use axum::{
     body::Body,
@@ -29,7 +30,9 @@ pub(super) struct Endpoint {
     pub(super) number: usize,
     pub(super) calls: Calls,
     pub(super) settings: Arc<CallSettings>,
-    pub(super) body_limit: usize,
+    /// The bounds on its arguments, where it states any.
+    pub(super) checks: Option<Checks>,
+    pub(super) frame: Bounds,
 }
 
 impl Endpoint {
@@ -60,7 +63,7 @@ impl Endpoint {
             HttpMethod::Get | HttpMethod::Delete => Bytes::new(),
             HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch => {
                 let by = edge.context.deadline();
-                body::read(&parts.headers, body, self.body_limit, by).await?
+                body::read(&parts.headers, body, self.frame.bytes, by).await?
             }
         };
         let callee = &self.method.callee;
@@ -71,7 +74,9 @@ impl Endpoint {
             query: self.query(&parts)?,
             path: self.path(&mut parts).await?,
             body,
+            frame: self.frame,
         };
+        bind::check(self.checks.as_ref(), &call)?;
         // A panic of the method is caught where it runs; this is for the arguments' and the
         // answer's own code, which runs here.
         let calling = async { (self.calls)(self.number, call).await };

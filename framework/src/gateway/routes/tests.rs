@@ -8,12 +8,13 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, advance};
 
 const ENTRY: HttpEntry = HttpEntry::of::<dyn Shelf>();
+const FRAME: Bounds = Bounds { bytes: 1000, nesting: 8 };
 
 fn served_with(settings: CallSettings) -> Router {
     let settings = Arc::new(settings);
     let links = Links::new(Arc::clone(&settings));
     links.link::<dyn Shelf>().bind(Arc::new(Library));
-    let routes = routes_of([ENTRY].into_iter(), &links, &settings, 100);
+    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME);
     routes.unwrap().fallback(not_found)
 }
 
@@ -66,7 +67,7 @@ async fn whatever_goes_wrong_is_a_problem() {
     assert_eq!(of("/nowhere").await, bad(404, "not-found"));
     let of = async |body: &str| problem(send(&router, post("/books/dune", body)).await).await;
     assert_eq!(of("{").await, bad(400, "bad-arguments"));
-    assert_eq!(of(&format!("{{{}", " ".repeat(100))).await, bad(413, "too-large"));
+    assert_eq!(of(&format!("{{{}", " ".repeat(FRAME.bytes))).await, bad(413, "too-large"));
     let mut form = post("/books/dune", "copies=1");
     form.headers_mut().insert("content-type", "text/plain".parse().unwrap());
     let answered = problem(send(&router, form).await).await;
@@ -147,7 +148,7 @@ async fn the_router_can_stand_inside_another() {
 fn two_methods_with_one_route_are_both_named() {
     let settings = Arc::new(CallSettings::default());
     let links = Links::new(Arc::clone(&settings));
-    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, 100).unwrap_err();
+    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME).unwrap_err();
     assert_eq!(
         clash.to_string(),
         "`Shelf::find` of the module `library` and `Shelf::find` of the module `library` have \

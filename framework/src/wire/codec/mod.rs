@@ -56,7 +56,7 @@ mod read;
 mod tests;
 mod write;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeSeed};
 
 pub use self::error::Error;
 
@@ -114,8 +114,18 @@ pub fn encode<T: Serialize + ?Sized>(
 /// When a bound is passed, when `input` is not one whole value, or when it is not a `T`.
 #[inline]
 pub fn decode<'de, T: Deserialize<'de>>(input: &'de [u8], bounds: Bounds) -> Result<T, Error> {
+    decode_with(std::marker::PhantomData::<T>, input, bounds)
+}
+
+/// The same, read by `seed`.
+#[inline]
+pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
+    seed: S,
+    input: &'de [u8],
+    bounds: Bounds,
+) -> Result<S::Value, Error> {
     let mut decoder = decode::Decoder::new(input, bounds)?;
-    let value = T::deserialize(&mut decoder)?;
+    let value = seed.deserialize(&mut decoder)?;
     decoder.finish()?;
     Ok(value)
 }

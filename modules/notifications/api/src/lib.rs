@@ -19,8 +19,12 @@ pub trait Notifications {
     async fn sent_to(
         &self,
         user: UserId,
-        #[serde(default)] after: Option<String>,
-        #[serde(default)] limit: Option<u32>,
+        #[serde(default)]
+        #[schemars(length(max = 200))]
+        after: Option<String>,
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 100))]
+        limit: Option<u32>,
     ) -> Result<Page<Sent>, NotificationsError>;
 }
 
@@ -28,12 +32,15 @@ pub trait Notifications {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Notification {
     /// Which one it is, as its sender has it.
+    #[schemars(length(max = 200))]
     pub id: String,
     /// Whom it is for.
     pub user: UserId,
     /// Where it goes.
+    #[schemars(length(max = 254))]
     pub email: String,
     /// What it says.
+    #[schemars(length(max = 200))]
     pub subject: String,
 }
 

@@ -26,8 +26,12 @@ pub trait Orders {
     async fn list(
         &self,
         user: UserId,
-        #[serde(default)] after: Option<String>,
-        #[serde(default)] limit: Option<u32>,
+        #[serde(default)]
+        #[schemars(length(max = 200))]
+        after: Option<String>,
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 100))]
+        limit: Option<u32>,
     ) -> Result<Page<Order>, OrdersError>;
 
     /// Cancels an order: its units go back on the shelf, and its payment is given back.
@@ -42,9 +46,11 @@ pub struct NewOrder {
     /// Who orders.
     pub user: UserId,
     /// What is bought.
+    #[schemars(length(max = 100))]
     pub lines: Vec<Line>,
     /// The card that pays, as the payment provider knows it. Orders keep its last four characters.
     #[serde(default = "any_card")]
+    #[schemars(length(max = 200))]
     pub card: String,
 }
 
@@ -122,4 +128,29 @@ pub enum OrdersError {
     /// What any call can end with.
     #[error(transparent)]
     Call(CallError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use monolift::wire::codec;
+
+    /// No customer can write orders that cannot be listed afterwards.
+    #[test]
+    fn the_longest_page_fits_into_a_frame() {
+        // Four bytes a character are the most of UTF-8.
+        let text = |characters: usize| "𝔵".repeat(characters);
+        let line = Line { sku: Sku(text(64)), quantity: u32::MAX };
+        let order = Order {
+            id: OrderId(text(64)),
+            user: UserId(text(64)),
+            lines: vec![line; 100],
+            state: OrderState::Cancelled,
+            total: Cents(i64::MAX),
+            made_at_ms: i64::MAX,
+        };
+        let most = Page::<Order>::MOST as usize;
+        let page = Page { items: vec![order; most], next: Some(text(64)) };
+        codec::encode(&page, codec::Bounds::default(), &mut Vec::new()).unwrap();
+    }
 }

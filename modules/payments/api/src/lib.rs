@@ -19,7 +19,7 @@ pub trait Payments {
         &self,
         order: OrderId,
         amount: Cents,
-        card: String,
+        #[schemars(length(max = 200))] card: String,
     ) -> Result<Payment, PaymentsError>;
 
     /// Takes what was set aside.

@@ -14,8 +14,12 @@ pub trait Stock {
     #[idempotent]
     async fn products(
         &self,
-        #[serde(default)] after: Option<String>,
-        #[serde(default)] limit: Option<u32>,
+        #[serde(default)]
+        #[schemars(length(max = 200))]
+        after: Option<String>,
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 100))]
+        limit: Option<u32>,
     ) -> Result<Page<Product>, StockError>;
 
     /// One product.
@@ -38,7 +42,11 @@ pub trait Stock {
 
     /// Holds units for an order, for a while. Repeating it changes nothing: the order is the key.
     #[idempotent]
-    async fn reserve(&self, order: OrderId, lines: Vec<Line>) -> Result<Reservation, StockError>;
+    async fn reserve(
+        &self,
+        order: OrderId,
+        #[schemars(length(max = 100))] lines: Vec<Line>,
+    ) -> Result<Reservation, StockError>;
 
     /// Sells what is held for an order. Repeating it changes nothing.
     #[idempotent]
@@ -56,6 +64,7 @@ pub struct Product {
     /// Its number.
     pub sku: Sku,
     /// Its name.
+    #[schemars(length(max = 200))]
     pub name: String,
     /// What one costs.
     pub price: Cents,

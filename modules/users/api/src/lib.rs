@@ -17,7 +17,11 @@ pub trait Users {
     ///
     /// Whether the address or the password was wrong is not said.
     #[http(POST, "/sessions")]
-    async fn log_in(&self, email: String, password: String) -> Result<Session, UsersError>;
+    async fn log_in(
+        &self,
+        #[schemars(length(max = 254))] email: String,
+        #[schemars(length(max = 1000))] password: String,
+    ) -> Result<Session, UsersError>;
 
     /// What anybody may know of a customer.
     #[http(GET, "/users/{id}")]
@@ -26,7 +30,10 @@ pub trait Users {
 
     /// Who has logged in with a token.
     #[idempotent]
-    async fn whose(&self, token: String) -> Result<UserId, UsersError>;
+    async fn whose(
+        &self,
+        #[schemars(length(max = 200))] token: String,
+    ) -> Result<UserId, UsersError>;
 
     /// Where a customer's mail goes. For other modules only.
     #[idempotent]
@@ -37,10 +44,13 @@ pub trait Users {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NewUser {
     /// What to call them.
+    #[schemars(length(max = 100))]
     pub name: String,
     /// Where mail goes. Nobody else has it.
+    #[schemars(length(max = 254))]
     pub email: String,
     /// At least eight characters.
+    #[schemars(length(max = 1000))]
     pub password: String,
 }
 

@@ -55,8 +55,8 @@ impl RunningApp {
         // Other applications of the workspace may be linked, and are none of this one's business.
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
-        let mut whole =
-            gateway::routes(&self.links, &self.call_settings, self.place.bounds(), ours)?;
+        let (settings, bounds) = (&self.call_settings, self.place.bounds());
+        let mut whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
         if self.docs {
             whole = whole.merge(gateway::described(&manifest.app, ours));
         }

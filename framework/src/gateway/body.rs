@@ -1,6 +1,8 @@
-//! Reading a request's body: so many bytes, in so much time, and no more.
+//! A request's body: read within limits of bytes and time, and charged to `limits.memory` until it is
+//! decoded.
 
 use super::Problem;
+use crate::wire::{Memory, overloaded};
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
@@ -13,12 +15,13 @@ use tokio::time::{Instant, timeout_at};
 /// A body takes no longer, however far away the deadline of its call is.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Reads the body until its end.
+/// Reads the body until its end. It is charged to `memory` for as long as a part of it is kept.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     deadline: Instant,
+    memory: &Memory,
 ) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced
@@ -28,7 +31,7 @@ pub(super) async fn read(
         return Err(too_large(limit));
     }
     let by = deadline.min(Instant::now() + WITHIN);
-    timeout_at(by, collect(body, limit)).await.unwrap_or_else(|_| {
+    timeout_at(by, collect(body, limit, memory)).await.unwrap_or_else(|_| {
         Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "slow-body",
@@ -37,8 +40,9 @@ pub(super) async fn read(
     })
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(body: Body, limit: usize, memory: &Memory) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
+    let mut charge = memory.clients().charge(0).ok_or_else(no_room)?;
     let mut first = Bytes::new();
     let mut whole: Option<BytesMut> = None;
     while let Some(chunk) = chunks.next().await {
@@ -47,6 +51,9 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
         })?;
         if whole.as_ref().map_or(first.len(), BytesMut::len) + chunk.len() > limit {
             return Err(too_large(limit));
+        }
+        if !charge.grow(chunk.len()) {
+            return Err(no_room());
         }
         // Most bodies are one chunk, which need not be copied.
         match &mut whole {
@@ -60,7 +67,14 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
             Some(whole) => whole.extend_from_slice(&chunk),
         }
     }
-    Ok(whole.map_or(first, BytesMut::freeze))
+    let whole = whole.map_or(first, BytesMut::freeze);
+    Ok(if whole.is_empty() { whole } else { charge.holding(whole) })
+}
+
+/// What a request is answered with when its body finds no room.
+fn no_room() -> Problem {
+    let why = "the requests that are in flight hold as many bytes as they may: try again";
+    Problem::of_call(&overloaded(why))
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -101,7 +115,9 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_put_together_up_to_the_limit() {
-        let read = |body, limit| async move { read(&HeaderMap::new(), body, limit, far()).await };
+        let read = |body, limit| async move {
+            read(&HeaderMap::new(), body, limit, far(), &Memory::default()).await
+        };
         assert_eq!(read(chunks(&["a", "b", "c"]), 3).await.unwrap(), "abc");
         assert_eq!(read(chunks(&[]), 3).await.unwrap(), "");
         let problem = read(chunks(&["a", "b", "cd"]), 3).await.unwrap_err();
@@ -109,11 +125,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_is_charged_until_it_is_dropped_and_refused_without_room() {
+        let memory = Memory::new(64);
+        let read = |body| async { read(&HeaderMap::new(), body, 100, far(), &memory).await };
+        let first = read(chunks(&["12345678", "1234"])).await.unwrap();
+        assert_eq!(memory.in_use().others, 12);
+        let problem = read(chunks(&["1234", "5678"])).await.unwrap_err();
+        assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(memory.in_use().others, 12);
+        drop(first);
+        assert_eq!(memory.in_use().others, 0);
+        assert_eq!(read(chunks(&["1234", "5678"])).await.unwrap(), "12345678");
+    }
+
+    #[tokio::test]
     async fn a_length_beyond_the_limit_is_refused_unread() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, 4.into());
         let never = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-        let problem = read(&headers, never, 3, far()).await.unwrap_err();
+        let problem = read(&headers, never, 3, far(), &Memory::default()).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
@@ -121,7 +151,8 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         let never = Body::from_stream(stream::pending::<io::Result<Bytes>>());
         let began = Instant::now();
-        let problem = read(&HeaderMap::new(), never, 3, far()).await.unwrap_err();
+        let problem =
+            read(&HeaderMap::new(), never, 3, far(), &Memory::default()).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::REQUEST_TIMEOUT);
         assert_eq!(began.elapsed().as_secs(), WITHIN.as_secs());
     }

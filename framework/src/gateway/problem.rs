@@ -122,7 +122,7 @@ impl From<Problem> for HttpAnswer {
     fn from(problem: Problem) -> Self {
         let body = serde_json::to_vec(&problem).expect("texts and numbers are always JSON");
         let (status, retry_after) = (problem.status, problem.retry_after);
-        Self { status, content_type: Some(CONTENT_TYPE), body, retry_after }
+        Self { status, content_type: Some(CONTENT_TYPE), body: body.into(), retry_after }
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         let error = CallError::new(CallErrorKind::Unreachable, text);
         let answer = HttpAnswer::from(Problem::of_call(&error));
         assert_eq!(answer.status, 503);
-        let shown = String::from_utf8(answer.body.clone()).unwrap();
+        let shown = String::from_utf8(answer.body.to_vec()).unwrap();
         assert!(!shown.contains("10.0.0.7") && !shown.contains("payments"), "{shown}");
         assert_eq!(answer.into_response().headers()["retry-after"], "1");
     }

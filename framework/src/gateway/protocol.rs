@@ -5,7 +5,7 @@ use crate::interface::Carried;
 use crate::{
     call::{CallError, CallErrorKind, Callee, InterfaceError},
     interface::{Protocol, Route},
-    wire::{Bounds, codec, unwritable},
+    wire::{Bounds, Memory, codec, overloaded, unwritable},
 };
 use axum::{
     body::Body,
@@ -51,7 +51,7 @@ pub struct HttpAnswer {
     /// What the body is, when there is one.
     pub content_type: Option<&'static str>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// In how many seconds to ask again, where that may help.
     pub retry_after: Option<NonZeroU16>,
 }
@@ -104,10 +104,10 @@ fn write<T: Serialize>(answer: &T, frame: Bounds) -> Result<HttpAnswer, CallErro
     })?;
     // `()` and unit structs hold nothing; a `None` is null too, but that is an answer.
     if size_of::<T>() == 0 && body == b"null" {
-        let (body, retry_after) = (Vec::new(), None);
+        let (body, retry_after) = (Bytes::new(), None);
         return Ok(HttpAnswer { status: 204, content_type: None, body, retry_after });
     }
-    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body, retry_after: None })
+    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body: body.into(), retry_after: None })
 }
 
 /// What would stop this between processes stops it here too, so that a client sees the same in front
@@ -120,6 +120,23 @@ fn fits_into<T: Serialize>(
     let encoded = codec::encode(value, frame, scratch);
     scratch.clear();
     encoded.map_err(|error| unwritable(CallErrorKind::BadAnswer, &error))
+}
+
+impl HttpAnswer {
+    /// Charges its body until it has been sent. If there is no room, its client is told so.
+    pub(super) fn charged_to(self, memory: &Memory) -> Self {
+        if self.body.is_empty() {
+            return self;
+        }
+        match memory.clients().charge(self.body.len()) {
+            Some(charge) => Self { body: charge.holding(self.body), ..self },
+            None => {
+                let why = "the request was done, but the answers that wait to be sent hold as many \
+                           bytes as they may";
+                Problem::of_call(&overloaded(why)).into()
+            }
+        }
+    }
 }
 
 impl IntoResponse for HttpAnswer {
@@ -150,7 +167,7 @@ mod tests {
         assert_eq!(write(&(), FRAME).unwrap().status, 204);
         let none = write(&None::<u32>, FRAME).unwrap();
         assert_eq!((none.status, &*none.body), (200, &b"null"[..]));
-        assert_eq!(write(&[1, 2], FRAME).unwrap().body, b"[1,2]");
+        assert_eq!(write(&[1, 2], FRAME).unwrap().body, "[1,2]");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     call::{CallSettings, Trace},
     interface::{Checks, HttpMethod, InterfaceDescriptor, Method, Part, Route, UnknownPattern},
     link::Links,
-    wire::Bounds,
+    wire::{Bounds, Memory},
 };
 use axum::{
     Router,
@@ -66,7 +66,8 @@ impl std::error::Error for RouteError {}
 
 /// The routed methods of all interfaces that are linked into this program and that `serves` picks,
 /// called through `links`. `frame` is what a call between processes may hold: a body may have as many
-/// bytes, and an answer that would not fit into a frame is refused wherever its module runs.
+/// bytes, and an answer that would not fit into a frame is refused wherever its module runs. Bodies are
+/// charged to `memory`.
 ///
 /// The router answers the wrong verb on a known path. Paths that it does not know are left to the
 /// router that it is merged into, which may be a program's own; [`not_found`] is for one that has
@@ -75,10 +76,11 @@ pub fn routes(
     links: &Links,
     settings: &Arc<CallSettings>,
     frame: Bounds,
+    memory: &Arc<Memory>,
     serves: impl Fn(&'static InterfaceDescriptor) -> bool,
 ) -> Result<Router, RouteError> {
     let linked = inventory::iter::<HttpEntry>.into_iter().copied();
-    routes_of(linked.filter(|entry| serves(entry.descriptor())), links, settings, frame)
+    routes_of(linked.filter(|entry| serves(entry.descriptor())), links, settings, frame, memory)
 }
 
 fn routes_of(
@@ -86,6 +88,7 @@ fn routes_of(
     links: &Links,
     settings: &Arc<CallSettings>,
     frame: Bounds,
+    memory: &Arc<Memory>,
 ) -> Result<Router, RouteError> {
     let mut entries: Vec<_> = entries.collect();
     // What is linked comes in any order; clashes should be told in the same one every time.
@@ -120,6 +123,7 @@ fn routes_of(
                 calls: Arc::clone(&calls),
                 settings: Arc::clone(settings),
                 frame,
+                memory: Arc::clone(memory),
             });
             place.router = std::mem::take(&mut place.router).on(filter(route.method), {
                 move |request: Request| Arc::clone(&endpoint).answer(request)

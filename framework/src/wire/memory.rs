@@ -13,6 +13,7 @@
 //!
 //! Decoded values are not counted: only their author knows what they take.
 
+use bytes::Bytes;
 use std::{
     collections::HashMap,
     sync::{
@@ -160,6 +161,23 @@ impl Charge {
         }
         grown
     }
+
+    /// These bytes, with the charge: it is given back when the last part of them is dropped.
+    pub(crate) fn holding(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        Bytes::from_owner(Held { bytes, _charge: self })
+    }
+}
+
+/// Bytes and what they are charged.
+struct Held<B> {
+    bytes: B,
+    _charge: Charge,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
 }
 
 impl Drop for Charge {
@@ -297,7 +315,11 @@ mod tests {
         let mut charge = memory.clients().charge(3 * MIB).expect("there is room");
         assert!(!charge.grow(2 * MIB) && charge.grow(MIB));
         assert!(memory.clients().charge(1).is_none());
-        drop(charge);
+        let bytes = charge.holding(vec![7; 3]);
+        let part = bytes.slice(1..);
+        drop(bytes);
+        assert!(part == [7, 7][..] && memory.in_use().others == 4 * MIB);
+        drop(part);
         assert!(memory.clients().charge(4 * MIB).is_some());
         assert_eq!(memory.in_use().others, 0);
     }

@@ -63,10 +63,10 @@ fn settings_are_held_to_the_ranges_of_the_manifest() {
 
 #[test]
 fn memory_holds_several_frames_whichever_of_the_two_is_set() {
-    let told =
-        "must be at least 16 times `limits.frame`: raise it to 2GiB or lower `limits.frame`";
+    let told = "must be at least 16 times `limits.frame`: raise it to 2GiB or lower `limits.frame`";
     assert_eq!(refused("limits.frame", "128MiB"), format!("limits.memory: {told}"));
-    let told = "must be at least 16 times `limits.frame`: raise it to 64MiB or lower `limits.frame`";
+    let told =
+        "must be at least 16 times `limits.frame`: raise it to 64MiB or lower `limits.frame`";
     assert!(!refused("limits.memory", "1MiB").contains(told), "one mistake is told once");
 }
 

@@ -10,7 +10,7 @@ use crate::{
         registry::Calls,
     },
     interface::{Checks, HttpMethod, Method, Route},
-    wire::Bounds,
+    wire::{Bounds, Memory},
 };
 use axum::{
     body::Body,
@@ -33,6 +33,8 @@ pub(super) struct Endpoint {
     /// The bounds on its arguments, where it states any.
     pub(super) checks: Option<Checks>,
     pub(super) frame: Bounds,
+    /// What bodies are charged to.
+    pub(super) memory: Arc<Memory>,
 }
 
 impl Endpoint {
@@ -42,7 +44,8 @@ impl Endpoint {
         let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
         let trace = edge.context.trace();
         let answer = self.answer_within(edge, parts, body).await;
-        identified(answer.unwrap_or_else(HttpAnswer::from), trace)
+        let answer = answer.unwrap_or_else(HttpAnswer::from).charged_to(&self.memory);
+        identified(answer, trace)
     }
 
     async fn answer_within(
@@ -63,7 +66,7 @@ impl Endpoint {
             HttpMethod::Get | HttpMethod::Delete => Bytes::new(),
             HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch => {
                 let by = edge.context.deadline();
-                body::read(&parts.headers, body, self.frame.bytes, by).await?
+                body::read(&parts.headers, body, self.frame.bytes, by, &self.memory).await?
             }
         };
         let callee = &self.method.callee;

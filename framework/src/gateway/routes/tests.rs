@@ -14,7 +14,7 @@ fn served_with(settings: CallSettings) -> Router {
     let settings = Arc::new(settings);
     let links = Links::new(Arc::clone(&settings));
     links.link::<dyn Shelf>().bind(Arc::new(Library));
-    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME);
+    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default());
     routes.unwrap().fallback(not_found)
 }
 
@@ -148,7 +148,8 @@ async fn the_router_can_stand_inside_another() {
 fn two_methods_with_one_route_are_both_named() {
     let settings = Arc::new(CallSettings::default());
     let links = Links::new(Arc::clone(&settings));
-    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME).unwrap_err();
+    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default())
+        .unwrap_err();
     assert_eq!(
         clash.to_string(),
         "`Shelf::find` of the module `library` and `Shelf::find` of the module `library` have \

@@ -1,4 +1,4 @@
-//! The shop in one process: `cargo run`. `deployment.toml` says which modules that means.
+//! The shop in one process: `cargo run`. `deployment.toml` places the modules.
 
 monolift::process!("../deployment.toml", "monolith", |app| {
     app.share("notifications", mailer::Mailer::new("shop@example.org")).try_out(TRY)

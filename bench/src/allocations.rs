@@ -1,4 +1,4 @@
-//! How often this thread has asked for memory.
+//! Counts the allocations of the current thread.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -15,7 +15,7 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that ends may free and ask once more, when its cell is gone.
+    // While a thread ends, its counter is gone and allocations are not counted.
     let _ = MADE.try_with(|made| made.set(made.get() + 1));
 }
 
@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// So often.
+/// The number of allocations of this thread so far.
 pub fn on_this_thread() -> u64 {
     MADE.with(Cell::get)
 }

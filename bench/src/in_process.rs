@@ -1,4 +1,4 @@
-//! The ways to call a function of this process.
+//! The ways to call a function inside a process.
 
 use crate::{
     allocations,
@@ -14,14 +14,14 @@ pub enum Way {
     Direct,
     /// A trait object, by async-trait.
     Dynamic,
-    /// Monolift's client, in a request that nobody records.
+    /// Monolift's client, in a request whose trace is not recorded.
     Monolift,
-    /// The same in one that is recorded.
+    /// Monolift's client, in a request whose trace is recorded.
     Recorded,
 }
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Self; 4] = [Self::Direct, Self::Dynamic, Self::Monolift, Self::Recorded];
 }
 
@@ -36,16 +36,16 @@ impl AsRef<str> for Way {
     }
 }
 
-/// What a call costs.
+/// The cost of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// Nanoseconds for each call.
+    /// Nanoseconds per call.
     pub nanos: f64,
-    /// Allocations for each call.
+    /// Allocations per call.
     pub allocations: f64,
 }
 
-/// Everything that the ways need.
+/// The values that the calls need.
 pub struct Calling {
     items: Arc<dyn Items>,
     client: ItemsClient,
@@ -63,7 +63,7 @@ impl Calling {
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub async fn start() -> anyhow::Result<Self> {
         let running = in_one_process().await?;
         let hour = std::time::Duration::from_secs(3600);
@@ -71,13 +71,13 @@ impl Calling {
         let mut trace = plain.trace();
         trace.sampled = true;
         let recorded = plain.clone().with_trace(trace);
-        // The clock that a release build measures with takes a moment to be compared with tokio's.
+        // Waits until the time-stamp counter of a release build is calibrated.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let client = running.client();
         Ok(Self { items: Arc::new(ItemsHere), client, plain, recorded, _running: running })
     }
 
-    /// Makes so many calls of a function that returns a number.
+    /// Makes `calls` calls of a function that returns a number.
     pub async fn measure(&self, way: Way, calls: u64) -> Cost {
         let monolift = async |at| self.client.count(at).await.unwrap_or(0);
         match way {

@@ -1,36 +1,36 @@
-//! What every peer is asked for: one product, of a size that the caller chooses.
+//! The request and the answer of every peer: one product, in a size that the caller chooses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A product. One type for all peers, so that only the way differs that it goes.
+/// A product. All peers use this type, so that only their transports differ.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
-    /// Its number.
+    /// The product's number.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Its name in the shop's books.
+    /// The product's stock keeping unit.
     #[prost(string, tag = "2")]
     pub sku: String,
-    /// Its name in the shop's window.
+    /// The product's name.
     #[prost(string, tag = "3")]
     pub title: String,
-    /// What it costs.
+    /// The price in cents.
     #[prost(int64, tag = "4")]
     pub price_cents: i64,
     /// Units on hand.
     #[prost(uint32, tag = "5")]
     pub on_hand: u32,
-    /// As much text as it takes to be of the size that was asked for.
+    /// Filler text to reach the requested size.
     #[prost(string, tag = "6")]
     pub note: String,
 }
 
-/// What the numbers and names of an item come to, nearly.
+/// The approximate size of an item without its note, in bytes.
 const LEAST: usize = 40;
 
 impl Item {
-    /// The item of this number, of about `size` bytes.
+    /// The item with this number and about `size` bytes.
     pub fn of(id: u64, size: u32) -> Self {
         Self {
             id,
@@ -43,18 +43,18 @@ impl Item {
     }
 }
 
-/// What is asked of a peer.
+/// A request for an item.
 #[derive(Clone, Copy, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Ask {
     /// The item's number.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Its size.
+    /// The requested size, in bytes.
     #[prost(uint32, tag = "2")]
     pub size: u32,
 }
 
-/// Works for a millisecond, without a pause.
+/// Keeps the CPU busy for a millisecond.
 pub fn burn() {
     let until = std::time::Instant::now() + SLOW;
     while std::time::Instant::now() < until {
@@ -65,6 +65,6 @@ pub fn burn() {
 /// How long a slow call takes.
 pub const SLOW: std::time::Duration = std::time::Duration::from_millis(1);
 
-/// Nothing to say.
+/// An empty message.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Nothing {}

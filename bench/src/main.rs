@@ -1,4 +1,6 @@
-//! What a call costs, beside its limits and its peers: `cargo run --release -p bench`.
+//! The benchmark: what a call costs, compared with its limit and with other frameworks.
+//!
+//! Run it with `cargo run --release -p bench`.
 
 mod allocations;
 mod fan_out;
@@ -20,29 +22,29 @@ use report::Report;
 use sections::Bench;
 use std::{path::PathBuf, time::Duration};
 
-/// What a call costs in Monolift, beside the limit and beside its peers, in one run.
+/// Measures what a call costs in Monolift, and compares it with its limit and with other frameworks
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Take less than a minute: fewer and shorter rounds
+    /// Use fewer and shorter rounds, which takes less than a minute
     #[arg(long)]
     quick: bool,
-    /// Take some seconds: every row once, to see that it runs, with figures that mean nothing
+    /// Measure every row once, to test the benchmark itself. The figures mean nothing
     #[arg(long, hide = true)]
     smoke: bool,
-    /// Make only the tables whose title has this text in it
+    /// Make only the tables whose title contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Write the figures to this file too
+    /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// What this program starts itself as
+    /// The role in which this program starts itself
     #[command(hide = true, name = process::ROLE)]
     Part { part: String },
 }

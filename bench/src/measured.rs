@@ -1,50 +1,50 @@
-//! What is asked of a peer in one measurement, and what came of it.
+//! One measurement of a peer, and its result.
 
 use load::{Caller, Outcome, Plan};
 use serde::{Deserialize, Serialize};
 use std::{future::Future, sync::Arc};
 
-/// Which calls are made.
+/// The kinds of calls in a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mix {
-    /// Quick ones only.
+    /// Fast calls only.
     Quick,
-    /// One in a hundred sleeps for a millisecond; the others are timed.
+    /// One call in a hundred sleeps for a millisecond. The others are timed.
     Sleeps,
-    /// One in a hundred keeps a processor for a millisecond; the others are timed.
+    /// One call in a hundred keeps the CPU busy for a millisecond. The others are timed.
     Burns,
 }
 
-/// One measurement to make.
+/// A measurement to make.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Asked {
-    /// How the calls come, and for how long.
+    /// The load and the duration.
     pub plan: Plan,
-    /// Which they are.
+    /// The kinds of calls.
     pub mix: Mix,
     /// The size of an answer, in bytes.
     pub size: u32,
 }
 
-/// What came of it.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Measured {
-    /// Calls answered in a second.
+    /// Calls answered per second.
     pub throughput: f64,
-    /// Half of the calls took no longer, in microseconds.
+    /// The median latency, in microseconds.
     pub p50: f64,
-    /// Of a hundred calls, 99 took no longer.
+    /// The 99th percentile of the latency, in microseconds.
     pub p99: f64,
-    /// Time on a processor for each call, on all sides, in microseconds.
+    /// CPU time per call in all processes, in microseconds.
     pub cpu: f64,
 }
 
 impl Measured {
-    /// What an outcome comes to.
+    /// Summarises an outcome.
     ///
     /// # Errors
     ///
-    /// When calls failed: nothing is compared with a server that fails.
+    /// If calls failed: a server with failures is not compared.
     pub fn of(outcome: &Outcome) -> anyhow::Result<Self> {
         let why = outcome.failure.as_deref().unwrap_or_default();
         anyhow::ensure!(outcome.failed == 0, "{} calls failed: {why}", outcome.failed);
@@ -59,22 +59,22 @@ impl Measured {
     }
 }
 
-/// What a caller can ask of the process at the other end.
+/// The calls that every peer supports.
 pub trait Peer: Send + Sync + 'static {
-    /// Makes calls as part of one request, where a peer has such a thing.
+    /// Runs `calls` as part of one request, if the peer has requests.
     fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
         calls
     }
 
-    /// An item, which is there at once.
+    /// Gets an item. The server answers at once.
     fn get(&self, id: u64, size: u32) -> impl Future<Output = anyhow::Result<()>> + Send;
-    /// A call that waits for a millisecond.
+    /// A call that sleeps for a millisecond.
     fn sleep(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
-    /// A call that works for a millisecond.
+    /// A call that keeps the CPU busy for a millisecond.
     fn burn(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Makes a peer's calls, as they are asked for.
+/// Makes the calls of a measurement.
 pub struct Calls<P> {
     peer: Arc<P>,
     asked: Asked,
@@ -101,11 +101,11 @@ impl<P: Peer> Caller for Calls<P> {
     }
 }
 
-/// Measures `peer`, whose processes `servers` are, with this one as its caller.
+/// Measures `peer` from this process. `servers` are the processes of the peer.
 ///
 /// # Errors
 ///
-/// When calls fail.
+/// If calls fail.
 pub async fn measure(peer: impl Peer, asked: Asked, servers: &[u32]) -> anyhow::Result<Measured> {
     let both = [servers, &[std::process::id()]].concat();
     let calls = Calls { peer: Arc::new(peer), asked };

@@ -1,4 +1,4 @@
-//! The parts that this program plays for itself, each in a process.
+//! The roles that this program plays in processes of its own.
 
 use crate::{
     fan_out,
@@ -10,12 +10,12 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a process is for.
+/// The role of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
-    /// Serves items; over mutual TLS where there is a folder with certificates.
+    /// Serves items. If there is a folder with certificates, over mutual TLS.
     Serve(Kind, Where, Option<PathBuf>),
-    /// Calls who serves items, whose process is named, on so many connections.
+    /// Calls a server of items, whose process id is given, over this number of connections.
     Call(Kind, Where, Option<PathBuf>, u32, Option<usize>, Asked),
     /// One process of the fan-out.
     FanOut(fan_out::Part),
@@ -23,14 +23,14 @@ pub enum Part {
     Order(order::Part),
 }
 
-/// Plays a part. One that serves ends with the process that started it.
+/// Plays a role. A server ends with the process that started it.
 ///
 /// # Errors
 ///
-/// When it cannot.
+/// If it fails.
 pub async fn play(part: &str) -> anyhow::Result<()> {
     std::thread::spawn(|| {
-        // Ready when it ends, whichever way.
+        // Returns when the parent process ends, because standard input is closed then.
         let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
         std::process::exit(0);
     });
@@ -39,7 +39,7 @@ pub async fn play(part: &str) -> anyhow::Result<()> {
         Part::Call(kind, at, tls, server, connections, asked) => {
             let tls = tls.as_deref();
             say(&remote::call(kind, at.0, tls, connections, asked, server).await?)?;
-            // What was called is still there, and has nothing more to say.
+            // Exits without closing the connections, because the server may not answer any more.
             std::process::exit(0);
         }
         Part::FanOut(part) => fan_out::play(part).await,

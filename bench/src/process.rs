@@ -1,4 +1,4 @@
-//! The processes that a measurement takes: this program again, each as a part of it.
+//! Starts this program again as the processes of a measurement.
 
 use anyhow::Context as _;
 use load::Plan;
@@ -29,34 +29,34 @@ impl TryFrom<String> for Where {
     }
 }
 
-/// What a process is told on its command line.
+/// The command line argument before a process's role.
 pub const ROLE: &str = "part";
 
-/// Says something to the process that started this one.
+/// Sends a message to the process that started this one.
 ///
 /// # Errors
 ///
-/// When it is gone.
+/// If that process is gone.
 pub fn say(what: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(what)?);
     Ok(())
 }
 
-/// Says that this process serves by now.
+/// Tells the parent process that this one serves now.
 ///
 /// # Errors
 ///
-/// When nobody hears it.
+/// If the parent process is gone.
 pub fn ready() -> anyhow::Result<()> {
     say(&"ready")
 }
 
-/// Where a process runs.
+/// The CPU on which a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Core {
-    /// Wherever the machine puts it.
+    /// Any CPU.
     Any,
-    /// On this one alone, if `taskset` is there.
+    /// Only this CPU, if `taskset` is installed.
     Only(usize),
 }
 
@@ -72,7 +72,7 @@ impl Core {
         }
     }
 
-    /// Whether processes can be kept on a core.
+    /// Whether a process can be pinned to a CPU.
     pub fn can_choose() -> bool {
         static CAN: LazyLock<bool> = LazyLock::new(|| {
             let mut tried = std::process::Command::new("taskset");
@@ -83,18 +83,18 @@ impl Core {
     }
 }
 
-/// A process that was started; it ends when this is dropped.
+/// A started process. It is ended when this is dropped.
 pub struct Started {
     child: Child,
     said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Started {
-    /// Starts one.
+    /// Starts a process.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn new(part: &impl Serialize, core: Core) -> anyhow::Result<Self> {
         let mut command = core.command(std::env::current_exe()?);
         let mut child = command
@@ -107,11 +107,11 @@ impl Started {
         Ok(Self { child, said: BufReader::new(out).lines() })
     }
 
-    /// Starts one that serves, and waits until it does.
+    /// Starts a server and waits until it serves.
     ///
     /// # Errors
     ///
-    /// When it does not come to that.
+    /// If it does not.
     pub async fn serving(part: &(impl Serialize + fmt::Debug), core: Core) -> anyhow::Result<Self> {
         let mut started = Self::new(part, core)?;
         let first: String = started.hear().await.with_context(|| format!("{part:?}"))?;
@@ -119,41 +119,41 @@ impl Started {
         Ok(started)
     }
 
-    /// Its number.
+    /// The process id.
     ///
     /// # Errors
     ///
-    /// When it has ended.
+    /// If the process has ended.
     pub fn id(&self) -> anyhow::Result<u32> {
         self.child.id().context("the process has ended")
     }
 
-    /// What it says next.
+    /// Receives the next message of the process.
     ///
     /// # Errors
     ///
-    /// When it says nothing more, or something else.
+    /// If the process ends, or sends something else.
     pub async fn hear<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
         let line = self.said.next_line().await?.context("it ended and said nothing")?;
         serde_json::from_str(&line).with_context(|| format!("it said: {line}"))
     }
 }
 
-/// A port that nobody listens on.
+/// A port that is not in use.
 ///
 /// # Errors
 ///
-/// When there is none.
+/// If there is none.
 pub fn free_port() -> std::io::Result<Address> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(Address::Tcp(listener.local_addr()?.to_string()))
 }
 
-/// How long everything takes.
+/// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Times that each row is measured.
+    /// How often each row is measured.
     pub rounds: usize,
-    /// The plan of each, but for its load.
+    /// The plan of each measurement, without its load.
     pub plan: Plan,
 }

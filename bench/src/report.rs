@@ -1,46 +1,46 @@
-//! The tables, as text and as JSON.
+//! The tables of the report, as text and as JSON.
 
 use load::Spread;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
-/// All that was measured.
+/// All results.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Where.
+    /// The machine.
     pub machine: String,
     /// How often each row was measured.
     pub rounds: usize,
-    /// What.
+    /// The tables.
     pub tables: Vec<Table>,
-    /// The figures to follow over time, by their names: the median of those of each round.
+    /// The ratios to watch over time, by key: the median of the rounds.
     pub ratios: BTreeMap<&'static str, f64>,
-    /// How far they lay apart.
+    /// The spread of each ratio.
     pub ratio_spreads: BTreeMap<&'static str, Spread>,
 }
 
-/// One of the tables.
+/// One table.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// What it compares.
+    /// The title.
     pub title: String,
-    /// What its figures are.
+    /// The headings of the columns.
     pub columns: Vec<&'static str>,
-    /// What is compared.
+    /// The rows.
     pub rows: Vec<Row>,
 }
 
-/// A line of a table.
+/// A row of a table.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// Whose figures they are.
+    /// The first cell.
     pub name: String,
-    /// One for each column; `None` where there is none.
+    /// The other cells, one for each column. `None` if there is no figure.
     pub cells: Vec<Option<Spread>>,
 }
 
 impl Report {
-    /// Writes down a ratio, from that of each round.
+    /// Records a ratio from its values in each round.
     pub fn ratio(&mut self, key: &'static str, rounds: impl IntoIterator<Item = f64>) {
         if let Some(spread) = Spread::of(rounds) {
             self.ratios.insert(key, spread.median);
@@ -49,7 +49,7 @@ impl Report {
     }
 }
 
-/// A figure, with as many digits as mean something.
+/// Formats a figure with its significant digits.
 fn figure(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 => 0,
@@ -68,7 +68,7 @@ fn figure(value: f64) -> String {
     grouped + rest
 }
 
-/// The median, and the smallest and the largest where there are several.
+/// Formats the median and, with several rounds, the range.
 fn cell(spread: Option<&Spread>) -> String {
     match spread {
         None => "–".to_owned(),
@@ -79,7 +79,7 @@ fn cell(spread: Option<&Spread>) -> String {
     }
 }
 
-/// Lines of cells, of equal width in each column.
+/// Writes rows with equal column widths.
 fn lines(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);

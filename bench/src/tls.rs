@@ -1,16 +1,16 @@
-//! Certificates for the rows over mutual TLS: the same for all peers.
+//! Certificates for the measurements over mutual TLS. All frameworks use the same.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{fs, path::Path};
 
-/// Who serves, and who calls.
+/// The names of the server and of the caller.
 pub const NAMES: [&str; 2] = ["items", "caller"];
 
-/// Writes `authority.pem`, and for each name its certificate and key.
+/// Writes `authority.pem`, and a certificate and a key for each name.
 ///
 /// # Errors
 ///
-/// When they cannot be made or written.
+/// If they cannot be made or written.
 pub fn write(folder: &Path) -> anyhow::Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,10 +1,10 @@
-//! `cargo monolift check`: what a build would say of a manifest, without building.
+//! `cargo monolift check`: checks a manifest like a build would, without building.
 
 use clap::Args;
 use monolift_manifest::{Graph, Manifest, Workspace};
 use std::{env, error::Error, fs, path::PathBuf};
 
-/// Check a manifest and the modules' Cargo.toml files, and show who calls whom.
+/// Check a manifest and the modules' Cargo.toml files, and print which module calls which
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The manifest

@@ -1,5 +1,5 @@
-//! `cargo monolift config`: which settings are in force, where each comes from, and how many
-//! connections the databases will see.
+//! `cargo monolift config`: prints the settings in force, where each comes from, and the number of
+//! connections that each database server can see.
 
 use clap::Args;
 use monolift::{
@@ -10,7 +10,7 @@ use monolift::{
 use monolift_cli::up::{Built, Options};
 use std::{collections::BTreeMap, env, error::Error, path::PathBuf, process::Command};
 
-/// Show the settings in force of every process, and where each comes from
+/// Print the settings in force of every process, and where each comes from
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// The manifest
@@ -20,7 +20,7 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
-        // A program knows its own settings best: it is asked.
+        // Each program is run once to report its own settings.
         let built = Built::of(&self.manifest, Options::default())?;
         for (process, program) in &built.programs {
             let answer = Command::new(program)
@@ -49,7 +49,8 @@ impl Config {
     }
 }
 
-/// What each database server sees at most: each module's pool, times the replicas of its process.
+/// The maximum number of connections to each database server: the pools of all modules, times the
+/// replicas of their processes.
 fn connections(built: &Built) -> Result<BTreeMap<String, usize>, Box<dyn Error>> {
     let file = env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from);
     let file = file.unwrap_or_else(|| built.root.join("settings.toml"));

@@ -1,4 +1,4 @@
-//! `cargo monolift db init`: a schema and a login role of its own for each module.
+//! `cargo monolift db init`: creates a schema and a login role for each module.
 
 use clap::{Args, Subcommand};
 use monolift_manifest::Manifest;
@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Make the modules' schemas and roles on PostgreSQL
+/// Create the modules' schemas and roles on PostgreSQL
 #[derive(Debug, Args)]
 pub(crate) struct Db {
     #[command(subcommand)]
@@ -24,26 +24,28 @@ enum Command {
     Init(Init),
 }
 
-/// In one database, give each module a schema and a login role that reaches nothing else
+/// Create a schema and a login role for each module in one database. A role can reach its own
+/// schema only
 ///
-/// What is there already is kept, so it can be run again when a module is added. It prints the
-/// sections of settings with each module's URL; the passwords of roles that were there already are
-/// not known, and are left as they are.
+/// Existing schemas and roles are kept, so the command can be run again when a module is added. It
+/// prints a section of settings with the URL of each new role. The passwords of existing roles are
+/// unknown and stay as they are.
 #[derive(Debug, Args)]
 struct Init {
-    /// The database, as an administrator who may create roles: postgres://postgres@db/shop
+    /// The URL of the database for an administrator who may create roles:
+    /// postgres://postgres@db/shop
     #[arg(long, env = "MONOLIFT_ADMIN_URL", hide_env_values = true, value_name = "URL")]
     admin: String,
     /// The manifest that names the modules
     #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
     manifest: PathBuf,
-    /// Only these modules, instead of all that have migrations
+    /// Only these modules. The default is all modules that have migrations
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     modules: Vec<String>,
-    /// Write the sections to a new file that only you can read, instead of printing them
+    /// Write the sections to a new file that only you can read, instead of standard output
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// Give roles that are there already new passwords
+    /// Set new passwords for existing roles
     #[arg(long)]
     new_passwords: bool,
 }
@@ -62,7 +64,7 @@ impl Init {
             .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
         let manifest = Manifest::parse(&text, &self.manifest)?;
         let modules = self.modules_of(&manifest)?;
-        // Made first: a password that could not be written down would be lost.
+        // The file is created first, because a password that cannot be written would be lost.
         let file = match &self.write {
             Some(path) => Some(new_file(path)?),
             None => None,
@@ -97,7 +99,8 @@ impl Init {
         if !self.modules.is_empty() {
             return Ok(self.modules.clone());
         }
-        // The manifest may lie beside an application's program; migrations are at the root.
+        // Migrations are beside the manifest, or at the root of the workspace if the manifest is
+        // beside a program.
         let beside = self.manifest.parent().unwrap_or(Path::new(""));
         let roots = [beside.join("migrations"), PathBuf::from("migrations")];
         let has = |module: &&&str| roots.iter().any(|root| root.join(module).is_dir());
@@ -130,7 +133,7 @@ impl Made {
     }
 }
 
-/// All of one module, or nothing.
+/// Creates the schema and the role of one module in a transaction.
 async fn make(
     admin: &mut PgConnection,
     module: &str,
@@ -153,14 +156,15 @@ async fn make(
         ));
     }
     if let Some(password) = &password {
-        // Hexadecimal digits: nothing to quote.
+        // The password consists of hexadecimal digits, so it needs no quotes.
         statements.push(format!("ALTER ROLE {role} PASSWORD '{password}'"));
     }
     let database: String =
         sqlx::query("SELECT current_database()::TEXT").fetch_one(&mut *tx).await?.get(0);
     statements.extend([
         format!("GRANT CONNECT ON DATABASE {} TO {role}", quoted(&database)),
-        // Whoever is no superuser must be in a role to make it an owner, for this transaction.
+        // An administrator who is no superuser must be a member of a role to make it the owner of a
+        // schema. The membership lasts for this transaction.
         format!("GRANT {role} TO CURRENT_USER"),
         format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role}"),
         format!("REVOKE {role} FROM CURRENT_USER"),
@@ -178,15 +182,15 @@ fn schema_of(module: &str) -> String {
     module.replace('-', "_")
 }
 
-/// As a name in a statement, whatever is in it.
+/// Quotes a name for a statement.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// An administrator's URL, apart.
+/// The parts of an administrator's URL.
 struct Server {
     scheme: String,
-    /// From the host on.
+    /// The URL from the host on.
     rest: String,
 }
 
@@ -202,7 +206,8 @@ impl Server {
         if !rest.contains('/') {
             return Err("--admin names no database: postgres://postgres@db/shop".to_owned());
         }
-        // What says how to connect is the same for all; who connects is not.
+        // Parameters of the connection are the same for all roles. The user and the password are
+        // not.
         let who = |one: &&str| !one.starts_with("user=") && !one.starts_with("password=");
         let kept: Vec<&str> =
             parameters.split('&').filter(|one| !one.is_empty()).filter(who).collect();

@@ -1,5 +1,4 @@
-//! What is done to a workspace of modules from outside, for programs that do it themselves:
-//! `cargo monolift` is the program for everybody else.
+//! The functions behind `cargo monolift`, for programs that use them directly.
 
 mod cargo;
 pub mod compare;

@@ -1,4 +1,4 @@
-//! `cargo monolift …`: what is done to a workspace of modules from outside.
+//! `cargo monolift …`: tools for a workspace of modules.
 
 mod check;
 mod config;
@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use monolift_cli::compare::Compare;
 use std::{path::PathBuf, process::ExitCode};
 
-/// Modules of a workspace, and the processes that they live in.
+/// Tools for the modules of a workspace and for the processes that run them
 #[derive(Debug, Parser)]
 #[command(name = "cargo monolift", version)]
 struct Arguments {
@@ -29,7 +29,7 @@ enum Command {
     Up(Up),
 }
 
-/// Build and start every process of a manifest on this machine, and keep them up
+/// Build and start every process of a manifest on this machine, and restart a process that dies
 #[derive(Debug, Args)]
 struct Up {
     /// The manifest
@@ -41,7 +41,7 @@ struct Up {
 }
 
 fn main() -> ExitCode {
-    // As `cargo-monolift` on the path, cargo puts its own name for it first.
+    // If the program runs as a cargo subcommand, cargo passes `monolift` as the first argument.
     let arguments = std::env::args().enumerate();
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
     let done = match Arguments::parse_from(arguments.map(|(_, text)| text)).command {

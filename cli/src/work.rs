@@ -1,4 +1,5 @@
-//! `cargo monolift work`: the modules' durable work, what is parked of it, and how to run it again.
+//! `cargo monolift work`: shows the modules' durable work and what is parked, and runs parked work
+//! again.
 
 use clap::{Args, Subcommand};
 use monolift::{
@@ -9,7 +10,7 @@ use monolift::{
 use monolift_manifest::{Manifest, Workspace};
 use std::{env, error::Error, fs, path::PathBuf};
 
-/// Show durable work, and run again what is parked
+/// Show durable work, and run parked work again
 #[derive(Debug, Args)]
 pub(crate) struct Work {
     /// The manifest that names the modules
@@ -21,17 +22,17 @@ pub(crate) struct Work {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run parked work again, as if it were new
+    /// Run parked work again with all its attempts
     Retry {
         module: String,
-        /// The piece's number; without one, all that is parked
+        /// The id of the work. The default is all parked work of the module
         id: Option<String>,
     },
-    /// Give up a parked piece for good
+    /// Give up parked work for good
     Drop { module: String, id: String },
 }
 
-/// Pieces that are shown of each module.
+/// How many parked pieces are shown for each module.
 const SHOWN: u32 = 20;
 
 impl Work {
@@ -63,7 +64,7 @@ impl Work {
     }
 }
 
-/// Where the modules' databases are, as the settings have it.
+/// The modules' databases, according to the settings.
 struct Databases {
     modules: Vec<String>,
     settings: Settings,

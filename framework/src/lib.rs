@@ -1,7 +1,8 @@
-//! Write each module once, behind a trait. One line of a manifest says which process it lives in.
+//! A framework for modular monoliths. A module is a struct behind a trait, and a manifest says
+//! which process runs each module.
 //!
-//! Inside a process a call is a function call; between processes it goes over tarpc. Module code
-//! cannot tell, and need not.
+//! Inside a process a call is a function call. Between processes it goes over tarpc. The code of
+//! the modules is the same in both cases.
 //!
 //! ```
 //! use monolift::{CallError, Config, InterfaceError, async_trait, testing::{Mode, System}};
@@ -10,7 +11,7 @@
 //! use std::sync::Arc;
 //! use thiserror::Error;
 //!
-//! /// Stock levels. In a crate `stock-api`, `#[monolift::interface]` is enough.
+//! /// Stock levels. In a crate `stock-api`, `module` is not needed.
 //! #[monolift::interface(module = "stock")]
 //! pub trait Stock {
 //!     /// Units on hand for one product.
@@ -25,10 +26,10 @@
 //!     #[status(404)]
 //!     UnknownProduct(String),
 //!     #[error(transparent)]
-//!     Call(CallError), // what any call can end with
+//!     Call(CallError), // how any call can fail
 //! }
 //!
-//! /// The module names what it needs as fields. In a crate `stock`, it needs no name.
+//! /// A module lists what it needs as fields. In a crate `stock`, `name` is not needed.
 //! #[monolift::module(name = "stock", provides = Stock)]
 //! pub struct StockModule {
 //!     config: Config<StockConfig>,
@@ -68,11 +69,11 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | an interface, its attributes and its client | [`interface`](macro@interface) |
-//! | a module and what its fields can be | [`module`](macro@module), [`Inject`] |
-//! | a program of one line | [`process!`], [`service!`] |
-//! | an existing program | [`host!`], [`app::App`] |
-//! | how a call can end | [`CallError`], [`InterfaceError`](trait@InterfaceError) |
+//! | interfaces, their attributes and their clients | [`interface`](macro@interface) |
+//! | modules and their fields | [`module`](macro@module), [`Inject`] |
+//! | the `main` of a process | [`process!`], [`service!`] |
+//! | existing programs | [`host!`], [`app::App`] |
+//! | errors of calls | [`CallError`], [`InterfaceError`](trait@InterfaceError) |
 //! | deadline, principal, trace, idempotency key | [`Context`] |
 //! | tests | [`testing`] |
 
@@ -108,7 +109,7 @@ pub use interface::Page;
 pub use module::{Inject, Lifecycle, Routes, Shared, StartError, StartErrors, State, Tasks};
 pub use monolift_macros::InterfaceError;
 
-/// Makes a trait an interface: what a module offers to others.
+/// Makes a trait an interface: the methods that a module offers to others.
 ///
 /// ```
 /// # use monolift::{CallError, InterfaceError}; use schemars::JsonSchema;
@@ -131,43 +132,48 @@ pub use monolift_macros::InterfaceError;
 /// # fn shown(stock: StockClient) -> impl Stock { stock } // the client is a `Stock` itself
 /// ```
 ///
-/// The trait stays a trait: implement it with `#[monolift::async_trait]`, in a module or a fake.
-/// Beside it stands a client, `StockClient`, with the same methods. It is made by injection, by
-/// [`app::RunningApp::client`], or by `StockClient::new(anything that implements Stock)`.
+/// The trait stays an ordinary trait. Implement it with `#[monolift::async_trait]`, in a module or
+/// in a fake.
 ///
-/// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. In a process
-///   they are moved or borrowed as they are. Between processes a reference is encoded without a
-///   clone, and on the other side borrowed from the decoded value. An argument with
-///   `#[serde(default)]` may be missing, as when an older peer calls.
-/// - A method returns a `Result` whose error is an [`InterfaceError`](trait@InterfaceError): any
-///   call may one day cross a network, and the signature says so.
-/// - `#[idempotent]`: repeating the call changes nothing. Only such methods are ever sent again.
-/// - `#[deadline("30s")]`: the method's own deadline. A caller with less time keeps its own.
-/// - `#[http(VERB, "/path/{argument}")]`: the method's route. What the path does not name comes
-///   from the query (GET, DELETE), or from the members of a JSON body. With `body = argument` the
-///   whole body is that argument.
-/// - Bounds are those of schemars: `#[schemars(length(max = 200))]`, `range(min = 1)` or
-///   `pattern("^[a-z]+$")` on a field of a type, or on an argument itself. They stand in
-///   `/openapi.json`, and the gateway refuses a request outside of them with a 400 that names the
-///   place (`lines[3].quantity`), before the call is made. Between modules they are checked in tests,
-///   wherever calls are encoded; a call within a process is never looked at. An argument of a type
-///   with a schema of its own name takes that type's bounds, and no others.
+/// The macro also generates a client, `StockClient`, with the same methods. A client comes from
+/// injection, from [`app::RunningApp::client`], or from `StockClient::new(implementation)`.
 ///
-/// An interface belongs to the module whose api package declares it: `stock-api` to `stock`. Inside
-/// a host's own crate, say which: `#[monolift::interface(module = "profiles")]`.
+/// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. Inside a
+///   process they are moved or borrowed. Between processes a reference is encoded without a clone,
+///   and the method borrows from the decoded value.
+/// - An argument with `#[serde(default)]` may be missing, for example if an older peer calls.
+/// - A method returns a `Result` whose error is an [`InterfaceError`](trait@InterfaceError),
+///   because any call may fail on the network one day.
+/// - `#[idempotent]` says that calling the method twice has the same effect as calling it once.
+///   Only such a method is retried when the outcome of a call is unknown.
+/// - `#[deadline("30s")]` sets the method's deadline. A caller with less time left keeps its own.
+/// - `#[http(VERB, "/path/{argument}")]` gives the method a route. Arguments that the path does not
+///   name come from the query (GET, DELETE) or from the members of a JSON body (POST, PUT, PATCH).
+///   With `body = argument` that argument is the whole body.
+/// - `#[schemars(length(max = 200))]`, `range(min = 1)` or `pattern("^[a-z]+$")`, on a field of a type
+///   or on an argument, bounds a value. Bounds are in `/openapi.json`. The gateway refuses a request
+///   that is out of bounds with a 400 that names the place (`lines[3].quantity`), before the call is
+///   made. Between modules bounds are checked in tests, where calls are encoded. A call within a
+///   process is never checked. An argument whose type has a named schema takes that type's bounds
+///   only.
+/// - `#[monolift::interface(routes = "/pictures")]` is the prefix of the module's own [`Routes`].
+///
+/// An interface belongs to the module of its package: the package `stock-api` to the module
+/// `stock`. Inside a host's own crate, name the module:
+/// `#[monolift::interface(module = "profiles")]`.
 pub use monolift_macros::interface;
 
-/// Makes a struct a module: its fields are injected by their types, each an [`Inject`].
+/// Makes a struct a module. Its fields are injected by type, and each type implements [`Inject`].
 ///
 /// | a field of type | is |
 /// |---|---|
-/// | `StockClient` | a client of another module, which must be in Cargo.toml as `stock-api` |
+/// | `StockClient` | the client of another module; Cargo.toml must list `stock-api` |
 /// | [`Db`], [`Db<Postgres>`](Db) | the module's own database |
-/// | [`Config<T>`](Config) | its own settings |
-/// | [`State<T>`](State) | state of its own, made by `Default` |
-/// | [`Shared<T>`](Shared) | what `main` hands in, for this module alone |
-/// | [`Work`] | where it writes down what must follow a commit, in the same transaction |
-/// | [`Tasks`] | where it spawns work, which ends with the module |
+/// | [`Config<T>`](Config) | the module's own settings |
+/// | [`State<T>`](State) | the module's own state, created with `Default` |
+/// | [`Shared<T>`](Shared) | a value that `main` gives to this module |
+/// | [`Work`], [`Work<Postgres>`](Work) | the queue of its durable work, which follows a commit |
+/// | [`Tasks`] | spawns background tasks that end with the module |
 ///
 /// ```
 /// # use monolift::{Config, Lifecycle, State, Tasks, async_trait};
@@ -191,44 +197,64 @@ pub use monolift_macros::interface;
 /// }
 /// ```
 ///
-/// - `provides = Orders`, or `provides = [Orders, Refunds]`: the interfaces that it implements.
-/// - `lifecycle`: it implements [`Lifecycle`], to start and stop work of its own.
-/// - `work = [Settle]`: the kinds of durable work ([`Piece`]) that it does, each a [`Perform`].
-/// - `name = "profiles"`: for a module inside a host's own crate.
+/// - `provides = Orders`, or `provides = [Orders, Refunds]`: the interfaces that the module
+///   implements.
+/// - `lifecycle`: the module implements [`Lifecycle`], to start and stop background work.
+/// - `work = [Settle]`: the module's kinds of durable work ([`Piece`]). It implements [`Perform`]
+///   for each.
+/// - `routes`: the module implements [`Routes`], for HTTP routes of its own.
+/// - `name = "profiles"`: the module's name, inside a host's own crate.
 ///
-/// The files of `migrations/<module>/` are embedded, and applied to its database when it starts. For
-/// a new one to be seen, the package's `build.rs` says `cargo::rerun-if-changed` of that folder.
+/// The files of `migrations/<module>/` are embedded, and applied to the module's database when it
+/// starts. The package's `build.rs` must print `cargo::rerun-if-changed` for that folder, so that a
+/// new file triggers a rebuild.
 pub use monolift_macros::module;
 
 /// The `main` of a process of the manifest: `process!("../deployment.toml", "monolith");`
 ///
-/// The path is relative to the package. The manifest is read while this is compiled, with the
-/// Cargo.toml files of the workspace: a mistake in either fails the build, and only the modules that
-/// live in the process are linked. To hand something in, add `|app| app.share("orders", mailer)`.
-/// With `env,` in front, the variables `MONOLIFT_MANIFEST` and `MONOLIFT_PROCESS` at build time say
-/// which process this is.
+/// The path is relative to the package. The macro reads the manifest and the Cargo.toml files of
+/// the workspace. A mistake in them fails the build. Only the modules of this process are linked.
 ///
-/// All that the manifest says besides can be replaced at the start: by `settings.toml` at the
-/// workspace's root (or the file that `MONOLIFT_SETTINGS` names), by the environment
-/// (`SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:0`), and as a whole by the manifest that
-/// `MONOLIFT_MANIFEST` names.
+/// - A third argument gives values to modules: `|app| app.share("orders", mailer)`.
+/// - With `env,` as the first argument, the variables `MONOLIFT_MANIFEST` and `MONOLIFT_PROCESS`
+///   choose the manifest and the process at build time.
+///
+/// Everything in the manifest except the placement of modules can be replaced when the process
+/// starts: by `settings.toml` at the root of the workspace (or the file that `MONOLIFT_SETTINGS`
+/// names), by environment variables (`SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:0`), or by another
+/// manifest that `MONOLIFT_MANIFEST` names.
+///
+/// The program logs to standard error. `RUST_LOG` filters the log; the default is `info`.
 pub use monolift_macros::process;
 
 /// The `main` of a module's own package: `service!();`, so that `cargo run -p payments` serves it.
 ///
-/// It listens where the manifest has the module's process. If the manifest keeps the module with
-/// others, it listens on a free port and says that callers still use that other copy; then it starts
-/// no work of the module's own.
+/// It listens at the address of the module's process in the manifest. If the manifest places the
+/// module together with others, the service listens on a free port, and says that callers use the
+/// other copy. Then it starts no background work of the module.
 pub use monolift_macros::service;
 
-/// What [`app::App::new`] needs to start inside an existing program, the manifest's *host*.
+/// The argument of [`app::App::new`] in an existing program, which the manifest calls the *host*.
 ///
-/// `App::new(monolift::host!("deployment.toml"))?` starts it: the path is relative to the package, and
-/// the manifest names its `host`, the process that the program's own `main` runs in. The repository's
-/// `examples/adopt` shows a whole program.
+/// `App::new(monolift::host!("deployment.toml"))?` makes the app. The path is relative to the
+/// package. `host` in the manifest is the name of the process that the program's own `main` runs
+/// in.
+///
+/// If the package is named neither like that process nor like the application, its Cargo.toml needs
+/// `host = true` under `[package.metadata.monolift]`, so that `cargo monolift check` finds it.
+///
+/// - [`App::pool`](app::App::pool) gives a module the program's own connection pool.
+/// - [`App::share`](app::App::share) gives a module a value for its field [`Shared`].
+/// - [`App::provide`](app::App::provide) lets modules call an interface that the program
+///   implements.
+/// - [`RunningApp::layer`](app::RunningApp::layer) gives requests a deadline, a trace and a
+///   principal. Its `on_deadline` sets the response of a request that exceeds its deadline.
+/// - `deadline_mode = "observe"` under `[calls]` logs such a request and lets it go on.
+///
+/// The repository's `docs/adopt.md` is a guide, and `examples/adopt` has a whole program.
 pub use monolift_macros::host;
 
-/// What the macros' output needs, and nobody else.
+/// Used by the code that the macros emit. Not a public API.
 #[doc(hidden)]
 pub mod __private {
     pub use futures_util::future::BoxFuture;

@@ -1,4 +1,4 @@
-//! Making calls for a while, and writing down how long each took.
+//! Makes calls for a while and records how long each took.
 
 use crate::{Times, processes};
 use serde::{Deserialize, Serialize};
@@ -12,75 +12,75 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Who makes the calls.
+/// Makes the calls that are measured.
 pub trait Caller: Clone + Send + Sync + 'static {
-    /// Kinds of calls that are timed, each for itself.
+    /// The number of kinds of calls. Each kind is timed separately.
     const KINDS: usize = 1;
 
-    /// Makes calls as part of one request, where a caller has such a thing.
+    /// Runs `calls` as part of one request, if this kind of caller has requests.
     fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
         calls
     }
 
-    /// Makes call number `at`. The result is of which kind it was, and `None` if it is not to be
-    /// timed.
+    /// Makes call number `at`. Returns its kind, or `None` if it is not timed.
     fn call(&self, at: u64) -> impl Future<Output = anyhow::Result<Option<usize>>> + Send;
 }
 
-/// How the calls come.
+/// How calls arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Load {
-    /// So many callers, each of whom calls again when it has its answer.
+    /// Closed loop: this many callers, each of which calls again when it has an answer.
     Closed(usize),
-    /// So many calls a second, whatever becomes of them; each is timed from when it was due.
+    /// Open loop: this many calls per second, whether or not they are answered. Each is timed from
+    /// the moment when it was due.
     Open(u32),
 }
 
-/// What is to be measured.
+/// What is measured.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Plan {
-    /// How the calls come.
+    /// How calls arrive.
     pub load: Load,
-    /// Before anything is counted.
+    /// The warm-up, which is not counted.
     pub warm: Duration,
-    /// What is counted.
+    /// The time that is counted.
     pub time: Duration,
-    /// Of the calls that a caller makes one after the other, one in so many is timed: to time them
-    /// all would be a good part of what a very quick one costs.
+    /// In a closed loop, one in this many calls of a caller is timed. Timing every call would
+    /// distort very fast ones.
     pub timed: u64,
 }
 
-/// What came of it.
+/// The result of a measurement.
 #[derive(Debug)]
 pub struct Outcome {
-    /// For how long it was counted.
+    /// The time that was counted.
     pub took: Duration,
     /// Calls answered.
     pub answered: u64,
     /// Calls that failed.
     pub failed: u64,
-    /// What the first that failed ended with.
+    /// The error of the first call that failed.
     pub failure: Option<String>,
-    /// How long they took, in nanoseconds, by their kinds.
+    /// The durations by kind, in nanoseconds.
     pub times: Vec<Times>,
-    /// The time on a processor that the watched processes had, all together.
+    /// The CPU time of all watched processes.
     pub cpu: Duration,
-    /// The memory that they held at the end, all together.
+    /// The memory of all watched processes at the end, in bytes.
     pub memory: u64,
 }
 
 impl Outcome {
-    /// Calls answered in a second.
+    /// Calls answered per second.
     pub fn throughput(&self) -> f64 {
         self.answered as f64 / self.took.as_secs_f64()
     }
 
-    /// The time on a processor for each call, in microseconds.
+    /// CPU time per call, in microseconds.
     pub fn cpu_per_call(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.answered.max(1) as f64
     }
 
-    /// The times of all kinds together.
+    /// The durations of all kinds.
     pub fn all_times(&self) -> Times {
         let mut all = Times::default();
         self.times.iter().for_each(|times| all.add_all(times));
@@ -88,9 +88,10 @@ impl Outcome {
     }
 }
 
-/// Calls at once when they come unasked: beyond it the server is broken, not slow.
+/// The maximum number of calls in flight in an open loop. A server that reaches it is overloaded,
+/// not slow.
 const MOST: usize = 20_000;
-/// Calls still out when the measurement ends have so long to come back.
+/// How long calls in flight may take to end after the measurement.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Tally {
@@ -110,12 +111,12 @@ fn no_times<C: Caller>() -> Vec<Times> {
     (0..C::KINDS).map(|_| Times::default()).collect()
 }
 
-/// Makes calls as `plan` says. `watched` are the processes whose cost it is, and `between` is called
-/// now and then with the part of the time that is over.
+/// Makes calls as `plan` says. `watched` are the processes whose CPU time and memory are measured.
+/// `between` is called now and then with the part of the time that is over.
 ///
 /// # Errors
 ///
-/// When no call was answered, or a process is not there.
+/// If no call was answered, or a watched process does not exist.
 pub async fn drive<C: Caller>(
     caller: C,
     plan: Plan,
@@ -160,7 +161,7 @@ pub async fn drive<C: Caller>(
     let memory = watched.iter().map(|id| processes::memory_of(*id)).sum::<Result<u64, _>>()?;
     tally.stop.store(true, Relaxed);
     let all_back = async { while callers.join_next().await.is_some() {} };
-    // Whoever is not back by then is not waited for.
+    // Calls that are still in flight after this time are not waited for.
     let _ = tokio::time::timeout(PATIENCE, all_back).await;
     let failure = lock(&tally.failure).take();
     let answered = tally.answered.load(Relaxed);
@@ -178,10 +179,10 @@ pub async fn drive<C: Caller>(
     })
 }
 
-/// One who calls again when it has its answer.
+/// A closed loop: calls again after each answer.
 async fn call_again<C: Caller>(caller: C, plan: Plan, number: u64, tally: Arc<Tally>) {
     let mut own = no_times::<C>();
-    // Callers that all make the same calls at the same time would be no mixture.
+    // Callers start at different numbers, so that they do not make the same calls at the same time.
     let (mut at, mut answered) = (number * 7, 0);
     let calls = async {
         while !tally.stop.load(Relaxed) {
@@ -202,7 +203,7 @@ async fn call_again<C: Caller>(caller: C, plan: Plan, number: u64, tally: Arc<Ta
     }
 }
 
-/// One call. The result is its kind, if it counts.
+/// Makes one call. Returns its kind if it counts.
 async fn one<C: Caller>(caller: &C, at: u64, tally: &Tally) -> Option<usize> {
     let called = caller.call(at).await;
     if !tally.counting.load(Relaxed) {
@@ -222,8 +223,8 @@ fn nanos(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Makes `rate` calls a second from a thread of its own: tokio's timers go by milliseconds, and
-/// calls that come in heaps of that size would measure the heap.
+/// Makes `rate` calls per second from a thread of its own. tokio's timers have a resolution of a
+/// millisecond, and would make the calls arrive in bursts.
 fn keep_pace<C: Caller>(
     caller: &C,
     rate: u32,
@@ -235,7 +236,8 @@ fn keep_pace<C: Caller>(
     let (mut due, mut at) = (Instant::now(), 0);
     while !tally.stop.load(Relaxed) {
         while due <= Instant::now() {
-            // With no place left, it is late, and is timed from when it was due all the same.
+            // If no place is free the call is late. It is still timed from the moment when it was
+            // due.
             let Ok(place) = Arc::clone(&all).try_acquire_owned() else { break };
             let (caller, tally, when) = (caller.clone(), Arc::clone(tally), due);
             at += 1;
@@ -260,7 +262,7 @@ fn keep_pace<C: Caller>(
 mod tests {
     use super::*;
 
-    /// Stands still for a while, now and then.
+    /// A server that stalls now and then.
     #[derive(Clone)]
     struct Still(Arc<AtomicBool>);
 
@@ -282,8 +284,8 @@ mod tests {
         Plan { load, warm, time, timed: 1 }
     }
 
-    /// A server that stands still for half the time: who waits for it is counted for each call that
-    /// was due, not once.
+    /// The server stalls for half of the time. Each call that was due meanwhile counts as slow, and
+    /// not only the first one.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn calls_that_come_unasked_are_timed_from_when_they_were_due() {
         let still = Arc::new(AtomicBool::new(true));
@@ -298,7 +300,7 @@ mod tests {
         assert!(outcome.failed > 0 && outcome.failure.as_deref() == Some("the tenth"));
         assert!(outcome.times.iter().all(|times| !times.is_empty()));
         let long = outcome.all_times();
-        // Had each been counted once, one in hundreds would have waited.
+        // If each stall were counted once, only one call in some hundreds would have been slow.
         assert!(long.quantile(0.9) > 100_000_000, "{}", long.quantile(0.9));
         assert!(outcome.memory > 0);
     }

@@ -1,4 +1,4 @@
-//! A pool of connections to one server in HTTP/1.1, which stay open.
+//! A pool of HTTP/1.1 connections to one server.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -15,8 +15,7 @@ use tokio::{
 
 type Sender = http1::SendRequest<Full<Bytes>>;
 
-/// Connections to one server: as many as there are requests at once, up to a limit. The one that was
-/// used last is used first.
+/// Connections to one server, up to a limit. The connection that was used last is used first.
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
@@ -25,16 +24,16 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Connections to `address`, `most` of them, made when they are needed.
+    /// A pool for `address` with at most `most` connections. They are opened when they are needed.
     pub fn new(address: Address, most: usize) -> Self {
         Self { address, idle: Mutex::default(), places: Semaphore::new(most) }
     }
 
-    /// Sends a request, and reads all of its answer.
+    /// Sends a request and reads the whole response.
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached, or goes away.
+    /// If the server cannot be reached, or closes the connection.
     pub async fn send(&self, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
         let _place = self.places.acquire().await?;
         let mut sender = self.sender().await?;
@@ -48,7 +47,7 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that is free; one that the server has closed meanwhile is passed over.
+    /// A free connection. Connections that the server has closed are skipped.
     async fn sender(&self) -> anyhow::Result<Sender> {
         loop {
             let Some(mut sender) = self.idle().pop() else { break };

@@ -1,8 +1,8 @@
-//! Calls made for a while, each timed from when it was due, and what they cost those who answer.
+//! A load generator that times calls and measures the cost of the processes that answer them.
 //!
-//! The benchmark and `cargo monolift compare` both measure with this: [`drive`] makes the calls of a
-//! [`Caller`] as a [`Plan`] says, [`http::Pool`] is a caller's way to a server in HTTP, and
-//! [`Spread`] is what several rounds come to. [`Random`] is chance that is the same again from a seed.
+//! The benchmark and `cargo monolift compare` use it. [`drive`] makes the calls of a [`Caller`] as
+//! a [`Plan`] says. [`http::Pool`] is an HTTP client for callers. [`Spread`] summarises several
+//! rounds. [`Random`] gives random numbers that a seed repeats.
 
 mod drive;
 pub mod http;

@@ -1,6 +1,6 @@
-//! Where something is measured.
+//! The machine on which something is measured.
 
-/// What this machine is.
+/// A description of this machine.
 pub fn machine() -> String {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");

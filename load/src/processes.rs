@@ -1,37 +1,36 @@
-//! What processes cost: their time on a processor, and their memory.
+//! CPU time and memory of processes.
 
 use std::{fs, io, time::Duration};
 
-/// The time on a processor, of both kinds together, that all the threads have had that process `id`
-/// has now.
+/// The CPU time that all threads of process `id` have used so far.
 ///
 /// # Errors
 ///
-/// When there is no such process, or its times may not be read.
+/// If there is no such process, or its times cannot be read.
 pub fn time_of(id: u32) -> io::Result<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
-        // One that ends meanwhile had little.
+        // A thread that ends meanwhile is skipped. It has used little time.
         let Ok(times) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         nanos += times.split(' ').next().and_then(|time| time.parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(Duration::from_nanos(nanos))
 }
 
-/// The same for several.
+/// The CPU time of several processes.
 ///
 /// # Errors
 ///
-/// As for one.
+/// As for [`time_of`].
 pub fn time_of_all(ids: &[u32]) -> io::Result<Duration> {
     ids.iter().map(|id| time_of(*id)).sum()
 }
 
-/// The bytes of memory that process `id` holds now.
+/// The memory that process `id` uses now, in bytes.
 ///
 /// # Errors
 ///
-/// When there is no such process.
+/// If there is no such process.
 pub fn memory_of(id: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,12 +1,12 @@
-//! How far long work has come, for whoever waits for it.
+//! Shows the progress of long work.
 
 use std::{
     io::{IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
-/// A line on standard error that says how far something has come. Where that is no terminal, each
-/// stage is a line of its own.
+/// A progress line on standard error. If standard error is no terminal, each stage is a line of its
+/// own.
 #[derive(Debug)]
 pub struct Progress {
     title: String,
@@ -17,11 +17,11 @@ pub struct Progress {
 }
 
 const WIDTH: usize = 30;
-/// It is not drawn more often.
+/// The minimum time between two updates.
 const PAUSE: Duration = Duration::from_millis(80);
 
 impl Progress {
-    /// Of what has this title.
+    /// A progress line with this title.
     pub fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -32,7 +32,7 @@ impl Progress {
         }
     }
 
-    /// This part of it is done, and now `stage` is under way.
+    /// Shows that `part` of the work is done and that `stage` is running.
     pub fn at(&mut self, part: f64, stage: &str) {
         let new = stage != self.stage;
         if new {
@@ -58,7 +58,7 @@ impl Progress {
             _ => String::new(),
         };
         eprint!("\r\x1b[K{bar} {:3.0} %  {}: {stage}  {left}", part * 100.0, self.title);
-        // A terminal that takes no more has nobody who reads it.
+        // An error means that the terminal is gone.
         let _ = std::io::stderr().flush();
     }
 }

@@ -1,23 +1,23 @@
-//! Small random numbers, the same for the same seed (splitmix64).
+//! Random numbers that are the same for the same seed (splitmix64).
 
 use std::time::Duration;
 
-/// Random numbers of one seed.
+/// A sequence of random numbers.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// That of a seed.
+    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Another one, which goes its own way from here.
+    /// An independent sequence, derived from this one.
     pub fn fork(&mut self) -> Self {
         Self(self.number())
     }
 
-    /// A number of 64 random bits.
+    /// 64 random bits.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -26,22 +26,22 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }
 
-    /// Whether this is the one time in so many.
+    /// True with a probability of one in `count`.
     pub fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
-    /// Anything up to this, in whole microseconds.
+    /// A random duration up to `most`, in whole microseconds.
     pub fn up_to(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.below(most.as_micros() as u64 + 1))
     }
 
-    /// One of these, of which there is at least one.
+    /// A random element. `from` must not be empty.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }

@@ -1,20 +1,20 @@
-//! What several rounds of one measurement come to.
+//! Summarises the rounds of a measurement.
 
 use serde::{Deserialize, Serialize};
 
-/// The middle of some figures, and how far apart they lie.
+/// The median and the range of several values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// Half of them are no larger.
+    /// The median.
     pub median: f64,
-    /// The smallest.
+    /// The smallest value.
     pub low: f64,
-    /// The largest.
+    /// The largest value.
     pub high: f64,
 }
 
 impl Spread {
-    /// That of these figures; `None` if there are none.
+    /// The spread of these values, or `None` if there are none.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
@@ -23,7 +23,7 @@ impl Spread {
         Some(Self { median: f64::midpoint(below, above), low, high })
     }
 
-    /// How far the largest lies from the smallest, as a part of the median.
+    /// The range divided by the median.
     pub fn width(&self) -> f64 {
         (self.high - self.low) / self.median.abs().max(f64::MIN_POSITIVE)
     }

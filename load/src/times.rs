@@ -1,14 +1,14 @@
-//! How long things took, in little room: each time is known to a part in 128.
+//! A histogram of durations with a resolution of one part in 128.
 
 use serde::{Deserialize, Serialize};
 
-/// Steps within each power of two.
+/// Buckets within each power of two.
 const STEPS: u64 = 128;
 const BITS: u32 = STEPS.trailing_zeros();
-/// Up to all that 64 bits can say.
+/// Enough buckets for all 64-bit numbers.
 const BUCKETS: usize = (STEPS as usize) * (64 - BITS as usize + 1);
 
-/// Times, in nanoseconds.
+/// Durations in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     buckets: Vec<u64>,
@@ -21,7 +21,7 @@ impl Default for Times {
     }
 }
 
-/// Below the first power of two with steps of its own, each number has a bucket.
+/// The bucket of a duration. Small numbers have a bucket each.
 fn bucket(nanos: u64) -> usize {
     if nanos < STEPS {
         return nanos as usize;
@@ -31,7 +31,7 @@ fn bucket(nanos: u64) -> usize {
     (u64::from(shift + 1) * STEPS + step) as usize
 }
 
-/// The largest time in a bucket.
+/// The largest duration of a bucket.
 fn largest(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     if bucket < STEPS {
@@ -43,13 +43,13 @@ fn largest(bucket: usize) -> u64 {
 }
 
 impl Times {
-    /// One more.
+    /// Adds a duration.
     pub fn add(&mut self, nanos: u64) {
         self.buckets[bucket(nanos)] += 1;
         self.count += 1;
     }
 
-    /// All of another's too.
+    /// Adds all durations of another histogram.
     pub fn add_all(&mut self, other: &Self) {
         for (sum, more) in self.buckets.iter_mut().zip(&other.buckets) {
             *sum += more;
@@ -57,17 +57,18 @@ impl Times {
         self.count += other.count;
     }
 
-    /// How many.
+    /// The number of durations.
     pub fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there are no durations.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// This part of them took no longer: 0.5 for the median. 0 when there are none.
+    /// The duration that this share does not exceed: 0.5 gives the median. 0 if there are no
+    /// durations.
     pub fn quantile(&self, part: f64) -> u64 {
         let wanted = ((self.count as f64 * part).ceil() as u64).max(1);
         let mut so_far = 0;

@@ -16,7 +16,7 @@ pub struct StockClient {
 }
 #[allow(clippy::too_many_arguments)]
 impl StockClient {
-    /// A client of `module` itself: a fake in a test, or anything that was made by hand.
+    /// A client that calls `module` directly, such as a fake in a test.
     #[allow(dead_code)]
     pub fn new(module: impl Stock) -> Self {
         Self {

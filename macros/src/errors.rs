@@ -1,10 +1,11 @@
-//! Every mistake of one input, told at once.
+//! Collects all mistakes in one input, so that they are reported together.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use std::fmt::Display;
 
-/// Collects mistakes. It must be looked at: dropping it unread would swallow them.
+/// Collects mistakes. Dropping it without [`Errors::finish`] panics, because the mistakes would be
+/// lost.
 #[derive(Default)]
 pub(crate) struct Errors {
     all: Option<syn::Error>,
@@ -12,17 +13,17 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    /// Adds a mistake that is about `tokens`.
+    /// Adds a mistake at `tokens`.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// Adds a mistake that is about what stands at `span`.
+    /// Adds a mistake at `span`.
     pub(crate) fn at_span(&mut self, span: Span, message: impl Display) {
         self.push(syn::Error::new(span, message));
     }
 
-    /// Adds what a parser found.
+    /// Adds the error of a parser.
     pub(crate) fn push(&mut self, error: syn::Error) {
         match &mut self.all {
             Some(all) => all.combine(error),
@@ -30,12 +31,12 @@ impl Errors {
         }
     }
 
-    /// Keeps a parser's result, or its mistake.
+    /// Returns a parser's result, or keeps its error.
     pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// All of them as `compile_error!`s, or `None` when there were none.
+    /// All mistakes as `compile_error!`s, or `None` if there are none.
     pub(crate) fn finish(mut self) -> Option<TokenStream> {
         self.read = true;
         self.all.take().map(|error| error.into_compile_error())

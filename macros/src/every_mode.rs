@@ -1,4 +1,4 @@
-//! `#[every_mode]`: one test body, run in each mode that a call can take.
+//! `#[every_mode]`: runs one test body in each mode of calls.
 
 use crate::errors::Errors;
 use proc_macro2::TokenStream;

@@ -1,6 +1,6 @@
-//! What the macros emit, pinned: `macros/expansion/*.rs`, laid out by prettyplease.
+//! Pins the code that the macros emit, in `macros/expansion/*.rs`, formatted by prettyplease.
 //!
-//! `UPDATE_EXPANSION=1 cargo nextest run -p monolift-macros` writes them anew.
+//! `UPDATE_EXPANSION=1 cargo nextest run -p monolift-macros` writes these files again.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Fields, Ident, Type, Variant};
 
-/// The status of a variant that names none: the request was understood, and refused by the module.
+/// The default status: the request was understood, and the module refused it.
 const UNPROCESSABLE: u16 = 422;
 
 pub(crate) fn interface_error(input: TokenStream) -> TokenStream {
@@ -81,7 +81,7 @@ fn expand(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
     })
 }
 
-/// The one variant that holds a `CallError`.
+/// Finds the one variant that holds a `CallError`.
 fn call_variant<'a>(
     name: &Ident,
     variants: impl Iterator<Item = &'a Variant>,

@@ -1,7 +1,7 @@
-//! The macros of Monolift. Use them through the `monolift` crate, which documents them.
+//! The macros of Monolift. Use them through the crate `monolift`, which documents them.
 //!
-//! They are thin: they read what the author wrote, say what is wrong with it, and emit calls into
-//! `monolift`, where the logic is.
+//! They contain little logic: they parse the author's code, report mistakes, and emit calls into
+//! `monolift`.
 
 mod errors;
 mod every_mode;

@@ -1,12 +1,12 @@
-//! A module's migrations, read when it is compiled: `migrations/<module>/` at the workspace's root, or
-//! beside its package.
+//! Reads a module's migrations while the module is compiled. They are in `migrations/<module>/` at
+//! the root of the workspace, or beside the module's package.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::path::PathBuf;
 
-/// The files as an array of `(name, text)`, each tracked for changes. A new file rebuilds nothing
-/// by itself: the module's `build.rs` watches the folder.
+/// The files as an array of `(name, text)`. Each file is tracked for changes. A new file does not
+/// trigger a rebuild: the module's `build.rs` has to watch the folder.
 pub(crate) fn of(places: [&PathBuf; 2], module: &str) -> Result<TokenStream, String> {
     let folders = places.map(|place| place.join("migrations").join(module));
     let Some(folder) = folders.iter().find(|folder| folder.is_dir()) else {

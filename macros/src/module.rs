@@ -116,7 +116,8 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
             let fields = fields.iter().map(|field| {
                 let (field_name, ty) = (&field.ident, &field.ty);
                 let text = field_name.as_ref().map(Ident::to_string).unwrap_or_default();
-                // Spanned, so that a type that cannot be injected is pointed at where it stands.
+                // With the span of the field's type, so that the error for a type that cannot be
+                // injected points at it.
                 quote_spanned!(ty.span()=> #field_name: injector.field::<#ty>(#text).await?)
             });
             quote!(Self { #(#fields),* })
@@ -246,7 +247,7 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
     })
 }
 
-/// The modules whose api packages are direct dependencies of this package.
+/// The modules whose api packages this package depends on directly.
 fn declared_dependencies(workspace: &Workspace, package: &str, module: &str) -> Vec<String> {
     let Some(package) = workspace.package(package) else { return Vec::new() };
     let declared = workspace.declared(package, |_| false).map(|(declared, _)| declared);

@@ -1,5 +1,5 @@
-//! The fan-out as a team would write it without Monolift: one axum program, and axum before four
-//! tonic services.
+//! The fan-out as a team would write it without Monolift: as one axum program, and as axum in front
+//! of four tonic services.
 
 use super::{Page, Price, Shelf, Stars, Title, Which};
 use crate::{
@@ -65,14 +65,14 @@ async fn listen(address: Address) -> anyhow::Result<TcpListener> {
 
 async fn serve_http(address: Address, routes: Router) -> anyhow::Result<()> {
     let listener = listen(address).await?.tap_io(|socket| {
-        // A socket that is closed by now is found out when it is read.
+        // If the socket is closed already, the next read reports it.
         let _ = socket.set_nodelay(true);
     });
     ready()?;
     Ok(axum::serve(listener, routes).await?)
 }
 
-/// One program, which has all four as functions.
+/// One program that calls all four as functions.
 pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
     let page = |Path(id): Path<u64>| async move {
         Json(Page {
@@ -85,7 +85,7 @@ pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
     serve_http(address, Router::new().route("/pages/{id}", get(page))).await
 }
 
-/// One of the four, as a service.
+/// One of the four as a service.
 pub(super) async fn serve_one(module: &str, address: Address) -> anyhow::Result<()> {
     let mut server = Server::builder();
     let server = match module {
@@ -103,7 +103,7 @@ pub(super) async fn serve_one(module: &str, address: Address) -> anyhow::Result<
     Ok(server.serve_with_incoming(sockets).await?)
 }
 
-/// The clients of the four, on one set of connections.
+/// Clients of all four services.
 #[derive(Clone)]
 struct Clients {
     titles: TitlesClient<Channel>,
@@ -135,7 +135,7 @@ async fn page(
     }))
 }
 
-/// What the world calls, before the four services.
+/// The HTTP server in front of the four services.
 pub(super) async fn serve_front(
     address: Address,
     services: &[Where],

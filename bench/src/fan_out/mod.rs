@@ -1,5 +1,6 @@
-//! One request that asks four modules: a page of the shop, with what it is, what it costs, what is on
-//! the shelf and what people say. No database, so that only the ways between them count.
+//! One request that calls four modules: a page of the shop with the title, the price, the stock and
+//! the ratings of a product. There is no database, so only the calls between the modules are
+//! measured.
 
 mod by_hand;
 mod ours;
@@ -11,18 +12,19 @@ use serde::{Deserialize, Serialize};
 /// One process of the fan-out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
-    /// A process of the Monolift application with this manifest.
+    /// A process of the Monolift application.
     Ours {
         /// The manifest.
         manifest: String,
-        /// Which process of it.
+        /// The name of the process in the manifest.
         process: String,
     },
-    /// One axum program, by hand.
+    /// One axum program, written by hand.
     Axum(Where),
-    /// One of the four as a tonic service, by hand.
+    /// One of the four as a tonic service, written by hand.
     Service(String, Where),
-    /// axum before four tonic services, by hand: with so many connections to each.
+    /// axum in front of four tonic services, written by hand, with this number of connections to
+    /// each.
     Front(Where, Vec<Where>, usize),
 }
 
@@ -48,58 +50,58 @@ pub async fn play(part: Part) -> anyhow::Result<()> {
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Page {
-    /// What it is.
+    /// The title.
     pub title: Title,
-    /// What it costs.
+    /// The price.
     pub price: Price,
-    /// What is there.
+    /// The stock.
     pub shelf: Shelf,
-    /// What people say.
+    /// The ratings.
     pub stars: Stars,
 }
 
-/// Of which product.
+/// The product that a page is about.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Which {
-    /// Its number.
+    /// The product's number.
     #[prost(uint64, tag = "1")]
     pub id: u64,
 }
 
-/// What it is.
+/// A product's title.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Title {
-    /// Its number.
+    /// The product's number.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Its name.
+    /// The product's name.
     #[prost(string, tag = "2")]
     pub name: String,
 }
 
-/// What it costs.
+/// A product's price.
 #[derive(Clone, Copy, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
-    /// In cents.
+    /// The price in cents.
     #[prost(int64, tag = "1")]
     pub cents: i64,
 }
 
-/// What is there.
+/// A product's stock.
 #[derive(Clone, Copy, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Shelf {
-    /// Units.
+    /// The units in stock.
     #[prost(uint32, tag = "1")]
     pub units: u32,
 }
 
-/// What people say.
+/// A product's ratings.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize, JsonSchema)]
 pub struct Stars {
-    /// The mean, in tenths.
+    /// The mean rating, in tenths.
     #[prost(uint32, tag = "1")]
     pub tenths: u32,
-    /// The last words.
+    /// The latest review.
     #[prost(string, tag = "2")]
     pub words: String,
 }

@@ -1,4 +1,4 @@
-//! The fan-out as an application of Monolift: all in one process, or each module in its own.
+//! The fan-out as a Monolift application, in one process or with each module in its own.
 
 use super::{MODULES, Page, Price, Shelf, Stars, Title};
 use crate::process::ready;
@@ -12,56 +12,56 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// What any of the calls can end with.
+/// The error of all four interfaces.
 #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
 pub enum PageError {
-    /// As any call can.
+    /// An error of the call itself.
     #[error(transparent)]
     Call(CallError),
 }
 
-/// What products are.
+/// Titles of products.
 #[monolift::interface(module = "titles")]
 pub trait Titles {
-    /// One's.
+    /// The title of one product.
     #[idempotent]
     async fn of(&self, id: u64) -> Result<Title, PageError>;
 }
 
-/// What products cost.
+/// Prices of products.
 #[monolift::interface(module = "prices")]
 pub trait Prices {
-    /// One's.
+    /// The price of one product.
     #[idempotent]
     async fn of(&self, id: u64) -> Result<Price, PageError>;
 }
 
-/// What is on the shelf.
+/// Stock of products.
 #[monolift::interface(module = "shelf")]
 pub trait Shelves {
-    /// One's.
+    /// The stock of one product.
     #[idempotent]
     async fn of(&self, id: u64) -> Result<Shelf, PageError>;
 }
 
-/// What people say.
+/// Ratings of products.
 #[monolift::interface(module = "stars")]
 pub trait Ratings {
-    /// One's.
+    /// The ratings of one product.
     #[idempotent]
     async fn of(&self, id: u64) -> Result<Stars, PageError>;
 }
 
-/// Pages, of all four.
+/// Pages that combine all four.
 #[monolift::interface(module = "pages")]
 pub trait Pages {
-    /// One.
+    /// The page of one product.
     #[http(GET, "/pages/{id}")]
     #[idempotent]
     async fn page(&self, id: u64) -> Result<Page, PageError>;
 }
 
-/// Each of the four.
+/// Implements each of the four.
 struct Module;
 
 #[async_trait]
@@ -112,10 +112,9 @@ impl Pages for PagesModule {
     }
 }
 
-/// Serves as one process of the manifest. A program of its own would have this from
-/// `monolift::process!`.
+/// Runs one process of the manifest. A real program uses `monolift::process!` instead.
 pub(super) async fn serve(manifest: String, process: String) -> anyhow::Result<()> {
-    // A program has one for as long as it runs.
+    // Leaked once, because `Linked` needs `'static` text.
     let (manifest, process): (&str, &str) = (manifest.leak(), process.leak());
     let mut app = App::new(Linked {
         manifest,

@@ -1,4 +1,4 @@
-//! The shop's order, end to end: by the shop itself, and by hand in three ways.
+//! The shop's order from end to end: the shop itself, and three versions written by hand.
 
 mod by_hand;
 mod ours;
@@ -10,26 +10,27 @@ use crate::process::Where;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One process of it. Each has its databases in a folder.
+/// One process. Its databases are in a folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
-    /// A process of the shop with this manifest.
+    /// A process of the shop.
     Ours {
         /// The manifest.
         manifest: String,
-        /// Which process of it.
+        /// The name of the process in the manifest.
         process: String,
-        /// Where the databases are.
+        /// The folder of the databases.
         folder: PathBuf,
     },
-    /// One axum program, by hand: the modules' tables and transactions, and functions between them.
+    /// One axum program, written by hand, with the modules' tables and transactions and with
+    /// function calls between them.
     Axum(Where, PathBuf),
-    /// The same with one database, and one transaction for all of an order.
+    /// One axum program with one database, and one transaction for all of an order.
     OneTransaction(Where, PathBuf),
-    /// One of five tonic services, by hand, and where the others are, with so many connections to
-    /// each.
+    /// One of five tonic services, written by hand, with the addresses of the others and the number
+    /// of connections to each.
     Service(String, Where, Vec<Where>, usize, PathBuf),
-    /// axum before them.
+    /// axum in front of the services.
     Front(Where, Where, usize),
 }
 

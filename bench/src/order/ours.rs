@@ -1,26 +1,26 @@
-//! The shop's own modules, as `app-monolith` and `app-split` have them.
+//! The shop's own modules, as in `app-monolith` and `app-split`.
 
 use crate::process::ready;
 use monolift::app::{App, Kind, Linked};
 use std::path::PathBuf;
 
-// What links them, with all that they register.
+// These imports link the modules and their registrations.
 use notifications as _;
 use orders as _;
 use payments as _;
 use stock as _;
 use users as _;
 
-/// The shop's modules, those that are called before those that call.
+/// The shop's modules. A module comes after those that it calls.
 pub const MODULES: [&str; 5] = ["users", "stock", "payments", "notifications", "orders"];
 
-/// Serves as one process of the manifest.
+/// Runs one process of the manifest.
 pub(super) async fn serve(
     manifest: String,
     process: String,
     folder: PathBuf,
 ) -> anyhow::Result<()> {
-    // A program has one for as long as it runs.
+    // Leaked once, because `Linked` needs `'static` text.
     let (manifest, process): (&str, &str) = (manifest.leak(), process.leak());
     let app = App::new(Linked {
         manifest,

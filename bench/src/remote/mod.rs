@@ -1,4 +1,4 @@
-//! One module called from another process, over Monolift and over what else a team would use.
+//! Calls of a module in another process, with Monolift and with other frameworks.
 
 mod ours;
 mod raw;
@@ -17,27 +17,27 @@ use monolift_manifest::Address;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// How two processes talk.
+/// A transport between two processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
-    /// 256 bytes there and back, by threads that wait for them: the limit.
+    /// 256 bytes there and back, with blocking threads. This is the limit.
     Raw,
-    /// The same, by tasks of tokio.
+    /// The same with tokio tasks.
     RawTokio,
     /// Monolift.
     Monolift,
     /// tarpc as its README shows it.
     Tarpc,
-    /// The same, with `TCP_NODELAY`.
+    /// tarpc with `TCP_NODELAY`.
     TarpcNodelay,
     /// tonic.
     Tonic,
-    /// axum and JSON, with a pool of connections.
+    /// axum and JSON, with a connection pool.
     Axum,
 }
 
 impl Kind {
-    /// As a table calls it.
+    /// The name in tables.
     pub fn title(self) -> &'static str {
         match self {
             Self::Raw => "256 bytes there and back (the limit)",
@@ -51,17 +51,17 @@ impl Kind {
     }
 }
 
-/// Over what.
+/// A kind of socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Socket {
-    /// TCP, on the loopback device.
+    /// TCP over loopback.
     Tcp,
     /// A Unix socket.
     Unix,
 }
 
 impl Socket {
-    /// As a table calls it.
+    /// The name in tables.
     pub fn title(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
@@ -69,18 +69,18 @@ impl Socket {
         }
     }
 
-    /// Where a server of this kind listens.
+    /// An address for a server on this kind of socket.
     ///
     /// # Errors
     ///
-    /// When there is no port.
+    /// If there is no free port.
     pub fn address(self, kind: Kind) -> std::io::Result<Address> {
         match self {
             Self::Tcp => free_port(),
             Self::Unix => {
                 let name = format!("monolift-bench-{}-{kind:?}.sock", std::process::id());
                 let path = std::env::temp_dir().join(name);
-                // One of a run that was killed, whose number this run has by now.
+                // An earlier process with this process's id may have left the file behind.
                 let _ = std::fs::remove_file(&path);
                 Ok(Address::Unix(path))
             }
@@ -88,11 +88,11 @@ impl Socket {
     }
 }
 
-/// Serves, for as long as the process runs.
+/// Serves as long as the process runs.
 ///
 /// # Errors
 ///
-/// When it cannot listen.
+/// If it cannot listen.
 pub async fn serve(kind: Kind, address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
     match kind {
         Kind::Raw | Kind::RawTokio => raw::serve(kind, address).await,
@@ -104,11 +104,11 @@ pub async fn serve(kind: Kind, address: Address, tls: Option<&Path>) -> anyhow::
     }
 }
 
-/// Calls the server at `address`, whose process is `server`.
+/// Calls the server at `address`. `server` is its process id.
 ///
 /// # Errors
 ///
-/// When it cannot be reached or does not answer.
+/// If it cannot be reached or does not answer.
 pub async fn call(
     kind: Kind,
     address: Address,

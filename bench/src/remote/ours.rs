@@ -1,4 +1,4 @@
-//! Monolift, as two processes of an application get it: all of it on.
+//! Monolift between two processes, with all its features on.
 
 use super::{Address, Peer};
 use crate::{
@@ -19,24 +19,24 @@ use thiserror::Error;
 /// The module that is called.
 #[monolift::interface(module = "items")]
 pub trait Items {
-    /// An item.
+    /// Returns an item.
     #[idempotent]
     async fn get(&self, id: u64, size: u32) -> Result<Item, ItemsError>;
-    /// A number.
+    /// Returns a number.
     #[idempotent]
     async fn count(&self, at: u64) -> Result<u64, ItemsError>;
-    /// Waits.
+    /// Sleeps for a millisecond.
     #[idempotent]
     async fn sleep(&self) -> Result<(), ItemsError>;
-    /// Works.
+    /// Keeps the CPU busy for a millisecond.
     #[idempotent]
     async fn burn(&self) -> Result<(), ItemsError>;
 }
 
-/// What a call of it can end with.
+/// The error of the interface.
 #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
 pub enum ItemsError {
-    /// As any call can.
+    /// An error of the call itself.
     #[error(transparent)]
     Call(CallError),
 }
@@ -65,7 +65,7 @@ impl Items for ItemsHere {
     }
 }
 
-/// One of the two processes. A program of its own would have this from `monolift::process!`.
+/// One of the two processes. A real program uses `monolift::process!` instead.
 fn app(
     kind: Kind,
     address: &Address,
@@ -87,11 +87,11 @@ fn app(
         calls.unwrap_or_default(),
         tls.unwrap_or_default()
     );
-    // A program has one for as long as it runs.
+    // Leaked once, because `Linked` needs `'static` text.
     Ok(App::new(linked(manifest.leak(), kind))?)
 }
 
-/// What `monolift::process!` says of a program.
+/// What `monolift::process!` would embed in a program.
 fn linked(manifest: &'static str, kind: Kind) -> Linked {
     Linked {
         manifest,
@@ -105,11 +105,11 @@ fn linked(manifest: &'static str, kind: Kind) -> Linked {
     }
 }
 
-/// A process that has the module and calls it.
+/// A process that contains the module and calls it.
 ///
 /// # Errors
 ///
-/// When it does not start.
+/// If it does not start.
 pub async fn in_one_process() -> anyhow::Result<RunningApp> {
     let manifest = "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"caller\"\n";
     let app = App::new(linked(manifest, Kind::Host))?;
@@ -123,7 +123,7 @@ pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Resul
     std::future::pending().await
 }
 
-/// The client, and the process that it belongs to.
+/// The client and the process that it belongs to.
 pub(super) struct Caller {
     items: ItemsClient,
     _running: RunningApp,

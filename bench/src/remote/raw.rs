@@ -1,4 +1,4 @@
-//! The limit: 256 bytes there and 256 bytes back, and nothing that looks at them.
+//! The limit: 256 bytes there and 256 bytes back, without any decoding.
 
 use super::{Address, Kind, Peer};
 use crate::{
@@ -111,7 +111,7 @@ pub(super) async fn call(
     measure(Blocking(Mutex::new(socket)), asked, servers).await
 }
 
-/// A thread that waits for its bytes. There is one caller, so only the clock wants that thread too.
+/// A blocking connection. There is only one caller, so nothing else needs its thread.
 struct Blocking(Mutex<Box<dyn Both>>);
 
 impl Peer for Blocking {

@@ -1,4 +1,4 @@
-//! axum and JSON over HTTP/1.1, called through a pool of connections that stay open.
+//! axum and JSON over HTTP/1.1, called through a pool of persistent connections.
 
 use super::{Address, Peer};
 use crate::{
@@ -22,7 +22,7 @@ pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
     match address {
         Address::Tcp(address) => {
             let listener = TcpListener::bind(address).await?.tap_io(|socket| {
-                // A socket that is closed by now is found out when it is read.
+                // If the socket is closed already, the next read reports it.
                 let _ = socket.set_nodelay(true);
             });
             ready()?;
@@ -37,7 +37,7 @@ pub(super) async fn serve(address: Address) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As many connections as there are calls at once.
+/// The pool has one connection for each call in flight.
 pub(super) struct Client(Pool);
 
 pub(super) fn connect(address: Address) -> Client {

@@ -1,4 +1,4 @@
-//! tarpc, as its README has it: one service trait, bincode, a task for each call.
+//! tarpc as in its README: one service trait, bincode, a task for each call.
 
 use super::{Address, Peer};
 use crate::{
@@ -69,7 +69,7 @@ async fn serve_one(socket: impl AsyncRead + AsyncWrite + Send + 'static) {
     calls.for_each(|call| async { drop(tokio::spawn(call)) }).await;
 }
 
-/// One client for each connection; calls take turns.
+/// One client for each connection, used in turns.
 pub(super) struct Clients {
     clients: Vec<ItemsClient>,
     next: AtomicUsize,
@@ -97,7 +97,7 @@ pub(super) async fn connect(
 fn client_on(socket: impl AsyncRead + AsyncWrite + Send + 'static) -> ItemsClient {
     let transport = Transport::from((socket, Bincode::default()));
     let mut config = client::Config::default();
-    // As many as the benchmark has in flight.
+    // At least as many as the benchmark has in flight.
     config.max_in_flight_requests = 32_768;
     config.pending_request_buffer = 1_024;
     ItemsClient::new(config, transport).spawn()

@@ -1,4 +1,4 @@
-//! tonic, with its usual settings and `TCP_NODELAY`.
+//! tonic with its default settings and `TCP_NODELAY`.
 
 use super::{Address, Peer};
 use crate::{
@@ -32,7 +32,7 @@ use glue::{
     items_server::{Items, ItemsServer},
 };
 
-/// What a message may be: the largest answer that is measured, and some more.
+/// The maximum size of a message: larger than the largest answer that is measured.
 const MESSAGE: usize = 8 * 1024 * 1024;
 
 struct Service;
@@ -84,7 +84,7 @@ pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Resul
     Ok(())
 }
 
-/// One channel for each connection; calls take turns.
+/// One channel for each connection, used in turns.
 pub(super) struct Clients {
     clients: Vec<ItemsClient<Channel>>,
     next: AtomicUsize,
@@ -94,7 +94,7 @@ pub(super) struct Clients {
 ///
 /// # Errors
 ///
-/// When it cannot be reached.
+/// If the server cannot be reached.
 pub async fn channels(
     address: &Address,
     connections: usize,

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 pub(super) const TITLE: &str = "One request that asks four modules, over HTTP, 32 requests at once";
 
-/// Requests at once.
+/// The number of requests in flight.
 const REQUESTS: usize = 32;
 
-/// Monolift's, with each module where `process_of` says.
+/// The Monolift application. `process_of` places each module.
 async fn ours(name: &str, process_of: impl Fn(&str) -> &str) -> anyhow::Result<Running> {
     let modules = [&MODULES[..], &["pages"]].concat();
     let app = Application::new("fan", "front", &modules, |module| match module {
@@ -32,7 +32,7 @@ async fn ours(name: &str, process_of: impl Fn(&str) -> &str) -> anyhow::Result<R
     Running::start(name, at, processes.into_iter().map(part).map(part::Part::FanOut)).await
 }
 
-/// axum before tonic services, by hand.
+/// axum in front of tonic services, written by hand.
 async fn services(connections: usize) -> anyhow::Result<Running> {
     let (mut parts, mut services) = (Vec::new(), Vec::new());
     for module in MODULES {
@@ -53,7 +53,7 @@ async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
     Measured::of(&load::drive(caller, plan, &running.ids()?, |_| {}).await?)
 }
 
-/// Asks for one page after the other.
+/// Requests one page after the other.
 #[derive(Clone)]
 struct Browser(Arc<Pool>);
 

@@ -1,4 +1,4 @@
-//! A call within a process: the function itself, a trait object, and Monolift around it.
+//! A call inside a process: a function, a trait object, and Monolift.
 
 use super::Bench;
 use crate::{

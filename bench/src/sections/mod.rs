@@ -1,4 +1,4 @@
-//! What is measured, table by table.
+//! The sections of the benchmark. Each makes one table or several.
 
 mod fan_out;
 mod in_process;
@@ -14,23 +14,23 @@ use crate::{
 };
 use load::{Progress, Spread};
 
-/// The tables so far, and how they are made.
+/// The tables so far, and how much is measured.
 pub struct Bench {
-    /// How long everything takes.
+    /// How much is measured.
     pub pace: Pace,
-    /// What was measured so far.
+    /// The results so far.
     pub report: Report,
 }
 
-/// The columns of a table of calls to other processes.
+/// The columns of a table of calls between processes.
 const COLUMNS: [&str; 4] = ["calls/s", "p50 µs", "p99 µs", "CPU µs a call"];
 
 impl Bench {
-    /// Makes the tables whose title has `only` in it, and prints each when it is there.
+    /// Makes the tables whose title contains `only`, and prints each when it is complete.
     ///
     /// # Errors
     ///
-    /// When something cannot be measured.
+    /// If a measurement fails.
     pub async fn run(&mut self, only: &str) -> anyhow::Result<()> {
         let wanted = |title: &str| title.to_lowercase().contains(&only.to_lowercase());
         if wanted(in_process::TITLE) {
@@ -73,8 +73,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Measures each of `ways` once a round, one after the other: whatever the machine does
-    /// meanwhile, it does to all of them. The result has the rounds of each way.
+    /// Measures each of `ways` once in each round, one after the other, so that disturbances of the
+    /// machine affect all of them alike. Returns the rounds of each way.
     async fn rounds<W: AsRef<str>, R>(
         &self,
         title: &str,
@@ -94,7 +94,7 @@ impl Bench {
         Ok(measured)
     }
 
-    /// A table of calls to other processes.
+    /// Adds a table of calls between processes.
     fn table<W: AsRef<str>>(&mut self, title: &str, ways: &[W], measured: &[Vec<Measured>]) {
         let row = |(way, rounds): (&W, &Vec<Measured>)| {
             let spread = |figure: fn(&Measured) -> f64| Spread::of(rounds.iter().map(figure));
@@ -118,7 +118,7 @@ impl Bench {
     }
 }
 
-/// One's figure over another's, round by round.
+/// The ratios of two ways, one for each round.
 fn ratio<R>(ours: &[R], theirs: &[R], figure: impl Fn(&R) -> f64) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(ours, theirs)| figure(ours) / figure(theirs)).collect()
 }

@@ -1,4 +1,4 @@
-//! The shop's order, end to end over HTTP: from the request until what follows from it is done.
+//! The shop's order from end to end over HTTP, until its durable work is done.
 
 use super::{
     Bench, ratio,
@@ -26,14 +26,14 @@ use std::{
 pub(super) const TITLE: &str =
     "The shop's order over HTTP, until it is fulfilled, 16 requests at once, SQLite";
 
-/// Requests at once.
+/// The number of requests in flight.
 const REQUESTS: usize = 16;
-/// An order takes a while where nothing is optimised, or much else goes on.
+/// The minimum time of a measurement. Orders are slow in a debug build.
 const LEAST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 300 });
-/// What was placed is fulfilled by then.
+/// How long placed orders may take to be fulfilled.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The shop itself, with each module where `process_of` says.
+/// The shop itself. `process_of` places each module.
 async fn ours(
     name: &str,
     front: &'static str,
@@ -51,7 +51,7 @@ async fn ours(
     Ok(running)
 }
 
-/// One program by hand.
+/// One program, written by hand.
 async fn by_hand(
     name: &str,
     folder: &str,
@@ -62,7 +62,7 @@ async fn by_hand(
     Ok(Running::start(name, at, [part]).await?.keeping(folder))
 }
 
-/// axum before tonic services, by hand.
+/// axum in front of tonic services, written by hand.
 async fn services(connections: usize) -> anyhow::Result<Running> {
     let folder = Folder::new(&format!("services-{connections}"))?;
     let all: Vec<Where> =
@@ -107,7 +107,7 @@ impl Caller for Customer {
     }
 }
 
-/// What has yet to be done for orders that are placed, in the database of whoever keeps it there.
+/// The number of jobs that are not done yet, from the database that has them.
 async fn yet_to_do(folder: &Path) -> anyhow::Result<i64> {
     let ours = folder.join("data/orders.db");
     let by_hand = folder.join("orders.sqlite");
@@ -124,8 +124,8 @@ async fn yet_to_do(folder: &Path) -> anyhow::Result<i64> {
     Ok(count)
 }
 
-/// Places orders for a while, and counts until the last of them is fulfilled: who does later what
-/// another does at once is no faster.
+/// Places orders for a while and counts the time until the last one is fulfilled. Otherwise a shop
+/// that defers its work would seem faster.
 async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
     let pool = Arc::new(Pool::new(running.at.0.clone(), REQUESTS));
     let customer = Customer { pool, placed: Arc::default() };

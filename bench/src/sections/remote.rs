@@ -1,4 +1,4 @@
-//! One module called from another process, beside its limit and its peers.
+//! Calls of a module in another process, compared with their limit and with other frameworks.
 
 use super::{Bench, ratio, running::Folder};
 use crate::{
@@ -15,23 +15,23 @@ pub(super) const TLS: &str = "Over mutual TLS, over TCP";
 
 pub(super) const SLOW: &str = "One call in 100";
 
-/// The size of an answer, where that is not what is measured.
+/// The size of an answer, in bytes, unless the size is what is measured.
 const SIZE: u32 = 100;
 
-/// Servers of all kinds on one kind of socket.
+/// The servers of all frameworks on one kind of socket.
 struct Servers {
     started: BTreeMap<Kind, (Started, Where)>,
-    /// Where those who call them run.
+    /// The CPU of the callers.
     callers: Core,
-    /// The certificates, over mutual TLS.
+    /// The certificates, if the calls go over mutual TLS.
     tls: Option<Folder>,
 }
 
-/// A kind of peer, called on so many connections.
+/// A framework with a number of connections.
 #[derive(Debug, Clone)]
 struct Way {
     kind: Kind,
-    /// `None` for its own default.
+    /// `None` for the framework's default.
     connections: Option<usize>,
     name: String,
 }
@@ -84,7 +84,7 @@ impl Servers {
         Started::new(&part, self.callers)?.hear().await
     }
 
-    /// The way in which a peer answers the most calls, of 1, 2 and 4 connections.
+    /// The number of connections, of 1, 2 and 4, with which the framework answers the most calls.
     async fn best(&self, kind: Kind, asked: Asked) -> anyhow::Result<Way> {
         let mut best: Option<(f64, Way)> = None;
         for connections in [1, 2, 4] {
@@ -105,8 +105,8 @@ impl Bench {
     }
 }
 
-/// Each process has a core: where both are on one, now and then, a call takes a fraction of what it
-/// takes between two, and the rows would compare luck.
+/// Each process runs on a CPU of its own. If both share a CPU now and then, a call takes a fraction
+/// of its usual time, and the comparison depends on luck.
 pub(super) async fn one_at_a_time(
     bench: &mut Bench,
     title: &str,
@@ -153,7 +153,7 @@ pub(super) async fn in_flight(bench: &mut Bench, title: &str, count: usize) -> a
     Ok(())
 }
 
-/// What encryption costs, beside tonic's: one call at a time, and many.
+/// The cost of encryption, compared with tonic: one call at a time, and many.
 pub(super) async fn over_tls(bench: &mut Bench) -> anyhow::Result<()> {
     let folder = Folder::new("tls")?;
     tls::write(&folder.0)?;

@@ -1,4 +1,4 @@
-//! What runs as one of the ways: its processes, and where it is asked.
+//! The running processes of one contestant, and its HTTP address.
 
 use crate::{
     measured::Measured,
@@ -7,13 +7,13 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// The processes of one way.
+/// The processes of one contestant.
 pub(super) struct Running {
     name: String,
-    /// Where it is asked, over HTTP.
+    /// The HTTP address.
     pub(super) at: Where,
     processes: Vec<Started>,
-    /// What it keeps.
+    /// The folder of its databases.
     folder: Option<Folder>,
 }
 
@@ -24,7 +24,7 @@ impl AsRef<str> for Running {
 }
 
 impl Running {
-    /// Starts its parts, each when the one before it serves.
+    /// Starts the processes, each after the one before it serves.
     pub(super) async fn start(
         name: impl Into<String>,
         at: Where,
@@ -37,24 +37,24 @@ impl Running {
         Ok(Self { name: name.into(), at, processes, folder: None })
     }
 
-    /// With a folder that goes when it ends.
+    /// Adds a folder that is removed with the processes.
     pub(super) fn keeping(mut self, folder: Folder) -> Self {
         self.folder = Some(folder);
         self
     }
 
-    /// Where it keeps what it keeps.
+    /// The folder of its databases.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(|folder| folder.0.as_path())
     }
 
-    /// The numbers of its processes.
+    /// The process ids.
     pub(super) fn ids(&self) -> anyhow::Result<Vec<u32>> {
         self.processes.iter().map(Started::id).collect()
     }
 }
 
-/// Who answers the most, of those who start with 1, 2 and 4 connections to each of their services.
+/// The fastest of three variants, with 1, 2 and 4 connections to each service.
 pub(super) async fn best(
     start: impl AsyncFn(usize) -> anyhow::Result<Running>,
     measure: impl AsyncFn(&Running) -> anyhow::Result<Measured>,
@@ -70,8 +70,8 @@ pub(super) async fn best(
     Ok(best.map(|(_, running)| running))
 }
 
-/// An application of Monolift: its manifest, its processes (those that are called first), and where
-/// it is asked.
+/// A Monolift application: its manifest, its processes in the order of their start, and its HTTP
+/// address.
 pub(super) struct Application {
     pub(super) manifest: String,
     pub(super) processes: Vec<String>,
@@ -79,7 +79,7 @@ pub(super) struct Application {
 }
 
 impl Application {
-    /// With each module where `process_of` says, and HTTP at `front`.
+    /// `process_of` places each module, and the gateway listens at `front`.
     pub(super) fn new<'a>(
         app: &str,
         front: &'a str,
@@ -105,14 +105,14 @@ impl Application {
     }
 }
 
-/// A folder of this run's own, which goes when this does.
+/// A folder of this run. It is removed when this is dropped.
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     pub(super) fn new(name: &str) -> std::io::Result<Self> {
         let path =
             std::env::temp_dir().join(format!("monolift-bench-{}-{name}", std::process::id()));
-        // One of a run that was killed, whose number this run has by now.
+        // An earlier process with this process's id may have left the folder behind.
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))

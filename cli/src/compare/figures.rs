@@ -1,4 +1,4 @@
-//! What was measured, and what it comes to.
+//! Turns the measurements of both sides into the figures of the report.
 
 use super::{
     Compare,
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The rounds of one side.
+/// The measurements of one side, one entry for each round.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
     all: Vec<Round>,
@@ -22,7 +22,7 @@ pub(super) struct Rounds {
 struct Round {
     outcome: Outcome,
     stages: Stages,
-    /// The part of the machine that neither side nor this program had.
+    /// The share of the machine's CPU time that other programs used.
     others: f64,
 }
 
@@ -32,49 +32,49 @@ impl Rounds {
     }
 }
 
-/// The comparison, as it is reported.
+/// The comparison as it is reported.
 #[derive(Debug, Serialize)]
 pub(super) struct Comparison {
-    /// How the requests came.
+    /// How the requests were sent, as text.
     pub(super) load: String,
-    /// Seconds that each side was measured in a round.
+    /// How many seconds each side was measured in a round.
     pub(super) seconds: u64,
     pub(super) rounds: usize,
     pub(super) machine: String,
     pub(super) sides: Vec<SideFigures>,
-    /// The second side's figures over the first one's, from the medians of the rounds.
+    /// The second side's figures divided by the first side's, from the medians of the rounds.
     pub(super) ratios: Option<Ratios>,
-    /// Why the figures may mean nothing; empty when nothing was seen.
+    /// Reasons to distrust the figures. Empty if none was found.
     pub(super) noise: Vec<String>,
 }
 
-/// One side.
+/// The figures of one side.
 #[derive(Debug, Serialize)]
 pub(super) struct SideFigures {
     pub(super) name: String,
     pub(super) processes: usize,
-    /// Times of requests, in milliseconds.
+    /// Latency of requests, in milliseconds.
     pub(super) p50: Spread,
     pub(super) p90: Spread,
     pub(super) p99: Spread,
     pub(super) p999: Spread,
-    /// Requests answered in a second.
+    /// Requests answered per second.
     pub(super) throughput: Spread,
-    /// Time on a processor for each request, in milliseconds.
+    /// CPU time per request, in milliseconds.
     pub(super) cpu: Spread,
     /// Memory of all its processes, in MiB.
     pub(super) memory: Spread,
     pub(super) failed: u64,
     pub(super) failure: Option<String>,
-    /// Its requests, by their names.
+    /// The figures of each request.
     pub(super) requests: Vec<RequestFigures>,
-    /// Of a hundred requests, so many took no longer than so many milliseconds.
+    /// The latency curve: pairs of a percentile and the latency in milliseconds.
     pub(super) curve: Vec<(f64, f64)>,
-    /// What its calls between processes cost.
+    /// The cost of its calls between processes.
     pub(super) calls: Calls,
 }
 
-/// One request.
+/// The figures of one request.
 #[derive(Debug, Serialize)]
 pub(super) struct RequestFigures {
     pub(super) name: String,
@@ -83,22 +83,22 @@ pub(super) struct RequestFigures {
     pub(super) p99: f64,
 }
 
-/// Where the time of calls between processes goes: for each request, in microseconds. What durable work
-/// calls in the background is in it too.
+/// Where the time of calls between processes goes, in microseconds per request. This includes the
+/// calls of durable work in the background.
 #[derive(Debug, Serialize)]
 pub(super) struct Calls {
-    /// Calls between processes.
+    /// Calls between processes, per request.
     pub(super) count: f64,
     pub(super) encode: f64,
     pub(super) queue: f64,
     pub(super) wire: f64,
     pub(super) dispatch: f64,
     pub(super) decode: f64,
-    /// The modules that were called, with what they in turn waited for.
+    /// The time in the modules that were called, including their own waits.
     pub(super) module: f64,
 }
 
-/// The second side over the first one.
+/// The second side's figures divided by the first side's.
 #[derive(Debug, Serialize)]
 pub(super) struct Ratios {
     pub(super) p50: f64,
@@ -110,9 +110,9 @@ pub(super) struct Ratios {
     pub(super) memory: f64,
 }
 
-/// Rounds of one side that lie further apart than this part of their median say little.
+/// A spread of a side's rounds above this share of their median makes the figures doubtful.
 const APART: f64 = 0.4;
-/// So do those during which other programs had more than this part of the machine.
+/// So does a share of other programs above this.
 const OTHERS: f64 = 0.15;
 
 impl Calls {
@@ -121,7 +121,7 @@ impl Calls {
         let mean = |timed: Timed| timed.nanos as f64 / timed.calls.max(1) as f64 / 1_000.0;
         let Stages { whole, encode, queue, decode, served, module } = stages;
         let ours = mean(encode) + mean(queue) + mean(decode);
-        // The two sides' samples are not of the same calls: a difference may fall below nothing.
+        // The two sides sample different calls, so the difference can be slightly negative.
         let wire = (mean(whole) - ours - mean(served)).max(0.0);
         let dispatch = (mean(served) - mean(module)).max(0.0);
         Self {
@@ -135,7 +135,7 @@ impl Calls {
         }
     }
 
-    /// The parts that there are only because the module is elsewhere.
+    /// The parts that exist only because the module is in another process.
     pub(super) fn extra(&self) -> [(&'static str, f64); 5] {
         [
             ("encode", self.encode),
@@ -163,7 +163,7 @@ impl SideFigures {
         let requests = workload.request.iter().zip(&kinds).take(KINDS);
         let requests = requests.filter(|(_, times)| !times.is_empty());
         let stages = rounds.iter().fold(Stages::default(), |sum, round| sum + round.stages);
-        // The stages were timed while it warmed up too.
+        // The stages were also timed during the warm-up.
         let warm = 1.0 + super::WARM;
         let answered: u64 = rounds.iter().map(|round| round.outcome.answered).sum();
         Some(Self {
@@ -196,7 +196,7 @@ fn milliseconds(times: &Times, quantile: f64) -> f64 {
     times.quantile(quantile) as f64 / 1e6
 }
 
-/// Points closer and closer to a hundred, as far as there are requests to tell.
+/// Percentiles that approach 100, as far as the number of requests supports them.
 fn curve(times: &Times) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     let (mut left, least) = (1.0, 1.0 / times.len().max(1) as f64);
@@ -281,7 +281,7 @@ impl Ratios {
     }
 }
 
-/// How busy the machine is with other things.
+/// Measures how busy other programs keep the machine.
 pub(super) struct Others {
     machine: Duration,
     known: Duration,
@@ -289,13 +289,13 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// `known` are the processes that are no others.
+    /// Starts the measurement. `known` are the processes that do not count as others.
     pub(super) fn begin(known: &[u32]) -> io::Result<Self> {
         let known = processes::time_of_all(known)?;
         Ok(Self { machine: busy()?, known, began: Instant::now() })
     }
 
-    /// The part of the machine that all others had since.
+    /// The share of the machine's CPU time that other programs have used since.
     pub(super) fn end(self, known: &[u32]) -> io::Result<f64> {
         let machine = busy()?.saturating_sub(self.machine);
         let known = processes::time_of_all(known)?.saturating_sub(self.known);
@@ -305,12 +305,13 @@ impl Others {
     }
 }
 
-/// The time that all processors together were at work since the machine started.
+/// The time that all CPUs together were busy since the machine started.
 fn busy() -> io::Result<Duration> {
     let text = fs::read_to_string("/proc/stat")?;
     let line = text.lines().next().unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal; in hundredths of a second.
+    // The columns of /proc/stat, in hundredths of a second: user, nice, system, idle, iowait, irq,
+    // softirq, steal.
     let busy: u64 = ticks.iter().take(8).sum::<u64>() - ticks.iter().skip(3).take(2).sum::<u64>();
     Ok(Duration::from_millis(busy * 10))
 }

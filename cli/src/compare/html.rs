@@ -1,4 +1,4 @@
-//! The comparison as a page: one file, with all that it needs in it.
+//! The comparison as an HTML page without external resources.
 
 use super::{
     figures::{Comparison, SideFigures},
@@ -106,8 +106,8 @@ const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 30.0;
 
-/// Lines over 1/(1 - part), so that each further nine has as much room as the one before it; times by
-/// powers of ten.
+/// Latency curves. The horizontal axis is 1/(1 - part), logarithmic, so that each further nine has
+/// the same width. The vertical axis is logarithmic too.
 fn curves(out: &mut String, sides: &[SideFigures]) -> std::fmt::Result {
     let all = || sides.iter().flat_map(|side| &side.curve);
     let nines = |percent: f64| -(1.0 - percent / 100.0).max(1e-9).log10();
@@ -192,7 +192,7 @@ fn requests(out: &mut String, sides: &[SideFigures]) -> std::fmt::Result {
     Ok(())
 }
 
-/// A bar of all that a request's calls cost, part by part.
+/// A bar with the cost of a request's calls, split into parts.
 fn calls(out: &mut String, side: &SideFigures) -> std::fmt::Result {
     const SHADES: [&str; 5] = ["#93c5fd", "#60a5fa", "#f59e0b", "#a78bfa", "#34d399"];
     let (name, calls) = (escaped(&side.name), &side.calls);

@@ -1,4 +1,4 @@
-//! The two manifests that are compared, and where their processes listen meanwhile.
+//! The manifests of the two sides, and free ports for their processes.
 
 use monolift_manifest::Manifest;
 use std::{
@@ -9,14 +9,15 @@ use std::{
 };
 use toml_edit::{DocumentMut, Item, Table, value};
 
-/// One of the two.
+/// The manifest of one side.
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) name: String,
     pub(super) file: PathBuf,
 }
 
-/// Those that were named; or, of the one that was, all modules in one process, and each in its own.
+/// The two manifests that were named. If only one was named, the first side has all its modules in
+/// one process, and the second has each in its own.
 pub(super) fn of(named: &[PathBuf], folder: &Path) -> Result<[Chosen; 2], Box<dyn Error>> {
     match named {
         [one] => {
@@ -38,7 +39,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
-/// Written only when it changes, so that nothing is built again for it.
+/// Writes the file only if its content changes, so that cargo rebuilds nothing.
 fn write(folder: &Path, name: &str, text: &DocumentMut) -> Result<Chosen, Box<dyn Error>> {
     let (file, text) = (folder.join(format!("{name}.toml")), text.to_string());
     if fs::read_to_string(&file).ok().as_ref() != Some(&text) {
@@ -47,12 +48,12 @@ fn write(folder: &Path, name: &str, text: &DocumentMut) -> Result<Chosen, Box<dy
     Ok(Chosen { name: name.to_owned(), file })
 }
 
-/// The same modules and rules, with each module where `process_of` says.
+/// A copy of the manifest in which `process_of` decides the placement of each module.
 fn placed(text: &str, process_of: impl Fn(&str) -> &str) -> Result<DocumentMut, Box<dyn Error>> {
     let mut document: DocumentMut = text.parse()?;
     document.remove("host");
     document.remove("process");
-    // The certificates are for the names of other processes.
+    // Existing certificates are for the names of other processes.
     document.remove("tls");
     let mut processes = Table::new();
     processes.set_implicit(true);
@@ -85,8 +86,8 @@ fn apart(text: &str) -> Result<DocumentMut, Box<dyn Error>> {
     Ok(document)
 }
 
-/// The same manifest with free ports of this machine, so that both sides run at once, and beside
-/// whatever else does.
+/// A copy of the manifest with free ports, so that both sides can run at once, beside other
+/// programs.
 pub(super) fn with_free_ports(file: &Path) -> Result<String, Box<dyn Error>> {
     let mut document: DocumentMut = read(file)?.parse()?;
     let mut taken = Vec::new();
@@ -98,7 +99,8 @@ pub(super) fn with_free_ports(file: &Path) -> Result<String, Box<dyn Error>> {
                 if process.contains_key(key) {
                     let listener = TcpListener::bind("127.0.0.1:0")?;
                     process.insert(key, value(listener.local_addr()?.to_string()));
-                    // Held until all are chosen, so that no two are the same.
+                    // The listener is kept until all ports are chosen, so that no port is chosen
+                    // twice.
                     taken.push(listener);
                 }
             }

@@ -1,5 +1,5 @@
-//! `cargo monolift compare`: the same requests to an application in one process and in several, and
-//! what the cut costs.
+//! `cargo monolift compare`: sends the same requests to an application in one process and in
+//! several, and reports the cost of the split.
 
 mod figures;
 mod html;
@@ -22,45 +22,47 @@ use std::{env, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
 /// Compare the application in one process with the same in several
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// The manifest whose modules are put into one process, and into one each. Given twice, the two
-    /// are compared as they are
+    /// The manifest. One side has all its modules in one process, the other has each in its own. If
+    /// given twice, the two manifests are compared as they are
     #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
     manifest: Vec<PathBuf>,
-    /// What is asked, and how often
+    /// The requests and their shares
     #[arg(long, default_value = "workload.toml", value_name = "FILE")]
     workload: PathBuf,
-    /// Requests a second, whatever becomes of them, instead of what the workload says
+    /// Send this many requests per second, whether or not they are answered, instead of the
+    /// workload's rate
     #[arg(long, value_name = "NUMBER", conflicts_with = "callers")]
     rate: Option<u32>,
-    /// So many who each ask again when they have their answer: how much goes through at most
+    /// Let this many clients send their next request as soon as they have an answer. This measures
+    /// the maximum throughput
     #[arg(long, value_name = "NUMBER")]
     callers: Option<usize>,
-    /// Seconds that each side is measured in a round
+    /// How many seconds each side is measured in a round
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     time: u64,
-    /// Rounds, in which the sides take turns
+    /// The number of rounds. The sides take turns in each
     #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     rounds: usize,
-    /// Build without optimisations, which is quicker and says little
+    /// Build without optimisations, which is faster and makes the figures unrepresentative
     #[arg(long)]
     debug: bool,
-    /// Where the page with the figures goes
+    /// Write the HTML report to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Where the figures go, as JSON
+    /// Write the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// A part of a round is for warming up.
+/// The warm-up before each round, as a share of the round's time.
 const WARM: f64 = 0.2;
 
 impl Compare {
-    /// Does it, and prints what came of it.
+    /// Runs the comparison and prints the result.
     ///
     /// # Errors
     ///
-    /// When something cannot be built, started or asked.
+    /// If something cannot be built, started or reached.
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         let workload = Workload::read(&self.workload)?;
         let load = match (self.callers, self.rate.or(workload.rate)) {

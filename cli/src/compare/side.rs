@@ -1,4 +1,4 @@
-//! One of the two that are compared: its programs, its processes, and what they say of themselves.
+//! One side of the comparison: its programs, its processes and their reports.
 
 use super::manifests::{self, Chosen};
 use crate::up::{
@@ -24,32 +24,32 @@ use tokio::{
     time::timeout,
 };
 
-/// A process is ready by then, and has stopped by then.
+/// How long a process may take to become ready, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Side {
     name: String,
     plan: Plan,
     programs: BTreeMap<String, PathBuf>,
-    /// Databases and logs, which go with it.
+    /// Databases and logs. The folder is removed with the side.
     folder: Folder,
-    /// In the order in which they were started.
+    /// The processes in the order of their start.
     running: Vec<Process>,
 }
 
-/// One of its processes.
+/// A running process of this side.
 struct Process {
     name: String,
     child: Child,
     says: Lines<BufReader<OwnedReadHalf>>,
-    /// While this is open, it runs.
+    /// The connection to the process. It stops when this is closed.
     life_line: OwnedWriteHalf,
-    /// How often.
+    /// How many reports were requested.
     asked: usize,
 }
 
 impl Side {
-    /// Builds its programs.
+    /// Builds the programs of this side.
     pub(super) fn build(
         chosen: Chosen,
         folder: &Path,
@@ -57,7 +57,7 @@ impl Side {
     ) -> Result<Self, Box<dyn Error>> {
         let mut plan = Plan::of(&chosen.file)?;
         let short: String = chosen.name.chars().filter(|c| c.is_alphanumeric()).collect();
-        // The next side's build replaces what is not kept.
+        // A folder of its own, because the next side's build replaces programs of the same name.
         plan.kept_as = format!("{}-compared-{short}", plan.app);
         let programs = build::all(&plan, crate::up::Options { release })?;
         let folder = Folder::new(folder.join(format!("{RUNNING}{}-{short}", std::process::id())))?;
@@ -81,7 +81,7 @@ impl Side {
         self.running.iter().map(id).collect()
     }
 
-    /// Starts its processes. The result is where it is asked.
+    /// Starts the processes. Returns the address of the gateway.
     pub(super) async fn start(&mut self) -> Result<Address, Box<dyn Error>> {
         let socket = Socket::bind(&self.name)?;
         let mut gateway = None;
@@ -104,7 +104,7 @@ impl Side {
         self.folder.0.join(format!("{process}.log"))
     }
 
-    /// What is said when a process does not come up.
+    /// The error for a process that does not become ready.
     fn did_not(&self, process: &str) -> Box<dyn Error> {
         let log = fs::read_to_string(self.log_of(process)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -123,7 +123,7 @@ impl Side {
         let data = format!("{}_DATA", self.plan.app.to_uppercase().replace('-', "_"));
         command.stdout(log.try_clone()?).stderr(log).env(data, self.folder.0.join("data"));
         if env::var_os("RUST_LOG").is_none() {
-            // What a process logs of each request is not what is compared.
+            // Logging of each request would distort the comparison.
             command.env("RUST_LOG", "warn");
         }
         let mut child = command.spawn()?;
@@ -153,7 +153,7 @@ impl Side {
         Err(format!("{}: `{name}` is not ready: it waits for {waiting}", self.name).into())
     }
 
-    /// How a process stands, by its own word.
+    /// Requests a report from a process.
     async fn report(&mut self, at: usize) -> Result<Report, String> {
         let Process { name, says, life_line, asked, .. } = &mut self.running[at];
         let gone = || format!("{}: the process `{name}` has ended", self.name);
@@ -161,14 +161,14 @@ impl Side {
         *asked += 1;
         loop {
             let report = hear(says).await.ok_or_else(gone)?;
-            // What it said of itself meanwhile comes before that.
+            // Skips reports that were sent before the request.
             if report.asked >= *asked {
                 return Ok(report);
             }
         }
     }
 
-    /// What all its calls between processes have cost so far.
+    /// The cost of all calls between processes so far.
     pub(super) async fn stages(&mut self) -> Result<Stages, String> {
         let mut sum = Stages::default();
         for at in 0..self.running.len() {
@@ -177,7 +177,7 @@ impl Side {
         Ok(sum)
     }
 
-    /// Stops them, those that call first.
+    /// Stops the processes, callers first.
     pub(super) async fn stop(&mut self) {
         while let Some(mut process) = self.running.pop() {
             drop(process.life_line);
@@ -193,7 +193,7 @@ async fn hear(says: &mut Lines<BufReader<OwnedReadHalf>>) -> Option<Report> {
     serde_json::from_str(&line).ok()
 }
 
-/// Removes what comparisons have left behind that were killed.
+/// Removes folders of earlier comparisons that were killed.
 pub(super) fn tidy(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -207,10 +207,10 @@ pub(super) fn tidy(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the folders of sides that run are called, with this process's number behind it.
+/// The prefix of a running side's folder. This process's id follows.
 const RUNNING: &str = "running-";
 
-/// A folder that goes when this does.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {

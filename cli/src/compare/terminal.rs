@@ -1,10 +1,10 @@
-//! The comparison for a terminal.
+//! The comparison as text for a terminal.
 
 use super::figures::{Comparison, SideFigures};
 use load::Spread;
 use std::fmt;
 
-/// Shows it.
+/// Formats a comparison.
 pub(super) struct Shown<'a>(pub(super) &'a Comparison);
 
 impl fmt::Display for Shown<'_> {
@@ -49,7 +49,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// With as many digits as mean something.
+/// Formats a number with its significant digits.
 pub(super) fn short(value: f64) -> String {
     match value {
         large if large >= 100.0 => format!("{large:.0}"),

@@ -1,4 +1,4 @@
-//! What is asked: a file that an author writes, and whoever asks as it says.
+//! The workload file, and the client that sends its requests.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -16,27 +16,27 @@ use std::{
     },
 };
 
-/// Requests, and how often each comes.
+/// The requests of a workload and their shares.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Workload {
-    /// Requests a second.
+    /// Requests per second.
     pub(super) rate: Option<u32>,
-    /// Asked once each, in this order, before anything is measured.
+    /// Requests that are sent once, in this order, before the measurement.
     #[serde(default)]
     before: Vec<Request>,
-    /// What is measured.
+    /// Requests that are measured.
     pub(super) request: Vec<Request>,
 }
 
-/// One of them.
+/// A request.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
-    /// As reports call it.
+    /// The name in reports.
     #[serde(default)]
     pub(super) name: String,
-    /// Of all requests, so many are this one.
+    /// The share of this request, relative to the other weights.
     #[serde(default = "one")]
     weight: u32,
     #[serde(default = "get")]
@@ -44,10 +44,10 @@ pub(super) struct Request {
     path: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// JSON, unless a header says otherwise. `{number}` is another number in each request, here and in
-    /// the path and the headers.
+    /// The body. It is JSON unless a header says otherwise. `{number}` is replaced by a different
+    /// number in each request, in the path and the headers too.
     body: Option<String>,
-    /// The statuses that are an answer; without any, those below 400 are.
+    /// The statuses that count as success. If empty, every status below 400 does.
     #[serde(default)]
     status: Vec<u16>,
 }
@@ -81,7 +81,7 @@ headers = { idempotency-key = "{number}" }   # another number in each request
 body = '{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}'
 "#;
 
-/// Tries this often to choose what comes next: the weights' places repeat after that.
+/// The length of the sequence of requests, after which it repeats.
 const PLACES: u64 = 1_009;
 
 impl Workload {
@@ -112,10 +112,11 @@ impl Workload {
         Ok(workload)
     }
 
-    /// Which request comes at place `at`. Spread evenly, and the same in every run.
+    /// The request at position `at`. Requests are spread evenly, and in the same order in every
+    /// run.
     fn at(&self, at: u64) -> usize {
         let all: u64 = self.request.iter().map(|request| u64::from(request.weight)).sum();
-        // A step that shares no factor with the number of places visits all of them.
+        // The factor has no common divisor with the number of places, so all of them are visited.
         let place = (at % PLACES) * 617 % PLACES;
         let mut left = place * all / PLACES;
         self.request
@@ -130,7 +131,7 @@ impl Workload {
     }
 }
 
-/// Whoever asks one side.
+/// Sends the requests to one side.
 #[derive(Clone)]
 pub(super) struct Requests {
     workload: Arc<Workload>,
@@ -139,16 +140,16 @@ pub(super) struct Requests {
     number: Arc<AtomicU64>,
 }
 
-/// Connections to one side.
+/// The maximum number of connections to one side.
 const CONNECTIONS: usize = 256;
 
-/// Kinds of requests that are timed each for itself; the rest count as the last.
+/// The number of requests that are timed separately. Further ones are counted as the last.
 pub(super) const KINDS: usize = 16;
 
 impl Requests {
     pub(super) fn new(workload: Arc<Workload>, address: Address) -> Self {
         let host = address.to_string().into();
-        // So that a second run does not repeat the first one's numbers.
+        // A second run uses other numbers than the first one.
         let first = u64::from(std::process::id()) << 32;
         Self {
             workload,
@@ -158,7 +159,7 @@ impl Requests {
         }
     }
 
-    /// Asks what is asked once.
+    /// Sends the requests of `before`.
     pub(super) async fn before(&self) -> anyhow::Result<()> {
         for request in &self.workload.before {
             self.ask(request).await?;

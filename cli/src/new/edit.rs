@@ -1,4 +1,4 @@
-//! The lines of a new module in files that are there already. What is in them stays as it is.
+//! Adds the lines of a new module to existing files. Their other lines stay unchanged.
 
 use super::{files::Names, readable};
 use std::{
@@ -8,7 +8,8 @@ use std::{
 };
 use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
 
-/// The workspace's members, unless a pattern among them covers the new packages.
+/// Adds the new packages to the workspace's members, unless a pattern among the members covers
+/// them.
 pub(super) fn members(root: &Path, names: &Names) -> Result<Option<PathBuf>, Box<dyn Error>> {
     let file = root.join("Cargo.toml");
     let mut document: DocumentMut = fs::read_to_string(&file)?.parse()?;
@@ -31,7 +32,7 @@ pub(super) fn members(root: &Path, names: &Names) -> Result<Option<PathBuf>, Box
     Ok(Some(file))
 }
 
-/// A program's dependencies on the module and its interface.
+/// Adds the dependencies of a program on the module and its interface.
 pub(super) fn dependencies(
     file: &Path,
     root: &Path,
@@ -55,7 +56,8 @@ pub(super) fn dependencies(
     Ok(file.to_owned())
 }
 
-/// The module's place: in the process where most modules live; in one of its own, where each has.
+/// Adds the module to a manifest: to the process with most modules, or to a process of its own if
+/// every module has one.
 pub(super) fn manifest(file: &Path, names: &Names) -> Result<PathBuf, Box<dyn Error>> {
     let read = readable(file).ok_or("the manifest cannot be read")?;
     let mut document: DocumentMut = fs::read_to_string(file)?.parse()?;

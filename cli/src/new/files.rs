@@ -6,7 +6,7 @@ use std::{
 };
 use toml_edit::DocumentMut;
 
-/// A module's name, as each place writes it.
+/// A module's name in the spellings that the files need.
 #[derive(Debug)]
 pub(super) struct Names {
     /// `gift-cards`
@@ -27,7 +27,7 @@ impl Names {
                  beginning with a letter"
             ));
         }
-        // They are in every program already, or mean something else.
+        // These names would clash with packages or words that every program uses.
         if ["inventory", "monolift", "test", "core", "std", "alloc", "self", "crate", "super"]
             .contains(&name)
             || name.ends_with("-api")
@@ -53,7 +53,7 @@ impl Names {
     }
 }
 
-/// Writes them all; none of them may be there.
+/// Writes all files. None of them may exist.
 pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> {
     let workspace =
         fs::read_to_string(root.join("Cargo.toml")).map_err(|error| error.to_string())?;
@@ -117,7 +117,7 @@ fn put(file: &Path, text: &str) -> io::Result<()> {
     fs::write(file, text)
 }
 
-/// A Cargo.toml that takes from the workspace what that has.
+/// A Cargo.toml that inherits from the workspace where the workspace has a value.
 fn package(
     workspace: &DocumentMut,
     name: &str,
@@ -158,7 +158,7 @@ fn package(
     text
 }
 
-/// The workspace's, where it has one; else what is known to work.
+/// The workspace's dependency if there is one. Otherwise a version that is known to work.
 fn dependency(workspace: &DocumentMut, name: &str) -> String {
     let shared = workspace["workspace"].get("dependencies").and_then(|all| all.get(name));
     if shared.is_some() {

@@ -1,4 +1,5 @@
-//! `cargo monolift new module NAME`: a module with its interface, a migration and its place.
+//! `cargo monolift new module NAME`: creates a module with its interface, a migration and its place
+//! in the manifests.
 
 mod edit;
 mod files;
@@ -22,9 +23,10 @@ pub(crate) struct New {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A module: its api crate, its crate, a first migration, and its line in the manifests
+    /// Create a module: its api package, its package, a first migration, and its line in the
+    /// manifests
     Module {
-        /// Its name, as a package's: coupons, gift-cards
+        /// Its name, which is also the name of its package: coupons, gift-cards
         name: String,
     },
 }
@@ -62,7 +64,7 @@ impl New {
     }
 }
 
-/// The packages that link modules: those that depend on one, and are none themselves.
+/// The packages that link modules: they depend on a module and are none themselves.
 fn programs(workspace: &Workspace) -> Vec<&Package> {
     let links = |package: &&Package| {
         let is_module = workspace.is_module(&package.name) || workspace.is_api(&package.name);
@@ -73,7 +75,7 @@ fn programs(workspace: &Workspace) -> Vec<&Package> {
     workspace.packages.values().filter(links).collect()
 }
 
-/// The manifests at the root and beside programs.
+/// The manifests at the root of the workspace and beside programs.
 fn manifests(root: &Path, programs: &[&Package]) -> Vec<PathBuf> {
     let folders = std::iter::once(root.to_owned())
         .chain(programs.iter().map(|program| program.directory.clone()));

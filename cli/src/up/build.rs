@@ -1,4 +1,4 @@
-//! Building the programs. cargo shows its own progress.
+//! Builds the programs of a manifest. cargo prints its own progress.
 
 use super::{
     Options,
@@ -48,7 +48,7 @@ pub(crate) fn all(
     Ok(programs)
 }
 
-/// The executables that a build has made, or found made, by name.
+/// Runs cargo. Returns the executables by name, whether or not they were up to date.
 fn build(
     plan: &Plan,
     options: Options,
@@ -80,12 +80,14 @@ fn find(built: &BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf, String
     built.get(name).cloned().ok_or_else(|| format!("cargo built no program `{name}`"))
 }
 
-/// Keeps a program under its process's name: the next build of another process replaces it.
+/// Copies a program to a file with its process's name, because the next build replaces the
+/// original.
 fn keep(program: &Path, plan: &Plan, process: &str) -> Result<PathBuf, Box<dyn Error>> {
     let folder = program.parent().unwrap_or(Path::new("")).join("monolift").join(&plan.kept_as);
     fs::create_dir_all(&folder)?;
     let kept = folder.join(process);
-    // A copy under another name first: one that runs just now stays what it is.
+    // The copy is made under another name first and then renamed, so that a running program's file
+    // is not changed.
     let new = folder.join(format!(".{process}"));
     let _ = fs::remove_file(&new);
     fs::hard_link(program, &new).or_else(|_| fs::copy(program, &new).map(drop))?;

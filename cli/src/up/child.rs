@@ -1,4 +1,4 @@
-//! One process that was started: its life line, and its log, line by line.
+//! One started process: its connection to the launcher and its log.
 
 use super::plan::{Plan, Replica};
 use monolift::app::launcher;
@@ -13,11 +13,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Colours that tell processes apart on a terminal.
+/// Terminal colours, one for each process.
 const COLOURS: [u8; 6] = [36, 33, 35, 32, 34, 31];
 
-/// What starts a process of a plan. What it is told by settings stays, but for where a further replica
-/// listens.
+/// The command that starts a process of the plan. It gets all environment variables of the
+/// launcher. A further replica gets an address of its own.
 pub(crate) fn command(
     plan: &Plan,
     process: &str,
@@ -40,7 +40,7 @@ pub(crate) fn command(
         .env(launcher::TOKEN, reports.token)
         .current_dir(&plan.root)
         .stdin(Stdio::null())
-        // Ctrl-C is the launcher's: it stops its processes in order.
+        // Ctrl-C must reach the launcher only, which stops its processes in order.
         .process_group(0)
         .kill_on_drop(true);
     command
@@ -52,7 +52,7 @@ pub(super) struct Started {
     logs: Vec<JoinHandle<()>>,
 }
 
-/// How the lines of one process's log begin.
+/// The text before each log line of a process.
 #[derive(Debug, Clone)]
 pub(super) struct Prefix(String);
 
@@ -66,7 +66,7 @@ impl Prefix {
     }
 }
 
-/// Where a process reports to, and as whom.
+/// The launcher's socket, and the name under which a process reports to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reports<'a> {
     pub(crate) socket: &'a Path,
@@ -89,7 +89,7 @@ impl Started {
         self.child.id()
     }
 
-    /// Waits for its end, and for the last line of its log.
+    /// Waits until the process has ended and its log is read.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         for log in &mut self.logs {
@@ -104,7 +104,7 @@ impl Started {
 fn read(output: impl AsyncRead + Send + Unpin + 'static, prefix: Prefix) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(output).split(b'\n');
-        // Whatever it writes: a line that is no text is a line too.
+        // A line that is not UTF-8 is printed too.
         while let Ok(Some(line)) = lines.next_segment().await {
             println!("{}{}", prefix.0, String::from_utf8_lossy(&line));
         }

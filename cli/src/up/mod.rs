@@ -1,4 +1,5 @@
-//! Starts every process of a manifest on this machine, and keeps them up: `cargo monolift up`.
+//! `cargo monolift up`: starts every process of a manifest on this machine, and restarts a process
+//! that dies.
 
 pub(crate) mod build;
 pub(crate) mod child;
@@ -14,14 +15,15 @@ use std::{
     process::ExitCode,
 };
 
-/// What may be said about it.
+/// Options of [`run`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Build as `--release`.
     pub release: bool,
 }
 
-/// Builds what `manifest` needs, starts it, and stays until ctrl-C. A whole `main`.
+/// Builds and starts the processes of `manifest`, and runs until ctrl-C. This is the whole `main`
+/// of a program.
 pub fn main(manifest: &Path) -> ExitCode {
     match run(manifest, Options::default()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,23 +34,23 @@ pub fn main(manifest: &Path) -> ExitCode {
     }
 }
 
-/// The programs of a manifest, built.
+/// The programs that were built for a manifest.
 #[derive(Debug)]
 pub struct Built {
     /// The application's name.
     pub app: String,
-    /// The manifest, from the root of the file system.
+    /// The absolute path of the manifest.
     pub manifest: PathBuf,
-    /// The workspace's root.
+    /// The root of the workspace.
     pub root: PathBuf,
     /// The program of each process.
     pub programs: BTreeMap<String, PathBuf>,
-    /// The modules of each process, and how many of it run.
+    /// For each process, its modules and its number of replicas.
     pub modules: Vec<(Vec<String>, usize)>,
 }
 
 impl Built {
-    /// Builds what `manifest` needs.
+    /// Builds the programs of `manifest`.
     pub fn of(manifest: &Path, options: Options) -> Result<Self, Box<dyn Error>> {
         let plan = Plan::of(manifest)?;
         let programs = build::all(&plan, options)?;
@@ -64,7 +66,7 @@ impl Built {
     }
 }
 
-/// Builds what `manifest` needs, starts it, and stays until ctrl-C or SIGTERM.
+/// Builds and starts the processes of `manifest`, and runs until ctrl-C or SIGTERM.
 pub fn run(manifest: &Path, options: Options) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(manifest)?;
     let programs = build::all(&plan, options)?;

@@ -1,4 +1,4 @@
-//! What has to be built and started for a manifest.
+//! The programs and processes of a manifest.
 
 use monolift_manifest::{Graph, Manifest, Workspace};
 use std::{
@@ -8,18 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every process of a manifest, those that are called before those that call.
+/// Every process of a manifest. A process comes after those that it calls.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) app: String,
-    /// The folder that programs are kept in which the next build replaces.
+    /// The name of the folder for copies of programs that the next build replaces.
     pub(crate) kept_as: String,
-    /// The manifest, from the root of the file system.
+    /// The absolute path of the manifest.
     pub(crate) manifest: PathBuf,
-    /// The workspace's root.
+    /// The root of the workspace.
     pub(crate) root: PathBuf,
     pub(crate) processes: Vec<Process>,
-    /// How long what is in flight has to end.
+    /// How long calls in flight may take when the processes stop.
     pub(crate) drain: std::time::Duration,
 }
 
@@ -31,16 +31,16 @@ pub(crate) struct Process {
     pub(crate) replicas: Vec<Replica>,
 }
 
-/// What is built for a process.
+/// The program of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Program {
     /// A module's own package.
     Service(String),
-    /// A `process!(env, …)` program, built as this process.
+    /// A `process!(env, …)` program that is built for this process.
     Process { package: String, bin: String },
 }
 
-/// Where one of them listens.
+/// The addresses of one replica.
 #[derive(Debug, Clone)]
 pub(crate) struct Replica {
     pub(crate) listen: Option<String>,
@@ -67,7 +67,7 @@ impl Plan {
             let ranks = manifest
                 .modules_of(name)
                 .filter_map(|module| order.iter().position(|known| known == module));
-            // A gateway comes last: it calls all.
+            // A gateway comes last, because it calls all modules.
             ranks.max().unwrap_or(usize::MAX)
         };
         let mut names: Vec<&str> = manifest.all_processes().collect();

@@ -1,5 +1,5 @@
-//! Keeps the processes up: starts them, waits until they are ready, starts again what dies, and
-//! stops all, those that call before those that are called.
+//! Starts the processes, waits until they are ready, restarts a process that dies, and stops all of
+//! them, callers first.
 
 use super::{
     child::{Prefix, Reports, Started, command},
@@ -25,27 +25,27 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// The first pause before a process is started again; it doubles each time.
+/// The pause before a process is restarted. It doubles with each restart.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A process that was up for so long is started again without having earned a pause.
+/// After this uptime the pause starts at [`FIRST_PAUSE`] again.
 const STEADY: Duration = Duration::from_secs(30);
-/// Beyond the manifest's drain: for a process's modules to stop.
+/// How long a process may take to stop its modules, in addition to the manifest's `drain`.
 const STOPPING: Duration = Duration::from_secs(8);
 
-/// What becomes of the processes, each by its token.
+/// What happened to a process, which is identified by its token.
 enum Event {
-    /// It was started, with this number.
+    /// It was started, with this process id.
     Started(String, u32),
-    /// It says how it stands, over its life line.
+    /// It sent a report over its connection.
     Reported(Report, Option<OwnedWriteHalf>),
-    /// It ended, and is started again after a pause.
+    /// It ended, and is restarted after the pause.
     Died(String, String, Duration),
     /// It cannot be started.
     Failed(String, String),
 }
 
-/// Starts all, and stays until it is asked to stop.
+/// Starts all processes and runs until it is asked to stop.
 pub(super) async fn run(
     plan: Plan,
     programs: BTreeMap<String, PathBuf>,
@@ -96,9 +96,9 @@ pub(super) async fn run(
     };
     stopping.send_replace(true);
     println!("stopping");
-    // Those that call first, each after the one before it has ended.
+    // Stops callers first, each after the one before it has ended.
     for (token, mut keeper) in keepers.into_iter().rev() {
-        // One that is not connected is still starting, and has nothing in flight.
+        // A process without a connection is still starting and has no calls in flight.
         let connected = up.life_lines.remove(&token).is_some();
         let patience = if connected { plan.drain + STOPPING } else { Duration::ZERO };
         if timeout(patience, &mut keeper).await.is_err() {
@@ -115,9 +115,10 @@ pub(super) async fn run(
 /// One replica of a process.
 #[derive(Debug, Clone)]
 struct Launch {
-    /// Its process's name, and which replica it is when there are several: `orders`, `orders.1`.
+    /// The name of the process, with the number of the replica if there are several: `orders`,
+    /// `orders.1`.
     token: String,
-    /// Its process's place in the plan.
+    /// The index of the process in the plan.
     process: usize,
     replica: usize,
 }
@@ -133,7 +134,7 @@ fn launches(plan: &Plan) -> Vec<Launch> {
     plan.processes.iter().enumerate().flat_map(of).collect::<Vec<_>>()
 }
 
-/// Keeps one replica up.
+/// Keeps one replica running.
 struct Keeper {
     plan: Arc<Plan>,
     launch: Launch,
@@ -172,7 +173,8 @@ impl Keeper {
             if begun.elapsed() >= STEADY {
                 pause = FIRST_PAUSE;
             }
-            // Give or take a fifth, so that what died together does not come back together.
+            // Up to a fifth more or less, so that processes that died together do not restart
+            // together.
             let now = pause.mul_f64(0.8 + 0.4 * rand::random::<f64>());
             self.tell(Event::Died(self.launch.token.clone(), how, now));
             let mut stopping = self.stopping.clone();
@@ -193,13 +195,13 @@ impl Keeper {
     }
 
     fn tell(&self, event: Event) {
-        // Nobody listens any more when all is stopping.
+        // When all processes stop, the receiver may be gone.
         let _ = self.events.send(event);
     }
 }
 
-/// Reads what a process says over its life line. The other half of the line is kept with its first
-/// report: when that goes, the process stops.
+/// Reads the reports of a process. The first report carries the write half of the connection. When
+/// that is dropped, the process stops.
 async fn listen_to(connection: UnixStream, events: mpsc::UnboundedSender<Event>) {
     let (read, write) = connection.into_split();
     let mut write = Some(write);
@@ -211,11 +213,11 @@ async fn listen_to(connection: UnixStream, events: mpsc::UnboundedSender<Event>)
     }
 }
 
-/// What is known of all processes.
+/// The state of all processes.
 struct Up {
     lines: Vec<(String, Line)>,
     life_lines: BTreeMap<String, OwnedWriteHalf>,
-    /// Those that have been ready once.
+    /// The processes that have been ready at least once.
     been_ready: BTreeSet<String>,
     shown: bool,
 }
@@ -248,7 +250,8 @@ impl Up {
         self.lines.iter_mut().find(|(known, _)| known == token).map(|(_, line)| line)
     }
 
-    /// An error ends all: a process that does not even start.
+    /// Records an event. An error ends the launcher: a process cannot be started, or ended before
+    /// it was ready.
     fn note(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Started(token, pid) => {
@@ -300,14 +303,14 @@ impl Up {
     }
 }
 
-/// The socket that processes report to; its file goes with it.
+/// The socket for reports. Its file is removed with it.
 pub(crate) struct Socket {
     pub(crate) listener: UnixListener,
     pub(crate) path: PathBuf,
 }
 
 impl Socket {
-    /// One of this process's own.
+    /// Binds a socket with this process's id in its name.
     pub(crate) fn bind(name: &str) -> std::io::Result<Self> {
         let file = format!("monolift-{}-{name}.sock", std::process::id());
         let path = env::temp_dir().join(file);

@@ -1,6 +1,6 @@
-//! What runs, as a table.
+//! A table of the running processes.
 
-/// One line of it.
+/// A line of the table.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) process: String,
@@ -12,7 +12,7 @@ pub(super) struct Line {
 
 const HEAD: [&str; 5] = ["process", "modules", "address", "pid", "state"];
 
-/// The lines below their heads, each column as wide as it has to be.
+/// Formats the lines under their headings. Each column is as wide as its longest cell.
 pub(super) fn table(lines: &[Line]) -> String {
     let cells = |line: &Line| {
         let Line { process, modules, address, pid, state } = line.clone();

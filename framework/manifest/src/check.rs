@@ -1,4 +1,4 @@
-//! A manifest held against its workspace. What each part looks for stands in the docs of [`Graph::check`].
+//! Checks a manifest against its workspace. The docs of [`Graph::check`] list what is refused.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(crate) fn graph(
     check.problems.unless_empty(graph)
 }
 
-/// What every part of the check looks at.
+/// The input of every part of the check, and the problems found so far.
 struct Check<'a> {
     manifest: &'a Manifest,
     workspace: &'a Workspace,
@@ -55,15 +55,15 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    /// The package that implements a module. The host's package implements what the host provides, which is no
-    /// module with a crate of its own.
+    /// The package that implements a module. The host's own package does not count: an interface
+    /// that the host provides is no module with a crate of its own.
     fn package_of(&self, module: &str) -> Option<&'a Package> {
         let package =
             self.workspace.package(module).filter(|_| self.workspace.is_module(module))?;
         (self.host.map(|host| &host.name) != Some(&package.name)).then_some(package)
     }
 
-    /// The placed modules that have a package, in the order of the manifest.
+    /// The packages of placed modules, in the order of the manifest.
     fn placed_packages(&self) -> Vec<&'a Package> {
         self.manifest
             .modules
@@ -79,13 +79,13 @@ impl<'a> Check<'a> {
             .collect()
     }
 
-    /// Whether a module lives in the process of the host's `main`.
+    /// Whether a module is placed in the host's process.
     fn lives_with_host(&self, module: &str) -> bool {
         self.manifest.host.is_some()
             && self.manifest.process_of(module) == self.manifest.host.as_deref()
     }
 
-    /// Something wrong in the manifest.
+    /// Adds a problem in the manifest.
     fn wrong_placing(
         &mut self,
         (line, column): (usize, usize),
@@ -101,7 +101,7 @@ impl<'a> Check<'a> {
         });
     }
 
-    /// Something wrong in a package's Cargo.toml.
+    /// Adds a problem in a package's Cargo.toml.
     fn wrong_dependency(
         &mut self,
         package: &Package,
@@ -198,7 +198,8 @@ fn did_you_mean(near: &str) -> String {
     format!("did you mean `{near}`?")
 }
 
-/// Each once, in the order in which they came: a dependency can stand in several tables.
+/// Removes duplicates and keeps the order. A dependency can stand in several tables of a
+/// Cargo.toml.
 fn unique(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut unique = Vec::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! Chance, where it decides what is done: each thread's own, and the same again from a seed.
+//! Random numbers for decisions. Each thread has its own, and a seed makes them repeatable.
 
 use std::cell::Cell;
 
@@ -6,13 +6,12 @@ thread_local! {
     static STATE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Has all that follows on this thread go as it does for everybody with this seed: for a simulation,
-/// which is to be repeated.
+/// Seeds this thread's random numbers. A simulation uses it to repeat a run.
 pub fn seed(seed: u64) {
     STATE.set(Some(seed));
 }
 
-/// A number of 64 random bits, for no secret (splitmix64).
+/// 64 random bits, not for secrets (splitmix64).
 pub(crate) fn number() -> u64 {
     let state = STATE.get().unwrap_or_else(rand::random).wrapping_add(0x9e37_79b9_7f4a_7c15);
     STATE.set(Some(state));
@@ -21,12 +20,12 @@ pub(crate) fn number() -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A number below `bound`, which is not 0.
+/// A number below `bound`, which must not be 0.
 pub(crate) fn below(bound: usize) -> usize {
     ((u128::from(number()) * bound as u128) >> 64) as usize
 }
 
-/// A part of one, from 0 and below 1.
+/// A number from 0 up to, but not including, 1.
 pub(crate) fn part() -> f64 {
     (number() >> 11) as f64 / (1_u64 << 53) as f64
 }

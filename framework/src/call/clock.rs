@@ -1,23 +1,23 @@
-//! Time: what now is, when a call must end, and how far deadlines may reach.
+//! Time: the current instant, the deadline of a call, and the longest deadline.
 //!
-//! All time is tokio's, so that a paused or simulated clock moves every deadline. Asking for it
-//! costs more than a call within a process does, so a release build asks once a millisecond on each
-//! thread, and reads the processor's time-stamp counter in between. A build with debug assertions
-//! asks each time: there a test may have paused the clock.
+//! All time is tokio's, so that a paused or simulated clock moves every deadline. Reading tokio's
+//! clock costs more than a call inside a process. A release build therefore reads it once a
+//! millisecond on each thread, and the CPU's time-stamp counter in between. A build with debug
+//! assertions reads tokio's clock every time, because a test may have paused it.
 
 use std::{cell::Cell, sync::OnceLock, time::Duration};
 use tokio::time::Instant;
 
-/// No deadline is further away than this, whatever a peer or a method asks for.
+/// The longest deadline. A longer one, from a peer or a method, is cut to this.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a call that starts at the edge, with no call around it, is given.
+/// Defaults for a call that starts at the edge, where there is no context yet.
 #[derive(Debug, Clone)]
 pub struct CallSettings {
-    /// The deadline of a call that starts here, unless its method states its own.
+    /// The deadline of such a call, unless its method has one of its own.
     pub deadline: Duration,
-    /// Log a call that runs past `deadline` instead of ending it. For a program that is only just
-    /// adopting deadlines; a method's own deadline is enforced all the same.
+    /// If true, a call that exceeds `deadline` is logged and goes on. This is for an existing
+    /// program that starts to use deadlines. A method's own deadline is enforced in any case.
     pub observe: bool,
     /// Hold what is encoded to the bounds that its types state, where it leaves for another module
     /// and where an answer comes back. For tests: outside of them the gateway does so, where a
@@ -32,7 +32,7 @@ impl Default for CallSettings {
 }
 
 impl CallSettings {
-    /// When a call that starts now must end, and when to complain that it has not.
+    /// When a call that starts now must end, and when to log that it is still running.
     pub(crate) fn starting(&self, now: Instant, own: Option<Duration>) -> Start {
         match own {
             None if self.observe => {
@@ -43,40 +43,40 @@ impl CallSettings {
     }
 }
 
-/// The two instants that a new call is given.
+/// The two instants of a new call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
     pub(crate) deadline: Instant,
     pub(crate) complain: Option<Instant>,
 }
 
-/// Keeps a duration within what a deadline may be: it never overflows the clock.
+/// Limits a duration to [`MAX_DEADLINE`], so that adding it to the clock cannot overflow.
 pub(crate) fn clamp(asked: Duration) -> Duration {
     asked.min(MAX_DEADLINE)
 }
 
-/// A moment, for the length of what begins with it. It is not compared with other machines' or
-/// written anywhere.
+/// A moment from which a duration is measured. It is valid in this process only, and is never
+/// stored or sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     at: u64,
-    /// Whether the counter showed it; else the clock did, in nanoseconds.
+    /// True if `value` comes from the counter. Otherwise it is tokio's clock in nanoseconds.
     by_counter: bool,
 }
 
-/// For how long a thread goes by the counter alone. The counter may be off by some millionths, which
-/// is nothing in a millisecond.
+/// How long a thread relies on the counter alone, in nanoseconds. The counter's error is some
+/// millionths, which is negligible in a millisecond.
 const BY_COUNTER: u64 = 1_000_000;
-/// Between reading the counter and the clock the thread may lose its processor: then the two do not
-/// belong together.
+/// If reading the counter and the clock takes longer than this, the thread was interrupted in
+/// between and the two values do not belong together.
 const TOGETHER: u64 = 5_000;
 
-/// What the counter showed at an instant, on this thread.
+/// What the counter showed at a known instant, on this thread.
 #[derive(Clone, Copy)]
 struct Anchor {
     counter: u64,
     at: Instant,
-    /// When the thread stops going by it.
+    /// After this instant the thread reads tokio's clock again.
     until: Instant,
 }
 
@@ -84,7 +84,7 @@ thread_local! {
     static ANCHOR: Cell<Option<Anchor>> = const { Cell::new(None) };
 }
 
-/// The counter, once it has been compared with the clock, which takes a while.
+/// The counter, or `None` until it is calibrated. Calibration takes a while.
 fn counter() -> Option<&'static quanta::Clock> {
     static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
     static COMPARED: OnceLock<()> = OnceLock::new();
@@ -94,7 +94,8 @@ fn counter() -> Option<&'static quanta::Clock> {
     let counter = COUNTER.get();
     if counter.is_none() {
         COMPARED.get_or_init(|| {
-            // Until it is done, or if there is no thread to be had, the clock is asked each time.
+            // tokio's clock is used until the calibration ends, or for ever if no thread can be
+            // spawned.
             let compare = || drop(COUNTER.set(quanta::Clock::new()));
             drop(std::thread::Builder::new().name("clock".to_owned()).spawn(compare));
         });
@@ -102,20 +103,21 @@ fn counter() -> Option<&'static quanta::Clock> {
     counter
 }
 
-/// Now, on tokio's clock.
+/// The current instant on tokio's clock.
 #[inline]
 pub(crate) fn now() -> Instant {
     counter().map_or_else(Instant::now, |counter| now_at(counter, counter.raw()))
 }
 
-/// Now, to measure from, and whether `deadline` has passed.
+/// The current moment, and whether `deadline` has passed.
 #[inline]
 pub(crate) fn begin(deadline: Instant) -> (Moment, bool) {
     match counter() {
         Some(counter) => {
             let shown = counter.raw();
             let moment = Moment { at: shown, by_counter: true };
-            // Nearly always, nothing has to be added up to see that there is time.
+            // The fast path: nearly always the deadline is beyond the anchor's range, and no
+            // addition is needed.
             let ahead = ANCHOR
                 .get()
                 .is_some_and(|anchor| deadline > anchor.until && anchor.is_fresh(counter, shown));
@@ -128,8 +130,8 @@ pub(crate) fn begin(deadline: Instant) -> (Moment, bool) {
     }
 }
 
-/// Whether `deadline` had passed when this thread last asked for the time, if that was not long ago.
-/// This costs nothing; without the counter, or before it is known, it asks.
+/// Whether `deadline` had passed at this thread's last reading of the clock, which costs nothing.
+/// If the thread keeps no reading, this reads the clock.
 #[inline]
 pub(crate) fn is_known_past(deadline: Instant) -> bool {
     match ANCHOR.get() {
@@ -139,7 +141,7 @@ pub(crate) fn is_known_past(deadline: Instant) -> bool {
 }
 
 impl Moment {
-    /// Now.
+    /// The current moment.
     pub(crate) fn now() -> Self {
         match counter() {
             Some(counter) => Self { at: counter.raw(), by_counter: true },
@@ -147,7 +149,7 @@ impl Moment {
         }
     }
 
-    /// How long ago it was, in nanoseconds.
+    /// The time since this moment, in nanoseconds.
     #[inline]
     pub(crate) fn nanos(self) -> u64 {
         match counter() {
@@ -164,7 +166,7 @@ impl Anchor {
     }
 }
 
-/// The instant at which `counter` shows this, which it does just now.
+/// The instant at which `counter` shows `shown`, which is now.
 #[inline]
 fn now_at(counter: &quanta::Clock, shown: u64) -> Instant {
     match ANCHOR.get() {
@@ -175,7 +177,7 @@ fn now_at(counter: &quanta::Clock, shown: u64) -> Instant {
     }
 }
 
-/// Asks the clock, and keeps what it says.
+/// Reads the clock and keeps the result as this thread's anchor.
 #[cold]
 fn anchor(counter: &quanta::Clock) -> Instant {
     let before = counter.raw();
@@ -186,10 +188,11 @@ fn anchor(counter: &quanta::Clock) -> Instant {
     at
 }
 
-/// Since the first time that anybody asked.
+/// Nanoseconds since the first call of this function.
 fn nanos_of(instant: Instant) -> u64 {
     static FIRST: OnceLock<Instant> = OnceLock::new();
-    // In a simulation every host has a time of its own, and some are behind the first that asks.
+    // In a simulation each host has its own time, and a host can be behind the first one that calls
+    // this.
     let first = *FIRST.get_or_init(|| instant.checked_sub(MAX_DEADLINE).unwrap_or(instant));
     u64::try_from(instant.saturating_duration_since(first).as_nanos()).unwrap_or(u64::MAX)
 }
@@ -198,7 +201,7 @@ fn nanos_of(instant: Instant) -> u64 {
 mod tests {
     use super::*;
 
-    /// As a release build reads it.
+    /// The way a release build reads the time.
     #[test]
     fn the_counter_follows_the_clock() {
         let counter = quanta::Clock::new();

@@ -1,4 +1,4 @@
-//! What any call can end with, beside the errors of its interface.
+//! Errors that any call can end with, in addition to those of its interface.
 
 use super::{
     database::{self, Known},
@@ -8,14 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, error::Error, fmt, panic::Location, time::Duration};
 
-/// What a call ended with when it did not end with an answer of the module.
+/// Why a call ended without an answer of its module.
 ///
-/// It says what happened in words for the caller, and never what a module wrote into its logs: an
-/// internal error crosses a process, or reaches a client, as a reference number.
+/// The message is for the caller. It never contains what a module wrote into its log: an internal
+/// error reaches other processes and clients as a reference number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallError {
     kind: CallErrorKind,
-    /// The call that ended so, as `module.method`; empty when it never had a name.
+    /// The call that failed, as `module.method`; empty if it has no name.
     #[serde(default)]
     call: Cow<'static, str>,
     message: String,
@@ -25,50 +25,50 @@ pub struct CallError {
     retry: Option<RetryAdvice>,
 }
 
-/// What whoever failed asks of those who would try again.
+/// Advice to callers about another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryAdvice {
-    /// It would fail again.
+    /// Another attempt would fail again.
     Never,
-    /// Not before so much time has passed.
+    /// Another attempt makes sense after this time.
     After(Duration),
 }
 
-/// How a call ended, for a program that decides what to do next.
+/// How a call ended, for code that decides what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CallErrorKind {
-    /// The deadline passed. The module may or may not have done its work.
+    /// The deadline passed. Whether the work was done is unknown.
     DeadlineExceeded,
-    /// The module failed in a way that is not its callers' business: a panic, a database error.
+    /// The module failed: a panic, a database error. Callers get no details.
     Internal,
-    /// The other process could not be reached, or refused: the call was not sent.
+    /// The other process could not be reached, or refused the connection. The call was not sent.
     Unreachable,
-    /// The connection ended while the call was under way. Its outcome is unknown.
+    /// The connection ended during the call. Whether the work was done is unknown.
     Interrupted,
-    /// The module has more to do than it can; the call was not started.
+    /// The process or the module is overloaded. The call was not started.
     Overloaded,
-    /// The process that serves the module does not know this method.
+    /// The serving process does not know this method.
     UnknownMethod,
     /// The caller declares no dependency on the module.
     Denied,
-    /// The arguments could not be carried to the method, or read by it.
+    /// The arguments could not be encoded, or the method could not decode them.
     BadArguments,
-    /// The answer could not be carried back, or read. The module has done its work.
+    /// The answer could not be encoded or decoded. The module has done the work.
     BadAnswer,
-    /// The arguments or the answer are longer than a frame may be.
+    /// The arguments or the answer exceed the limit of a frame.
     TooLarge,
     /// The process has not started this module, or has stopped it.
     NotRunning,
-    /// A kind that a newer peer knows and this program does not.
+    /// A kind that this version does not know; a newer peer sent it.
     #[serde(other)]
     Other,
 }
 
 impl CallErrorKind {
-    /// The HTTP status that says the same.
+    /// The HTTP status for this kind.
     pub fn status(self) -> u16 {
         match self {
             Self::BadArguments => 400,
@@ -84,22 +84,24 @@ impl CallErrorKind {
 }
 
 impl CallError {
-    /// An error of `kind`; `message` is for the caller to read. Of a long one, only the first few
-    /// kilobytes cross between processes.
+    /// An error of `kind`. `message` is for the caller. Between processes it is cut to a few
+    /// kilobytes.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
         let (call, message) = (Cow::Borrowed(""), message.into());
         Self { kind, call, message, reference: None, retry: None }
     }
 
-    /// An internal error: `cause` is logged here with its chain, and callers get a reference to it.
+    /// An internal error. `cause` and its sources are logged here, and callers get a reference to
+    /// the log entry.
     #[track_caller]
     pub fn internal(cause: impl AsRef<dyn Error + 'static>) -> Self {
         let cause = cause.as_ref();
         Self::logged(&report::chain(cause), database::known(cause), Location::caller())
     }
 
-    /// An internal error whose `details` are logged and shown to nobody. One that the data causes
-    /// would come again: then nobody is asked to try again, and it is not held against a replica.
+    /// An internal error whose `details` are only logged. If a database refused the data, another
+    /// attempt would fail again. Then the error advises against it, and does not count against a
+    /// replica.
     fn logged(details: &str, database: Option<Known>, at: &Location<'_>) -> Self {
         let reference = Reference::random();
         let error = Self::new(CallErrorKind::Internal, "internal error");
@@ -128,15 +130,15 @@ impl CallError {
             .during(call)
     }
 
-    /// The same, which asks nobody to try again, or only later. Callers in other processes heed it, and
-    /// clients of the gateway are told.
+    /// Adds advice about another attempt. Callers in other processes follow it, and the gateway
+    /// passes it on to clients.
     #[must_use]
     pub fn with_retry_advice(mut self, advice: RetryAdvice) -> Self {
         self.retry = Some(advice);
         self
     }
 
-    /// The same, after so many attempts.
+    /// Adds the number of attempts to the message.
     #[must_use]
     pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
         if attempts > 1 {
@@ -145,7 +147,7 @@ impl CallError {
         self
     }
 
-    /// Names the call that ended so, unless a call further down has been named already.
+    /// Names the call that failed, unless a call further down is named already.
     #[must_use]
     pub(crate) fn during(mut self, call: String) -> Self {
         if self.call.is_empty() {
@@ -154,7 +156,7 @@ impl CallError {
         self
     }
 
-    /// The same, with no more than `limit` bytes of its text.
+    /// Cuts the message to `limit` bytes.
     #[must_use]
     pub(crate) fn in_short(mut self, limit: usize) -> Self {
         self.message.truncate(self.message.floor_char_boundary(limit));
@@ -166,22 +168,22 @@ impl CallError {
         self.kind
     }
 
-    /// What is asked of those who would try again, if anything.
+    /// The advice about another attempt, if there is any.
     pub fn retry_advice(&self) -> Option<RetryAdvice> {
         self.retry
     }
 
-    /// What happened, for a reader.
+    /// What happened, for a person.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The call that ended so, as `module.method`: the deepest one that failed.
+    /// The call that failed, as `module.method`. In a chain of calls it is the deepest one.
     pub fn call(&self) -> &str {
         &self.call
     }
 
-    /// The number under which the cause of an internal error was logged.
+    /// The number under which an internal error was logged.
     pub fn reference(&self) -> Option<Reference> {
         self.reference
     }
@@ -202,7 +204,7 @@ impl fmt::Display for CallError {
 
 impl Error for CallError {}
 
-/// Errors of the libraries that modules stand on become internal ones where `?` meets them.
+/// Implements `From` for errors of libraries, so that `?` turns them into internal errors.
 macro_rules! internal_from {
     ($($(#[$cfg:meta])* $error:ty => $chain:expr, $cause:expr;)*) => {$(
         $(#[$cfg])*

@@ -1,15 +1,16 @@
-//! What the error type of an interface must be able to do.
+//! What the error type of an interface must provide.
 
 use super::{CallError, CallErrorKind};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The error type of a method: derived, beside thiserror's `Error`.
+/// The error type of a method. Derive it, together with thiserror's `Error`.
 ///
-/// Any call may one day cross a network, so one variant holds a [`CallError`]. The derive also
-/// gives the type `From` for whatever converts into a `CallError`, so that `?` in a module works on
-/// `CallError`, `sqlx::Error` and `io::Error`: those become *internal* errors, logged where they
-/// happened and shown to callers as a reference number.
+/// One variant holds a [`CallError`], because any call may fail on the network one day. The derive
+/// also implements `From` for every type that converts into a `CallError`. So `?` in a module works
+/// on `CallError`, and on errors of libraries such as `sqlx::Error` and `io::Error`. The latter
+/// become *internal* errors: they are logged where they happened, and callers get a reference
+/// number.
 ///
 /// ```
 /// use monolift::{CallError, InterfaceError};
@@ -45,29 +46,29 @@ pub trait InterfaceError:
     + Sync
     + 'static
 {
-    /// What each variant says over HTTP.
+    /// The HTTP response of each variant.
     const RESPONSES: &'static [ErrorResponse];
 
-    /// The `CallError` inside, when the call ended with one.
+    /// The `CallError` inside this error, if there is one.
     fn call_error(&self) -> Option<&CallError>;
 
-    /// What this error says over HTTP. A `CallError` speaks for itself.
+    /// The HTTP response of this error. For a `CallError`, see [`ErrorResponse::of`].
     fn response(&self) -> ErrorResponse;
 }
 
-/// What an error says over HTTP.
+/// The HTTP response of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorResponse {
-    /// The status, as `#[status(404)]` gives it; 422 when the variant has none.
+    /// The status from `#[status(404)]`, or 422.
     pub status: u16,
-    /// The variant's name in kebab case, such as `unknown-product`: what a client can match on.
+    /// The variant's name in kebab case, such as `unknown-product`. Clients match on it.
     pub code: &'static str,
     /// The variant's docs.
     pub docs: &'static str,
 }
 
 impl ErrorResponse {
-    /// What a [`CallError`] says over HTTP.
+    /// The HTTP response of a [`CallError`].
     pub fn of(error: &CallError) -> Self {
         let code = match error.kind() {
             CallErrorKind::DeadlineExceeded => "deadline-exceeded",

@@ -1,10 +1,10 @@
-//! How often a method was called, how that ended, and how long it took.
+//! Counts the calls of a method, how they ended and how long they took.
 //!
-//! Every call is counted. To time one takes as long as a quick call itself, so of a method that is
-//! quick, one call in sixteen is timed, and stands for the rest.
+//! Every call is counted. Timing a call costs about as much as a fast call, so a fast method is
+//! sampled: one call in sixteen is timed and stands for the rest.
 //!
-//! Each thread counts into cells of its own, which nobody else writes: no two processors fight over
-//! a line of memory, and counting costs next to nothing. Whoever wants the figures adds them up.
+//! Each thread writes to cells of its own, so threads never contend for a cache line. A reader adds
+//! up the cells of all threads.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,13 +15,13 @@ use std::{
     },
 };
 
-/// Steps of the histogram within each power of two: a time is known to an eighth.
+/// Buckets of the histogram within each power of two: a time is known to within an eighth.
 const STEPS: usize = 8;
-/// Powers of two of nanoseconds that it tells apart: up to some 18 minutes.
+/// Powers of two of nanoseconds that the histogram covers: up to about 18 minutes.
 const POWERS: usize = 40;
 const BUCKETS: usize = STEPS * (POWERS - 2);
 
-/// How a call ended, as it is counted.
+/// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Answered,
@@ -29,9 +29,9 @@ pub(crate) enum Ending {
     Dropped,
 }
 
-/// A call that took less, without waiting, was quick.
+/// A call that took less than this many nanoseconds, without waiting, is fast.
 const QUICK: u64 = 2_000;
-/// One in so many quick calls on a thread is timed.
+/// One in this many fast calls on a thread is timed.
 const SAMPLE: u32 = if cfg!(debug_assertions) { 1 } else { 16 };
 
 thread_local! {
@@ -40,15 +40,15 @@ thread_local! {
 
 /// Counts the calls of one method.
 pub struct Meter {
-    /// Whether the last call that was timed was quick.
+    /// Whether the last timed call was fast.
     quick: AtomicBool,
-    /// Its place among all meters, given when it is first used.
+    /// This meter's number, assigned at its first use.
     number: OnceLock<usize>,
-    /// What all threads have counted.
+    /// The cells of all threads.
     all: Mutex<Vec<Arc<Cells>>>,
 }
 
-/// What one thread has counted of one method.
+/// What one thread has counted for one method.
 struct Cells {
     endings: [AtomicU64; 3],
     nanos: AtomicU64,
@@ -66,14 +66,14 @@ impl Cells {
     }
 }
 
-/// Only the thread that owns a cell adds to it, so this needs no locked instruction.
+/// Only the thread that owns a cell writes to it, so this needs no locked instruction.
 #[inline]
 fn add(cell: &AtomicU64, more: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
-/// The cells of one thread, by their meters' numbers. When the thread ends, another one goes on with
-/// them: what was counted stays, and there are never more cells than threads at once.
+/// The cells of one thread, by meter number. When the thread ends, another thread takes them over.
+/// So no count is lost, and there are never more cells than threads at one time.
 struct Own {
     cells: Vec<Option<Arc<Cells>>>,
 }
@@ -96,13 +96,13 @@ thread_local! {
 }
 
 impl Meter {
-    /// Nothing counted yet.
+    /// A meter at zero.
     #[allow(clippy::new_without_default, reason = "it must be const, to stand in a static")]
     pub const fn new() -> Self {
         Self { quick: AtomicBool::new(false), number: OnceLock::new(), all: Mutex::new(Vec::new()) }
     }
 
-    /// Whether the next call, on this thread, is to be timed.
+    /// Whether the next call on this thread is timed.
     #[inline]
     pub(crate) fn times_this(&self) -> bool {
         if !self.quick.load(Relaxed) {
@@ -114,10 +114,11 @@ impl Meter {
         timed
     }
 
-    /// Counts a call, and how long it took if that is known.
+    /// Counts a call, with its duration if it was timed.
     #[inline]
     pub(crate) fn count(&self, ending: Ending, nanos: Option<u64>) {
-        // A call that ends while its thread does is not counted: the cells have gone on.
+        // A call that ends while its thread ends is not counted: its cells belong to another thread
+        // by then.
         let _ = OWN.try_with(|own| {
             let Ok(mut own) = own.try_borrow_mut() else { return };
             let known = self.number.get().and_then(|&number| own.cells.get(number)?.as_ref());
@@ -138,13 +139,13 @@ impl Meter {
         if quick != was_quick {
             self.quick.store(quick, Relaxed);
         }
-        // In between, none of them was left out.
+        // While the method was slow, every call was timed, so this sample stands for itself only.
         let stands_for = if quick && was_quick { u64::from(SAMPLE) } else { 1 };
         add(&cells.nanos, nanos.saturating_mul(stands_for));
         add(&cells.buckets[bucket(nanos)], stands_for);
     }
 
-    /// Gives this thread a cell for it.
+    /// Creates this thread's cell for the meter.
     #[cold]
     fn enter<'a>(&self, own: &'a mut Own) -> &'a Arc<Cells> {
         let number = *self.number.get_or_init(|| NUMBERS.fetch_add(1, Relaxed));
@@ -158,7 +159,7 @@ impl Meter {
         })
     }
 
-    /// What has been counted so far.
+    /// The counts so far.
     pub fn figures(&self) -> Figures {
         let mut figures = Figures { buckets: vec![0; BUCKETS], ..Figures::default() };
         for cells in &*self.all.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -182,27 +183,28 @@ impl fmt::Debug for Meter {
     }
 }
 
-/// What a [`Meter`] has counted.
+/// The counts of a [`Meter`].
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// Calls that the module answered, with a result or an error of its own.
+    /// Calls that the module answered, with a result or with an error of its interface.
     pub answered: u64,
     /// Calls that ended with a [`super::CallError`].
     pub failed: u64,
-    /// Calls whose caller went away before they ended.
+    /// Calls that were dropped because their caller went away.
     pub dropped: u64,
-    /// The nanoseconds that all of them took together, where quick ones are estimated.
+    /// The total duration in nanoseconds, extrapolated for fast calls.
     pub nanos: u64,
     buckets: Vec<u64>,
 }
 
 impl Figures {
-    /// All calls.
+    /// The number of all calls.
     pub fn calls(&self) -> u64 {
         self.answered + self.failed + self.dropped
     }
 
-    /// The nanoseconds within which this part of the calls ended, to an eighth: 0.5 for the median.
+    /// The duration within which this share of the calls ended, in nanoseconds and to within an
+    /// eighth. 0.5 gives the median.
     pub fn quantile(&self, part: f64) -> u64 {
         let all: u64 = self.buckets.iter().sum();
         let wanted = (all as f64 * part).ceil() as u64;
@@ -215,7 +217,7 @@ impl Figures {
     }
 }
 
-/// The bucket of a time: by its highest bit, and by the three bits below that.
+/// The bucket of a duration, by its highest bit and the three bits below.
 #[inline]
 fn bucket(nanos: u64) -> usize {
     let nanos = nanos.max(STEPS as u64);
@@ -224,7 +226,7 @@ fn bucket(nanos: u64) -> usize {
     ((power - 3) * STEPS + step).min(BUCKETS - 1)
 }
 
-/// The longest time of a bucket.
+/// The upper bound of a bucket.
 fn upper(bucket: usize) -> u64 {
     let (power, step) = (bucket / STEPS, (bucket % STEPS) as u64);
     ((STEPS as u64 + step + 1) << power) - 1
@@ -264,7 +266,7 @@ mod tests {
         let median = figures.quantile(0.5);
         assert!((480..=576).contains(&median), "{median}");
         assert!(figures.quantile(1.0) >= 1 << 20);
-        // Threads one after the other go on with the same cells.
+        // Threads that run one after the other reuse the same cells.
         assert!(METER.all.lock().unwrap().len() <= 5);
     }
 }

@@ -1,7 +1,7 @@
-//! Mistakes that a build with `--cfg planted` makes when it is told to, so that whatever looks for mistakes
-//! can show that it finds them. No other build has any of this.
+//! Mistakes that a build with `--cfg planted` makes on request. They show that the simulation and
+//! the chaos tests find mistakes. Other builds do not contain them.
 
-/// Whether this mistake is to be made: the one that `MONOLIFT_PLANTED` names.
+/// Whether to make this mistake: true if the variable `MONOLIFT_PLANTED` names it.
 #[cfg(planted)]
 pub(crate) fn planted(mistake: &str) -> bool {
     static CHOSEN: std::sync::LazyLock<Option<String>> =
@@ -9,7 +9,7 @@ pub(crate) fn planted(mistake: &str) -> bool {
     CHOSEN.as_deref() == Some(mistake)
 }
 
-/// It is not.
+/// Always false in a build without planted mistakes.
 #[cfg(not(planted))]
 #[inline(always)]
 pub(crate) const fn planted(_: &str) -> bool {

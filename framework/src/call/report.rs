@@ -1,4 +1,5 @@
-//! Internal errors: written to the log in full, under a number that callers are given.
+//! Internal errors. They are logged in full under a reference number, which is all that callers
+//! get.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub(super) fn log(reference: Reference, details: &str, at: Option<&Location<'_>>
     );
 }
 
-/// Writes down that a database refused what a call had for it: no failure of this process.
+/// Logs that a database refused the data of a call. This is no failure of the process.
 pub(super) fn log_refused_data(reference: Reference, details: &str, at: &Location<'_>) {
     let trace = super::Context::current().map(|context| context.trace().to_string());
     tracing::warn!(
@@ -56,7 +57,7 @@ pub(super) fn log_refused_data(reference: Reference, details: &str, at: &Locatio
     );
 }
 
-/// An error and all its sources, in one line.
+/// An error and all its sources in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -71,7 +72,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// What a panic said.
+/// The text of a panic.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&'static str>()

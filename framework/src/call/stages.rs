@@ -1,8 +1,8 @@
-//! Where the time of calls between processes goes, as far as one process can see it.
+//! Where the time of calls between processes goes.
 //!
-//! One call in sixteen is timed, by chance, and then on both sides: its id says so. So the stages add
-//! up: what is left of a caller's whole time, when all that both processes know of is taken away, went
-//! by on the way between them.
+//! One call in sixteen is timed, at random. A bit of its id tells the other process to time it too.
+//! So the stages of a call add up: its total time minus the stages of both processes is the time on
+//! the network.
 
 use super::clock::Moment;
 use serde::{Deserialize, Serialize};
@@ -12,46 +12,46 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// A part of a call's way.
+/// A stage of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The caller's: all of it.
+    /// Caller: the whole call.
     Whole,
-    /// The caller's: encoding what is passed.
+    /// Caller: encoding the arguments.
     Encode,
-    /// The caller's: waiting for the connection's task.
+    /// Caller: waiting for the connection's task.
     Queue,
-    /// The caller's: reading the answer.
+    /// Caller: decoding the answer.
     Decode,
-    /// The serving side's: from reading the call to having its answer encoded.
+    /// Serving side: from reading the call to the encoded answer.
     Served,
-    /// The serving side's: the module itself, with the guard around it.
+    /// Serving side: the module and the guard around it.
     Module,
 }
 
-/// Calls that were timed at one stage, and how long they took together.
+/// The calls that were timed at one stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
-    /// How many.
+    /// The number of calls.
     pub calls: u64,
-    /// How long, in nanoseconds.
+    /// Their total duration, in nanoseconds.
     pub nanos: u64,
 }
 
-/// What was timed at all stages.
+/// The timed calls at every stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stages {
-    /// The caller's: all of it.
+    /// Caller: the whole call.
     pub whole: Timed,
-    /// The caller's: encoding what is passed.
+    /// Caller: encoding the arguments.
     pub encode: Timed,
-    /// The caller's: waiting for the connection's task.
+    /// Caller: waiting for the connection's task.
     pub queue: Timed,
-    /// The caller's: reading the answer.
+    /// Caller: decoding the answer.
     pub decode: Timed,
-    /// The serving side's: from reading the call to having its answer encoded.
+    /// Serving side: from reading the call to the encoded answer.
     pub served: Timed,
-    /// The serving side's: the module itself, with the guard around it.
+    /// Serving side: the module and the guard around it.
     pub module: Timed,
 }
 
@@ -94,13 +94,13 @@ impl Sub for Stages {
 static ALL: [[AtomicU64; 2]; 6] = [const { [const { AtomicU64::new(0) }; 2] }; 6];
 
 thread_local! {
-    /// What chance says next. A count would meet the same of several calls again and again, where they
-    /// come in a pattern.
+    /// The state of the random numbers. A counter instead would always pick the same method if
+    /// calls come in a fixed pattern.
     static CHANCE: Cell<u32> = const { Cell::new(0x9e37_79b9) };
 }
 
 impl Stages {
-    /// One call in so many is timed.
+    /// One call in this many is timed.
     pub const SAMPLE: u64 = 16;
 
     fn with(self, other: Self, each: fn(Timed, Timed) -> Timed) -> Self {
@@ -114,7 +114,7 @@ impl Stages {
         }
     }
 
-    /// What has been timed in this program so far.
+    /// The stages that were timed in this process so far.
     pub fn so_far() -> Self {
         let of = |stage: Stage| {
             let [calls, nanos] = &ALL[stage as usize];
@@ -131,12 +131,12 @@ impl Stages {
     }
 }
 
-/// A stage that is being timed, if it is its turn.
+/// A stage that is being timed, or `None` if this call is not sampled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe(Option<Moment>);
 
 impl Probe {
-    /// Begins now.
+    /// Starts a call, which is sampled at random.
     #[inline]
     pub(crate) fn begin() -> Self {
         let mut chance = CHANCE.get();
@@ -147,19 +147,19 @@ impl Probe {
         Self(u64::from(chance).is_multiple_of(Stages::SAMPLE).then(Moment::now))
     }
 
-    /// For a part of a call: timed when the call is.
+    /// Starts a stage of a call, which is timed if the call is.
     #[inline]
     pub(crate) fn of(timed: bool) -> Self {
         Self(timed.then(Moment::now))
     }
 
-    /// Whether it is timed at all.
+    /// Whether this call is timed.
     #[inline]
     pub(crate) fn is_timed(self) -> bool {
         self.0.is_some()
     }
 
-    /// Ends now.
+    /// Ends the stage.
     #[inline]
     pub(crate) fn end(self, stage: Stage) {
         if let Some(began) = self.0 {
@@ -180,14 +180,14 @@ mod tests {
         let mut timed = [0; 2];
         for at in 0..Stages::SAMPLE as usize * 200 {
             let probe = Probe::begin();
-            // However regularly two kinds of calls take turns, both are met.
+            // Two kinds of calls that alternate strictly are both sampled.
             timed[at % 2] += u64::from(probe.is_timed());
             Probe::of(probe.is_timed()).end(Stage::Decode);
             probe.end(Stage::Encode);
         }
         let Stages { encode, decode, .. } = Stages::so_far() - before;
         assert!(timed.iter().all(|timed| (60..140).contains(timed)), "{timed:?}");
-        // Other tests of this program may have calls of their own.
+        // Other tests in this process may make calls too.
         assert!(encode.calls >= timed[0] + timed[1] && decode.nanos < encode.nanos);
     }
 }

@@ -1,7 +1,7 @@
-//! What can cross between processes, checked where it is written.
+//! Types that can be sent between processes, checked where they are written.
 //!
-//! Everything that the macro emits asks for [`Carried`] and nothing else, so that a type that cannot
-//! be carried gives one kind of error, with advice, and not one for each trait of serde.
+//! The code that the macro emits requires [`Carried`] and nothing else. So a type that cannot be
+//! sent gives one error with advice, instead of one for each trait of serde.
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
@@ -17,7 +17,7 @@ pub trait Carried: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static> Carried for T {}
 
-/// An argument on its way out, borrowed.
+/// An argument that is sent, by reference.
 #[derive(Debug)]
 pub struct Sent<'a, T>(pub &'a T);
 
@@ -27,7 +27,7 @@ impl<T: Carried> Serialize for Sent<'_, T> {
     }
 }
 
-/// An argument that has arrived.
+/// An argument that was received.
 #[derive(Debug)]
 pub struct Received<T>(pub T);
 
@@ -38,18 +38,18 @@ impl<'de, T: Carried> Deserialize<'de> for Received<T> {
 }
 
 impl<T: Default> Default for Received<T> {
-    /// For an argument with `#[serde(default)]` that did not come.
+    /// Used for an argument with `#[serde(default)]` that was not sent.
     fn default() -> Self {
         Self(T::default())
     }
 }
 
-/// A type's JSON schema, made when it is asked for.
+/// Makes a type's JSON schema on demand.
 #[derive(Clone, Copy)]
 pub struct Schema(pub(crate) fn(&mut SchemaGenerator) -> schemars::Schema);
 
 impl Schema {
-    /// That of `T`.
+    /// The schema of `T`.
     pub const fn of<T: Carried>() -> Self {
         Self(|generator| generator.subschema_for::<T>())
     }
@@ -68,11 +68,11 @@ impl std::fmt::Debug for Schema {
     }
 }
 
-/// What a method returns, taken apart, so that an alias of `Result` serves as well.
+/// The two types in a method's `Result`. It also works for an alias of `Result`.
 pub trait Returned {
-    /// Its answer.
+    /// The answer.
     type Answer;
-    /// Its error.
+    /// The error.
     type Error;
 }
 

@@ -1,72 +1,73 @@
-//! Descriptors of interfaces and methods, as the macro emits them.
+//! Descriptors of interfaces and methods. The macro emits them.
 
 use super::{Fingerprint, Schema};
 use crate::call::{Callee, ErrorResponse};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use std::sync::OnceLock;
 
-/// An interface, as its trait declares it.
+/// An interface as its trait declares it.
 #[derive(Debug)]
 pub struct InterfaceDescriptor {
-    /// The module that owns it, such as `stock`.
+    /// The module that owns the interface, such as `stock`.
     pub module: &'static str,
-    /// Its trait's name, such as `Stock`.
+    /// The trait's name, such as `Stock`.
     pub name: &'static str,
-    /// Its trait's docs.
+    /// The trait's doc comment.
     pub docs: &'static str,
-    /// Its methods, in the order in which they were written.
+    /// The methods, in the order of the source.
     pub methods: &'static [Method],
-    /// Where the module's own routes are, when it has some: `/pictures`.
+    /// The prefix of the module's own routes, such as `/pictures`.
     pub routes: Option<&'static str>,
-    /// Its fingerprint, once it has been asked for: it takes all schemas to make one.
+    /// The fingerprint, computed at its first use because that takes the schemas of all methods.
     pub hash: OnceLock<Fingerprint>,
 }
 
 /// A method of an interface.
 #[derive(Debug)]
 pub struct Method {
-    /// Its names, its deadline and its counts.
+    /// The method's name, deadline and meter.
     pub callee: Callee,
-    /// Its docs.
+    /// The doc comment.
     pub docs: &'static str,
-    /// Whether repeating it changes nothing. Only then is it ever sent again.
+    /// Whether calling the method twice has the same effect as calling it once. Only such a method
+    /// is retried when the outcome of a call is unknown.
     pub idempotent: bool,
-    /// How it is reached over HTTP, when it is.
+    /// The HTTP route, if there is one.
     pub route: Option<Route>,
-    /// Its arguments, in the order in which they were written.
+    /// The arguments, in the order of the source.
     pub arguments: &'static [Argument],
-    /// What it answers.
+    /// The schema of the answer.
     pub answer: Schema,
-    /// The error that it answers.
+    /// The schema of the error.
     pub error: Schema,
-    /// What each error says over HTTP.
+    /// The HTTP response of each error.
     pub responses: &'static [ErrorResponse],
 }
 
 /// An argument of a method.
 #[derive(Debug)]
 pub struct Argument {
-    /// Its name, which is what peers and clients know it by.
+    /// The name. Peers and clients find the argument by it.
     pub name: &'static str,
-    /// Its type.
+    /// The schema of its type.
     pub schema: Schema,
-    /// Whether it has a value of its own when it is not given: `#[serde(default)]`.
+    /// Whether the argument has `#[serde(default)]` and may be missing.
     pub default: bool,
 }
 
-/// A method's place in HTTP.
+/// The HTTP route of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The verb.
     pub method: HttpMethod,
     /// The path, with `{name}` for the arguments in it.
     pub path: &'static str,
-    /// The argument that is the whole body. Without one, the body is an object of the arguments
-    /// that the path does not name.
+    /// The argument that is the whole body. If `None`, the body is an object of the arguments that
+    /// the path does not name.
     pub body: Option<&'static str>,
 }
 
-/// The verbs of HTTP that a method can be bound to.
+/// The HTTP verbs that a route can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are HTTP's")]
 pub enum HttpMethod {
@@ -78,7 +79,7 @@ pub enum HttpMethod {
 }
 
 impl HttpMethod {
-    /// As it stands in a request.
+    /// The verb as a request writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -91,7 +92,8 @@ impl HttpMethod {
 }
 
 impl InterfaceDescriptor {
-    /// A hash of the interface's schema. Equal means surely the same; different means look closer.
+    /// A hash of the interface's schema. Equal hashes mean equal schemas; different hashes need not
+    /// mean incompatible ones.
     pub fn fingerprint(&self) -> Fingerprint {
         self.hash.get_or_init(|| Fingerprint::of(self)).clone()
     }
@@ -103,7 +105,7 @@ impl Method {
         self.callee.method
     }
 
-    /// The schema of its arguments, answer and error, in one document.
+    /// The schemas of the arguments, the answer and the error, in one document.
     pub fn schema(&self) -> serde_json::Value {
         let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
         let arguments: serde_json::Map<_, _> = self

@@ -1,4 +1,5 @@
-//! A hash of an interface's schema, to see at a glance whether two programs mean the same.
+//! A hash of an interface's schema. It shows whether two programs have the same version of the
+//! interface.
 
 use super::{InterfaceDescriptor, Method};
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// A hash of a schema without its docs. Equal means surely the same; different means look closer.
+/// A hash of a schema without its doc comments. Equal hashes mean equal schemas; different hashes
+/// need not mean incompatible ones.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
@@ -38,8 +40,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Takes out what only readers care for. The keys of `properties` and its like are names that the
-/// author chose, so a field that is called `title` stays.
+/// Removes titles and descriptions. The keys of `properties` and similar objects are the author's
+/// names, so a field called `title` stays.
 fn without_docs(schema: Value) -> Value {
     const DOCS: [&str; 4] = ["title", "description", "examples", "$comment"];
     const NAMES: [&str; 5] =

@@ -1,6 +1,6 @@
-//! What an interface is, as facts: its methods, their schema, and how a call of one is read.
+//! An interface as data: its methods, their schemas, and how a call of a method is decoded.
 //!
-//! `#[monolift::interface]` fills these in; nothing here knows how a call travels.
+//! `#[monolift::interface]` generates this data. Nothing here knows how a call is transported.
 
 mod carried;
 mod checks;

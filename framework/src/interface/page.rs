@@ -1,13 +1,13 @@
-//! Long lists, a page at a time.
+//! Pages of a long list.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A page of a long list, as a method answers it.
+/// A page of a long list, as the answer of a method.
 ///
-/// A method takes `after: Option<String>` and `limit: Option<u32>`, the latter with
-/// `#[schemars(range(min = 1, max = 100))]`, so that its clients know the bounds; it reads one row more than
-/// [`Page::size`] in the order of a key, and lets [`Page::of`] tell whether there is more:
+/// The method takes `after: Option<String>` and `limit: Option<u32>`. The limit has
+/// `#[schemars(range(min = 1, max = 100))]`, so that clients know its bounds. The method reads one row more
+/// than [`Page::size`], in the order of a key. [`Page::of`] then knows whether there is a next page:
 ///
 /// ```
 /// # use monolift::Page;
@@ -20,29 +20,29 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(list(None, Some(1)).next, None);
 /// ```
 ///
-/// It goes by keys and not by counting: what is added or taken away meanwhile neither repeats nor
-/// skips anything else.
+/// The next page begins after a key, and not after a number of items. So items that are added or
+/// removed between two pages do not make other items repeat or disappear.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
-    /// What is on this page.
+    /// The items on this page.
     pub items: Vec<T>,
-    /// What to ask for as `after` to have the next page; `null` on the last one.
+    /// The value of `after` for the next page; `null` on the last page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// The items of a page for which no limit was asked.
+    /// The size of a page if no limit was given.
     pub const USUAL: u32 = 20;
-    /// The most items of a page.
+    /// The largest size of a page.
     pub const MOST: u32 = 100;
 
-    /// How many items a page has: what was asked for, within bounds.
+    /// The size of a page: `limit`, within bounds.
     pub fn size(limit: Option<u32>) -> u32 {
         limit.unwrap_or(Self::USUAL).clamp(1, Self::MOST)
     }
 
-    /// The page of the first `size` of `rows`, of which there is one more if there are any after it.
+    /// The page with the first `size` of `rows`. A further row means that there is a next page.
     pub fn of(mut rows: Vec<T>, size: u32, key: impl Fn(&T) -> String) -> Self {
         let size = size as usize;
         let more = rows.len() > size;

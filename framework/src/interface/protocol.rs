@@ -1,18 +1,19 @@
-//! How the arguments of a call are read, and its answer written, when it arrives as data.
+//! Decodes the arguments of a call and encodes its answer.
 
 use super::Carried;
 use crate::call::InterfaceError;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 
-/// A form that calls arrive in: an envelope between processes, or an HTTP request.
+/// The format of a call: an envelope between processes, or an HTTP request.
 pub trait Protocol: 'static {
-    /// What arrives.
+    /// The encoded call.
     type Input: Send + 'static;
-    /// What goes back.
+    /// The encoded answer.
     type Output: Send + 'static;
 
-    /// Reads the arguments, makes the call, writes the answer. `A` has a field for each argument.
+    /// Decodes the arguments, makes the call and encodes the answer. `A` has one field for each
+    /// argument.
     fn run<A, F, T, E>(
         input: Self::Input,
         call: impl FnOnce(A) -> F + Send,
@@ -23,6 +24,6 @@ pub trait Protocol: 'static {
         T: Carried,
         E: InterfaceError;
 
-    /// What goes back when there is no such method.
+    /// The answer if the interface has no such method.
     fn unknown_method(input: Self::Input) -> Self::Output;
 }

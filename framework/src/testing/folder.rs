@@ -1,4 +1,4 @@
-//! A folder for one test's databases and sockets, gone with the test.
+//! A temporary folder for one test's databases and sockets. It is removed after the test.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ impl Folder {
     pub(super) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short: a Unix socket's path has about a hundred bytes.
+        // The name is short because a Unix socket's path is limited to about a hundred bytes.
         let folder = std::env::temp_dir().join(format!("ml-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a test needs a folder to write to");
         Self(folder)
@@ -25,7 +25,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left in a temporary folder harms nobody.
+        // If the removal fails, the rest stays in the temporary folder and does no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of modules: one or several, with fakes for the rest, in every mode that a call can take.
+//! Tests of one module or several, with fakes for the others, in every mode of calls.
 //!
 //! ```
 //! use monolift::{CallError, InterfaceError, testing::{Mode, System, every_mode}};
@@ -33,7 +33,7 @@ pub use figment::value::Value as Setting;
 pub use monolift_macros::every_mode;
 pub use system::{Mode, RunningSystem, System};
 
-/// Runs a test's body on a runtime of its own.
+/// Runs the body of a test on its own runtime.
 pub fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,4 +1,4 @@
-//! A system of modules and fakes, put together for one test.
+//! Modules and fakes that are started together for one test.
 
 use super::folder::Folder;
 use crate::{
@@ -11,32 +11,32 @@ use figment::value::{Dict, Value};
 use monolift_manifest::{Graph, Manifest};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 
-/// How the calls of a test's system go.
+/// How calls go in a test's system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// All in one process: plain function calls.
+    /// In one process, as plain function calls.
     InProcess,
-    /// All in one process, each call encoded and decoded as if it were not.
+    /// In one process, each call encoded and decoded as between processes.
     Encoded,
-    /// Each module as a service of its own, over a real socket.
+    /// Each module as a service of its own, over a Unix socket.
     OverAConnection,
 }
 
 impl Mode {
-    /// Whether calls are encoded in it, so that what a frame and the codec cannot carry shows.
+    /// Whether calls are encoded in this mode. Then the limits of frames and of the codec apply.
     pub fn encodes(self) -> bool {
         self != Self::InProcess
     }
 }
 
-/// The test's own process: the host of the manifest.
+/// The process of the test itself. It is the host of the manifest.
 const OWN: &str = "test";
 
-/// Modules and fakes that have not started yet.
+/// Modules and fakes that are not started yet.
 pub struct System {
     mode: Mode,
     parts: BTreeMap<String, Part>,
-    /// Modules that live in the process of another one, where each has one of its own.
+    /// Modules that are placed in the process of another module, by name.
     beside: BTreeMap<String, String>,
     settings: Settings,
     /// Whether a call fails that holds a transaction while it waits for something else.
@@ -44,7 +44,7 @@ pub struct System {
     adjust: Box<dyn Fn(&mut Manifest) + Send>,
 }
 
-/// One module's name, and what stands for it.
+/// The module or the fakes under one name.
 #[derive(Default)]
 struct Part {
     module: Option<ModuleEntry>,
@@ -58,28 +58,28 @@ impl std::fmt::Debug for System {
 }
 
 impl System {
-    /// A system with nothing in it yet.
+    /// An empty system.
     pub fn new(mode: Mode) -> Self {
         let settings = Settings::default();
         let (parts, beside) = (BTreeMap::new(), BTreeMap::new());
         Self { mode, parts, beside, settings, strict: true, adjust: Box::new(|_| {}) }
     }
 
-    /// With the module `M`, with a database of its own if it wants one.
+    /// Adds the module `M`. If it needs a database, it gets one of its own.
     #[must_use]
     pub fn module<M: Module>(mut self) -> Self {
         self.part(M::facts().name).module = Some(ModuleEntry::of::<M>());
         self
     }
 
-    /// With `fake` in place of the module that provides `I`.
+    /// Adds `fake` as the provider of `I`, instead of its module.
     #[must_use]
     pub fn fake<I: Interface + ?Sized>(mut self, fake: Arc<I>) -> Self {
         self.part(I::MODULE).hand_in.push(Box::new(|app| app.provide::<I>(fake)));
         self
     }
 
-    /// The same, with a fake that calls others of the system: `make` takes its clients from the app.
+    /// Adds a fake that calls modules of the system: `make` takes its clients from the app.
     #[must_use]
     pub fn fake_with<I: Interface + ?Sized>(
         mut self,
@@ -93,7 +93,7 @@ impl System {
         self
     }
 
-    /// With `value` handed to the module of this name, for its field `Shared<T>`.
+    /// Gives `value` to a module, for its field `Shared<T>`.
     #[must_use]
     pub fn share<T: Send + Sync + 'static>(mut self, module: &str, value: T) -> Self {
         let name = module.to_owned();
@@ -101,7 +101,7 @@ impl System {
         self
     }
 
-    /// With these settings for the module of this name.
+    /// Sets the settings of a module.
     #[must_use]
     pub fn settings<K: Into<String>, V: Into<Value>>(
         mut self,
@@ -114,22 +114,22 @@ impl System {
         self
     }
 
-    /// With `module` in the process of `other`, where each would have one of its own.
+    /// Places `module` in the process of `other`, if each module would have its own.
     #[must_use]
     pub fn beside(mut self, module: &str, other: &str) -> Self {
         self.beside.insert(module.to_owned(), other.to_owned());
         self
     }
 
-    /// With calls that may hold a transaction while they ask for another connection or call another
-    /// module. They are warned of, as in a process. Without this they fail: see [`Tx`](crate::Tx).
+    /// Allows calls to hold a transaction while they use another connection or call another module.
+    /// Then this is only logged, as in a process. Otherwise such a call fails: see [`Tx`](crate::Tx).
     #[must_use]
     pub fn allow_held_transactions(mut self) -> Self {
         self.strict = false;
         self
     }
 
-    /// With another deadline or other limits than the manifest's defaults.
+    /// Changes the manifest, for example its deadlines or limits.
     #[must_use]
     pub fn manifest(mut self, adjust: impl Fn(&mut Manifest) + Send + 'static) -> Self {
         self.adjust = Box::new(adjust);
@@ -140,11 +140,11 @@ impl System {
         self.parts.entry(module.to_owned()).or_default()
     }
 
-    /// Starts it, and waits until it is ready.
+    /// Starts the system and waits until it is ready.
     ///
     /// # Panics
     ///
-    /// When it does not start; [`System::try_start`] says why instead.
+    /// If the system does not start. [`System::try_start`] returns the error instead.
     pub async fn start(self) -> RunningSystem {
         match self.try_start().await {
             Ok(running) => running,
@@ -152,14 +152,14 @@ impl System {
         }
     }
 
-    /// Starts it, and waits until it is ready.
+    /// Starts the system and waits until it is ready.
     pub async fn try_start(self) -> Result<RunningSystem, StartErrors> {
         let running = self.launch().await?;
         running.ready().await;
         Ok(running)
     }
 
-    /// Starts it, and does not wait until its processes have found each other.
+    /// Starts the system without waiting until its processes have found each other.
     pub async fn launch(mut self) -> Result<RunningSystem, StartErrors> {
         let folder = Folder::new();
         let manifest = self.make_manifest(folder.path());
@@ -190,7 +190,8 @@ impl System {
         Ok(RunningSystem { processes, _folder: folder })
     }
 
-    /// In one process all is in the test's own; else each has one, and a socket.
+    /// In one process, every module is in the test's own. Otherwise each has a process with a
+    /// socket.
     fn make_manifest(&self, folder: &Path) -> Manifest {
         let mut text = format!("app = \"test\"\nhost = \"{OWN}\"\n[modules]\n");
         let split = self.mode == Mode::OverAConnection;
@@ -210,7 +211,7 @@ impl System {
         manifest
     }
 
-    /// A module calls what it declares; a fake, and the test, call what they like.
+    /// A module may call what it declares. A fake and the test may call every module.
     fn graph(&self) -> Graph {
         let all: Vec<String> = self.parts.keys().cloned().collect();
         let calls = self.parts.iter().map(|(name, part)| {
@@ -224,28 +225,28 @@ impl System {
     }
 }
 
-/// A system at work.
+/// A running system.
 #[derive(Debug)]
 pub struct RunningSystem {
-    /// In the order of their start; the last is the test's own.
+    /// The processes in the order of their start. The last one is the test's own.
     processes: Vec<RunningApp>,
     _folder: Folder,
 }
 
 impl RunningSystem {
-    /// A client, as the test calls it.
+    /// A client for the test.
     pub fn client<C: Client>(&self) -> C {
         self.own().client()
     }
 
-    /// Ready when its processes have found each other.
+    /// Waits until all processes have found each other.
     pub async fn ready(&self) {
         for process in &self.processes {
             process.ready().await;
         }
     }
 
-    /// The process that a module of the system runs in.
+    /// The process that runs a module.
     pub fn process_of(&self, module: &str) -> &RunningApp {
         let at = self.position_of(module);
         at.map_or_else(|| self.own(), |at| &self.processes[at])
@@ -256,20 +257,21 @@ impl RunningSystem {
         self.processes.last().expect("the test's own process is always there")
     }
 
-    /// Stops all of it, the test's own process first.
+    /// Stops all processes, beginning with the test's own.
     pub async fn stop(mut self) {
         while let Some(process) = self.processes.pop() {
             process.stop().await;
         }
     }
 
-    /// Takes out the process that a module runs in, to stop it before the rest; `None` when that is
-    /// the test's own.
+    /// Removes the process that runs a module from the system, so that a test can stop it first.
+    /// `None` if it is the test's own process.
     pub fn take_process_of(&mut self, module: &str) -> Option<RunningApp> {
         self.position_of(module).map(|at| self.processes.remove(at))
     }
 
-    /// Ends one module's process as a crash would, when it has one of its own.
+    /// Drops the process of one module, as in a crash. Returns false if the module runs in the
+    /// test's own process.
     pub fn crash(&mut self, module: &str) -> bool {
         self.take_process_of(module).is_some()
     }

@@ -1,4 +1,4 @@
-//! Calls as envelopes: arguments decoded from one, answers encoded into the other.
+//! Calls as envelopes: decodes the arguments, encodes the answer.
 
 use super::{Answer, Outcome, Payload, codec, frame::OVERHEAD};
 use crate::{
@@ -11,21 +11,21 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
 
-/// What arguments and answers are given at first: most are smaller.
+/// The initial capacity for arguments and answers. Most are smaller.
 pub(super) const ROOM: usize = 256;
 
-/// The form in which calls cross between processes.
+/// The format of calls between processes.
 #[derive(Debug)]
 pub enum Encoded {}
 
-/// The arguments of a call, as they arrived.
+/// The encoded arguments of a call.
 #[derive(Debug)]
 pub struct Incoming {
     /// The encoded arguments.
     pub payload: Payload,
-    /// What the answer may hold.
+    /// The bounds of the answer.
     pub bounds: codec::Bounds,
-    /// Whether its stages are timed.
+    /// Whether the stages of this call are timed.
     pub timed: bool,
 }
 
@@ -78,11 +78,11 @@ fn encode_answer<T: Serialize, E: InterfaceError>(
     Ok(Answer { outcome, payload: out.into() })
 }
 
-/// What a call error may hold: it fits into every frame, beside the longest payload, so that a peer
-/// with smaller frames than ours can always be told. Its text is cut off at half of that.
+/// The bounds of a call error. It fits into every frame in addition to the longest payload, so that
+/// a peer with a smaller frame limit can still receive it. Its text is cut to half of this.
 const ERROR: codec::Bounds = codec::Bounds { bytes: OVERHEAD / 2, nesting: 8 };
 
-/// An answer that says how the call failed.
+/// Encodes a call error as the answer.
 pub fn encode_error(error: &CallError) -> Answer {
     let mut out = Vec::new();
     let encoded = codec::encode(error, ERROR, &mut out)
@@ -91,19 +91,19 @@ pub fn encode_error(error: &CallError) -> Answer {
     Answer { outcome: Outcome::CallError, payload: out.into() }
 }
 
-/// An answer that says why the call is not even begun.
+/// Encodes a call error as a refusal: the call was not started.
 pub(crate) fn refuse(error: &CallError) -> Answer {
     Answer { outcome: Outcome::Refused, ..encode_error(error) }
 }
 
 impl Answer {
-    /// The call error that it is, if it is one that can be read.
+    /// The call error in this answer, if there is one and it can be decoded.
     pub(crate) fn call_error(&self) -> Option<CallError> {
         let is_one = matches!(self.outcome, Outcome::CallError | Outcome::Refused);
         is_one.then(|| codec::decode(&self.payload, ERROR).ok()).flatten()
     }
 
-    /// Reads the answer back, as its caller.
+    /// Decodes the answer, on the caller's side.
     pub(crate) fn read<T, E>(&self, bounds: codec::Bounds) -> Result<T, E>
     where
         T: DeserializeOwned,
@@ -122,7 +122,7 @@ impl Answer {
     }
 }
 
-/// What a caller hears when its arguments, or an answer for it, cannot be encoded.
+/// The error if the arguments or the answer cannot be encoded.
 pub(crate) fn unwritable(kind: CallErrorKind, error: &codec::Error) -> CallError {
     let what = what(kind);
     match error {

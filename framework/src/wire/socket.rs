@@ -1,4 +1,4 @@
-//! TCP and Unix sockets, and what stands for them in a simulation, as one thing.
+//! TCP and Unix sockets, and their replacements in a simulation, as one type.
 
 use super::tls::{Tls, is_of};
 use futures_util::future::BoxFuture;
@@ -18,25 +18,25 @@ use tokio_rustls::{TlsStream, rustls::pki_types::CertificateDer};
 /// A connection to another process.
 #[derive(Debug)]
 pub enum Socket {
-    /// Over TCP.
+    /// TCP.
     Tcp(TcpStream),
-    /// Over TLS, over TCP.
+    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// Over a Unix socket.
+    /// A Unix socket.
     Unix(UnixStream),
-    /// Over something else that carries bytes.
+    /// Another byte stream, for a simulation.
     Other(Box<dyn Stream>),
 }
 
-/// What carries bytes both ways.
+/// A byte stream in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Stream for S {}
 
-/// What connections are made over: the machine's own network, unless a simulation has another.
+/// The network that connections use. It is the machine's own, except in a simulation.
 pub trait Network: fmt::Debug + Send + Sync {
-    /// Connects to the process at `address`. Over TCP, with `tls`, it has to prove that it is that one;
-    /// who may use a Unix socket, its file says.
+    /// Connects to the process at `address`. Over TCP with `tls`, the other side must prove that it
+    /// is that process. Access to a Unix socket is controlled by the permissions of its file.
     fn connect<'a>(
         &'a self,
         address: &'a Address,
@@ -44,11 +44,11 @@ pub trait Network: fmt::Debug + Send + Sync {
         process: &'a str,
     ) -> BoxFuture<'a, io::Result<Socket>>;
 
-    /// The addresses that a host's name and a port stand for.
+    /// The addresses of a host's name and port.
     fn resolve<'a>(&'a self, host_and_port: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>>;
 }
 
-/// The machine's own network.
+/// The network of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Machine;
 
@@ -70,12 +70,13 @@ impl Network for Machine {
     }
 }
 
-/// Connects as [`Machine`] does.
+/// Connects over the network of this machine.
 pub async fn connect(address: &Address, tls: Option<&Tls>, process: &str) -> io::Result<Socket> {
     match address {
         Address::Tcp(address) => {
             let socket = TcpStream::connect(address.as_str()).await?;
-            // Otherwise a small call waits for the acknowledgement of the one before it.
+            // Disables Nagle's algorithm. Otherwise a small call waits for the acknowledgement of
+            // the one before it.
             socket.set_nodelay(true)?;
             Ok(match tls {
                 Some(tls) => Socket::Tls(Box::new(tls.connect(socket, process).await?)),
@@ -87,7 +88,7 @@ pub async fn connect(address: &Address, tls: Option<&Tls>, process: &str) -> io:
 }
 
 impl Socket {
-    /// As the serving side, goes on in TLS where that is over TCP.
+    /// Starts TLS as the server, if the socket is TCP.
     pub(crate) async fn accept_tls(self, tls: &Tls) -> io::Result<Self> {
         match self {
             Self::Tcp(socket) => Ok(Self::Tls(Box::new(tls.accept(socket).await?))),
@@ -95,7 +96,7 @@ impl Socket {
         }
     }
 
-    /// Who is at the other end, as far as that is proven.
+    /// What the peer has proved about its identity.
     pub(crate) fn proof(&self) -> Proof {
         let Self::Tls(socket) = self else { return Proof::Unasked };
         let chain = socket.get_ref().1.peer_certificates();
@@ -105,17 +106,17 @@ impl Socket {
     }
 }
 
-/// What the other end of a socket has shown of who it is.
+/// What a peer has proved about its identity.
 #[derive(Debug)]
 pub(crate) enum Proof {
-    /// There it is believed.
+    /// A connection without TLS: the name that the peer gives is accepted.
     Unasked,
     Certificate(CertificateDer<'static>),
     Missing,
 }
 
 impl Proof {
-    /// Whether it may be this process.
+    /// Whether the peer may be this process.
     pub(crate) fn is_of(&self, process: &str) -> bool {
         match self {
             Self::Unasked => true,
@@ -125,22 +126,22 @@ impl Proof {
     }
 }
 
-/// Where other processes connect to.
+/// A listening socket for other processes.
 #[derive(Debug)]
 pub enum Listener {
-    /// Over TCP.
+    /// TCP.
     Tcp(TcpListener),
-    /// Over a Unix socket, whose file goes when the listener goes.
+    /// A Unix socket. Its file is removed when the listener is dropped.
     Unix(UnixListener, SocketFile),
-    /// Something else that connections come from.
+    /// Another source of connections, for a simulation.
     Other(Box<dyn Accept>),
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Accept: fmt::Debug + Send + Sync {
-    /// Waits for one.
+    /// Waits for a connection.
     fn accept(&self) -> BoxFuture<'_, io::Result<Socket>>;
-    /// Where others connect to.
+    /// The address to which others connect.
     fn address(&self) -> io::Result<Address>;
 }
 
@@ -150,7 +151,7 @@ pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may be gone already; nobody is left to tell.
+        // The file may be gone already. There is nothing to report to.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -167,7 +168,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens: for TCP, with the port that it was given.
+    /// The address. For TCP it contains the port that the system assigned.
     pub fn address(&self) -> io::Result<Address> {
         Ok(match self {
             Self::Tcp(listener) => Address::Tcp(listener.local_addr()?.to_string()),
@@ -190,7 +191,7 @@ impl Listener {
     }
 }
 
-/// A process that was killed leaves its socket's file behind. It goes if nobody listens there.
+/// Removes the socket file of a process that was killed, if no process listens on it.
 async fn remove_stale(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());

@@ -1,8 +1,8 @@
-//! Mutual TLS between processes: each proves by its certificate which process it is.
+//! Mutual TLS between processes: each process proves its name with a certificate.
 //!
-//! A certificate has the process's name, as the manifest has it, among the names that it is for, and
-//! is signed by the authority that all processes of the application share. Nobody else's is taken,
-//! and a process with one may not say that it is another.
+//! The certificate lists the process's name, as in the manifest, among its subject names. It is
+//! signed by an authority that all processes of the application share. Certificates of other
+//! authorities are refused, and a process cannot use a name that its certificate does not have.
 
 use monolift_manifest::TlsFiles;
 use std::{error::Error, fmt, fs, io, path::Path, sync::Arc};
@@ -18,7 +18,7 @@ use tokio_rustls::{
 };
 use webpki::EndEntityCert;
 
-/// How a process proves itself, and whom it believes.
+/// This process's certificate, and the authority that it trusts.
 #[derive(Clone)]
 pub struct Tls {
     connector: TlsConnector,
@@ -31,7 +31,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// Why the files are of no use.
+/// Why the TLS files cannot be used.
 #[derive(Debug)]
 pub struct TlsError(String);
 
@@ -71,7 +71,7 @@ impl Tls {
         })
     }
 
-    /// As the caller of `process`: whoever answers proves that it is that one.
+    /// Connects as a client. The server must have the certificate of `process`.
     pub(super) async fn connect(
         &self,
         socket: TcpStream,
@@ -81,7 +81,7 @@ impl Tls {
         Ok(self.connector.connect(name, socket).await?.into())
     }
 
-    /// As the serving side.
+    /// Accepts a connection as the server.
     pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         Ok(self.acceptor.accept(socket).await?.into())
     }
@@ -105,7 +105,7 @@ fn configured(
     Ok(Tls { connector: Arc::new(client).into(), acceptor: Arc::new(server).into() })
 }
 
-/// Whether a certificate, which is believed already, is that of a process.
+/// Whether a certificate, which has been verified already, is for the name of `process`.
 pub(super) fn is_of(certificate: &CertificateDer<'_>, process: &str) -> bool {
     let (Ok(certificate), Ok(name)) =
         (EndEntityCert::try_from(certificate), ServerName::try_from(process))

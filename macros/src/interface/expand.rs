@@ -1,4 +1,4 @@
-//! Emits the trait, its client, its descriptor and its place in the registry.
+//! Emits the trait, its client, its descriptor and its registration.
 
 use super::parse::{Argument, Interface, Method};
 use proc_macro2::{Span, TokenStream};
@@ -8,7 +8,7 @@ use syn::{Ident, ItemTrait, ext::IdentExt, spanned::Spanned};
 /// ```text
 /// #[interface] trait Stock { async fn level(&self, …) -> …; }
 /// ```
-/// becomes the same trait, dyn-safe by async-trait, whose modules can be shared.
+/// becomes the same trait, made dyn-safe by async-trait and with `Send + Sync` as supertraits.
 pub(super) fn the_trait(item: &ItemTrait) -> TokenStream {
     let mut item = item.clone();
     item.supertraits.push(syn::parse_quote!(::core::marker::Send));
@@ -44,7 +44,8 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
         let passed = arguments.iter().map(|argument| &argument.name);
         let declared = declared(arguments);
         let sent = sent_arguments(arguments);
-        // Spanned, so that an answer that cannot be carried is pointed at where it is written.
+        // With the span of the return type, so that the error for an answer that cannot be sent
+        // points at it.
         let arguments = local("arguments");
         let send = quote_spanned!(returns.span()=> self.link.send(#number, &#arguments).await);
         let module = local("module");
@@ -73,7 +74,7 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
 
         #[allow(clippy::too_many_arguments)]
         impl #client {
-            /// A client of `module` itself: a fake in a test, or anything that was made by hand.
+            /// A client that calls `module` directly, such as a fake in a test.
             #[allow(dead_code)]
             #vis fn new(module: impl #name) -> Self {
                 Self { link: ::monolift::link::Link::to(::std::sync::Arc::new(module)) }
@@ -89,7 +90,7 @@ fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
     arguments.iter().map(declare).collect()
 }
 
-/// A name of ours in a body of the author's: no argument of theirs can be meant by it.
+/// A variable name in generated code. It cannot clash with an argument of the author's method.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
@@ -103,7 +104,8 @@ fn sent_arguments(arguments: &[Argument]) -> TokenStream {
                 let target = &reference.elem;
                 quote!(#name: &'a #target)
             }
-            // Spanned, here and below, so that what cannot be carried is pointed at where it stands.
+            // With the span of the argument's type, so that the error for a type that cannot be
+            // sent points at it.
             written => {
                 quote_spanned!(written.span()=> #name: ::monolift::interface::Sent<'a, #written>)
             }
@@ -124,7 +126,7 @@ fn sent_arguments(arguments: &[Argument]) -> TokenStream {
     }
 }
 
-/// The client is itself an implementation of the trait.
+/// Implements the trait for its client.
 fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");
@@ -146,7 +148,8 @@ fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
     }
 }
 
-/// The descriptor, how a call that arrives as data becomes a call, and the registration.
+/// Emits the descriptor, the function that turns a decoded call into a method call, and the
+/// registration.
 fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");

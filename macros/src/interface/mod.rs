@@ -1,4 +1,4 @@
-//! `#[monolift::interface]`: a trait, read and checked, then expanded.
+//! `#[monolift::interface]`: parses and checks a trait, then expands it.
 
 mod attributes;
 mod expand;
@@ -18,8 +18,8 @@ pub(crate) fn interface(arguments: TokenStream, item: TokenStream) -> TokenStrea
         return quote!(#errors #item);
     };
     let interface = parse::read(arguments, &mut item, &mut errors);
-    // The trait is there even when something is wrong with it, so that one mistake does not bring
-    // a second error wherever its name is used.
+    // The trait is emitted even if it has mistakes. Otherwise every use of its name would be a
+    // second error.
     let expanded_trait = expand::the_trait(&item);
     match (errors.finish(), interface) {
         (None, Some(interface)) => {

@@ -1,4 +1,4 @@
-//! Reads a trait into the facts that the expansion needs, and says everything that is wrong.
+//! Parses a trait into the data that the expansion needs, and reports all mistakes.
 
 use super::attributes::{self, ArgumentAttributes, MethodAttributes};
 use crate::errors::Errors;
@@ -13,31 +13,32 @@ pub(super) struct Interface {
     pub(super) module: String,
     pub(super) docs: String,
     pub(super) methods: Vec<Method>,
-    /// Where the module's own routes are: `/pictures`.
+    /// The prefix of the module's own routes, such as `/pictures`.
     pub(super) routes: Option<String>,
 }
 
-/// A method of it.
+/// A method of the interface.
 pub(super) struct Method {
     pub(super) name: Ident,
     pub(super) attributes: MethodAttributes,
     pub(super) arguments: Vec<Argument>,
-    /// The whole `Result<…>`.
+    /// The complete return type, `Result<…>`.
     pub(super) returns: Type,
 }
 
-/// An argument of it.
+/// An argument of a method.
 pub(super) struct Argument {
     pub(super) name: Ident,
-    /// As it is written: `&str`.
+    /// The type as written: `&str`.
     pub(super) written: Type,
-    /// As it is decoded: `String`.
+    /// The type that is decoded: `String`.
     pub(super) owned: Type,
     pub(super) by_reference: bool,
     pub(super) attributes: ArgumentAttributes,
 }
 
-/// Reads the trait and takes our attributes off it. `None` only beside an error.
+/// Parses the trait and removes the framework's attributes from it. `None` only if a mistake was
+/// reported.
 pub(super) fn read(
     arguments: TokenStream,
     item: &mut ItemTrait,
@@ -64,7 +65,7 @@ pub(super) fn read(
     Some(Interface { module: module?, docs, methods, routes })
 }
 
-/// The module that the interface belongs to: said, or the package's name without its `-api`.
+/// The module that owns the interface: from the attribute, or the package's name without `-api`.
 fn module_name(
     arguments: TokenStream,
     item: &ItemTrait,
@@ -185,7 +186,7 @@ fn argument(typed: &mut syn::PatType, errors: &mut Errors) -> Option<Argument> {
     Some(Argument { name: pattern.ident.clone(), written, owned, by_reference, attributes })
 }
 
-/// What a reference is decoded into, to be borrowed from.
+/// The owned type that is decoded for a reference.
 fn owned(reference: &TypeReference, errors: &mut Errors) -> Option<Type> {
     if let Some(mutability) = &reference.mutability {
         errors.at(
@@ -210,7 +211,7 @@ fn owned(reference: &TypeReference, errors: &mut Errors) -> Option<Type> {
     })
 }
 
-/// A reference may only be the whole argument: what is inside a type is decoded with it.
+/// Refuses references inside a type. Only the whole argument may be a reference.
 fn refuse_references(within: &Type, errors: &mut Errors) {
     struct Finder<'a>(&'a mut Errors);
     impl Visit<'_> for Finder<'_> {
@@ -244,7 +245,7 @@ fn refuse_references(within: &Type, errors: &mut Errors) {
     Finder(errors).visit_type(within);
 }
 
-/// Whether a type is called `Result`: std's, or an alias of it.
+/// Whether a type is named `Result`: std's type or an alias of it.
 fn is_result(returns: &Type) -> bool {
     let Type::Path(path) = returns else { return false };
     path.path.segments.last().is_some_and(|last| {
@@ -253,7 +254,7 @@ fn is_result(returns: &Type) -> bool {
 }
 
 impl Method {
-    /// Where to point when the route is at fault.
+    /// Where an error about the route points.
     pub(super) fn route_span(&self) -> proc_macro2::Span {
         self.attributes.http.as_ref().map_or_else(|| self.name.span(), |http| http.path.span())
     }

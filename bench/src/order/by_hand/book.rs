@@ -1,5 +1,5 @@
-//! A SQLite database as it is usually opened for a server: it writes ahead, one connection writes,
-//! and some read.
+//! A SQLite database with the usual settings of a server: write-ahead log, one connection that
+//! writes, several that read.
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -38,7 +38,7 @@ impl Book {
     }
 }
 
-/// The database failed.
+/// The error for a failure of the database.
 pub(super) fn broken(error: sqlx::Error) -> Status {
     Status::internal(error.to_string())
 }

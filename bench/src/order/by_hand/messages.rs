@@ -1,8 +1,8 @@
-//! What goes over HTTP, and between the services.
+//! The messages over HTTP and between the services.
 
 use serde::{Deserialize, Serialize};
 
-/// What a customer asks for.
+/// A new order.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 pub struct NewOrder {
     #[prost(string, tag = "1")]
@@ -11,7 +11,7 @@ pub struct NewOrder {
     pub lines: Vec<Line>,
 }
 
-/// So many units of a product.
+/// A number of units of a product.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 pub struct Line {
     #[prost(string, tag = "1")]
@@ -20,7 +20,7 @@ pub struct Line {
     pub quantity: u32,
 }
 
-/// An order that is placed.
+/// A placed order.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 pub struct Order {
     #[prost(string, tag = "1")]
@@ -37,7 +37,7 @@ pub struct Order {
     pub made_at_ms: i64,
 }
 
-/// A customer, or an order, by number.
+/// The id of a customer or an order.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Id {
     #[prost(string, tag = "1")]
@@ -51,7 +51,7 @@ pub struct Text {
     pub text: String,
 }
 
-/// What is to be held.
+/// A reservation of units.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Reserve {
     #[prost(string, tag = "1")]
@@ -67,7 +67,7 @@ pub struct Amount {
     pub cents: i64,
 }
 
-/// What is to be paid.
+/// A payment to authorise.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Authorise {
     #[prost(string, tag = "1")]
@@ -76,7 +76,7 @@ pub struct Authorise {
     pub cents: i64,
 }
 
-/// What is to be said to whom.
+/// A mail to send.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Mail {
     #[prost(string, tag = "1")]
@@ -89,6 +89,6 @@ pub struct Mail {
     pub subject: String,
 }
 
-/// Nothing to say.
+/// An empty message.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Done {}

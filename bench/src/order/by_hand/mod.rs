@@ -1,5 +1,5 @@
-//! What a team would write without Monolift: the same tables and transactions, and functions or
-//! tonic between the parts of the shop.
+//! The shop's order as a team would write it without Monolift: with the same tables and
+//! transactions, and with functions or tonic calls between the parts of the shop.
 
 mod book;
 mod messages;
@@ -35,7 +35,7 @@ async fn listen(address: Address) -> anyhow::Result<TcpListener> {
     Ok(TcpListener::bind(address).await?)
 }
 
-/// What places an order.
+/// Places an order.
 #[tonic::async_trait]
 trait Place: Send + Sync + 'static {
     async fn place(&self, order: NewOrder) -> Result<Order, Status>;
@@ -58,7 +58,7 @@ async fn post_order(
 
 async fn serve_http(address: Address, shop: Arc<dyn Place>) -> anyhow::Result<()> {
     let listener = listen(address).await?.tap_io(|socket| {
-        // A socket that is closed by now is found out when it is read.
+        // If the socket is closed already, the next read reports it.
         let _ = socket.set_nodelay(true);
     });
     let routes = Router::new().route("/orders", post(post_order)).with_state(shop);
@@ -73,7 +73,7 @@ pub(super) async fn serve(address: Address, folder: &Path) -> anyhow::Result<()>
     serve_http(address, orders).await
 }
 
-/// One program with one database.
+/// One program with one database and one transaction for each order.
 pub(super) async fn serve_one_transaction(address: Address, folder: &Path) -> anyhow::Result<()> {
     serve_http(address, Arc::new(one_transaction::Shop::open(folder).await?)).await
 }

@@ -1,5 +1,5 @@
-//! What a team would write that never means to split: one database, and one transaction for all of
-//! an order.
+//! The shop's order as a team would write it that does not plan to split: one database, and one
+//! transaction for all of an order.
 
 use super::{
     Place,

@@ -1,6 +1,8 @@
-//! Orders, and the jobs that end them: a table of jobs, written in the orders' own transactions.
+//! Orders, and the jobs that complete them. Jobs are rows of a table, written in the orders' own
+//! transactions.
 //!
-//! What a refusal gives back is left out: nothing is refused while this is measured.
+//! Giving back what a refused order holds is left out, because no order is refused in the
+//! benchmark.
 
 use super::{
     Place,
@@ -22,10 +24,10 @@ const JOBS: &str = "
         PRIMARY KEY (kind, order_id)
     );
     CREATE INDEX jobs_by_due ON jobs (due_at_ms);";
-/// When somebody else looks after an order whose caller has not.
+/// Delay before a job takes over an order: longer than the caller's own deadline.
 const LEFT_ALONE_MS: i64 = 6_000;
 const LEASE_MS: i64 = 10_000;
-/// Jobs that are done at once.
+/// The number of jobs that run at the same time.
 const AT_ONCE: usize = 8;
 
 /// The part of the shop that places orders.
@@ -83,7 +85,7 @@ impl<O: Others> Orders<O> {
         tx.commit().await.map_err(broken)
     }
 
-    /// Holds the units and the money, and decides.
+    /// Reserves the units, authorises the payment, and decides.
     async fn settle(&self, id: &str, order: NewOrder) -> Result<i64, Status> {
         self.others.check_user(&order.user).await?;
         let reserve = Reserve { order: id.to_owned(), lines: order.lines };
@@ -150,7 +152,7 @@ impl<O: Others> Orders<O> {
         Ok(claimed)
     }
 
-    /// Does jobs, for as long as the process runs. One that fails is done again after its lease.
+    /// Runs jobs as long as the process runs. A failed job runs again after its lease.
     pub(super) async fn work(self: Arc<Self>) {
         let mut at_work = JoinSet::new();
         loop {

@@ -1,4 +1,4 @@
-//! The four parts of the shop that orders need: customers, stock, payments, notifications.
+//! The four parts of the shop that orders call: customers, stock, payments, notifications.
 
 use super::{
     book::{Book, broken, now_ms},
@@ -7,7 +7,7 @@ use super::{
 use std::{collections::BTreeMap, path::Path};
 use tonic::Status;
 
-/// What orders ask of the other parts, wherever they are.
+/// The calls from orders to the other parts.
 #[tonic::async_trait]
 pub(super) trait Others: Send + Sync + 'static {
     async fn check_user(&self, id: &str) -> Result<(), Status>;
@@ -22,13 +22,13 @@ pub(super) trait Others: Send + Sync + 'static {
 /// Customers.
 pub(super) struct Users(Book);
 
-/// Products, and what is held of them.
+/// Products and their reservations.
 pub(super) struct Stock(Book);
 
-/// Payments, and the provider that only pretends.
+/// Payments, with a simulated provider.
 pub(super) struct Payments(Book);
 
-/// What was sent to whom.
+/// Sent notifications.
 pub(super) struct Notifications(Book);
 
 impl Users {
@@ -85,7 +85,7 @@ impl Stock {
         .await
         .map_err(broken)?;
         if opened.rows_affected() == 0 {
-            // It was asked before.
+            // A repeated request: return the result of the first one.
             let (total,): (i64,) = sqlx::query_as(
                 "SELECT total_cents FROM reservations WHERE order_id = $1 AND state <> 'closed'",
             )
@@ -248,14 +248,14 @@ impl Notifications {
         .await
         .map_err(broken)?;
         if recorded.rows_affected() > 0 {
-            // As the shop's mailer does: nobody has asked for the log.
+            // Does what the shop's mailer does when its log is disabled.
             std::hint::black_box((&mail.email, &mail.subject));
         }
         tx.commit().await.map_err(broken)
     }
 }
 
-/// All four in this process.
+/// All four parts in this process.
 pub(super) struct Parts {
     users: Users,
     stock: Stock,

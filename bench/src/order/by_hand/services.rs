@@ -1,4 +1,4 @@
-//! The parts of the shop as five tonic services, and axum before them.
+//! The parts of the shop as five tonic services, with axum in front.
 
 use super::{
     Place, listen,
@@ -48,7 +48,7 @@ use glue::{
     users_server::{Users as ServesUsers, UsersServer},
 };
 
-/// The services, those that are called before the one that calls.
+/// The services. A service comes after those that it calls.
 pub const SERVICES: [&str; 5] = ["users", "stock", "payments", "notifications", "orders"];
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -108,7 +108,7 @@ impl ServesOrders for OrdersService {
     }
 }
 
-/// Channels to one service, which take turns.
+/// Channels to one service, used in turns.
 struct Channels {
     channels: Vec<Channel>,
     next: AtomicUsize,
@@ -125,7 +125,7 @@ impl Channels {
     }
 }
 
-/// The four that orders call.
+/// Clients of the four services that orders call.
 struct Clients {
     users: Channels,
     stock: Channels,
@@ -205,7 +205,7 @@ pub(in crate::order) async fn serve_service(
     server.serve_with_incoming(sockets).await.context(format!("the service {name}"))
 }
 
-/// What the world calls.
+/// The HTTP server in front of the services.
 struct Front(Channels);
 
 #[tonic::async_trait]

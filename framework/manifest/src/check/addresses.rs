@@ -1,11 +1,11 @@
-//! Whether every listener has an address of its own.
+//! Checks that no two listeners have the same address.
 
 use super::Check;
 use crate::address::Address;
 use crate::connect::Connect;
 use crate::manifest::Process;
 
-/// A listener, as the manifest gives it.
+/// A listener of the manifest.
 struct Listener<'a> {
     key: &'static str,
     name: &'a str,
@@ -14,7 +14,7 @@ struct Listener<'a> {
     position: (usize, usize),
 }
 
-/// Listeners that want an address which one further up already has.
+/// Reports a listener whose address an earlier one has taken.
 pub(super) fn clashes(check: &mut Check<'_>) {
     let manifest = check.manifest;
     let mut listeners: Vec<Listener<'_>> = Vec::new();
@@ -49,7 +49,8 @@ pub(super) fn clashes(check: &mut Check<'_>) {
     }
 }
 
-/// Whether both say where others reach them, and name different hosts: then each can have `0.0.0.0:7100`.
+/// Whether the `connect` settings of two processes name different hosts. Then the processes are on
+/// different machines, and both can listen on `0.0.0.0:7100`.
 fn on_other_machines(one: &Process, other: &Process) -> bool {
     let hosts = |process: &Process| -> Vec<String> {
         let addresses = process.connect.iter().flat_map(Connect::addresses);

@@ -1,4 +1,5 @@
-//! Whether packages depend on each other as modules may: on interfaces only, and in no circle.
+//! Checks the dependencies between packages: modules depend on interfaces only, and there is no
+//! circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,8 @@ use crate::cargo_toml::{Dependency, Package};
 use crate::circles;
 use crate::graph::Graph;
 
-/// Modules that depend on another module's crate, and api packages that depend on a module's.
+/// Reports modules that depend on another module's crate, and api packages that depend on a
+/// module's crate.
 pub(super) fn dependencies_on_modules(check: &mut Check<'_>) {
     let placed = check.placed_packages();
     for package in &placed {
@@ -49,7 +51,7 @@ pub(super) fn dependencies_on_modules(check: &mut Check<'_>) {
     }
 }
 
-/// Modules that call each other in a circle.
+/// Reports modules that call each other in a circle.
 pub(super) fn circles(check: &mut Check<'_>, graph: &Graph) {
     for circle in circles::among(&graph.modules) {
         let [first, second, ..] = circle.as_slice() else {
@@ -68,10 +70,11 @@ pub(super) fn circles(check: &mut Check<'_>, graph: &Graph) {
     }
 }
 
-/// The modules whose crates a module's package pulls in, each with the direct dependency that does and the packages
-/// from there to it.
+/// The modules whose crates a module's package depends on, directly or through libraries. Each
+/// comes with the direct dependency that leads to it and the path of packages.
 ///
-/// Api packages end the search: what they depend on is their own mistake.
+/// The search ends at api packages. If an api package depends on a module, that is reported for the
+/// api package.
 fn modules_behind<'a>(
     check: &Check<'a>,
     package: &'a Package,
@@ -90,7 +93,7 @@ fn modules_behind<'a>(
                 continue;
             }
             if check.package_of(name).is_some() {
-                // By the shortest way, if there are several.
+                // If several paths lead to the module, the shortest one is reported.
                 let known = found.entry(name).or_insert_with(|| (dependency, path.clone()));
                 if path.len() < known.1.len() {
                     *known = (dependency, path);
@@ -105,7 +108,8 @@ fn modules_behind<'a>(
     found.into_values().collect()
 }
 
-/// The api packages of placed modules, those that these modules and the host depend on, and those behind them.
+/// The api packages of placed modules, those that these modules and the host depend on, and the
+/// dependencies of those.
 fn apis_in_use<'a>(check: &Check<'a>, placed: &[&'a Package]) -> Vec<&'a Package> {
     let workspace = check.workspace;
     let own =

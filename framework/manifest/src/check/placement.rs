@@ -1,4 +1,4 @@
-//! Whether every module is placed that must be, and none that cannot.
+//! Checks that every module of the application is placed, and that every placed module exists.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::{Check, did_you_mean};
 use crate::cargo_toml::Package;
 use crate::suggest::nearest;
 
-/// Names in `[modules]` behind which there is no package.
+/// Reports names in `[modules]` that have no package.
 pub(super) fn unknown_modules(check: &mut Check<'_>) {
     for placement in &check.manifest.modules {
         let module = &placement.module;
@@ -33,14 +33,15 @@ pub(super) fn unknown_modules(check: &mut Check<'_>) {
     }
 }
 
-/// Modules of the workspace that belong to this application (see [`Graph::check`](crate::Graph::check)) and have no
-/// line in `[modules]`.
+/// Reports modules of this application that have no line in `[modules]`. See
+/// [`Graph::check`](crate::Graph::check) for which modules belong to it.
 pub(super) fn unplaced_modules(check: &mut Check<'_>) {
     let placed = check.placed_packages();
     let near = reachable(check, placed.iter().copied().chain(check.host));
     let folders: BTreeSet<_> =
         placed.iter().filter_map(|package| top_folder(check, package)).collect();
-    // A module whose name is mistyped in the manifest was reported as that.
+    // Leaves out a module whose name is misspelt in the manifest. It was reported as unknown
+    // already.
     let mistyped: BTreeSet<&str> = check
         .manifest
         .modules
@@ -75,7 +76,7 @@ pub(super) fn unplaced_modules(check: &mut Check<'_>) {
     }
 }
 
-/// Interfaces that a placed module or the host depends on, while there is no module of that name at all.
+/// Reports interfaces that a placed module or the host depends on, but that no module provides.
 pub(super) fn unprovided_interfaces(check: &mut Check<'_>) {
     for package in callers(check) {
         for (module, dependency) in check.declared(package) {
@@ -94,7 +95,7 @@ pub(super) fn unprovided_interfaces(check: &mut Check<'_>) {
     }
 }
 
-/// The packages whose declared dependencies count: those of placed modules, and the host's.
+/// The packages whose dependencies count: those of placed modules, and the host's.
 fn callers<'a>(check: &Check<'a>) -> Vec<&'a Package> {
     check.placed_packages().into_iter().chain(check.host).collect()
 }
@@ -106,8 +107,8 @@ fn caller_of<'a>(check: &Check<'a>, module: &str) -> Option<(&'a Package, usize)
     })
 }
 
-/// Every package of the workspace that some packages depend on, directly or not, and the modules behind the api
-/// packages among them.
+/// All packages of the workspace that the given packages depend on, directly or not. For each api
+/// package among them the module's package is included.
 fn reachable<'a>(check: &Check<'a>, from: impl Iterator<Item = &'a Package>) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut left: Vec<&Package> = from.collect();
@@ -124,7 +125,7 @@ fn reachable<'a>(check: &Check<'a>, from: impl Iterator<Item = &'a Package>) -> 
     reached
 }
 
-/// The top-level folder that holds a package; none if the package itself is at the top.
+/// The top-level folder that holds a package, or `None` if the package itself is at the top.
 fn top_folder<'a>(check: &Check<'_>, package: &'a Package) -> Option<&'a std::path::Path> {
     let relative = package.directory.strip_prefix(&check.workspace.root).ok()?;
     relative
@@ -135,7 +136,7 @@ fn top_folder<'a>(check: &Check<'_>, package: &'a Package) -> Option<&'a std::pa
 }
 
 fn near_module<'a>(check: &Check<'a>, module: &str) -> Option<&'a str> {
-    // One that is not placed yet is more likely meant than one that is.
+    // An unplaced module is more likely to be meant than a placed one.
     let manifest = check.manifest;
     let (placed, free): (Vec<&str>, Vec<&str>) = check
         .workspace
@@ -145,7 +146,8 @@ fn near_module<'a>(check: &Check<'a>, module: &str) -> Option<&'a str> {
     nearest(module, free).or_else(|| nearest(module, placed))
 }
 
-/// Where a module most likely belongs: with the host, else where most are.
+/// The best guess for where a module belongs: the host's process, or else the process with most
+/// modules.
 fn likely_process<'a>(check: &Check<'a>) -> &'a str {
     let manifest = check.manifest;
     let most = manifest.modules.iter().rev().map(|placement| placement.process.as_str());

@@ -1,11 +1,14 @@
-//! Whether every process has something to do, and can be reached by those that call it.
+//! Checks that every process has something to run, and that processes which are called listen
+//! somewhere.
 
 use super::{Check, did_you_mean};
 use crate::connect::Connect;
 use crate::graph::Graph;
 use crate::suggest::nearest;
 
-/// `[process.*]` tables in which nothing runs (but for a module's name: there it can be served on its own), and a host's process that nothing else mentions but for a slip.
+/// Reports `[process.*]` tables of processes that run nothing. A table with the name of a module is
+/// allowed, because the module can be served on its own. Also reports a host's process that looks
+/// like a misspelt name.
 pub(super) fn empty_processes(check: &mut Check<'_>) {
     let manifest = check.manifest;
     for (name, process) in &manifest.processes {
@@ -37,7 +40,7 @@ pub(super) fn empty_processes(check: &mut Check<'_>) {
     }
 }
 
-/// Processes that are called from elsewhere and listen nowhere.
+/// Reports processes that are called from other processes and listen nowhere.
 pub(super) fn unreachable_processes(check: &mut Check<'_>, graph: &Graph) {
     let manifest = check.manifest;
     for name in manifest.all_processes() {
@@ -69,7 +72,7 @@ fn is_used(check: &Check<'_>, process: &str) -> bool {
         || check.manifest.modules_of(process).next().is_some()
 }
 
-/// Who calls into a process from outside, in words.
+/// The callers of a process in other processes, as text.
 fn callers_of(check: &Check<'_>, graph: &Graph, process: &str) -> Vec<String> {
     let manifest = check.manifest;
     let lives_here = |module: &String| manifest.process_of(module) == Some(process);
@@ -85,7 +88,7 @@ fn callers_of(check: &Check<'_>, graph: &Graph, process: &str) -> Vec<String> {
         let called = graph.host_calls.iter().filter(|called| lives_here(called));
         callers.extend(called.map(|called| format!("the host (in `{host}`) calls `{called}`")));
     }
-    // A gateway serves the routes of every interface that has a crate; without one there is nothing it could call.
+    // A gateway calls every interface that has an api package.
     let is_routed =
         manifest.modules_of(process).any(|module| check.workspace.api_of(module).is_some());
     let gateways =

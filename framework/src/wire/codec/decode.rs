@@ -1,4 +1,4 @@
-//! Reading: a serde deserializer that borrows from its input and believes no length in it.
+//! A serde deserializer that borrows from its input. It does not trust any length in the input.
 
 mod items;
 
@@ -11,7 +11,7 @@ use super::{Bounds, EXT_NEGATIVE, EXT_UNSIGNED, Error, MARK, NIL};
 
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// Reads one value from the front of `rest`.
+/// Decodes one value.
 pub(super) struct Decoder<'de> {
     reader: Reader<'de>,
     nesting_left: usize,
@@ -36,8 +36,9 @@ impl<'de> Decoder<'de> {
         self.reader.finish()
     }
 
-    /// Runs `read` one level deeper. All recursion passes here, also that of `Some` and newtypes,
-    /// which take no input: a type that holds only itself would otherwise recurse for ever.
+    /// Runs `read` one level deeper. All recursion goes through here, including `Some` and
+    /// newtypes, which take no input. Otherwise a type that can contain only itself would recurse
+    /// for ever.
     #[inline]
     fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let Some(left) = self.nesting_left.checked_sub(1) else {
@@ -50,7 +51,8 @@ impl<'de> Decoder<'de> {
         result
     }
 
-    /// Sees to it that `read` takes something: a value left where it is would be taken for the next.
+    /// Checks that `read` consumes input. Otherwise the same value would be read again as the next
+    /// one.
     #[inline]
     fn taking<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let before = self.reader.rest.len();
@@ -66,7 +68,7 @@ impl<'de> Decoder<'de> {
         self.taking(|decoder| seed.deserialize(decoder))
     }
 
-    /// The rest of a value whose head was read.
+    /// Decodes the rest of a value after its head.
     fn value<V: Visitor<'de>>(&mut self, head: Head, visitor: V) -> Result<V::Value> {
         match head {
             Head::Nil => visitor.visit_unit(),
@@ -91,7 +93,8 @@ impl<'de> Decoder<'de> {
         bytes_each: usize,
         read: impl FnOnce(&mut Items<'_, 'de>) -> Result<R>,
     ) -> Result<R> {
-        // No item is shorter than a byte: a header that promises more than there is ends here.
+        // Each item takes at least one byte, so a header that promises more items than bytes is an
+        // error.
         if left > self.reader.rest.len() / bytes_each {
             return Err(self.reader.fail(Error::Truncated));
         }
@@ -112,7 +115,8 @@ impl<'de> Decoder<'de> {
         self.items(len, 2, |items| visitor.visit_map(items))
     }
 
-    /// What follows a mark: an option that begins with nil or with another mark.
+    /// Decodes the value after a mark: an option whose content begins with nil or with another
+    /// mark.
     fn marked<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         if !matches!(self.reader.rest, [NIL | MARK, ..]) {
             let error =
@@ -122,7 +126,7 @@ impl<'de> Decoder<'de> {
         self.nested(|decoder| decoder.taking(|decoder| visitor.visit_some(decoder)))
     }
 
-    /// The one entry of a map that is an enum: the variant's name, then its content.
+    /// Decodes an enum that is a map with one entry: the variant's name and its content.
     #[inline]
     fn variant<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         let name = match self.reader.head()? {
@@ -162,12 +166,12 @@ impl<'de> Decoder<'de> {
     }
 }
 
-/// Whether a float of so many significant bits holds this magnitude exactly.
+/// Whether a float with this many significant bits holds the magnitude exactly.
 fn fits(magnitude: u64, bits: u32) -> bool {
     magnitude == 0 || 64 - magnitude.leading_zeros() - magnitude.trailing_zeros() <= bits
 }
 
-/// Forwards what needs no care of its own: the visitor says what it accepts.
+/// For types that need no special handling: the visitor checks what it accepts.
 macro_rules! forward {
     ($($method:ident($($ignored:ty),*))*) => {$(
         #[inline]
@@ -177,7 +181,7 @@ macro_rules! forward {
     )*};
 }
 
-/// The same, with the likely case in front.
+/// The same, with a fast path for the most likely form.
 macro_rules! likely {
     ($($method:ident: $head:pat => |$decoder:ident, $visitor:ident| $visit:expr;)*) => {$(
         #[inline]
@@ -237,7 +241,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         self.deserialize_str(visitor)
     }
 
-    /// A number that was an integer at the peer is one here only if nothing of it is lost.
+    /// The peer may have sent an integer. It is accepted only if the float holds it exactly.
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.reader.head()? {
             Head::F32(value) => visitor.visit_f32(value),
@@ -288,7 +292,8 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         self.nested(|decoder| visitor.visit_newtype_struct(decoder))
     }
 
-    /// Only from a map: the visitors that serde derives would accept an array, by position.
+    /// A struct is decoded from a map only. The visitors that serde derives would also accept an
+    /// array, by position.
     #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
@@ -318,7 +323,8 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         }
     }
 
-    /// Only by name: derived visitors would take an integer for a position.
+    /// A field or variant is identified by name only. The visitors that serde derives would also
+    /// accept an integer, as a position.
     #[inline]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         if let Some(name) = self.reader.short_str() {

@@ -1,4 +1,4 @@
-//! Writing: a serde serializer that appends to a `Vec` and stops at its bounds.
+//! A serde serializer that appends to a `Vec` and stops at its bounds.
 
 mod items;
 
@@ -17,8 +17,8 @@ pub(super) struct Encoder<'o> {
     writer: Writer<'o>,
     nesting_left: usize,
     nesting: usize,
-    /// The first error of an item. A `Serialize` implementation may overlook it and go on; what
-    /// then follows a half-written item must not be sent.
+    /// The first error of an item. A `Serialize` implementation may ignore it and go on. The output
+    /// after a half-written item must not be sent.
     failed: Option<Error>,
 }
 
@@ -38,7 +38,7 @@ impl<'o> Encoder<'o> {
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// Takes one level, to be given back when the value inside is written.
+    /// Goes one level deeper. The caller goes back up after it has written the value inside.
     #[inline]
     fn enter(&mut self) -> Result {
         match self.nesting_left.checked_sub(1) {
@@ -58,7 +58,7 @@ impl<'o> Encoder<'o> {
         Ok(())
     }
 
-    /// The one-entry map around a variant's content, up to the content.
+    /// Writes the one-entry map of an enum variant, up to its content.
     #[inline]
     fn variant(&mut self, name: &str) -> Result {
         self.writer.header(MAP, 1)?;
@@ -86,7 +86,7 @@ impl<'o> Encoder<'o> {
     }
 }
 
-/// Forwards small integers to the two writers that choose the form.
+/// Writes small integers as `i64` or `u64`, which choose the form.
 macro_rules! integers {
     ($($method:ident($type:ty) => $writer:ident;)*) => {$(
         #[inline]
@@ -164,7 +164,7 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
         self.writer.str(text)
     }
 
-    /// Formats straight into the output: no string in between, and never past the limit.
+    /// Formats directly into the output, without a string in between and within the limit.
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result {
         let start = self.writer.out.len();
         self.writer.put([0xa0])?;
@@ -178,7 +178,8 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
             self.writer.out[start] |= len as u8;
             return Ok(());
         }
-        // The header needs more than its one byte: write it behind the text, then turn it in front.
+        // The text needs a longer header than one byte: remove that byte, append the right header,
+        // and rotate it to the front.
         self.writer.out[start..].rotate_left(1);
         self.writer.out.pop();
         self.writer.str_header(len)?;
@@ -201,7 +202,8 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result {
         let start = self.writer.out.len();
         self.nested(value)?;
-        // Behind a nil or a mark there are only as many bytes as there are options inside.
+        // After a nil or a mark there are only as many bytes as there are nested options, so this
+        // copy is short.
         if matches!(self.writer.out.get(start), Some(&(NIL | MARK))) {
             self.writer.room_for(1)?;
             self.writer.out.insert(start, MARK);
@@ -289,10 +291,10 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
     }
 }
 
-/// Text on its way from a `Display` implementation into the output.
+/// Receives the text of a `Display` implementation.
 struct Text<'e, 'o> {
     encoder: &'e mut Encoder<'o>,
-    /// `fmt::Error` carries nothing: what really happened waits here.
+    /// The real error, because `fmt::Error` carries none.
     error: Option<Error>,
 }
 

@@ -1,11 +1,12 @@
-//! What can go wrong, on either side.
+//! Errors of encoding and decoding.
 
 use std::fmt::{self, Display, Write as _};
 
 #[cfg(doc)]
 use super::Bounds;
 
-/// How much of a message is kept: serde quotes the value that it refuses, however long a peer made it.
+/// How many bytes of a message are kept. serde's messages quote the refused value, which a peer can
+/// make very long.
 const MESSAGE_MAX_BYTES: usize = 400;
 
 /// Why a value could not be encoded or decoded.
@@ -31,26 +32,26 @@ pub enum Error {
     },
     /// A string is not UTF-8.
     Utf8,
-    /// The mark of a nested `Some` stands before a value that needs none.
+    /// The mark of a nested `Some` stands before a value that does not need it.
     StrayMark,
-    /// An extension type that is not ours, or not of its length.
+    /// An extension type that this codec does not use, or one with the wrong length.
     UnknownExtension {
         /// The type number that was found.
         kind: u8,
     },
-    /// A `Serialize` implementation announced another number of items than it gave.
+    /// A `Serialize` implementation announced a number of items and wrote a different one.
     Length {
-        /// How many it announced.
+        /// The number that was announced.
         announced: usize,
-        /// How many it gave.
+        /// The number that was written.
         given: usize,
     },
-    /// A map key without its value, or a value without its key.
+    /// A map key without a value, or a value without a key.
     Unpaired,
     /// A `Deserialize` implementation left part of its value unread.
     Unread,
-    /// What serde, or a `Serialize` or `Deserialize` implementation, has to say: a type that does
-    /// not match, a missing field, an unknown variant. Cut if it is long.
+    /// An error of serde, or of a `Serialize` or `Deserialize` implementation: a wrong type, a
+    /// missing field, an unknown variant. Long messages are cut.
     Custom(String),
 }
 
@@ -94,7 +95,7 @@ impl serde::de::Error for Error {
     }
 }
 
-/// Writes a message down without ever holding more of it than is kept.
+/// Formats a message and keeps only its first bytes, so that a long one takes no memory.
 #[cold]
 fn shortened(message: impl Display) -> String {
     struct Short(String);
@@ -107,7 +108,7 @@ fn shortened(message: impl Display) -> String {
                 return Ok(());
             }
             self.0.push_str(&text[..text.floor_char_boundary(room)]);
-            // An error ends the formatting: the rest is not wanted.
+            // The error stops the formatting. The rest of the message is not needed.
             Err(fmt::Error)
         }
     }

@@ -1,16 +1,20 @@
-//! The one codec: how arguments and results are written between processes.
+//! The codec for arguments and answers between processes.
 //!
-//! It is MessagePack with names: structs are maps of their field names, enums carry the name of
-//! their variant, and no position is ever trusted. So fields may be added, left out and reordered
-//! between versions. It is written by hand because of three things that the usual crates leave
-//! open: every byte and every level of nesting is bounded on both sides, nothing is allocated that
-//! the input does not justify, and an `Option` inside an `Option` comes back as it was.
+//! It is MessagePack with names. Structs are maps with their field names as keys, and enums carry
+//! the name of their variant. Positions are never used. So fields may be added, removed and
+//! reordered between versions.
+//!
+//! It is written by hand because the usual crates lack three things:
+//!
+//! - Bytes and nesting are bounded, when encoding and when decoding.
+//! - Decoding allocates no more memory than the input justifies.
+//! - An `Option` inside an `Option` is decoded to the same value.
 //!
 //! | in Rust | on the wire |
 //! |---|---|
 //! | struct, map | map; keys may be any value |
 //! | tuple, tuple struct, sequence | array |
-//! | newtype struct | what it holds |
+//! | newtype struct | its content |
 //! | unit, unit struct, `None` | nil |
 //! | unit variant | its name, a str |
 //! | other variants | a map of one entry, name → content |
@@ -18,35 +22,36 @@
 //! | 128-bit integers that need it | fixext 16, big-endian: type 1 unsigned, type 2 negative |
 //! | `char`, `str` | str |
 //! | bytes | bin |
-//! | `Some(x)` | `x`; where that would begin with nil or the mark: the mark, then `x` |
+//! | `Some(x)` | `x`; if `x` begins with nil or the mark: the mark, then `x` |
 //!
-//! The mark is 0xc1, the one byte that MessagePack never uses. It makes `Some(None)`, `Some(())`
-//! and deeper nests distinct, and costs nothing anywhere else.
+//! The mark is 0xc1, the only byte that MessagePack never uses. It keeps `Some(None)`, `Some(())`
+//! and deeper nests distinct. Other values need no extra byte.
 //!
-//! # What it cannot carry
+//! # Limits
 //!
-//! These end in a typed error, when encoding or at the latest when decoding:
+//! These values are an error, when encoding or at the latest when decoding:
 //!
-//! - 128-bit integers below `flatten` or inside an internally tagged or untagged enum, whatever
-//!   their value: serde buffers such values, and its buffer knows 64 bits.
-//! - Keys that are not strings in a flattened map.
-//! - Internally tagged newtype variants that hold anything but a struct, a map, a unit or another
-//!   enum; and those whose struct has a field of the tag's name.
-//! - A `SystemTime` before 1970, a path that is not UTF-8.
+//! - 128-bit integers below `flatten` or inside an internally tagged or untagged enum. serde
+//!   buffers such values, and its buffer has 64-bit integers only.
+//! - A flattened map with keys that are not strings.
+//! - An internally tagged newtype variant with a content other than a struct, a map, a unit or an
+//!   enum, or with a struct that has a field with the tag's name.
+//! - A `SystemTime` before 1970, and a path that is not UTF-8.
 //!
-//! And these are ambiguous in the type itself, so that no format can tell them apart; serde's own
-//! rules decide, in this codec as in JSON:
+//! These types are ambiguous in every format. serde's rules decide, in this codec as in JSON:
 //!
-//! - `untagged` takes the first variant that accepts the value: `f32` before `f64`, a struct whose
-//!   fields may all be absent before any other struct. And in its buffer, which `flatten` and
-//!   internally tagged enums use too, serde accepts an array for a struct, by position.
-//! - A flattened `Option` of a struct whose fields may all be absent comes back as `Some`. A
-//!   flattened map also receives the entries of another one, or of a flattened enum, beside it;
-//!   and it must not hold the name of a field beside it.
-//! - Of entries with one key, a map keeps the last; a struct refuses them.
+//! - An untagged enum takes the first variant that accepts the value, for example `f32` before
+//!   `f64`, or a struct with only optional fields before any other struct.
+//! - In the buffer of untagged enums, internally tagged enums and `flatten`, serde accepts an array
+//!   for a struct, by position.
+//! - A flattened `Option` of a struct with only optional fields is decoded to `Some`.
+//! - A flattened map also receives the entries of other flattened maps and enums in the same
+//!   struct. It must not contain the name of another field.
+//! - If a key occurs twice, a map keeps the last entry and a struct is an error.
 //!
-//! A type that can hold only itself (`struct N(Option<Box<N>>)`) is bounded here, but not where
-//! serde buffers it; and a recursive untagged enum costs tries to the power of its depth: use a tag.
+//! A type that can contain only itself (`struct N(Option<Box<N>>)`) is bounded here, but not in
+//! serde's buffer. Decoding a recursive untagged enum takes exponential time in its depth: use a
+//! tag.
 
 mod decode;
 mod encode;
@@ -69,14 +74,14 @@ const EXT_UNSIGNED: u8 = 1;
 /// The extension type of integers below −2⁶³.
 const EXT_NEGATIVE: u8 = 2;
 
-/// What one encoded value may use; the same on both sides.
+/// The limits of one encoded value. Both sides use the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The most bytes of one encoded value.
+    /// The maximum number of bytes.
     pub bytes: usize,
-    /// The most levels inside each other. Arrays, maps, structs, `Some` and newtypes are one level;
-    /// an enum variant that holds something is one for itself, and one for its fields if they are
-    /// several. What was encoded under a bound decodes under it.
+    /// The maximum depth of nesting. Arrays, maps, structs, `Some` and newtypes are one level each.
+    /// An enum variant with content is one level, and a second one if it has several fields. A
+    /// value that was encoded within a bound can be decoded within it.
     pub nesting: usize,
 }
 
@@ -87,11 +92,11 @@ impl Default for Bounds {
     }
 }
 
-/// Appends `value` to `out`; the limit counts only what this call appends.
+/// Appends `value` to `out`. The bounds apply only to the bytes that this call appends.
 ///
 /// # Errors
 ///
-/// When a bound is passed, or the value cannot be carried. `out` is then as it was before.
+/// If the value exceeds a bound or cannot be encoded. Then `out` is unchanged.
 #[inline]
 pub fn encode<T: Serialize + ?Sized>(
     value: &T,
@@ -107,11 +112,11 @@ pub fn encode<T: Serialize + ?Sized>(
     result
 }
 
-/// Reads the one value that `input` holds; strings and bytes can be borrowed from it.
+/// Decodes the one value in `input`. Strings and bytes can borrow from `input`.
 ///
 /// # Errors
 ///
-/// When a bound is passed, when `input` is not one whole value, or when it is not a `T`.
+/// If the value exceeds a bound, if `input` is not exactly one value, or if the value is not a `T`.
 #[inline]
 pub fn decode<'de, T: Deserialize<'de>>(input: &'de [u8], bounds: Bounds) -> Result<T, Error> {
     decode_with(std::marker::PhantomData::<T>, input, bounds)

@@ -1,18 +1,19 @@
-//! The forms of MessagePack, read: nothing is believed that the input does not hold.
+//! Reads the forms of MessagePack. No length is trusted unless the input really contains that many
+//! bytes.
 
 use super::{Error, MARK, NIL};
 
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// The input that is not read yet.
+/// The part of the input that is not read yet.
 pub(super) struct Reader<'de> {
     pub(super) rest: &'de [u8],
-    /// The first error after which the place in the input is no longer sure. A `Deserialize`
-    /// implementation may overlook it and go on; what it then reads must not count.
+    /// The first error after which the position in the input is unknown. A `Deserialize`
+    /// implementation may ignore it and go on; what it reads after that is discarded.
     failed: Option<Error>,
 }
 
-/// The first bytes of a value, without what follows them.
+/// The first bytes of a value, without its content.
 #[derive(Clone, Copy)]
 pub(super) enum Head {
     Nil,
@@ -98,7 +99,8 @@ impl<'de> Reader<'de> {
         std::str::from_utf8(bytes).map_err(|_| self.fail(Error::Utf8))
     }
 
-    /// A whole short string, if that is what comes: field and variant names, and most text.
+    /// A short string, or `None` if the next value is something else. Most strings are short: names
+    /// of fields and variants, and most text.
     #[inline]
     pub(super) fn short_str(&mut self) -> Option<&'de str> {
         let (&byte @ 0xa0..=0xbf, rest) = self.rest.split_first()? else {
@@ -112,7 +114,7 @@ impl<'de> Reader<'de> {
 
     #[inline]
     pub(super) fn head(&mut self) -> Result<Head> {
-        // Short forms are most of what travels: they are read in place, the others by a call.
+        // Most values have short forms. Those are read inline, the others by a function call.
         match self.u8()? {
             byte @ 0x00..=0x7f => Ok(Head::Unsigned(byte.into())),
             byte @ 0x80..=0x8f => Ok(Head::Map((byte & 0x0f).into())),
@@ -163,7 +165,7 @@ impl<'de> Reader<'de> {
         Ok(Head::Ext { kind, len })
     }
 
-    /// Steps over one value without recursion, so that its depth does not matter.
+    /// Skips one value without recursion, so that its depth does not matter.
     pub(super) fn skip(&mut self) -> Result {
         let mut due = 1_usize;
         while due > 0 {
@@ -187,7 +189,7 @@ impl<'de> Reader<'de> {
 }
 
 impl Head {
-    /// Visitors are told of a sign only where there is one, whatever form the peer chose.
+    /// Visitors get a signed number only if it is negative, whichever form the peer chose.
     #[inline]
     fn signed(value: i64) -> Self {
         u64::try_from(value).map_or(Self::Signed(value), Self::Unsigned)

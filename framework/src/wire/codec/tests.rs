@@ -1,5 +1,5 @@
-//! What goes through the codec comes back as it was, or is refused by name; and no input, however
-//! made, does worse than an error.
+//! A value that is encoded and decoded is unchanged, or is refused with a named error. No input
+//! causes anything worse than an error.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bounds, Error, decode, encode};
 
-/// Room for everything here, and few enough levels to notice one that is counted wrongly.
+/// Enough bytes for every test, and few enough levels to notice a wrong count.
 const BOUNDS: Bounds = Bounds { bytes: 1 << 20, nesting: 40 };
 
 fn bytes_of<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
@@ -35,7 +35,7 @@ fn recoded<T: DeserializeOwned>(value: &(impl Serialize + ?Sized)) -> Result<T, 
     value_of(&bytes_of(value))
 }
 
-/// Holds a value as serde buffers it: its only variant is tried on a copy of whatever came.
+/// Has a value in serde's buffer: its only variant is tried on a copy of the input.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Buffered<T> {
@@ -59,7 +59,7 @@ struct Flat<T> {
     inner: Holding<T>,
 }
 
-/// The value survives alone and inside other things, and its encoding keeps every promise.
+/// The value is unchanged, alone and inside other values, and its encoding respects the bounds.
 fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
     survives_unbuffered(&value);
     let value = Buffered::Only(value);
@@ -72,7 +72,7 @@ fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
     assert_eq!(recoded(&value).as_ref(), Ok(&value));
 }
 
-/// The same without the places where serde buffers.
+/// The same, without the types for which serde uses its buffer.
 fn survives_unbuffered<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let bytes = bytes_of(value);
     assert_eq!(value_of::<T>(&bytes).as_ref(), Ok(value), "{bytes:02x?}");
@@ -89,8 +89,8 @@ fn survives_unbuffered<T: Serialize + DeserializeOwned + PartialEq + Debug>(valu
     assert_whole::<T>(&bytes);
 }
 
-/// One byte less, or one level less, is an error that leaves the output alone; and what a bound
-/// lets through on this side, it lets through on the other.
+/// A bound of one byte less or one level less is an error, and leaves the output unchanged. A bound
+/// that allows encoding a value also allows decoding it.
 fn assert_bounded<T: Serialize + DeserializeOwned>(value: &T, bytes: &[u8]) {
     let prefix = b"before";
     let encode_with = |bounds| {
@@ -116,7 +116,7 @@ fn assert_bounded<T: Serialize + DeserializeOwned>(value: &T, bytes: &[u8]) {
     panic!("no nesting is deep enough");
 }
 
-/// Every beginning of it is refused, and so is a byte too many.
+/// Every prefix of the encoding is refused, and so is an extra byte.
 fn assert_whole<T: DeserializeOwned>(bytes: &[u8]) {
     for end in 0..bytes.len().min(512) {
         assert!(value_of::<T>(&bytes[..end]).is_err(), "cut at {end}");
@@ -126,7 +126,7 @@ fn assert_whole<T: DeserializeOwned>(bytes: &[u8]) {
     assert_eq!(value_of::<T>(&longer).err(), Some(Error::Trailing { bytes: 1 }));
 }
 
-/// What an error says, when it is serde's or a type's own.
+/// The text of an error of serde, or of a type's own implementation.
 fn message<T: Debug>(result: Result<T, Error>) -> String {
     match result {
         Err(Error::Custom(message)) => message,

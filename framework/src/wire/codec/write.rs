@@ -1,13 +1,13 @@
-//! The forms of MessagePack, written: each the shortest that fits, and none past the limit.
+//! Writes the forms of MessagePack: the shortest that fits, and never beyond the limit.
 
 use super::{Bounds, Error};
 
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// A buffer that grows only as far as it may.
+/// A buffer that does not grow beyond a limit.
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
-    /// The length that `out` may have, at most.
+    /// The maximum length of `out`.
     end: usize,
     limit: usize,
 }
@@ -18,7 +18,7 @@ impl<'o> Writer<'o> {
         Self { end: out.len().saturating_add(bounds.bytes), limit: bounds.bytes, out }
     }
 
-    /// Asked before anything is copied, so that the buffer never outgrows its limit.
+    /// Called before bytes are copied, so that the buffer never exceeds its limit.
     #[inline]
     pub(super) fn room_for(&self, bytes: usize) -> Result {
         if bytes > self.end - self.out.len() {
@@ -39,7 +39,7 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// A marker and the big-endian number that belongs to it, as one append.
+    /// Appends a marker and a big-endian number at once.
     #[inline]
     pub(super) fn put16(&mut self, marker: u8, value: u16) -> Result {
         let [a, b] = value.to_be_bytes();
@@ -90,7 +90,7 @@ impl<'o> Writer<'o> {
         if value >= 0 {
             self.unsigned(value as u64)
         } else if value >= -32 {
-            // The negative fixint is the number's own lowest byte.
+            // A negative fixint is the lowest byte of the number.
             self.put([value as u8])
         } else if let Ok(value) = i8::try_from(value) {
             self.put([0xd0, value as u8])
@@ -103,7 +103,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// The header of an array or map in its shortest form.
+    /// Writes the header of an array or map in its shortest form.
     #[inline]
     pub(super) fn header(&mut self, kind: Kind, len: usize) -> Result {
         if len < 16 {
@@ -117,7 +117,8 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// The widest header, when the length is not known yet; answers where it is to be filled in.
+    /// Writes the widest header for a length that is not known yet. Returns the position where
+    /// [`Self::fill_in`] writes the length.
     #[inline]
     pub(super) fn blank_header(&mut self, kind: Kind) -> Result<usize> {
         self.put32(kind.wide32, 0)?;
@@ -162,8 +163,8 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// Always inlined, so that a field's name is copied with a length that the compiler knows:
-    /// that alone halves the time to encode a struct.
+    /// Always inlined, so that the compiler knows the length of a field's name. That alone halves
+    /// the time to encode a struct.
     #[inline(always)]
     pub(super) fn str(&mut self, text: &str) -> Result {
         let len = text.len();
@@ -183,7 +184,7 @@ impl<'o> Writer<'o> {
     }
 }
 
-/// The three headers of an array or a map.
+/// The markers of an array or a map: short, 16-bit and 32-bit length.
 #[derive(Clone, Copy)]
 pub(super) struct Kind {
     fix: u8,

@@ -1,11 +1,11 @@
-//! What is inside: the items of arrays and maps, the content of enum variants.
+//! Decodes the items of arrays and maps, and the content of enum variants.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Visitor};
 
 use super::{Decoder, Error, Result};
 
-/// An array or a map whose items are being read.
+/// An array or a map whose items are being decoded.
 pub(super) struct Items<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
     left: usize,
@@ -19,7 +19,8 @@ impl<'d, 'de> Items<'d, 'de> {
         Self { decoder, left, bytes_each, value_due: false }
     }
 
-    /// A visitor that leaves items unread has lost the place, whether or not it calls that an error.
+    /// A visitor that leaves items unread has lost the position in the input. That is an error,
+    /// even if the visitor returned none.
     #[inline]
     pub(super) fn finish<R>(self, result: Result<R>) -> Result<R> {
         if self.left == 0 && !self.value_due {
@@ -29,7 +30,8 @@ impl<'d, 'de> Items<'d, 'de> {
         Err(self.decoder.reader.fail(error))
     }
 
-    /// What serde may reserve for: never more than the input still has room for.
+    /// The number of items for which serde may reserve memory: never more than the input can
+    /// contain.
     #[inline]
     fn hint(&self) -> Option<usize> {
         Some(self.left.min(self.decoder.reader.rest.len() / self.bytes_each))
@@ -84,7 +86,7 @@ impl<'de> de::MapAccess<'de> for &mut Items<'_, 'de> {
     }
 }
 
-/// A variant that holds something.
+/// A variant with content.
 pub(super) struct Variant<'d, 'de> {
     name: &'de str,
     decoder: &'d mut Decoder<'de>,
@@ -111,7 +113,7 @@ impl<'d, 'de> de::EnumAccess<'de> for Variant<'d, 'de> {
 impl<'de> de::VariantAccess<'de> for &mut Decoder<'de> {
     type Error = Error;
 
-    /// A variant that held something at the peer, and nothing that counts.
+    /// The peer sent the variant with content, and it has none here. Only nil is accepted.
     #[inline]
     fn unit_variant(self) -> Result {
         Deserialize::deserialize(self)

@@ -1,16 +1,16 @@
-//! Arrays and maps, item by item: what was announced must be what is given.
+//! Encodes arrays and maps item by item, and checks that the announced number of items is written.
 
 use serde::ser::{self, Serialize};
 
 use super::{Encoder, Error, Result};
 
-/// What is known of a length when its header is written.
+/// Whether the number of items is known when the header is written.
 pub(super) enum Size {
     Announced(usize),
     FilledInAt(usize),
 }
 
-/// An array or a map whose items are being written.
+/// An array or a map whose items are being encoded.
 pub(in super::super) struct Items<'e, 'o> {
     encoder: &'e mut Encoder<'o>,
     size: Size,
@@ -25,7 +25,8 @@ impl<'e, 'o> Items<'e, 'o> {
         Self { encoder, size, given: 0, value_due: false, levels: 1 }
     }
 
-    /// The items of a variant stand two levels deep: in an array or map, in the variant's own map.
+    /// The items of a variant are two levels deep: in an array or map, which is in the variant's
+    /// own map.
     #[inline]
     pub(super) fn of_variant(mut self) -> Self {
         self.levels = 2;
@@ -38,7 +39,7 @@ impl<'e, 'o> Items<'e, 'o> {
         self.part(value)
     }
 
-    /// Always inlined, for the sake of [`str`](super::Writer::str).
+    /// Always inlined, for the same reason as [`str`](super::Writer::str).
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result {
         self.given += 1;
@@ -73,7 +74,7 @@ impl<'e, 'o> Items<'e, 'o> {
     }
 }
 
-/// Arrays differ only in what serde calls their method.
+/// serde's traits for arrays differ only in the names of their methods.
 macro_rules! arrays {
     ($($trait:ident::$method:ident)*) => {$(
         impl ser::$trait for Items<'_, '_> {
@@ -100,7 +101,7 @@ arrays! {
     SerializeTupleVariant::serialize_field
 }
 
-/// And so do structs.
+/// The same holds for structs.
 macro_rules! structs {
     ($($trait:ident)*) => {$(
         impl ser::$trait for Items<'_, '_> {

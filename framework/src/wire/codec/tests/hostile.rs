@@ -1,4 +1,4 @@
-//! Input that nobody encoded: an error, in bounded time, stack and memory.
+//! Invalid input is an error, in bounded time, stack and memory.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -26,11 +26,11 @@ enum Inner {
     Deep { inner: Box<Inner> },
 }
 
-/// A type that holds only itself: reading one takes no input, so only the bound ends it.
+/// A type that contains only itself. Decoding it takes no input, so only the bound stops it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Endless(Option<Box<Endless>>);
 
-/// Reads anything, and asserts that no size hint is more than its whole input would justify.
+/// Decodes any value, and asserts that no size hint exceeds the length of the input.
 #[derive(Debug)]
 struct Hinted;
 
@@ -103,7 +103,7 @@ fn inner() -> impl Strategy<Value = Inner> {
     })
 }
 
-/// Into all kinds of types; only that each ends matters here.
+/// Decodes the input into many types. The test is only that each ends.
 fn decode_as_everything(bytes: &[u8]) {
     let bounds = Bounds { bytes: 4096, nesting: 32 };
     let _ = decode::<Recursive>(bytes, bounds);
@@ -118,7 +118,7 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = decode_hinted(bytes);
     let _ = decode::<Endless>(bytes, bounds);
     if let Ok(value) = decode::<serde_json::Value>(bytes, bounds) {
-        // What can be read at all can be skipped.
+        // A value that can be decoded can also be skipped.
         assert!(decode::<IgnoredAny>(bytes, bounds).is_ok(), "{value}");
     }
     let _ = decode::<IgnoredAny>(bytes, bounds);
@@ -132,7 +132,7 @@ proptest! {
         decode_as_everything(&bytes);
     }
 
-    /// Bytes that look like MessagePack more often: short headers, names that are known.
+    /// Random bytes that resemble MessagePack: short headers and known names.
     #[test]
     fn likely_bytes_never_panic(parts in proptest::collection::vec(0_u8..40, 0..24)) {
         let names = ["type", "Full", "Deep", "inner", "list", "map", "Many", "One", "Named", "left", "Leaf"];
@@ -190,7 +190,8 @@ fn headers_that_promise_too_much_are_refused_at_once() {
     assert_eq!(value_of::<HashMap<u8, u8>>(&[0x82, 1, 1, 2]), Err(Error::Truncated));
 }
 
-/// A value may nest as deeply as the default allows, on a stack of the usual size, and no deeper.
+/// A value nested as deeply as the default allows fits on a stack of the usual size. A deeper one
+/// is refused.
 #[test]
 fn nothing_nests_past_the_bound() {
     fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), Error> {

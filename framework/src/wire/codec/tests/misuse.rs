@@ -1,4 +1,4 @@
-//! Implementations of serde's traits that do not keep to them: an error, never a wrong value.
+//! Incorrect implementations of serde's traits cause an error, never a wrong value.
 
 use std::fmt;
 

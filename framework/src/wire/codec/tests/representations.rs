@@ -41,7 +41,7 @@ enums! {
     #[serde(tag = "t", content = "c")] Adjacent { Tuple(T, u8), Wrapped(Option<()>), }
 }
 
-/// Without names to tell them apart, the variants must differ in what they require.
+/// Untagged variants have no names, so they must differ in their required fields.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged {
@@ -138,7 +138,7 @@ fn flattened_structs_enums_and_maps() {
     }
 }
 
-/// Not how it should be, but how it is, as in JSON: the type itself does not tell these apart.
+/// Documents the behaviour, which is the same in JSON: these types are ambiguous.
 #[test]
 fn what_serde_itself_confuses() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -179,7 +179,7 @@ fn what_serde_itself_confuses() {
     assert_eq!(value_of(&twice), Ok(HashMap::from([("a".to_owned(), 2)])));
 }
 
-/// Serde's buffer has no place for 128 bits: refused, whatever the value.
+/// serde's buffer has no 128-bit integers, so every such value is refused.
 #[test]
 fn wide_integers_are_refused_where_serde_buffers() {
     for value in [1, u128::from(u64::MAX) + 1, u128::MAX] {
@@ -197,7 +197,7 @@ fn wide_integers_are_refused_where_serde_buffers() {
         assert!(recoded::<Tagged<i128>>(&Tagged::Holding { value }).is_err());
         assert!(recoded::<Flat<i128>>(&Flat { inner: Holding { value } }).is_err());
     }
-    // Beside the buffered part they pass.
+    // Outside the buffered part, 128-bit integers are accepted.
     survives_unbuffered(&External::Struct { first: u128::MAX, second: None });
     survives_unbuffered(&Adjacent::Struct { first: i128::MIN, second: Some(-1) });
 }

@@ -15,6 +15,7 @@ mod errors;
 mod floods;
 mod floors;
 mod held;
+mod in_flight;
 mod lifecycle;
 mod macros;
 mod one_build;

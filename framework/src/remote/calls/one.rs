@@ -1,182 +1,88 @@
 //! One call on a connection, as its caller awaits it.
 
-use super::{Call, Calls, Course, List, cancel};
-use crate::{
-    call::stages::Probe,
-    wire::{Answer, Envelope, TIMED},
-};
-use futures_util::poll;
+use super::list::{Ending, Entered, List};
 use std::{
-    future::{Future, poll_fn},
-    mem,
+    future::Future,
     pin::Pin,
-    sync::MutexGuard,
     task::{Context, Poll},
 };
-use tarpc::{
-    ClientMessage, Request,
-    client::{RpcError, stub::Stub},
-};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-impl Stub for Calls {
-    type Req = Envelope;
-    type Resp = Answer;
+/// A list of calls that callers and the connection's task share.
+pub(super) trait Shared {
+    /// What is sent for a call.
+    type Request;
+    /// What is sent back.
+    type Answer;
 
-    async fn call(
-        &self,
-        context: tarpc::context::Context,
-        message: Envelope,
-    ) -> Result<Answer, RpcError> {
-        let deadline = message.context.deadline();
-        let request = Request { context, id: 0, message };
-        let mut call =
-            OneCall { calls: self, request: Some(request), deadline, id: None, in_line: None };
-        match poll!(&mut call) {
-            Poll::Ready(answered) => answered,
-            // Until it has a place, nobody else watches its deadline.
-            Poll::Pending if call.request.is_some() => {
-                let entered = poll_fn(|cx| match Pin::new(&mut call).poll(cx) {
-                    Poll::Pending if call.request.is_some() => Poll::Pending,
-                    polled => Poll::Ready(polled),
-                });
-                match timeout_at(deadline, entered).await {
-                    Err(_) => Err(RpcError::DeadlineExceeded),
-                    Ok(Poll::Ready(answered)) => answered,
-                    Ok(Poll::Pending) => call.await,
-                }
-            }
-            Poll::Pending => call.await,
-        }
+    /// Makes one step, alone.
+    fn step<R>(&self, step: impl FnOnce(&mut List<Self::Request, Self::Answer>) -> R) -> R;
+
+    /// Has the connection's task look at the list. Not to be called within a step.
+    fn wake_task(&self);
+}
+
+/// One call. It enters the list when it is first polled, and leaves it when it is dropped.
+pub(super) struct OneCall<'a, S: Shared> {
+    shared: &'a S,
+    deadline: Instant,
+    timed: bool,
+    course: Course<S::Request>,
+}
+
+enum Course<Q> {
+    Ahead(Q),
+    Entered(u64),
+    Ended,
+}
+
+impl<'a, S: Shared> OneCall<'a, S> {
+    pub(super) fn new(shared: &'a S, request: S::Request, deadline: Instant, timed: bool) -> Self {
+        Self { shared, deadline, timed, course: Course::Ahead(request) }
     }
 }
 
-/// One call: before it is in the list it has its request, and from then on its id.
-struct OneCall<'a> {
-    calls: &'a Calls,
-    request: Option<Request<Envelope>>,
-    deadline: Instant,
-    id: Option<u64>,
-    /// Its number among those who wait for a place.
-    in_line: Option<u64>,
-}
+/// No field of it is pinned.
+impl<S: Shared> Unpin for OneCall<'_, S> {}
 
-impl Future for OneCall<'_> {
-    type Output = Result<Answer, RpcError>;
+impl<S: Shared> Future for OneCall<'_, S> {
+    type Output = Ending<S::Answer>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let mut list = this.calls.list();
-        if this.request.is_some() {
-            return this.enter(list, cx);
-        }
-        let Some(id) = this.id else { return Poll::Ready(Err(RpcError::Shutdown)) };
-        let ended = list.course == Course::Ended;
-        let Some(slot) = list.slot(id) else { return Poll::Ready(Err(RpcError::Shutdown)) };
-        let over = match &mut slot.call {
-            Call::Waiting(waker) if !ended => {
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
+        let Self { shared, deadline, timed, course } = self.get_mut();
+        if let Course::Entered(id) = *course {
+            let polled = shared.step(|list| list.poll(id, cx.waker()));
+            if polled.is_ready() {
+                *course = Course::Ended;
             }
-            call => mem::replace(call, Call::None),
+            return polled;
+        }
+        let Course::Ahead(request) = std::mem::replace(course, Course::Ended) else {
+            return Poll::Ready(Ending::Lost);
         };
-        let next = list.leave(id);
-        drop(list);
-        this.id = None;
-        if let Some(next) = next {
-            next.wake();
-        }
-        Poll::Ready(match over {
-            Call::Answered(answer) => Ok(answer),
-            Call::Overdue => Err(RpcError::DeadlineExceeded),
-            Call::NotSent => Err(not_sent()),
-            Call::None | Call::Waiting(_) => Err(RpcError::Shutdown),
-        })
-    }
-}
-
-impl OneCall<'_> {
-    /// Puts the call into the list, or into the line before it.
-    fn enter(
-        &mut self,
-        mut list: MutexGuard<'_, List>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Answer, RpcError>> {
-        if list.course == Course::Ended {
-            return Poll::Ready(Err(not_sent()));
-        }
-        let newcomer = self.in_line.is_none() && !list.line.is_empty();
-        if newcomer || list.count() >= self.calls.places {
-            let waker = cx.waker();
-            match self.in_line {
-                None => {
-                    let own = list.next_in_line;
-                    list.next_in_line += 1;
-                    list.line.push_back((own, waker.clone()));
-                    self.in_line = Some(own);
+        let caller = cx.waker().clone();
+        match shared.step(|list| list.enter(request, *deadline, *timed, caller)) {
+            Ok(Entered { id, wake }) => {
+                *course = Course::Entered(id);
+                if wake {
+                    shared.wake_task();
                 }
-                Some(own) => match list.line.iter_mut().find(|(number, _)| *number == own) {
-                    Some((_, known)) => known.clone_from(waker),
-                    // It had its turn, and found its place taken.
-                    None => list.line.push_front((own, waker.clone())),
-                },
+                Poll::Pending
             }
-            return Poll::Pending;
+            Err(ending) => Poll::Ready(ending),
         }
-        self.in_line = None;
-        let Some(mut request) = self.request.take() else { return Poll::Pending };
-        request.id = list.enter(cx.waker().clone());
-        if request.message.timed {
-            request.id |= TIMED;
-        }
-        self.id = Some(request.id);
-        let sooner = list.watch(self.deadline, request.id);
-        if request.message.timed {
-            list.timed.get_or_insert((request.id, Probe::of(true)));
-        }
-        let wake = list.send(ClientMessage::Request(request)) || sooner;
-        drop(list);
-        if wake {
-            self.calls.task.wake();
-        }
-        Poll::Pending
     }
 }
 
-/// The connection ended, and nothing of the call was on it.
-fn not_sent() -> RpcError {
-    RpcError::Send("the connection ended before the call was sent".into())
-}
-
-impl Drop for OneCall<'_> {
-    /// Whoever goes away before the answer is there has the other side stop.
+impl<S: Shared> Drop for OneCall<'_, S> {
+    /// The caller goes away. The other side is told to stop, where it has the call.
     fn drop(&mut self) {
-        if self.id.is_none() && self.in_line.is_none() {
-            return;
-        }
-        let mut list = self.calls.list();
-        let mut wake = false;
-        let next = match self.id {
-            Some(id) => {
-                if list.is_waiting(id) && list.course != Course::Ended {
-                    wake = list.send(cancel(id));
-                }
-                list.leave(id)
-            }
-            // If its turn had come already, it is the next one's.
-            None => {
-                let before = list.line.len();
-                list.line.retain(|(at, _)| Some(*at) != self.in_line);
-                let had_its_turn = list.line.len() == before;
-                had_its_turn.then(|| list.line.pop_front()).flatten().map(|(_, waker)| waker)
-            }
-        };
-        drop(list);
+        let Course::Entered(id) = self.course else { return };
+        let (wake, request) = self.shared.step(|list| list.abandon(id));
+        // A long payload takes a while to free, which is why it did not happen in the step.
+        drop(request);
         if wake {
-            self.calls.task.wake();
-        }
-        if let Some(next) = next {
-            next.wake();
+            self.shared.wake_task();
         }
     }
 }

@@ -1,36 +1,39 @@
-//! The task that has a connection: it sends what callers have put into the list, hands out answers,
-//! ends the calls whose time is over, and notices when nobody is at the other end any more.
+//! The task that has a connection. It sends what is in the list, hands out answers, ends calls whose
+//! deadline has passed, and notices when the other side does not answer any more.
 
-use super::{Call, Calls, ClientTransport, Course};
+use super::{
+    Calls, ClientTransport, Request,
+    list::{Leftovers, Message},
+};
 use crate::{
-    call::{
-        planted,
-        stages::{Probe, Stage},
-    },
-    wire::{Answer, Envelope, Pulse},
+    call::{planted, stages::Stage},
+    wire::{Answer, Envelope, Pulse, tarpc_context},
 };
 use futures_util::{Sink, Stream};
 use std::{
-    collections::VecDeque,
     future::{Future, poll_fn},
-    io, mem,
+    io,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 use tarpc::{ClientMessage, Response};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Answers that are handed out at a time, so that the rest of the task has its turn.
 const BATCH: usize = 16;
+/// Messages that are sent at a time, and the bytes that end such a batch early. A call can be taken back
+/// until it is in a batch.
+const SENT: usize = 64;
+const SENT_BYTES: usize = 8 * 1024;
 
-/// What the task has in its hands.
+/// What belongs to the task alone.
 struct Running {
     heard: Vec<Response<Answer>>,
-    sending: VecDeque<ClientMessage<Envelope>>,
-    timed: Option<(u64, Probe)>,
+    sending: Vec<Message<Request>>,
+    left: Leftovers<Request>,
     timer: Pin<Box<Sleep>>,
-    /// When the timer goes off.
+    /// When the timer goes off; `None` if it has.
     armed: Option<Instant>,
     pulse: Pulse,
 }
@@ -39,12 +42,11 @@ impl Calls {
     /// Runs the connection until one side ends it.
     pub(crate) async fn run(self: Arc<Self>, transport: ClientTransport) -> io::Result<()> {
         let mut transport = pin!(transport);
-        let timer = Box::pin(sleep_until(Instant::now()));
         let mut running = Running {
             heard: Vec::new(),
-            sending: VecDeque::new(),
-            timed: None,
-            timer,
+            sending: Vec::new(),
+            left: Leftovers::default(),
+            timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
             pulse: Pulse::new(),
         };
@@ -54,34 +56,15 @@ impl Calls {
             if transport.is_leaving() && !self.leaving.swap(true, Relaxed) {
                 self.told_to_leave.notify_one();
             }
+            if let Poll::Ready(Err(_)) = polled {
+                self.hear_the_rest(&mut running, transport.as_mut(), cx);
+            }
             polled
         })
         .await;
-        self.end(mem::take(&mut running.sending));
+        self.list().end(&mut running.left);
+        running.left.see_to();
         ended
-    }
-
-    /// Ends all calls that are left. Those in `sending`, and in the queue, have never been sent.
-    fn end(&self, sending: VecDeque<ClientMessage<Envelope>>) {
-        let mut list = self.list();
-        list.course = Course::Ended;
-        let mut wakers: Vec<Waker> = list.line.drain(..).map(|(_, waker)| waker).collect();
-        let queue = mem::take(&mut list.queue);
-        for message in sending.into_iter().chain(queue) {
-            if let ClientMessage::Request(request) = message
-                && let Some(slot) = list.slot(request.id)
-                && let Call::Waiting(_) = slot.call
-                && let Call::Waiting(waker) = mem::replace(&mut slot.call, Call::NotSent)
-            {
-                wakers.push(waker);
-            }
-        }
-        wakers.extend(list.slots.iter().filter_map(|slot| match &slot.call {
-            Call::Waiting(waker) => Some(waker.clone()),
-            _ => None,
-        }));
-        drop(list);
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn poll(
@@ -91,70 +74,89 @@ impl Calls {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.task.register(cx.waker());
-        loop {
-            let next = transport.as_mut().poll_next(cx);
-            let more = match next {
-                Poll::Ready(Some(answer)) => {
-                    running.heard.push(answer?);
-                    if running.heard.len() < BATCH {
-                        continue;
-                    }
-                    true
-                }
-                Poll::Ready(None) => {
-                    self.hand_out(&mut running.heard);
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Pending => false,
-            };
-            self.hand_out(&mut running.heard);
-            if more {
-                cx.waker().wake_by_ref();
-            }
-            break;
+        if let Poll::Ready(ended) = self.hear(running, transport.as_mut(), cx) {
+            return Poll::Ready(ended);
         }
         self.end_overdue(running, cx);
-        let waiting = || self.list().count() > 0;
+        let waiting = || self.list().in_flight() > 0;
         let silent = running.pulse.poll(transport.as_mut().get_mut(), waiting, cx)?;
         self.silent.store(silent, Relaxed);
         loop {
+            // Whatever is taken from the list is handed to the transport at once: a call that still waits
+            // can be taken back, and is known not to have been sent.
+            ready!(transport.as_mut().poll_ready(cx))?;
+            let mut list = self.list();
+            let length = |request: &Request| request.envelope.payload.len();
+            list.take(&mut running.sending, SENT, SENT_BYTES, length);
+            let closing = list.is_closing();
+            drop(list);
             if running.sending.is_empty() {
-                let mut list = self.list();
-                mem::swap(&mut list.queue, &mut running.sending);
-                running.timed = list.timed.take();
-                let closing = list.course == Course::Closing;
-                drop(list);
-                if running.sending.is_empty() {
-                    let flushed = transport.as_mut().poll_flush(cx)?;
-                    return match flushed {
-                        Poll::Ready(()) if closing => transport.poll_close(cx),
-                        _ => Poll::Pending,
-                    };
-                }
-                running.pulse.quicken(cx);
+                let flushed = transport.as_mut().poll_flush(cx)?;
+                return match flushed {
+                    Poll::Ready(()) if closing => transport.poll_close(cx),
+                    _ => Poll::Pending,
+                };
             }
-            while !running.sending.is_empty() {
-                if transport.as_mut().poll_ready(cx)?.is_pending() {
-                    return Poll::Pending;
-                }
-                if let Some(message) = running.sending.pop_front() {
-                    running.end_timed(&message);
-                    transport.as_mut().start_send(message)?;
-                }
+            running.pulse.quicken(cx);
+            for message in running.sending.drain(..) {
+                transport.as_mut().start_send(into_tarpc(message))?;
             }
         }
     }
 
-    /// Ends the calls whose deadline has passed, and waits for the next one's.
+    /// Hands out answers that have arrived. It is ready when the connection has ended.
+    fn hear(
+        &self,
+        running: &mut Running,
+        mut transport: Pin<&mut ClientTransport>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut ended = Poll::Pending;
+        while running.heard.len() < BATCH {
+            match transport.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(answer))) => running.heard.push(answer),
+                Poll::Ready(Some(Err(error))) => ended = Poll::Ready(Err(error)),
+                Poll::Ready(None) => ended = Poll::Ready(Ok(())),
+                Poll::Pending => break,
+            }
+            if ended.is_ready() {
+                break;
+            }
+        }
+        if running.heard.len() == BATCH {
+            cx.waker().wake_by_ref();
+        }
+        // What arrived before the end counts, however the connection ends.
+        self.hand_out(&mut running.heard);
+        ended
+    }
+
+    /// After a write failed: hands out the answers that had arrived by then.
+    fn hear_the_rest(
+        &self,
+        running: &mut Running,
+        mut transport: Pin<&mut ClientTransport>,
+        cx: &mut Context<'_>,
+    ) {
+        while self.list().in_flight() > 0
+            && let Poll::Ready(Some(Ok(answer))) = transport.as_mut().poll_next(cx)
+        {
+            running.heard.push(answer);
+            self.hand_out(&mut running.heard);
+        }
+    }
+
+    /// Ends the calls whose deadline has passed, and arms the timer for the next deadline.
     fn end_overdue(&self, running: &mut Running, cx: &mut Context<'_>) {
-        let mut wakers = Vec::new();
         if planted("callers-wait-on") {
             return;
         }
         loop {
-            let first = self.list().first;
+            let first = self.list().first_deadline();
             let Some(first) = first else { break };
-            if running.armed != Some(first) {
+            // One timer does for all calls. That it goes off too early now and then costs less than to set
+            // it anew whenever a call ends.
+            if running.armed.is_none_or(|armed| first < armed) {
                 running.timer.as_mut().reset(first);
                 running.armed = Some(first);
             }
@@ -162,41 +164,39 @@ impl Calls {
                 break;
             }
             running.armed = None;
-            self.list().end_overdue(Instant::now(), &mut wakers);
+            self.list().end_overdue(Instant::now(), &mut running.left);
         }
-        wakers.into_iter().for_each(Waker::wake);
+        running.left.see_to();
     }
 
-    /// Gives the answers to those who wait for them, and wakes them when the list is free again.
+    /// Gives the answers to their calls, and wakes the callers without the lock.
     fn hand_out(&self, answers: &mut Vec<Response<Answer>>) {
         if answers.is_empty() {
             return;
         }
-        let mut wakers = [const { None }; BATCH];
+        let mut callers: [Option<Waker>; BATCH] = [const { None }; BATCH];
         let mut list = self.list();
-        for (answer, waker) in answers.drain(..).zip(&mut wakers) {
+        for (answer, caller) in answers.drain(..).zip(&mut callers) {
             // tarpc's own errors do not come over our transport.
-            if let (Some(slot), Ok(message)) = (list.slot(answer.request_id), answer.message)
-                && matches!(slot.call, Call::Waiting(_))
-                && let Call::Waiting(waiting) =
-                    mem::replace(&mut slot.call, Call::Answered(message))
-            {
-                *waker = Some(waiting);
+            if let Ok(message) = answer.message {
+                *caller = list.answer(answer.request_id, message);
             }
         }
         drop(list);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        callers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
-impl Running {
-    /// If it is this message that is timed, it has been in the queue until now.
-    fn end_timed(&mut self, message: &ClientMessage<Envelope>) {
-        if let (Some((id, probe)), ClientMessage::Request(request)) = (self.timed, message)
-            && request.id == id
-        {
+/// A message as tarpc has it.
+fn into_tarpc(message: Message<Request>) -> ClientMessage<Envelope> {
+    let context = tarpc_context();
+    match message {
+        Message::Call(id, Request { envelope, probe }) => {
             probe.end(Stage::Queue);
-            self.timed = None;
+            ClientMessage::Request(tarpc::Request { context, id, message: envelope })
+        }
+        Message::Cancel(request_id) => {
+            ClientMessage::Cancel { trace_context: context.trace_context, request_id }
         }
     }
 }

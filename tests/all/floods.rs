@@ -3,19 +3,21 @@
 
 use crate::{
     peers::{client_with, unix, us},
-    support::{Obedient, Worker, WorkerClient, WorkerError, soon, within},
+    support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, within},
 };
 use bytes::BytesMut;
+use futures_util::poll;
 use monolift::{
     CallError, CallErrorKind, async_trait,
     link::{Interface, Link},
+    remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
-        Answer, Bounds, Envelope, HelloError, Listener, Memory, Message, Outcome, Peer, Socket,
-        codec, connect, greet,
+        Answer, Bounds, Envelope, HelloError, Listener, Machine, Memory, Message, Outcome, Peer,
+        Socket, codec, connect, greet,
     },
 };
-use monolift_manifest::Address;
+use monolift_manifest::{Address, Retries};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -291,4 +293,87 @@ async fn a_hello_makes_no_schemas() {
         served.greeted("peer").await.unwrap();
     }
     assert_eq!(MADE.load(Relaxed), made);
+}
+
+/// A worker that holds what it is called with, and a caller with 16 MiB for buffers: 8 for calls of its own.
+async fn calling() -> (Arc<Obedient>, Server, WorkerClient, Arc<Memory>) {
+    let worker = Arc::new(Obedient::default());
+    let serving: Arc<dyn Worker> = Arc::<Obedient>::clone(&worker);
+    let listener = Listener::bind(&unix()).await.unwrap();
+    let address = listener.address().unwrap();
+    let link = Link::<dyn Worker>::to(serving);
+    let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
+    let peer = Peer::new("test", "worker", Bounds::default());
+    let server = Server::start(listener, peer, directory, Limits::default(), Arc::default(), None);
+    let memory = Arc::new(Memory::new(16 * MIB));
+    let whereabouts = Whereabouts {
+        process: "worker".to_owned(),
+        connect: address.into(),
+        network: Arc::new(Machine),
+        us: us(),
+        interfaces: vec![<dyn Worker>::descriptor()],
+        tls: None,
+        bounds: Bounds::default(),
+        hello: HELLO,
+        in_flight: 16,
+        memory: Arc::clone(&memory),
+        retries: Retries::default(),
+    };
+    let link = Link::unbound(Arc::default());
+    link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));
+    let client = <dyn Worker>::client(link);
+    assert_eq!(client.echo("hello".into()).await.unwrap(), "hello");
+    assert_eq!(memory.in_use().own, 0);
+    (worker, server, client, memory)
+}
+
+#[tokio::test]
+async fn calls_of_a_process_take_no_more_than_their_half_and_give_it_back_at_once() {
+    let (worker, _server, client, memory) = calling().await;
+    let long = "x".repeat(3 * MIB);
+    let mut held: Vec<_> = (0..2).map(|_| Box::pin(client.hold(long.clone()))).collect();
+    for (number, call) in held.iter_mut().enumerate() {
+        assert!(poll!(call).is_pending());
+        worker.work.running(number + 1).await;
+    }
+    let refused = call_error(client.hold(long.clone()).await);
+    assert_eq!(refused.kind(), CallErrorKind::Overloaded, "{refused}");
+    assert!(refused.message().contains("limits.memory"), "{refused}");
+    // A caller that goes away gives back what its call has taken.
+    held.pop();
+    assert!(memory.in_use().own < 4 * MIB);
+    let mut third = Box::pin(client.hold(long.clone()));
+    assert!(poll!(&mut third).is_pending());
+    worker.work.running(2).await;
+    worker.work.release();
+    assert_eq!(soon(third).await.unwrap(), long);
+    assert_eq!(soon(held.remove(0)).await.unwrap(), long);
+    assert_eq!(memory.in_use().own, 0);
+}
+
+/// The worker has never given long answers, so no room is kept for them.
+#[tokio::test]
+async fn an_answer_without_room_ends_its_call_and_not_the_connection() {
+    let (_worker, _server, client, memory) = calling().await;
+    let mut answered = Vec::new();
+    for number in 1..=2 {
+        let mut call = Box::pin(client.long(3 * MIB));
+        assert!(poll!(&mut call).is_pending());
+        // Its answer arrives, and its caller does not take it.
+        soon(async {
+            while memory.in_use().own < number * 3 * MIB {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        answered.push(call);
+    }
+    let unread = call_error(soon(client.long(3 * MIB)).await);
+    assert_eq!(unread.kind(), CallErrorKind::Interrupted, "{unread}");
+    assert_eq!(client.echo("well".into()).await.unwrap(), "well");
+    for call in answered {
+        assert_eq!(soon(call).await.unwrap().len(), 3 * MIB);
+    }
+    assert_eq!(client.long(3 * MIB).await.unwrap().len(), 3 * MIB);
+    assert_eq!(memory.in_use().own, 0);
 }

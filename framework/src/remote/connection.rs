@@ -2,26 +2,40 @@
 
 use super::{
     Target, Whereabouts,
-    calls::{Calls, ClientTransport},
+    calls::{Calls, ClientTransport, Outbound},
 };
 use crate::{
     call::{CallError, CallErrorKind, planted},
     interface::InterfaceDescriptor,
-    wire::{Answer, Bounds, Envelope, Interfaces, Outgoing, Transport, greet, tarpc_context},
+    wire::{
+        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Transport, greet,
+        overloaded, tarpc_context,
+    },
 };
 use monolift_manifest::Address;
 use std::{collections::HashMap, sync::Arc};
 use tarpc::client::{RpcError, stub::Stub as _};
 
-/// The numbers that the other side gave our methods; `None` for one that it does not have. By the
-/// address of the interface's descriptor, as links are kept: two modules of one process may each
-/// have an interface of the same name, and two versions of one are told apart.
-type Numbers = Vec<(usize, Vec<Option<u32>>)>;
+/// What is known of each method of ours on this connection. The key is the address of the interface's
+/// descriptor, as it is for links: two modules of one process may each have an interface of the same name.
+type Methods = Vec<(usize, Vec<Known>)>;
+
+/// What is known of a method on a connection.
+#[derive(Debug)]
+struct Known {
+    /// The number that the other side gave it; `None` if the other side does not have it.
+    number: Option<u32>,
+    answer: ExpectedAnswer,
+}
+
+/// What a call takes beside its arguments and its answer, in bytes.
+const CALL: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Connection {
     calls: Arc<Calls>,
-    numbers: Numbers,
+    methods: Methods,
+    memory: Arc<Memory>,
     /// What the other side reads.
     payload_limit: usize,
     bounds: Bounds,
@@ -37,6 +51,8 @@ pub(super) enum Unanswered {
     Lost,
     /// Its time was over.
     Overdue,
+    /// Its answer found no room in this process.
+    NoRoom,
     /// It cannot be sent.
     Impossible(CallError),
 }
@@ -59,10 +75,11 @@ impl Connection {
             .await
             .map_err(|error| error.to_string())?;
         compare(whereabouts, &served);
-        let calls = Arc::new(Calls::new(whereabouts.in_flight));
+        let calls = Arc::new(Calls::new(whereabouts.in_flight, Arc::clone(&whereabouts.memory)));
         let connection = Arc::new(Self {
             calls: Arc::clone(&calls),
-            numbers: numbers(&whereabouts.interfaces, &served),
+            methods: methods(&whereabouts.interfaces, &served),
+            memory: Arc::clone(&whereabouts.memory),
             payload_limit: peer.payload_limit,
             bounds: *bounds,
             address: target.address.clone(),
@@ -87,8 +104,9 @@ impl Connection {
 
     pub(super) async fn call(&self, call: &Outgoing<'_>) -> Result<Answer, Unanswered> {
         let address = std::ptr::from_ref(call.interface).addr();
-        let known = self.numbers.iter().find(|(known, _)| *known == address);
-        let Some(method) = known.and_then(|(_, numbers)| numbers[call.method]) else {
+        let known = self.methods.iter().find(|(known, _)| *known == address);
+        let known = known.map(|(_, methods)| &methods[call.method]);
+        let Some((known, method)) = known.and_then(|known| Some((known, known.number?))) else {
             let error = CallError::new(CallErrorKind::UnknownMethod, "no such method here");
             return Err(Unanswered::Impossible(error));
         };
@@ -103,15 +121,30 @@ impl Connection {
             );
             return Err(Unanswered::Impossible(error));
         }
+        let room = known.answer.bytes();
+        // Until the answer is taken, or the caller goes away.
+        let Some(_charge) = self.memory.own().charge(CALL + payload.len() + room) else {
+            return Err(Unanswered::Impossible(no_room()));
+        };
         let (context, timed) = (call.context.clone(), call.timed);
         let envelope = Envelope { method, context, payload, timed };
-        self.calls.call(tarpc_context(), envelope).await.map_err(|error| match error {
+        let called = self.calls.call(tarpc_context(), Outbound { envelope, room }).await;
+        if let Ok(answer) = &called {
+            known.answer.learn(answer.payload.len());
+        }
+        called.map_err(|error| match error {
             RpcError::DeadlineExceeded => Unanswered::Overdue,
             RpcError::Send(_) => Unanswered::NotSent,
+            RpcError::Server(_) => Unanswered::NoRoom,
             _ if planted("lost-is-not-sent") => Unanswered::NotSent,
             _ => Unanswered::Lost,
         })
     }
+}
+
+/// A call is not made, since its arguments or its answer would find no room.
+fn no_room() -> CallError {
+    overloaded("the calls of this process to others hold as many bytes as they may (limits.memory)")
 }
 
 impl Drop for Connection {
@@ -121,15 +154,18 @@ impl Drop for Connection {
     }
 }
 
-fn numbers(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Numbers {
+fn methods(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Methods {
     let all = served.0.iter().flat_map(|theirs| {
         theirs.methods.iter().map(|method| (&*theirs.module, &*theirs.name, &**method))
     });
     let by_name: HashMap<_, u32> = all.zip(0..).collect();
     let of_interface = |ours: &&'static InterfaceDescriptor| {
-        let number = |name| by_name.get(&(ours.module, ours.name, name)).copied();
-        let numbers = ours.methods.iter().map(|method| number(method.name())).collect();
-        (std::ptr::from_ref(*ours).addr(), numbers)
+        let known = |name| Known {
+            number: by_name.get(&(ours.module, ours.name, name)).copied(),
+            answer: ExpectedAnswer::default(),
+        };
+        let methods = ours.methods.iter().map(|method| known(method.name())).collect();
+        (std::ptr::from_ref(*ours).addr(), methods)
     };
     ours.iter().map(of_interface).collect()
 }

@@ -190,9 +190,11 @@ impl Remote {
             Err(Unanswered::NotSent) => self.not_sent(connection.address()),
             Err(Unanswered::Lost) => self.lost(connection.address()),
             Err(Unanswered::Overdue) => overdue(),
+            Err(Unanswered::NoRoom) => unread(),
             Err(Unanswered::Impossible(error)) => error,
         };
-        let may_be_done = matches!(verdict, Verdict::Failed(_) | Verdict::Overdue);
+        let may_be_done =
+            matches!(verdict, Verdict::Failed(_) | Verdict::Overdue | Verdict::Unread);
         Err(Failed { error, verdict, replica, may_be_done })
     }
 
@@ -249,6 +251,14 @@ impl Remote {
             ),
         )
     }
+}
+
+/// The answer came and was not kept: the module has done its work.
+fn unread() -> CallError {
+    CallError::new(
+        CallErrorKind::Interrupted,
+        "the call was answered, but its answer found no room in this process (limits.memory)",
+    )
 }
 
 impl Carrier for Remote {

@@ -24,6 +24,8 @@ pub(super) enum Verdict {
     Failed(Option<RetryAdvice>),
     /// The caller's time was over.
     Overdue,
+    /// The answer was not kept, for want of room in this process: the module may have done its work.
+    Unread,
     /// Its own fault.
     Impossible,
 }
@@ -36,6 +38,7 @@ impl Verdict {
             Err(Unanswered::NotSent) => return Self::NotSent,
             Err(Unanswered::Lost) => return Self::Failed(None),
             Err(Unanswered::Overdue) => return Self::Overdue,
+            Err(Unanswered::NoRoom) => return Self::Unread,
             Err(Unanswered::Impossible(_)) => return Self::Impossible,
         };
         match (answer.outcome, answer.call_error()) {
@@ -56,7 +59,7 @@ impl Verdict {
             // It would fail again anywhere: the call is at fault.
             Self::Failed(Some(RetryAdvice::Never)) => None,
             Self::Failed(_) | Self::Overdue => Some(false),
-            Self::NotSent | Self::Refused(_) | Self::Impossible => None,
+            Self::NotSent | Self::Refused(_) | Self::Unread | Self::Impossible => None,
         }
     }
 
@@ -71,7 +74,9 @@ impl Verdict {
             Self::Failed(advice) if idempotent || planted("retries-any-method") => {
                 Some(Again::WithinBudget(after(advice)))
             }
-            Self::Failed(_) | Self::Answered | Self::Overdue | Self::Impossible => None,
+            Self::Failed(_) | Self::Answered | Self::Overdue | Self::Unread | Self::Impossible => {
+                None
+            }
         }
     }
 }

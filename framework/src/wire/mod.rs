@@ -18,7 +18,7 @@ pub use codec::Bounds;
 pub use frame::{Answer, Envelope, FrameError, Message, Outcome, Payload};
 pub(crate) use frame::{TIMED, is_carried};
 pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
-pub(crate) use memory::{Account, ExpectedAnswer};
+pub(crate) use memory::{Account, Charge, ExpectedAnswer};
 pub use memory::{DEFAULT_MEMORY, Memory, MemoryInUse};
 pub use protocol::{Encoded, Incoming, encode_error};
 pub(crate) use protocol::{refuse, unwritable};

@@ -67,6 +67,8 @@ enum Course {
 #[derive(Debug)]
 struct Slot<Q, A> {
     turn: u32,
+    /// The bytes that are kept for the answer.
+    room: usize,
     state: State<Q, A>,
 }
 
@@ -102,6 +104,16 @@ enum Queued {
 pub(super) enum Message<Q> {
     Call(u64, Q),
     Cancel(u64),
+}
+
+/// What a call is entered with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) deadline: Instant,
+    /// Whether its stages are timed.
+    pub(super) timed: bool,
+    /// The bytes that are kept for its answer.
+    pub(super) room: usize,
 }
 
 /// A call that has entered.
@@ -152,18 +164,18 @@ impl<Q, A> List<Q, A> {
     pub(super) fn enter(
         &mut self,
         request: Q,
-        deadline: Instant,
-        timed: bool,
+        Terms { deadline, timed, room }: Terms,
         caller: Waker,
     ) -> Result<Entered, Ending<A>> {
         if self.course == Course::Ended {
             return Err(Ending::NotSent);
         }
         let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { turn: self.first_turn, state: State::Free });
+            self.slots.push(Slot { turn: self.first_turn, room: 0, state: State::Free });
             u32::try_from(self.slots.len() - 1).expect("no machine holds so many calls")
         });
         let slot = &mut self.slots[number as usize];
+        slot.room = room;
         let mark = if timed { TIMED } else { 0 };
         let id = mark | u64::from(slot.turn) << 32 | u64::from(number);
         let mut wake = false;
@@ -215,6 +227,12 @@ impl<Q, A> List<Q, A> {
         };
         self.check();
         (wake, request)
+    }
+
+    /// The bytes that are kept for the answer to a call that was sent and is not over.
+    pub(super) fn room(&mut self, id: u64) -> Option<usize> {
+        let slot = slot_of(&mut self.slots, id)?;
+        matches!(slot.state, State::Sent { .. }).then_some(slot.room)
     }
 
     /// The answer to a call has arrived. The result is the caller to wake; an answer that comes too late, or
@@ -309,7 +327,7 @@ impl<Q, A> List<Q, A> {
         self.queue = Order::default();
         self.deadlines.clear();
         for number in 0..self.slots.len() {
-            let Slot { turn, state } = &self.slots[number];
+            let Slot { turn, state, .. } = &self.slots[number];
             let ending = match state {
                 State::InLine { .. } | State::Queued { .. } => Ending::NotSent,
                 State::Sent { .. } => Ending::Lost,

@@ -21,17 +21,20 @@ mod tests;
 
 use crate::{
     call::stages::Probe,
-    wire::{Answer, Envelope, Transport},
+    wire::{Answer, Charge, Envelope, Memory, Transport},
 };
 use futures_util::task::AtomicWaker;
-use list::{Ending, List};
+use list::{Ending, List, Terms};
 use one::{OneCall, Shared};
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tarpc::{
-    ClientMessage, Response,
+    ClientMessage, Response, ServerError,
     client::{RpcError, stub::Stub},
 };
 use tokio::sync::Notify;
@@ -42,7 +45,9 @@ pub(super) type ClientTransport = Transport<ClientMessage<Envelope>, Response<An
 /// The calls that are in flight on one connection, and those that wait until they can be.
 #[derive(Debug)]
 pub(super) struct Calls {
-    list: Mutex<List<Request, Answer>>,
+    list: Mutex<List<Request, Arrived>>,
+    /// What answers are charged to that are longer than the room that was kept for them.
+    memory: Arc<Memory>,
     /// The connection's task.
     task: AtomicWaker,
     /// Whether the connection has carried long messages lately.
@@ -52,6 +57,29 @@ pub(super) struct Calls {
     /// Whether the other side has said that it is going to close the connection.
     leaving: AtomicBool,
     told_to_leave: Notify,
+}
+
+/// What goes into the list: a call, and the room that its caller keeps for its answer.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) envelope: Envelope,
+    /// In bytes.
+    pub(super) room: usize,
+}
+
+impl tarpc::RequestName for Outbound {
+    fn name(&self) -> &str {
+        self.envelope.name()
+    }
+}
+
+/// What has arrived for a call.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// Its answer, and what that is charged beyond the room that was kept.
+    Answer(Answer, Option<Charge>),
+    /// Its answer was not kept: the buffers of this process are full.
+    NoRoom,
 }
 
 /// A call before it is sent.
@@ -64,9 +92,10 @@ struct Request {
 
 impl Calls {
     /// For a connection that takes `places` calls at once. Further calls wait in line.
-    pub(super) fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize, memory: Arc<Memory>) -> Self {
         Self {
             list: Mutex::new(List::new(places)),
+            memory,
             task: AtomicWaker::new(),
             long: AtomicBool::new(false),
             silent: AtomicBool::new(false),
@@ -92,7 +121,7 @@ impl Calls {
         self.told_to_leave.notified().await;
     }
 
-    fn list(&self) -> MutexGuard<'_, List<Request, Answer>> {
+    fn list(&self) -> MutexGuard<'_, List<Request, Arrived>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,12 +132,17 @@ impl Calls {
     }
 }
 
+/// The end of a call whose answer was not kept.
+fn no_room() -> ServerError {
+    ServerError::new(ErrorKind::OutOfMemory, "no room for the answer".to_owned())
+}
+
 impl Shared for Calls {
     type Request = Request;
-    type Answer = Answer;
+    type Answer = Arrived;
 
     #[inline]
-    fn step<R>(&self, step: impl FnOnce(&mut List<Request, Answer>) -> R) -> R {
+    fn step<R>(&self, step: impl FnOnce(&mut List<Request, Arrived>) -> R) -> R {
         step(&mut self.list())
     }
 
@@ -118,19 +152,21 @@ impl Shared for Calls {
 }
 
 impl Stub for Calls {
-    type Req = Envelope;
+    type Req = Outbound;
     type Resp = Answer;
 
     /// tarpc's context says nothing here: ours travels in the envelope.
     async fn call(
         &self,
         _: tarpc::context::Context,
-        envelope: Envelope,
+        Outbound { envelope, room }: Outbound,
     ) -> Result<Answer, RpcError> {
         let (deadline, timed) = (envelope.context.deadline(), envelope.timed);
+        let terms = Terms { deadline, timed, room };
         let request = Request { envelope, probe: Probe::of(timed) };
-        match OneCall::new(self, request, deadline, timed).await {
-            Ending::Answered(answer) => Ok(answer),
+        match OneCall::new(self, request, terms).await {
+            Ending::Answered(Arrived::Answer(answer, _)) => Ok(answer),
+            Ending::Answered(Arrived::NoRoom) => Err(RpcError::Server(no_room())),
             Ending::Overdue => Err(RpcError::DeadlineExceeded),
             Ending::NotSent => {
                 Err(RpcError::Send("the connection ended before the call was sent".into()))

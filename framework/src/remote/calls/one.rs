@@ -1,12 +1,11 @@
 //! One call on a connection, as its caller awaits it.
 
-use super::list::{Ending, Entered, List};
+use super::list::{Ending, Entered, List, Terms};
 use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::time::Instant;
 
 /// A list of calls that callers and the connection's task share.
 pub(super) trait Shared {
@@ -25,8 +24,7 @@ pub(super) trait Shared {
 /// One call. It enters the list when it is first polled, and leaves it when it is dropped.
 pub(super) struct OneCall<'a, S: Shared> {
     shared: &'a S,
-    deadline: Instant,
-    timed: bool,
+    terms: Terms,
     course: Course<S::Request>,
 }
 
@@ -37,8 +35,8 @@ enum Course<Q> {
 }
 
 impl<'a, S: Shared> OneCall<'a, S> {
-    pub(super) fn new(shared: &'a S, request: S::Request, deadline: Instant, timed: bool) -> Self {
-        Self { shared, deadline, timed, course: Course::Ahead(request) }
+    pub(super) fn new(shared: &'a S, request: S::Request, terms: Terms) -> Self {
+        Self { shared, terms, course: Course::Ahead(request) }
     }
 }
 
@@ -49,7 +47,7 @@ impl<S: Shared> Future for OneCall<'_, S> {
     type Output = Ending<S::Answer>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { shared, deadline, timed, course } = self.get_mut();
+        let Self { shared, terms, course } = self.get_mut();
         if let Course::Entered(id) = *course {
             let polled = shared.step(|list| list.poll(id, cx.waker()));
             if polled.is_ready() {
@@ -61,7 +59,7 @@ impl<S: Shared> Future for OneCall<'_, S> {
             return Poll::Ready(Ending::Lost);
         };
         let caller = cx.waker().clone();
-        match shared.step(|list| list.enter(request, *deadline, *timed, caller)) {
+        match shared.step(|list| list.enter(request, *terms, caller)) {
             Ok(Entered { id, wake }) => {
                 *course = Course::Entered(id);
                 if wake {

@@ -2,14 +2,14 @@
 //! deadline has passed, and notices when the other side does not answer any more.
 
 use super::{
-    Calls, ClientTransport, Request,
+    Arrived, Calls, ClientTransport, Request,
     list::{Leftovers, Message},
 };
 use crate::{
     call::{planted, stages::Stage},
-    wire::{Answer, Envelope, Pulse, tarpc_context},
+    wire::{Answer, Charge, Envelope, Heard, Long, Pulse, tarpc_context},
 };
-use futures_util::{Sink, Stream};
+use futures_util::Sink;
 use std::{
     future::{Future, poll_fn},
     io,
@@ -29,7 +29,9 @@ const SENT_BYTES: usize = 8 * 1024;
 
 /// What belongs to the task alone.
 struct Running {
-    heard: Vec<Response<Answer>>,
+    heard: Vec<(u64, Arrived)>,
+    /// What a long answer is charged that is arriving, beyond the room that was kept for it.
+    arriving: Option<Charge>,
     sending: Vec<Message<Request>>,
     left: Leftovers<Request>,
     timer: Pin<Box<Sleep>>,
@@ -44,6 +46,7 @@ impl Calls {
         let mut transport = pin!(transport);
         let mut running = Running {
             heard: Vec::new(),
+            arriving: None,
             sending: Vec::new(),
             left: Leftovers::default(),
             timer: Box::pin(sleep_until(Instant::now())),
@@ -113,8 +116,8 @@ impl Calls {
     ) -> Poll<io::Result<()>> {
         let mut ended = Poll::Pending;
         while running.heard.len() < BATCH {
-            match transport.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(answer))) => running.heard.push(answer),
+            match transport.as_mut().get_mut().poll_heard(cx) {
+                Poll::Ready(Some(Ok(heard))) => self.keep(running, transport.as_mut(), heard),
                 Poll::Ready(Some(Err(error))) => ended = Poll::Ready(Err(error)),
                 Poll::Ready(None) => ended = Poll::Ready(Ok(())),
                 Poll::Pending => break,
@@ -139,9 +142,9 @@ impl Calls {
         cx: &mut Context<'_>,
     ) {
         while self.list().in_flight() > 0
-            && let Poll::Ready(Some(Ok(answer))) = transport.as_mut().poll_next(cx)
+            && let Poll::Ready(Some(Ok(heard))) = transport.as_mut().get_mut().poll_heard(cx)
         {
-            running.heard.push(answer);
+            self.keep(running, transport.as_mut(), heard);
             self.hand_out(&mut running.heard);
         }
     }
@@ -169,18 +172,51 @@ impl Calls {
         running.left.see_to();
     }
 
+    /// Keeps an answer that has arrived, or begins to, if there is room for it.
+    fn keep(
+        &self,
+        running: &mut Running,
+        mut transport: Pin<&mut ClientTransport>,
+        heard: Heard<Response<Answer>>,
+    ) {
+        match heard {
+            Heard::Message(Response { request_id, message: Ok(answer) }) => {
+                let charge = running.arriving.take();
+                running.heard.push((request_id, Arrived::Answer(answer, charge)));
+            }
+            // tarpc's own errors do not come over our transport.
+            Heard::Message(_) => {}
+            Heard::Long(Long { id, bytes }) => {
+                let beyond = self.list().room(id).map(|room| bytes.saturating_sub(room));
+                running.arriving = beyond.and_then(|beyond| self.memory.own().charge(beyond));
+                // An answer that comes too late is not kept either.
+                if running.arriving.is_none() {
+                    transport.pass_over();
+                    running.heard.push((id, Arrived::NoRoom));
+                }
+            }
+        }
+    }
+
     /// Gives the answers to their calls, and wakes the callers without the lock.
-    fn hand_out(&self, answers: &mut Vec<Response<Answer>>) {
+    fn hand_out(&self, answers: &mut Vec<(u64, Arrived)>) {
         if answers.is_empty() {
             return;
         }
         let mut callers: [Option<Waker>; BATCH] = [const { None }; BATCH];
         let mut list = self.list();
-        for (answer, caller) in answers.drain(..).zip(&mut callers) {
-            // tarpc's own errors do not come over our transport.
-            if let Ok(message) = answer.message {
-                *caller = list.answer(answer.request_id, message);
+        for ((id, mut arrived), caller) in answers.drain(..).zip(&mut callers) {
+            if let Arrived::Answer(answer, charge @ None) = &mut arrived {
+                let beyond =
+                    list.room(id).map_or(0, |room| answer.payload.len().saturating_sub(room));
+                if beyond > 0 {
+                    *charge = self.memory.own().charge(beyond);
+                    if charge.is_none() {
+                        arrived = Arrived::NoRoom;
+                    }
+                }
             }
+            *caller = list.answer(id, arrived);
         }
         drop(list);
         callers.into_iter().flatten().for_each(Waker::wake);

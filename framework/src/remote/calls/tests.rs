@@ -1,6 +1,6 @@
 //! One connection with a peer that is played by the test, frame by frame.
 
-use super::{Calls, ClientTransport};
+use super::{Calls, ClientTransport, Outbound};
 use crate::{
     call::Context,
     wire::{Answer, Envelope, Message, Outcome, Payload, Socket, Transport, tarpc_context},
@@ -30,7 +30,7 @@ fn connection(places: usize, buffer: usize) -> (Arc<Calls>, ClientTransport, Pla
     let socket = Socket::Other(Box::new(ours));
     let transport = Transport::new(socket, BytesMut::new(), PAYLOAD_LIMIT);
     let played = Played { socket: theirs, input: BytesMut::new() };
-    (Arc::new(Calls::new(places)), transport, played)
+    (Arc::new(Calls::new(places, Arc::default())), transport, played)
 }
 
 fn call_with(
@@ -40,7 +40,10 @@ fn call_with(
     within: Duration,
 ) -> impl Future<Output = Result<Answer, RpcError>> {
     let context = Context::until(Instant::now() + within);
-    calls.call(tarpc_context(), Envelope { method, context, payload, timed: false })
+    {
+        let envelope = Envelope { method, context, payload, timed: false };
+        calls.call(tarpc_context(), Outbound { envelope, room: 1 << 20 })
+    }
 }
 
 /// A call of method number `method`, which tells calls apart here.
@@ -284,7 +287,7 @@ impl AsyncWrite for Reset {
 async fn an_answer_that_is_there_when_a_write_fails_is_handed_out() {
     let socket = Socket::Other(Box::new(Reset::default()));
     let transport = Transport::new(socket, BytesMut::new(), PAYLOAD_LIMIT);
-    let calls = Arc::new(Calls::new(4));
+    let calls = Arc::new(Calls::new(4, Arc::default()));
     let mut answered = Box::pin(call(&calls, 1));
     assert!(poll!(&mut answered).is_pending());
     let mut running = pin!(Arc::clone(&calls).run(transport));

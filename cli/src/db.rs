@@ -69,6 +69,8 @@ impl Init {
             Some(path) => Some(new_file(path)?),
             None => None,
         };
+        let wrong = |expected| format!("--admin (or MONOLIFT_ADMIN_URL): expected {expected}");
+        monolift::data::check_url(&self.admin).map_err(wrong)?;
         let server = Server::of(&self.admin)?;
         let mut admin = PgConnection::connect(&self.admin)
             .await

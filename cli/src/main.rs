@@ -44,7 +44,12 @@ fn main() -> ExitCode {
     // If the program runs as a cargo subcommand, cargo passes `monolift` as the first argument.
     let arguments = std::env::args().enumerate();
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
-    let done = match Arguments::parse_from(arguments.map(|(_, text)| text)).command {
+    let arguments: Vec<String> = arguments.map(|(_, text)| text).collect();
+    let command = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed.command,
+        Err(error) => return misunderstood(&error, &arguments),
+    };
+    let done = match command {
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Config(config) => config.run(),
@@ -62,4 +67,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with the arguments. A URL among them may hold a password and is not shown.
+fn misunderstood(error: &clap::Error, arguments: &[String]) -> ExitCode {
+    let is_url = |argument: &&String| argument.contains("://") || argument.contains('@');
+    if !error.use_stderr() || !arguments.iter().any(|argument| is_url(&argument)) {
+        let _ = error.print();
+    } else {
+        let mut text = error.to_string();
+        for url in arguments.iter().filter(is_url) {
+            text = text.replace(url.as_str(), "…");
+            // An argument such as `--admn=postgres://…` is quoted in parts.
+            if let Some((_, value)) = url.split_once('=') {
+                text = text.replace(value, "…");
+            }
+        }
+        eprint!("{text}");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -26,6 +26,7 @@ mod refused_data;
 mod replicas;
 mod requests;
 mod routers;
+mod secrets;
 mod shapes;
 mod support;
 mod system;

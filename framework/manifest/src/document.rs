@@ -52,9 +52,10 @@ impl Document {
             Ok(_) => {}
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
-                return Err(
-                    document.problem(document.position(at), error.message().replace('\n', ", "))
-                );
+                return Err(document.problem(
+                    document.position(at),
+                    without_values(&error.message().replace('\n', ", ")),
+                ));
             }
         }
         Ok(document)
@@ -105,8 +106,13 @@ impl Document {
     }
 }
 
-/// Where each key of a TOML text stands: its line, by its dotted path. Empty when it is no TOML.
+/// The line of each key of a TOML text, by its dotted path. Empty when it is no TOML.
 pub fn lines(text: &str) -> BTreeMap<String, usize> {
+    positions(text, Path::new("")).unwrap_or_default()
+}
+
+/// The line of each key of a TOML text, by its dotted path, or why it is no TOML.
+pub fn positions(text: &str, file: &Path) -> Result<BTreeMap<String, usize>, Problem> {
     fn collect(
         document: &Document,
         table: &Table,
@@ -123,10 +129,29 @@ pub fn lines(text: &str) -> BTreeMap<String, usize> {
         }
     }
     let mut lines = BTreeMap::new();
-    if let Ok(document) = Document::parse(text, Path::new("")) {
-        collect(&document, &document.root, "", &mut lines);
-    }
-    lines
+    let document = Document::parse(text, file)?;
+    collect(&document, &document.root, "", &mut lines);
+    Ok(lines)
+}
+
+/// A dotted key as messages show it. One with other letters than keys have may be a value in the wrong place.
+pub fn shown_key(key: &str) -> &str {
+    const LONGEST: usize = 64;
+    let is_plain = |part: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        part.len() <= LONGEST && part.bytes().all(fits)
+    };
+    if key.split('.').all(is_plain) { key } else { "…" }
+}
+
+/// A message of the TOML reader, which names keys and the signs that it expects.
+fn without_values(message: &str) -> String {
+    let parts = message.split('`').enumerate();
+    let shown = parts.map(|(at, part)| {
+        let is_quoted = at % 2 == 1;
+        if is_quoted && part.chars().count() > 1 { shown_key(part) } else { part }
+    });
+    shown.collect::<Vec<_>>().join("`")
 }
 
 impl Table {

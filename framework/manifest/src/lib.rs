@@ -59,7 +59,7 @@ mod workspace;
 pub use address::{Address, AddressError};
 pub use cargo_toml::{Dependency, HostMark, Package};
 pub use connect::{Connect, ConnectError};
-pub use document::lines;
+pub use document::{lines, positions, shown_key};
 pub use graph::{Graph, Node};
 pub use keys::{Given, Key, Section};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::document::{Document, Entry, Table, Value};
+use crate::document::{Document, Entry, Table, Value, shown_key};
 use crate::keys::{Count, Kind, Section};
 use crate::manifest::{Manifest, Placement, Process, Replicas, TlsFiles};
 use crate::problem::{Problem, Problems};
@@ -90,21 +90,21 @@ impl<'a> Parser<'a> {
         for entry in &self.section("process").0 {
             let (line, column) = self.document.key_position(entry);
             if let Err(message) = name(&entry.key) {
-                self.problems
-                    .push(self.document.problem((line, column), format!("process {message}")));
+                self.problems.push(self.document.problem(
+                    (line, column),
+                    format!("process name `{}` {message}", shown_key(&entry.key)),
+                ));
             }
             let Value::Table(table) = &entry.value else {
-                let message =
-                    format!("`{}` must be a table, found {}", entry.key, entry.value.kind());
+                let key = shown_key(&entry.key);
+                let message = format!("`{key}` must be a table, found {}", entry.value.kind());
                 let problem = self.document.problem(self.document.value_position(entry), message);
-                self.problems.push(Problem {
-                    help: Some(format!("write [process.{}]", entry.key)),
-                    ..problem
-                });
+                self.problems
+                    .push(Problem { help: Some(format!("write [process.{key}]")), ..problem });
                 continue;
             };
             let known = [&Process::names()[..], &["retries", "replicas"]].concat();
-            self.known(table, &format!("in [process.{}]", entry.key), &known);
+            self.known(table, &format!("in [process.{}]", shown_key(&entry.key)), &known);
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
 
     fn known(&mut self, table: &Table, place: &str, known: &[&str]) {
         for entry in table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let message = format!("unknown key `{}` {place}", entry.key);
+            let message = format!("unknown key `{}` {place}", shown_key(&entry.key));
             let help = match nearest(&entry.key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys are `{}`", known.join("`, `")),
@@ -227,7 +227,7 @@ impl<'a> Parser<'a> {
         match read(&entry.value) {
             Ok(value) => Some(value),
             Err(message) => {
-                let message = format!("`{}`: {message}", entry.key);
+                let message = format!("`{}`: {message}", shown_key(&entry.key));
                 self.problems
                     .push(self.document.problem(self.document.value_position(entry), message));
                 None

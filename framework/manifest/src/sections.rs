@@ -94,11 +94,11 @@ section! {
     TlsKeys;
 
     /// the certificate of the authority that signs those of the processes
-    authority: Option<String> = None, Optional(Text(any, String::clone));
+    authority: Option<String> = None, Optional(Text(file, String::clone));
     /// a process's certificate, which is for its name; `{process}` stands for that name
-    certificate: Option<String> = None, Optional(Text(any, String::clone));
+    certificate: Option<String> = None, Optional(Text(file, String::clone));
     /// its key
-    key: Option<String> = None, Optional(Text(any, String::clone));
+    key: Option<String> = None, Optional(Text(file, String::clone));
 }
 
 impl TlsKeys {
@@ -141,7 +141,15 @@ impl Section for Process {
     ];
 }
 
-fn any(text: &str) -> Result<String, String> {
+/// A path. What is in the file, or a URL, is no path, and may be a secret.
+fn file(text: &str) -> Result<String, String> {
+    if text.is_empty()
+        || text.contains("://")
+        || text.contains("-----")
+        || text.contains(char::is_control)
+    {
+        return Err("expected the path of a file".to_owned());
+    }
     Ok(text.to_owned())
 }
 

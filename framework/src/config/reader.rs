@@ -4,7 +4,7 @@
 //! is read again. A struct names its fields to whoever deserializes it: that is how unknown keys are
 //! told from known ones, also where the type would ignore them.
 
-use super::found::unknown_key;
+use super::{found::unknown_key, secret::SECRET};
 use figment::value::{Dict, Num, Value};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess,
@@ -29,6 +29,19 @@ pub(super) struct Found {
     pub(super) mistakes: Vec<Mistake>,
     /// The keys that the type has.
     pub(super) keys: BTreeSet<String>,
+    /// Those of them that are secrets.
+    secrets: BTreeSet<String>,
+}
+
+impl Found {
+    /// Whether a key is a secret, or a part of one.
+    pub(super) fn is_secret(&self, key: &str) -> bool {
+        let is_in = |secret: &String| {
+            key.strip_prefix(secret.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || secret.is_empty())
+        };
+        self.secrets.iter().any(is_in)
+    }
 }
 
 /// Reads `section` as `T`. `texts` are the values that the environment gave, as they were written:
@@ -45,6 +58,7 @@ pub(super) fn read<T: DeserializeOwned>(
         match T::deserialize(Reader { value: &section, key: String::new(), notes: &notes }) {
             Ok(value) => break Some(value),
             Err(error) => {
+                let error = error.about::<T>(&section);
                 let taken_out = take_out(&mut section, &error.key);
                 wrong.push((error.key, error.message));
                 if !taken_out || wrong.len() >= MOST {
@@ -94,11 +108,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Why a value cannot be read.
+/// Why a value cannot be read. It says what was expected, and never the value, which may be a secret.
 #[derive(Debug)]
 pub(super) struct ReadError {
     key: String,
     message: String,
+    /// Whether the message is from the type's own code, which may quote the value.
+    foreign: bool,
+}
+
+impl ReadError {
+    fn ours(message: impl Into<String>) -> Self {
+        Self { key: String::new(), message: message.into(), foreign: false }
+    }
+
+    /// The same about `value`, which was to be a `T`: what would quote it is replaced.
+    fn about<T>(mut self, value: &Value) -> Self {
+        if std::mem::take(&mut self.foreign) && quotes(&self.message, value) {
+            self.message = format!("cannot be read as {}", short_name::<T>());
+        }
+        self
+    }
 }
 
 impl fmt::Display for ReadError {
@@ -111,19 +141,69 @@ impl std::error::Error for ReadError {}
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { key: String::new(), message: message.to_string() }
+        Self { foreign: true, ..Self::ours(message.to_string()) }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {}, found {found}", plain(&expected.to_string())))
+        let expected = expected.to_string();
+        Self::ours(format!("expected {}, found {}", plain(&expected), kind(found)))
     }
 
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {}, found {found}", plain(&expected.to_string())))
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::ours(format!("expected {}", plain(&expected.to_string())))
+    }
+
+    fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
+        Self::ours(format!("expected {}, found {length} items", plain(&expected.to_string())))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::ours(format!("expected one of {}", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { key: field.to_owned(), message: "is missing, and has no default".to_owned() }
+        Self { key: field.to_owned(), ..Self::ours("is missing, and has no default") }
+    }
+}
+
+/// Whether `message` holds any word of `value`.
+fn quotes(message: &str, value: &Value) -> bool {
+    let message = message.to_lowercase();
+    let is_in = |text: &str| {
+        let text = text.to_lowercase();
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        words.chain([text.trim()]).any(|word| !word.is_empty() && message.contains(word))
+    };
+    match value {
+        Value::String(_, text) => is_in(text),
+        Value::Dict(_, dict) => dict.values().any(|value| quotes(&message, value)),
+        Value::Array(_, items) => items.iter().any(|item| quotes(&message, item)),
+        Value::Char(_, letter) => is_in(&letter.to_string()),
+        Value::Num(..) => message.contains(|c: char| c.is_ascii_digit()),
+        Value::Bool(..) | Value::Empty(..) => false,
+    }
+}
+
+/// A type's name without where it is.
+fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let name =
+        name.strip_prefix("core::option::Option<").map_or(name, |name| &name[..name.len() - 1]);
+    let path = name.split('<').next().unwrap_or(name);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// What was found, without its value.
+fn kind(found: Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "true or false",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a whole number",
+        Unexpected::Float(_) => "a number",
+        Unexpected::Char(_) | Unexpected::Str(_) => "a text",
+        Unexpected::Seq => "a list",
+        Unexpected::Map => "a section",
+        Unexpected::Unit | Unexpected::Option => "nothing",
+        _ => "something else",
     }
 }
 
@@ -169,7 +249,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                         Ok(number) => visitor.visit_i64(number),
                         Err(_) => visitor.visit_i128(number),
                     },
-                    (None, None) => Err(ReadError::custom("a number that cannot be counted")),
+                    (None, None) => Err(ReadError::ours("a number that cannot be counted")),
                 },
             },
             Value::Empty(..) => visitor.visit_unit(),
@@ -199,9 +279,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ReadError> {
+        if name == SECRET {
+            self.notes.found.borrow_mut().secrets.insert(self.key.clone());
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -219,7 +302,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::Dict(_, dict) => {
                 visitor.visit_enum(MapAccessDeserializer::new(Entries::of(&self, dict, None)))
             }
-            _ => Err(ReadError::custom(format_args!("expected one of {}", variants.join(", ")))),
+            _ => Err(ReadError::unknown_variant("", variants)),
         }
     }
 
@@ -311,16 +394,17 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
-        let value = self.next.take().ok_or_else(|| ReadError::custom("a value without a key"))?;
-        let key = value.key.clone();
+        let value = self.next.take().ok_or_else(|| ReadError::ours("a value without a key"))?;
+        let (key, found) = (value.key.clone(), value.value);
         seed.deserialize(value).map_err(|error| {
+            let error = error.about::<V::Value>(found);
             // From the inside out, each table puts its own key in front.
             let last = key.rsplit('.').next().unwrap_or_default();
             let key = match error.key.as_str() {
                 "" => last.to_owned(),
                 inner => format!("{last}.{inner}"),
             };
-            ReadError { key, message: error.message }
+            ReadError { key, ..error }
         })
     }
 }

@@ -1,7 +1,13 @@
 //! A setting that is never shown.
 
-use serde::{Deserialize, Deserializer, de::Error};
-use std::fmt;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
+use std::{fmt, marker::PhantomData};
+
+/// The name by which the reader of settings knows a secret.
+pub(super) const SECRET: &str = "monolift::Secret";
 
 /// A setting that never prints: a password, a key. `api_key: Secret`.
 ///
@@ -48,13 +54,23 @@ impl<T> fmt::Display for Secret<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_newtype_struct(SECRET, Hidden(PhantomData)).map(Self)
+    }
+}
+
+/// Reads a secret as what it is, and says no more of it than its type.
+struct Hidden<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Hidden<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
-        T::deserialize(from).map(Self).map_err(|error| {
-            // What was found must not be shown; that nothing was may be.
-            if error.to_string().contains("missing") {
-                return error;
-            }
-            D::Error::custom(format_args!("expected a secret that is a {kind}"))
-        })
+        write!(f, "a secret that is a {kind}")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        T::deserialize(from)
+            .map_err(|_| D::Error::invalid_value(Unexpected::Other("another value"), &self))
     }
 }

@@ -1,14 +1,14 @@
 //! Reading the layers, and cutting them into sections.
 
-use super::{SettingsError, SettingsErrors, reader};
+use super::{SettingsError, SettingsErrors, found::given, reader};
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
     value::{Dict, Value},
 };
-use monolift_manifest::{lines, nearest};
+use monolift_manifest::{nearest, positions, shown_key};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 
 /// The framework's own sections.
 const OURS: [&str; 5] = ["process", "calls", "limits", "tls", "data"];
@@ -16,13 +16,20 @@ const OURS: [&str; 5] = ["process", "calls", "limits", "tls", "data"];
 const OURS_IN_MODULE: [&str; 1] = ["db"];
 
 /// Everything that was set, by section.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     sections: Dict,
     /// Where each key was set, by its dotted path: `settings.toml:7`, `SHOP_ORDERS__MAX_LINES`.
     origins: BTreeMap<String, String>,
     /// What the environment says, as it was written.
     texts: BTreeMap<String, String>,
+}
+
+/// Which sections there are, and nothing that they hold.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.sections.keys().map(|section| shown_key(section))).finish()
+    }
 }
 
 /// A key, and what is known of it.
@@ -49,23 +56,43 @@ impl Settings {
                 message: format!("cannot be read: {error}"),
             };
             let text = fs::read_to_string(file).map_err(unreadable)?;
-            for (key, line) in lines(&text) {
+            // The reader below would show the line that it cannot read; this one does not.
+            let lines = positions(&text, file).map_err(|problem| SettingsError {
+                origin: format!("{}:{}:{}", file.display(), problem.line, problem.column),
+                key: String::new(),
+                message: format!("this is no TOML: {}", problem.message),
+            })?;
+            for (key, line) in lines {
                 origins.insert(key, format!("{}:{line}", file.display()));
             }
-            figment = figment.merge(Toml::file_exact(file));
+            figment = figment.merge(Toml::string(&text));
         }
         let mut texts = BTreeMap::new();
-        for (name, text) in env::vars() {
+        let mut errors = SettingsErrors::default();
+        for (name, text) in env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
             let Some(key) = name.strip_prefix(&prefix) else { continue };
             let key = key.to_lowercase().replace("__", ".");
-            origins.insert(key.clone(), name);
-            texts.insert(key, text);
+            match text.into_string() {
+                Ok(text) => {
+                    texts.insert(key.clone(), text);
+                }
+                Err(_) => errors.0.push(SettingsError {
+                    origin: name.to_owned(),
+                    key: key.clone(),
+                    message: "expected UTF-8".to_owned(),
+                }),
+            }
+            origins.insert(key, name.to_owned());
+        }
+        if !errors.0.is_empty() {
+            return Err(errors);
         }
         let figment = figment.merge(Env::prefixed(&prefix).split("__"));
-        let data = figment.extract::<Dict>().map_err(|error| SettingsError {
+        let data = figment.extract::<Dict>().map_err(|_| SettingsError {
             origin: file.display().to_string(),
             key: String::new(),
-            message: error.to_string(),
+            message: "cannot be read as sections of settings".to_owned(),
         })?;
         Ok(Self { sections: data, origins, texts })
     }
@@ -90,7 +117,16 @@ impl Settings {
             let message = format!("no module, and no section of settings{help}");
             self.error(section, message)
         };
-        SettingsErrors(unknown.map(problem).collect())
+        let mut errors = SettingsErrors(unknown.map(problem).collect());
+        // The framework's own are looked at where they are read.
+        let of_modules = self.sections.iter().filter(|(section, value)| {
+            is_known(section) && !OURS.contains(&section.as_str()) && value.as_dict().is_none()
+        });
+        for (section, value) in of_modules {
+            let found = given(value).kind();
+            errors.0.push(self.error(section, format!("expected a section, found {found}")));
+        }
+        errors
     }
 
     /// One of the framework's own sections, as `T`; its default when it is not there.
@@ -122,10 +158,12 @@ impl Settings {
     pub fn keys<T: DeserializeOwned>(&self, module: &str) -> Vec<Setting> {
         let section = self.own_section(module);
         let (_, found) = reader::read::<T>(&section, &self.texts_of(module));
-        let keys = found.keys.into_iter().map(|key| {
+        let keys = found.keys.iter().map(|key| {
             let path = format!("{module}.{key}");
+            let secret = found.is_secret(key);
             let value = key.split('.').try_fold(&section, |value, part| value.as_dict()?.get(part));
             let origin = value.and_then(|_| self.origin(&path));
+            let shown = |value| if secret { "…".to_owned() } else { shown(value) };
             Setting { value: value.map(shown), origin, key: path }
         });
         keys.collect()
@@ -144,7 +182,7 @@ impl Settings {
     /// An error about a key, with where it was set.
     pub(crate) fn error(&self, key: &str, message: impl Into<String>) -> SettingsError {
         let origin = self.origin(key).unwrap_or_default();
-        SettingsError { origin, key: key.to_owned(), message: message.into() }
+        SettingsError { origin, key: shown_key(key).to_owned(), message: message.into() }
     }
 
     /// Where a key was set: it, or something below it, or what it is in.

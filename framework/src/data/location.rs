@@ -1,6 +1,6 @@
 //! Where a module's database is.
 
-use super::Backend;
+use super::{Backend, check_url};
 use std::{fmt, path::PathBuf};
 
 /// Where a module's database is. Shown without what is secret in it.
@@ -46,6 +46,7 @@ impl fmt::Display for Location {
             Self::File(file) => file.display().fmt(f),
             // Who logs in is worth knowing; the password is nobody's business, and neither are
             // parameters, which may hold one.
+            Self::Url(url) if check_url(url).is_err() => f.write_str("a database's URL"),
             Self::Url(url) => {
                 let shown = url.split('?').next().unwrap_or_default();
                 match (shown.split_once("://"), shown.rsplit_once('@')) {

@@ -13,6 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod url;
 pub mod work;
 
 pub use constraint::OnConstraint;
@@ -26,3 +27,4 @@ use migrate::migrate;
 pub use open::History;
 pub use settings::{DbSettings, Durability};
 pub use tx::Tx;
+pub use url::check_url;

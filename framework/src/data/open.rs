@@ -1,8 +1,8 @@
 //! Opening a module's database: who may migrate it, and what it is held to.
 
 use super::{
-    Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, migrate,
-    private,
+    Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, check_url,
+    migrate, private,
 };
 use sqlx::{
     ConnectOptions, Connection, Pool,
@@ -45,6 +45,10 @@ impl<D: ModuleDatabase> Db<D> {
     ) -> Result<Self, OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
+        if let Location::Url(url) = location {
+            check_url(url)
+                .map_err(|expected| OpenError::new(format!("its URL: expected {expected}")))?;
+        }
         let backend = location.backend().ok_or_else(|| {
             OpenError::new("the database's URL begins with neither `sqlite:` nor `postgres:`")
         })?;

@@ -1,6 +1,6 @@
 //! What a name must be, and a TOML value as the keys of sections take it.
 
-use crate::document::Value;
+use crate::document::{Value, shown_key};
 use crate::keys::Given;
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
@@ -25,11 +25,9 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
     if !starts_well || !all_well {
-        Err(format!(
-            "name `{text}` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
-        ))
+        Err("must be lower-case letters, digits, `-` and `_`, beginning with a letter".to_owned())
     } else if text.len() > LONGEST_NAME {
-        Err(format!("name `{text}` must have at most {LONGEST_NAME} letters"))
+        Err(format!("must have at most {LONGEST_NAME} letters"))
     } else {
         Ok(text.to_owned())
     }
@@ -46,7 +44,7 @@ pub(super) fn module_name(key: &str) -> Result<(), String> {
             "no module may be named `{key}`: the crate of that name is in the graph, and `cargo run -p {key}` would be ambiguous"
         ));
     }
-    name(key).map_err(|message| format!("module {message}"))?;
+    name(key).map_err(|message| format!("module name `{}` {message}", shown_key(key)))?;
     match key.strip_suffix("-api") {
         Some(module) => {
             Err(format!("`{key}` is the name of an interface's crate: place `{module}`"))

@@ -223,7 +223,7 @@ fn names() {
     );
     assert_eq!(
         wrong("[modules]", "users = \"The Old\""),
-        "deployment.toml:4:9: `users`: name `The Old` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
+        "deployment.toml:4:9: `users`: must be lower-case letters, digits, `-` and `_`, beginning with a letter"
     );
     assert_eq!(
         wrong("[process.1st]", "http = \"a:1\""),
@@ -232,11 +232,11 @@ fn names() {
     let long = "a".repeat(65);
     assert_eq!(
         wrong("[modules]", &format!("{long} = \"old\"")),
-        format!("deployment.toml:4:1: module name `{long}` must have at most 64 letters")
+        "deployment.toml:4:1: module name `…` must have at most 64 letters"
     );
     assert_eq!(
         refused("app = \"shop\"\nhost = \"\""),
-        "deployment.toml:2:8: `host`: name `` must be lower-case letters, digits, `-` and `_`, beginning with a letter"
+        "deployment.toml:2:8: `host`: must be lower-case letters, digits, `-` and `_`, beginning with a letter"
     );
     parse("app = \"shop\"\n[modules]\nuser-accounts_2 = \"old\"\n").expect("kebab and snake");
 }

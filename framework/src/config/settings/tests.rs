@@ -17,6 +17,14 @@ struct Inner {
     depth: i32,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Keys {
+    api_key: Secret,
+    others: Vec<Secret>,
+    name: String,
+}
+
 #[derive(Debug, Deserialize)]
 struct Needy {
     #[allow(dead_code, reason = "only what is said of it counts")]
@@ -57,10 +65,10 @@ fn every_mistake_is_told_with_its_line_and_what_would_be_right() {
         told(&settings.module::<Limits>("orders").unwrap_err()),
         [
             "settings.toml:8: orders.inner.dept: unknown key: did you mean `depth`?",
-            "settings.toml:7: orders.inner.depth: expected a whole number, found string \"x\"",
+            "settings.toml:7: orders.inner.depth: expected a whole number, found a text",
             "settings.toml:2: orders.mots: unknown key: did you mean `most`?",
-            "settings.toml:3: orders.name: expected a text, found integer `7`",
-            "settings.toml:4: orders.quick: expected true or false, found string \"very\"",
+            "settings.toml:3: orders.name: expected a text, found a whole number",
+            "settings.toml:4: orders.quick: expected true or false, found a text",
         ]
     );
 }
@@ -105,4 +113,14 @@ fn every_key_of_a_type_is_known_with_where_it_comes_from() {
     assert_eq!(most.origin.as_deref(), Some("settings.toml:2"));
     let name = keys.iter().find(|setting| setting.key == "orders.name").unwrap();
     assert_eq!((&name.value, &name.origin), (&None, &None));
+}
+
+#[test]
+fn a_secret_is_not_among_the_settings_that_are_shown() {
+    let settings =
+        of("[orders]\napi_key = \"hunter2\"\nothers = [\"hunter2\"]\nname = \"plain\"\n");
+    let keys = settings.keys::<Keys>("orders");
+    let shown: Vec<_> = keys.iter().map(|one| one.value.as_deref().unwrap_or_default()).collect();
+    assert_eq!(shown, ["…", "\"plain\"", "…"]);
+    assert_eq!(format!("{settings:?}"), "{\"orders\"}");
 }

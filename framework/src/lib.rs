@@ -147,6 +147,9 @@ pub use monolift_macros::InterfaceError;
 /// - `#[idempotent]` says that calling the method twice has the same effect as calling it once.
 ///   Only such a method is retried when the outcome of a call is unknown.
 /// - `#[deadline("30s")]` sets the method's deadline. A caller with less time left keeps its own.
+/// - `#[limit(4)]` lets four of the method's calls run at once in a process. Further calls wait until a
+///   place is free or their deadline passes. When 32 times as many wait, the next call is refused at
+///   once (503 with `Retry-After`).
 /// - `#[http(VERB, "/path/{argument}")]` gives the method a route. Arguments that the path does not
 ///   name come from the query (GET, DELETE) or from the members of a JSON body (POST, PUT, PATCH).
 ///   With `body = argument` that argument is the whole body.

@@ -48,7 +48,7 @@ impl StockClient {
     ) -> Result<Reservation, StockError> {
         match self.link.local() {
             ::core::option::Option::Some(module) => {
-                self.link.call(1usize, module.reserve(order, lines)).await
+                self.link.call_limited(1usize, module.reserve(order, lines)).await
             }
             ::core::option::Option::None => {
                 #[derive(::monolift::__private::serde::Serialize)]
@@ -91,6 +91,7 @@ const _: () = {
             },
             docs: "Units on hand for one product.",
             idempotent: true,
+            limit: ::core::option::Option::None,
             route: ::core::option::Option::Some(::monolift::interface::Route {
                 method: ::monolift::interface::HttpMethod::Get,
                 path: "/products/{sku}/stock",
@@ -126,6 +127,7 @@ const _: () = {
             },
             docs: "",
             idempotent: false,
+            limit: ::core::option::Option::Some(4u32),
             route: ::core::option::Option::None,
             arguments: &[
                 ::monolift::interface::Argument {

@@ -34,6 +34,7 @@ fn an_interface() {
             async fn level(&self, sku: &str) -> Result<Level, StockError>;
 
             #[deadline("30s")]
+            #[limit(4)]
             async fn reserve(
                 &self,
                 order: OrderId,

@@ -17,6 +17,7 @@ mod floors;
 mod held;
 mod in_flight;
 mod lifecycle;
+mod limit;
 mod macros;
 mod one_build;
 mod panics;

@@ -78,6 +78,7 @@ const fn method(
         },
         docs: "",
         idempotent: true,
+        limit: None,
         route: Some(Route { method, path, body: None }),
         arguments,
         answer: Schema::of::<Value>(),

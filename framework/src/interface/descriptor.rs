@@ -32,6 +32,8 @@ pub struct Method {
     /// Whether calling the method twice has the same effect as calling it once. Only such a method
     /// is retried when the outcome of a call is unknown.
     pub idempotent: bool,
+    /// How many of its calls run at once in a process, if that is limited.
+    pub limit: Option<u32>,
     /// The HTTP route, if there is one.
     pub route: Option<Route>,
     /// The arguments, in the order of the source.

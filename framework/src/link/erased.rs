@@ -5,10 +5,10 @@ use crate::{
     call::CallSettings,
     interface::InterfaceDescriptor,
     serve::Handler,
-    wire::{Answer, Carrier, Encoded, Incoming},
+    wire::{Answer, Carrier, Encoded, Incoming, refuse},
 };
 use futures_util::future::BoxFuture;
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, future::ready, sync::Arc};
 
 /// A link of any interface.
 pub trait AnyLink: Handler + fmt::Debug {
@@ -42,7 +42,24 @@ impl<I: Interface + ?Sized> Handler for Link<I> {
     }
 
     fn handle(&self, method: usize, incoming: Incoming) -> BoxFuture<'static, Answer> {
-        I::invoke::<Encoded>(I::client(self.clone()), method, incoming)
+        let Some(limit) = self.shared.limits.get(method) else {
+            return I::invoke::<Encoded>(I::client(self.clone()), method, incoming);
+        };
+        // Refused here, a call was not begun: its caller may make it elsewhere.
+        let admitted = match limit.admit() {
+            Ok(admitted) => admitted,
+            Err(full) => {
+                let call = I::descriptor().methods[method].callee.to_string();
+                return Box::pin(ready(refuse(&full.during(call))));
+            }
+        };
+        let link = Link { admitted: true, ..self.clone() };
+        let answering = I::invoke::<Encoded>(I::client(link), method, incoming);
+        Box::pin(async move {
+            let answer = answering.await;
+            drop(admitted);
+            answer
+        })
     }
 }
 

@@ -5,11 +5,13 @@
 
 mod checked;
 mod erased;
+mod limit;
 mod loopback;
 mod registry;
 mod undeclared;
 
 pub use erased::{AnyLink, ErasedInterface};
+pub use limit::Limited;
 pub use loopback::Loopback;
 pub use registry::{InterfaceEntry, Links, interfaces};
 pub use undeclared::Undeclared;
@@ -71,12 +73,15 @@ pub trait Client: Clone + Send + Sync + 'static {
 /// Where the calls of an interface go.
 pub struct Link<I: ?Sized> {
     shared: Arc<Shared<I>>,
+    /// Whether the limits of methods have been looked at where a call arrived.
+    admitted: bool,
 }
 
 struct Shared<I: ?Sized> {
     target: OnceLock<Target<I>>,
     settings: Arc<CallSettings>,
     checked: Checked,
+    limits: limit::Limits,
 }
 
 enum Target<I: ?Sized> {
@@ -86,7 +91,7 @@ enum Target<I: ?Sized> {
 
 impl<I: ?Sized> Clone for Link<I> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), admitted: self.admitted }
     }
 }
 
@@ -104,8 +109,10 @@ impl<I: Interface + ?Sized> std::fmt::Debug for Link<I> {
 impl<I: Interface + ?Sized> Link<I> {
     /// A link that points nowhere yet.
     pub fn unbound(settings: Arc<CallSettings>) -> Self {
+        let limits = limit::Limits::of(I::descriptor());
         let checked = Checked::default();
-        Self { shared: Arc::new(Shared { target: OnceLock::new(), settings, checked }) }
+        let shared = Shared { target: OnceLock::new(), settings, checked, limits };
+        Self { shared: Arc::new(shared), admitted: false }
     }
 
     /// A link to `module`, for a client outside of any process: in a test, or by hand.
@@ -144,6 +151,20 @@ impl<I: Interface + ?Sized> Link<I> {
     {
         let callee = &I::descriptor().methods[method].callee;
         guard(callee, &self.shared.settings, Side::Module, call)
+    }
+
+    /// As [`Link::call`], of a method that has a limit: the call waits for a place.
+    pub fn call_limited<'a, F, T, E>(
+        &'a self,
+        method: usize,
+        call: F,
+    ) -> Guarded<'a, Limited<'a, F>>
+    where
+        F: Future<Output = Result<T, E>> + Unpin + Send,
+        T: Send,
+        E: InterfaceError,
+    {
+        self.call(method, Limited::new(self.shared.limits.get(method), self.admitted, call))
     }
 
     /// Sends a call to where the module is; `arguments` has a field for each.

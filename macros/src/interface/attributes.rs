@@ -6,13 +6,15 @@ use monolift_manifest::{nearest, quantity};
 use proc_macro2::Span;
 use std::{collections::HashMap, time::Duration};
 use syn::{
-    Attribute, Ident, LitStr, Token, TraitItemFn,
+    Attribute, Ident, Lit, LitStr, Token, TraitItemFn,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
 
-const OURS: [&str; 3] = ["http", "idempotent", "deadline"];
+const OURS: [&str; 4] = ["http", "idempotent", "deadline", "limit"];
+/// The highest `#[limit]`: as many calls as a process ever runs at once.
+const HIGHEST_LIMIT: u32 = 1 << 20;
 /// What the compiler knows, and means the same in a trait as anywhere.
 const PASSED_ON: [&str; 8] =
     ["doc", "allow", "expect", "warn", "deny", "forbid", "deprecated", "must_use"];
@@ -24,6 +26,7 @@ pub(super) struct MethodAttributes {
     pub(super) docs: String,
     pub(super) idempotent: bool,
     pub(super) deadline: Option<Duration>,
+    pub(super) limit: Option<u32>,
     pub(super) http: Option<Http>,
 }
 
@@ -156,6 +159,7 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
         let read = match name.as_str() {
             "idempotent" => attribute.meta.require_path_only().map(|_| found.idempotent = true),
             "deadline" => deadline(attribute).map(|deadline| found.deadline = Some(deadline)),
+            "limit" => limit(attribute).map(|limit| found.limit = Some(limit)),
             "http" => attribute.parse_args::<Http>().map(|http| found.http = Some(http)),
             unknown => Err(unknown_attribute(attribute, unknown)),
         };
@@ -170,8 +174,8 @@ fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
     let last = name.rsplit("::").next().unwrap_or(name);
     let help = match nearest(last, OURS) {
         Some(near) => format!("did you mean `#[{near}]`?"),
-        None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]` and \
-                 `#[deadline(\"30s\")]`"
+        None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]`, \
+                 `#[deadline(\"30s\")]` and `#[limit(4)]`"
             .to_owned(),
     };
     syn::Error::new(attribute.path().span(), format!("unknown attribute `{name}`: {help}"))
@@ -191,6 +195,20 @@ pub(super) struct ArgumentAttributes {
     pub(super) serde: Vec<Attribute>,
     /// `#[schemars(range(max = 100))]` and its like, for its schema.
     pub(super) schemars: Vec<Attribute>,
+}
+
+fn limit(attribute: &Attribute) -> syn::Result<u32> {
+    let expected = format!(
+        "expected how many calls of this method may run at once in a process, a number from 1 to \
+         {HIGHEST_LIMIT}: write `#[limit(4)]`"
+    );
+    let literal: Lit = attribute.parse_args()?;
+    let number = match &literal {
+        Lit::Int(number) => number.base10_parse::<u32>().ok(),
+        _ => None,
+    };
+    let fits = number.filter(|number| (1..=HIGHEST_LIMIT).contains(number));
+    fits.ok_or_else(|| syn::Error::new(literal.span(), expected))
 }
 
 /// Takes our attributes off an argument.

@@ -49,8 +49,10 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
         let arguments = local("arguments");
         let send = quote_spanned!(returns.span()=> self.link.send(#number, &#arguments).await);
         let module = local("module");
+        let call =
+            format_ident!("{}", if attributes.limit.is_some() { "call_limited" } else { "call" });
         let passed = quote_spanned!(returns.span()=>
-            self.link.call(#number, #module.#name(#(#passed),*)).await
+            self.link.#call(#number, #module.#name(#(#passed),*)).await
         );
         quote! {
             #[doc = #docs]
@@ -211,6 +213,10 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
     let Method { name, attributes, arguments, returns } = method;
     let (name, docs, idempotent) =
         (name.unraw().to_string(), &attributes.docs, attributes.idempotent);
+    let limit = match attributes.limit {
+        None => quote!(::core::option::Option::None),
+        Some(limit) => quote!(::core::option::Option::Some(#limit)),
+    };
     let deadline = match attributes.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
@@ -272,6 +278,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
             },
             docs: #docs,
             idempotent: #idempotent,
+            limit: #limit,
             route: #route,
             arguments: &[#(#described),*],
             answer: #answer,

@@ -4,8 +4,8 @@ mod password;
 #[cfg(test)]
 mod tests;
 
-use self::password::Effort;
-use monolift::{Config, Db, Lifecycle, async_trait};
+use self::password::{Effort, Hashing};
+use monolift::{Config, Db, Lifecycle, State, async_trait};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shop_types::{UserId, now_ms};
@@ -16,6 +16,7 @@ use users_api::{NewUser, Profile, Session, Users, UsersError};
 pub struct UsersModule {
     db: Db,
     config: Config<UsersConfig>,
+    hashing: State<Hashing>,
 }
 
 /// Its settings.
@@ -57,7 +58,7 @@ impl Users for UsersModule {
         if !(8..=1000).contains(&password.chars().count()) {
             return Err(UsersError::WrongPassword);
         }
-        let hash = self.effort().hash(password).await?;
+        let hash = self.effort().hash(&self.hashing, password).await?;
         let profile = Profile { id: UserId::random(), name, since_ms: now_ms() };
         let inserted = sqlx::query(
             "INSERT INTO users (id, name, email, password, since_ms) VALUES ($1, $2, $3, $4, $5) \
@@ -84,7 +85,7 @@ impl Users for UsersModule {
                 .fetch_optional(self.db.pool())
                 .await?;
         let (id, hash) = found.unzip();
-        let is_right = self.effort().verify(password, hash).await?;
+        let is_right = self.effort().verify(&self.hashing, password, hash).await?;
         let Some(user) = id.filter(|_| is_right).map(UserId) else {
             return Err(UsersError::NotLoggedIn);
         };

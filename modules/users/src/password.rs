@@ -1,16 +1,58 @@
-//! Passwords: hashed slowly, off the threads that serve calls.
+//! Passwords: hashed slowly, off the threads that serve calls, and few at once.
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
     password_hash::{self, SaltString},
 };
-use std::io;
+use std::{io, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Hashes that run at once, each over [`Effort::memory_kib`] of its own. A call that is given up leaves its hash
+/// running, which keeps its place until it ends: the limits of the methods count calls, this counts hashes.
+const AT_ONCE: usize = 4;
+
+/// The places in which passwords are hashed.
+#[derive(Debug)]
+pub(crate) struct Hashing {
+    places: Arc<Semaphore>,
+    #[cfg(test)]
+    pub(crate) watch: Arc<Watch>,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            #[cfg(test)]
+            watch: Arc::default(),
+        }
+    }
+}
 
 /// How hard a hash is to make.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) memory_kib: u32,
     pub(crate) passes: u32,
+}
+
+impl Hashing {
+    /// Runs `work` where it may block, once a place is free.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        #[cfg(test)]
+        let watch = Arc::clone(&self.watch);
+        let work = move || {
+            let _place = place;
+            #[cfg(test)]
+            let _running = watch.begin();
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
 }
 
 impl Effort {
@@ -20,37 +62,73 @@ impl Effort {
     }
 
     /// The hash of a password, with its salt and its effort, as one text.
-    pub(crate) async fn hash(self, password: String) -> io::Result<String> {
-        blocking(move || {
-            let argon2 = self.argon2().map_err(io::Error::other)?;
-            let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>());
-            let salt = salt.map_err(io::Error::other)?;
-            let hash = argon2.hash_password(password.as_bytes(), &salt);
-            hash.map(|hash| hash.to_string()).map_err(io::Error::other)
-        })
-        .await
+    pub(crate) async fn hash(self, hashing: &Hashing, password: String) -> io::Result<String> {
+        hashing
+            .run(move || {
+                let argon2 = self.argon2().map_err(io::Error::other)?;
+                let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>());
+                let salt = salt.map_err(io::Error::other)?;
+                let hash = argon2.hash_password(password.as_bytes(), &salt);
+                hash.map(|hash| hash.to_string()).map_err(io::Error::other)
+            })
+            .await
     }
 
     /// Whether a password has this hash. Without a hash it never has, after as long a time.
-    pub(crate) async fn verify(self, password: String, hash: Option<String>) -> io::Result<bool> {
+    pub(crate) async fn verify(
+        self,
+        hashing: &Hashing,
+        password: String,
+        hash: Option<String>,
+    ) -> io::Result<bool> {
         let Some(hash) = hash.filter(|hash| !hash.is_empty()) else {
-            self.hash(password).await?;
+            self.hash(hashing, password).await?;
             return Ok(false);
         };
-        blocking(move || {
-            let hash = PasswordHash::new(&hash).map_err(io::Error::other)?;
-            match Argon2::default().verify_password(password.as_bytes(), &hash) {
-                Ok(()) => Ok(true),
-                Err(password_hash::Error::Password) => Ok(false),
-                Err(error) => Err(io::Error::other(error)),
-            }
-        })
-        .await
+        hashing
+            .run(move || {
+                let hash = PasswordHash::new(&hash).map_err(io::Error::other)?;
+                match Argon2::default().verify_password(password.as_bytes(), &hash) {
+                    Ok(()) => Ok(true),
+                    Err(password_hash::Error::Password) => Ok(false),
+                    Err(error) => Err(io::Error::other(error)),
+                }
+            })
+            .await
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+/// What a test sees of the hashes that run.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    running: std::sync::atomic::AtomicUsize,
+    most: std::sync::atomic::AtomicUsize,
+}
+
+#[cfg(test)]
+mod watch {
+    use super::Watch;
+    use std::sync::{Arc, atomic::Ordering::SeqCst};
+
+    pub(crate) struct Running(Arc<Watch>);
+
+    impl Watch {
+        pub(super) fn begin(self: &Arc<Self>) -> Running {
+            let running = self.running.fetch_add(1, SeqCst) + 1;
+            self.most.fetch_max(running, SeqCst);
+            Running(Arc::clone(self))
+        }
+
+        /// The most that ran at once.
+        pub(crate) fn most(&self) -> usize {
+            self.most.load(SeqCst)
+        }
+    }
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.0.running.fetch_sub(1, SeqCst);
+        }
+    }
 }

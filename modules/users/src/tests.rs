@@ -1,7 +1,10 @@
 //! In every mode that a call can take, with passwords that are cheap to hash.
 
 use super::*;
-use monolift::testing::{Mode, RunningSystem, System, every_mode};
+use monolift::{
+    CallErrorKind,
+    testing::{Mode, RunningSystem, System, every_mode},
+};
 use users_api::UsersClient;
 
 async fn system(mode: Mode) -> RunningSystem {
@@ -55,5 +58,63 @@ async fn what_does_not_fit_is_refused(mode: Mode) {
     assert!(matches!(users.register(short).await, Err(UsersError::WrongPassword)));
     let unknown = users.profile(UserId("nobody".into())).await;
     assert!(matches!(unknown, Err(UsersError::UnknownUser(_))));
+    system.stop().await;
+}
+
+/// The module bounds its hashes, whatever calls it gets and however many are given up.
+#[tokio::test]
+async fn no_more_than_four_passwords_are_hashed_at_once() {
+    let hashing = std::sync::Arc::new(Hashing::default());
+    let effort = Effort { memory_kib: 64, passes: 1 };
+    let tasks: Vec<_> = (0..1_000)
+        .map(|number| {
+            let hashing = std::sync::Arc::clone(&hashing);
+            tokio::spawn(async move {
+                let hash = effort.hash(&hashing, "open sesame".to_owned());
+                if number % 2 == 0 {
+                    // A caller that goes away: its hash goes on, and so does its place.
+                    let _ = tokio::time::timeout(std::time::Duration::ZERO, hash).await;
+                } else {
+                    hash.await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let most = hashing.watch.most();
+    assert!((1..=4).contains(&most), "{most}");
+}
+
+/// Every call is answered: by the module, or at once by its limit, which says when to come back.
+#[every_mode]
+async fn a_thousand_log_ins_at_once_are_answered_or_refused(mode: Mode) {
+    let system = system(mode).await;
+    let users: UsersClient = system.client();
+    users.register(somebody("a@example.org")).await.unwrap();
+    let tasks: Vec<_> = (0..1_000)
+        .map(|_| {
+            let users = users.clone();
+            tokio::spawn(
+                async move { users.log_in("a@example.org".into(), "open barley".into()).await },
+            )
+        })
+        .collect();
+    let (mut answered, mut refused) = (0, 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            Err(UsersError::NotLoggedIn) => answered += 1,
+            Err(UsersError::Call(error)) if error.kind() == CallErrorKind::Overloaded => {
+                assert!(error.retry_advice().is_some(), "{error:?}");
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answered + refused, 1_000);
+    // Four run, and 32 times as many wait.
+    assert!(answered >= 4 * 33 && refused > 0, "{answered} answered, {refused} refused");
+    users.log_in("a@example.org".into(), "open sesame".into()).await.unwrap();
     system.stop().await;
 }

@@ -11,12 +11,14 @@ use thiserror::Error;
 pub trait Users {
     /// Registers a customer.
     #[http(POST, "/users", body = user)]
+    #[limit(4)]
     async fn register(&self, user: NewUser) -> Result<Profile, UsersError>;
 
     /// Logs a customer in.
     ///
     /// Whether the address or the password was wrong is not said.
     #[http(POST, "/sessions")]
+    #[limit(4)]
     async fn log_in(
         &self,
         #[schemars(length(max = 254))] email: String,

@@ -398,10 +398,13 @@ mod tests {
     #[tokio::test]
     async fn a_poll_that_panics_leaves_nothing_behind() {
         use futures_util::FutureExt;
+        fn make() {
+            panic!("a scene");
+        }
         let mut polled = Polled::work("guest.panic".to_owned());
         let work = polled.follow(async {
             let _hold = hold(&SEAT, true);
-            panic!("a scene");
+            make();
         });
         assert!(std::panic::AssertUnwindSafe(work).catch_unwind().await.is_err());
         assert!(swap(Polled::default()).holdings.is_none());

@@ -44,10 +44,10 @@ section! {
     hello: Duration = Duration::from_secs(5), Span(AN_INSTANT, AN_HOUR);
     /// new connections that have not said who they are; the oldest is closed for one more
     handshakes: usize = 256, Count(1, A_MILLION);
-    /// HTTP connections at once
-    clients: usize = 1024, Count(1, A_MILLION);
+    /// HTTP connections at once; an idle one is closed for a new one
+    clients: usize = 2048, Count(1, A_MILLION);
     /// of these, from one address; a proxy in front brings all clients from its own
-    clients_per_address: usize = 512, Count(1, A_MILLION);
+    clients_per_address: usize = 1024, Count(1, A_MILLION);
 }
 
 fn little_memory(limits: &Limits) -> Option<(&'static str, String)> {

@@ -58,8 +58,8 @@ pub struct HttpLimits {
 impl Default for HttpLimits {
     fn default() -> Self {
         Self {
-            clients: 1024,
-            clients_per_address: 512,
+            clients: 2048,
+            clients_per_address: 1024,
             headers: Duration::from_secs(10),
             stall: Duration::from_secs(30),
         }
@@ -106,7 +106,7 @@ async fn accept(
     let places = Arc::new(Places::new(limits.clients, limits.clients_per_address));
     let refusals = Refusals::new();
     let mut refused = JoinSet::new();
-    let mut full = false;
+    let (mut full, mut failing) = (false, false);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -119,15 +119,18 @@ async fn accept(
         };
         let (socket, client) = match accepted {
             Ok(accepted) => accepted,
-            // Out of file descriptors, for one: then somebody who only waits makes room. It passes,
-            // and must not spin until then.
+            // Out of file descriptors, for one: then a connection that only waits makes room. It
+            // passes, and must not spin until then.
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                let _ = places.close_one();
-                sleep(Duration::from_millis(50)).await;
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
+                let made_room = places.close_one().is_ok();
+                sleep(Duration::from_millis(if made_room { 2 } else { 50 })).await;
                 continue;
             }
         };
+        failing = false;
         let Ok(taking) = places.take(client.ip()) else {
             // Once each time, or whoever fills the places fills the log as well.
             if !std::mem::replace(&mut full, true) {

@@ -98,6 +98,9 @@ impl Node {
 
 /// `start`, and all that applies to the same value for certain.
 pub(super) fn gather(nodes: &[Node], start: usize) -> Vec<&Node> {
+    if !nodes[start].bounded {
+        return Vec::new();
+    }
     let (mut seen, mut left) = (Vec::new(), vec![start]);
     while let Some(at) = left.pop() {
         if seen.contains(&at) || !nodes[at].bounded {

@@ -8,32 +8,38 @@ use super::{
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, rc::Rc};
 
 /// Follows one value. What no bound can be reached from is passed over.
 pub(crate) struct Walk<'a> {
     nodes: &'a [Node],
-    /// All that applies to the value.
-    here: Vec<&'a Node>,
+    /// All that applies to the value. The items of a list share it.
+    here: Option<Rc<[&'a Node]>>,
     sink: &'a Sink,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(nodes: &'a [Node], at: usize, sink: &'a Sink) -> Self {
-        Self { nodes, here: node::gather(nodes, at), sink }
+        Self { nodes, here: shared(node::gather(nodes, at)), sink }
     }
 
     /// The walk of a value inside this one.
     fn below(&self, inside: impl Fn(&'a Node) -> Option<usize>) -> Self {
         let mut here = Vec::new();
-        for at in self.here.iter().filter_map(|node| inside(node)) {
+        for at in self.here().iter().filter_map(|node| inside(node)) {
             here.extend(node::gather(self.nodes, at));
         }
-        Self { nodes: self.nodes, here, sink: self.sink }
+        Self { nodes: self.nodes, here: shared(here), sink: self.sink }
+    }
+
+    fn here(&self) -> &[&'a Node] {
+        self.here.as_deref().unwrap_or_default()
     }
 
     fn hold_to<E: Error>(&self, check: impl Fn(&Node) -> Result<(), Violation>) -> Result<(), E> {
-        self.here.iter().try_for_each(|node| check(node).map_err(|violation| self.fail(violation)))
+        self.here()
+            .iter()
+            .try_for_each(|node| check(node).map_err(|violation| self.fail(violation)))
     }
 
     fn fail<E: Error>(&self, violation: Violation) -> E {
@@ -68,7 +74,7 @@ impl<'a> Walk<'a> {
             }
             error
         })?;
-        for node in &self.here {
+        for node in self.here() {
             let judged = held::judge(self.nodes, node, &held, Strict::No);
             if let Err(Fault::Bound(violation)) = judged {
                 return Err(self.fail(violation));
@@ -78,14 +84,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+fn shared(here: Vec<&Node>) -> Option<Rc<[&Node]>> {
+    if here.is_empty() { None } else { Some(here.into()) }
+}
+
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        if self.here.is_empty() {
+        if self.here.is_none() {
             return IgnoredAny::deserialize(from).map(drop);
         }
-        if self.here.iter().any(|node| node.has_alternatives()) {
+        if self.here().iter().any(|node| node.has_alternatives()) {
             return self.keep(from);
         }
         from.deserialize_any(self)
@@ -149,8 +159,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut count = 0;
+        let in_order = self.here().iter().any(|node| !node.first_items.is_empty());
+        let every = self.below(|node| node.items);
         loop {
-            let inner = self.below(|node| node.first_items.get(count).copied().or(node.items));
+            let inner = if in_order {
+                self.below(|node| node.first_items.get(count).copied().or(node.items))
+            } else {
+                Self { here: every.here.clone(), ..every }
+            };
             let item = items.next_element_seed(inner);
             if self.inside(item, || Segment::Item(count))?.is_none() {
                 break;

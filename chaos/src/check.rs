@@ -60,9 +60,13 @@ impl Stored {
     /// Whether no work is left.
     pub(crate) async fn is_settled(&self) -> anyhow::Result<bool> {
         let work = "SELECT name FROM monolift_work WHERE key IS NULL OR key <> 'recurring' LIMIT 1";
+        Ok(self.rows("orders", work).await?.is_empty() && self.is_decided().await?)
+    }
+
+    /// Whether every order is placed, refused or cancelled.
+    pub(crate) async fn is_decided(&self) -> anyhow::Result<bool> {
         let placing = "SELECT id FROM orders WHERE state = 'placing' LIMIT 1";
-        Ok(self.rows("orders", work).await?.is_empty()
-            && self.rows("orders", placing).await?.is_empty())
+        Ok(self.rows("orders", placing).await?.is_empty())
     }
 
     pub(crate) async fn tables(&self) -> anyhow::Result<Tables> {

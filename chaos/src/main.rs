@@ -1,6 +1,7 @@
 //! The split shop, with two replicas of each process, under load while all that can fail does; and while
-//! it is restarted, process by process.
+//! it is restarted, process by process. And the shop as it is, in one process and split, while it is abused.
 
+mod abuse;
 mod check;
 mod client;
 #[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
@@ -57,17 +58,51 @@ struct Options {
     keep: Option<PathBuf>,
 }
 
+/// What this program is started for.
+enum Task {
+    Chaos(Options),
+    Abuse(abuse::Options),
+    /// To be flooded itself.
+    Sink,
+}
+
+impl Task {
+    /// As the arguments say.
+    fn parse() -> Self {
+        let mut arguments = std::env::args();
+        let (program, first) = (arguments.next(), arguments.next());
+        match first.as_deref() {
+            Some("abuse") => {
+                Self::Abuse(abuse::Options::parse_from(program.into_iter().chain(arguments)))
+            }
+            Some(abuse::SINK) => Self::Sink,
+            _ => Self::Chaos(Options::parse()),
+        }
+    }
+
+    fn keep(&self) -> Option<PathBuf> {
+        match self {
+            Self::Chaos(options) => options.keep.clone(),
+            Self::Abuse(options) => options.keep.clone(),
+            Self::Sink => None,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let task = Task::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
-            let folder = folder(&options)?;
+            if matches!(task, Task::Sink) {
+                return abuse::be_a_sink().await.map(|()| true);
+            }
+            let folder = folder(task.keep())?;
             let ended = tokio::select! {
-                ended = run(&options, &folder) => ended,
+                ended = run(&task, &folder) => ended,
                 stopped = asked_to_stop() => Err(stopped.err().unwrap_or_else(|| anyhow!("stopped"))),
             };
-            if options.keep.is_none() && ended.is_ok() {
+            if task.keep().is_none() && ended.is_ok() {
                 std::fs::remove_dir_all(&folder)?;
             } else {
                 println!("what was stored and said is in {}", folder.display());
@@ -94,7 +129,12 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     }
 }
 
-async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool> {
+async fn run(task: &Task, folder: &std::path::Path) -> anyhow::Result<bool> {
+    let options = match task {
+        Task::Chaos(options) => options,
+        Task::Abuse(options) => return abuse::run(options, folder).await,
+        Task::Sink => return Ok(true),
+    };
     if options.figures {
         figures::run(&options.only).await
     } else if options.planted {
@@ -106,9 +146,9 @@ async fn run(options: &Options, folder: &std::path::Path) -> anyhow::Result<bool
     }
 }
 
-fn folder(options: &Options) -> anyhow::Result<PathBuf> {
+fn folder(keep: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let unique = format!("monolift-chaos-{}", std::process::id());
-    let folder = options.keep.clone().unwrap_or_else(|| std::env::temp_dir().join(unique));
+    let folder = keep.unwrap_or_else(|| std::env::temp_dir().join(unique));
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

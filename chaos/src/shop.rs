@@ -58,7 +58,7 @@ pub(crate) fn free_ports(count: usize) -> anyhow::Result<u16> {
     bail!("there are no free ports")
 }
 
-fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -101,23 +101,22 @@ impl Shop {
                     GATEWAY => None,
                     _ => Some(Proxy::start(at(proxied), at(own)).await?),
                 };
-                replicas.push(Replica {
+                let mut replica = Replica::new(
                     process,
                     number,
-                    address: at(own),
-                    program: built.programs[process].clone(),
-                    env: vec![
+                    at(own),
+                    built.programs[process].clone(),
+                    vec![
                         ("MONOLIFT_MANIFEST".to_owned(), file.display().to_string()),
                         ("SHOP_DATA".to_owned(), folder.join("data").display().to_string()),
                         ("SHOP_USERS__PASSWORD_MEMORY_KIB".to_owned(), "8".to_owned()),
                         ("RUST_LOG".to_owned(), "warn".to_owned()),
                         (listen, at(own).to_string()),
                     ],
-                    log: folder.join(format!("{process}-{number}.log")),
-                    proxy,
-                    planted: None,
-                    child: None,
-                });
+                    folder,
+                );
+                replica.proxy = proxy;
+                replicas.push(replica);
             }
         }
         let (first, _) = ports[GATEWAY];
@@ -144,6 +143,39 @@ impl Shop {
 }
 
 impl Replica {
+    /// One that is not started. Its log is in `folder`.
+    pub(crate) fn new(
+        process: &'static str,
+        number: usize,
+        address: SocketAddr,
+        program: PathBuf,
+        env: Vec<(String, String)>,
+        folder: &Path,
+    ) -> Self {
+        let log = folder.join(format!("{process}-{number}.log"));
+        Self {
+            process,
+            number,
+            address,
+            program,
+            env,
+            log,
+            proxy: None,
+            planted: None,
+            child: None,
+        }
+    }
+
+    /// Its process id, while it is up.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// The file that it logs to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("{}-{}", self.process, self.number)
     }

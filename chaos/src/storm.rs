@@ -9,6 +9,7 @@ use crate::{
 };
 use load::Random;
 use std::{
+    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -159,20 +160,26 @@ fn outcomes(seen: &[Seen]) -> String {
 pub(crate) async fn ready(shop: &Shop, within: Duration) -> anyhow::Result<()> {
     let by = Instant::now() + within;
     for &gateway in &shop.gateways {
-        let mut client = Client::of(&[gateway], 0);
-        loop {
-            let answer = client.ask(&Ask::get("/readyz")).await;
-            if answer.response.is_some_and(|(status, _)| status == 200) {
-                break;
-            }
-            anyhow::ensure!(
-                Instant::now() < by,
-                "the gateway {gateway} is not ready in {within:.0?}"
-            );
-            sleep(Duration::from_millis(20)).await;
-        }
+        is_ready(gateway, by.saturating_duration_since(Instant::now())).await?;
     }
     Ok(())
+}
+
+/// Waits until this gateway can do its work.
+pub(crate) async fn is_ready(gateway: SocketAddr, within: Duration) -> anyhow::Result<()> {
+    let by = Instant::now() + within;
+    let mut client = Client::of(&[gateway], 0);
+    loop {
+        let answer = client.ask(&Ask::get("/readyz")).await;
+        if answer.response.is_some_and(|(status, _)| status == 200) {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            Instant::now() < by,
+            "the gateway {gateway} is not ready in {within:.0?}"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 struct Storm {

@@ -15,6 +15,7 @@ cargo xtask <task>
   test      everything that must pass before a change lands: formatting, lints, docs and tests
             --long  and before a release: many seeds and kills, planted mistakes, figures, the benchmark
   chaos     the split shop, while processes are killed and connections cut; `chaos --help` says more
+  abuse     the shop, while it is flooded and its payments fail; `abuse --help` says more
   simulate  calls between processes, in a simulated network that fails; `simulate --help` says more";
 
 fn main() -> ExitCode {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         ["test"] => return tested(Length::Short),
         ["test", "--long"] => return tested(Length::Long),
         ["chaos", ref options @ ..] => tests::chaos(options),
+        ["abuse", ref options @ ..] => tests::abuse(options),
         ["simulate", ref options @ ..] => simulate::run(options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -113,6 +113,13 @@ pub(crate) fn chaos(options: &[&str]) -> Result<(), String> {
     Steps::new().run("chaos", chaos_command(options))
 }
 
+/// `cargo xtask abuse`. What floods is optimised as the shop is, or it would be what is measured.
+pub(crate) fn abuse(options: &[&str]) -> Result<(), String> {
+    let profile: &[&str] = if options.contains(&"--quick") { &[] } else { &["--release"] };
+    let run = [&["run", "--quiet", "-p", "chaos"], profile, &["--", "abuse"], options].concat();
+    run_step("abuse", cargo(&run))
+}
+
 fn chaos_command(options: &[&str]) -> Command {
     let mut command = cargo(&[&["run", "--quiet", "-p", "chaos", "--"], options].concat());
     if options.contains(&"--planted") {

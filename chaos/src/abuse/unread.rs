@@ -1,0 +1,62 @@
+//! Answers that are asked for, and not read.
+
+use super::{
+    aim::{Aim, connect_unread},
+    peer::{self, ALLOWED, Products},
+};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::sleep};
+
+const ANSWERS: usize = 400;
+/// Connections of peers that they come over.
+const CONNECTIONS: usize = 4;
+const PAGE: u32 = 100;
+
+/// By calls of a process that may make them.
+pub(super) async fn by_peers(aim: Aim) -> anyhow::Result<()> {
+    let arguments = Products { after: None, limit: Some(PAGE) };
+    let mut said = peer::hello(ALLOWED)?;
+    for id in 0..aim.many(ANSWERS).div_ceil(CONNECTIONS) {
+        said.extend(peer::call(id as u64, aim.numbers.products, &arguments)?);
+        aim.tally.add("calls", CONNECTIONS as u64);
+    }
+    hold(&aim, CONNECTIONS, |_| aim.peers, &said).await
+}
+
+/// By requests at the gateway.
+pub(super) async fn by_clients(aim: Aim) -> anyhow::Result<()> {
+    let request = format!("GET /products?limit={PAGE} HTTP/1.1\r\nhost: shop\r\n\r\n");
+    let count = aim.many(ANSWERS);
+    aim.tally.add("requests", count as u64);
+    hold(&aim, count, |_| aim.gateway, request.as_bytes()).await
+}
+
+/// Says this over each of so many connections, and keeps them.
+async fn hold(
+    aim: &Aim,
+    count: usize,
+    to: impl Fn(usize) -> std::net::SocketAddr,
+    said: &[u8],
+) -> anyhow::Result<()> {
+    let mut opening = JoinSet::new();
+    for number in 0..count {
+        let (to, said) = (to(number), said.to_vec());
+        opening.spawn(async move {
+            let mut stream = connect_unread(to, number).await?;
+            stream.write_all(&said).await?;
+            anyhow::Ok(stream)
+        });
+    }
+    let keeping = async {
+        let mut kept: Vec<TcpStream> = Vec::new();
+        while let Some(opened) = opening.join_next().await {
+            match opened? {
+                Ok(stream) => kept.push(stream),
+                Err(_) => aim.tally.add("not opened", 1),
+            }
+        }
+        sleep(aim.lasts).await;
+        drop(kept);
+        anyhow::Ok(())
+    };
+    keeping.await
+}

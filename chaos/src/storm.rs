@@ -174,10 +174,7 @@ pub(crate) async fn is_ready(gateway: SocketAddr, within: Duration) -> anyhow::R
         if answer.response.is_some_and(|(status, _)| status == 200) {
             return Ok(());
         }
-        anyhow::ensure!(
-            Instant::now() < by,
-            "the gateway {gateway} is not ready in {within:.0?}"
-        );
+        anyhow::ensure!(Instant::now() < by, "the gateway {gateway} is not ready in {within:.0?}");
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Aim {
     pub(super) peers: SocketAddr,
     pub(super) numbers: Numbers,
     pub(super) lasts: Duration,
+    /// The bytes of the longest answer that was found.
+    pub(super) answer: usize,
     /// A part of the usual number of connections and requests.
     pub(super) size: f64,
     /// Bytes a second, where it would otherwise be as many as are taken.
@@ -111,7 +113,12 @@ pub(super) fn post(path: &str, body: &str) -> Vec<u8> {
 
 /// Sends a request over a connection of its own. The result is the status of the answer, or what came
 /// instead of one.
-pub(super) async fn send(to: SocketAddr, number: usize, request: &[u8], within: Duration) -> String {
+pub(super) async fn send(
+    to: SocketAddr,
+    number: usize,
+    request: &[u8],
+    within: Duration,
+) -> String {
     let asked = async {
         let mut stream = connect(to, number).await?;
         let mut head = [0; 12];

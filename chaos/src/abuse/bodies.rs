@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) async fn flood(aim: Aim) -> anyhow::Result<()> {
     let name = "n".repeat(LENGTH);
-    let user = serde_json::json!({ "name": name, "email": "a@example.org", "password": "12345678" });
+    let user =
+        serde_json::json!({ "name": name, "email": "a@example.org", "password": "12345678" });
     let request: Arc<[u8]> = post("/users", &user.to_string()).into();
     let mut ticks = interval(EACH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

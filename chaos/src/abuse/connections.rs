@@ -10,6 +10,10 @@ use tokio::{
 
 /// The pause before a connection is made again; and between two pieces of a slow request.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are begun at once, and the pause before the next ones. The system keeps the rest of a
+/// heap to itself, beyond what a listener may have waiting, and the shop would not see them.
+const AT_ONCE: usize = 20;
+const GAP: Duration = Duration::from_millis(10);
 const SLOW: Duration = Duration::from_secs(1);
 
 /// What is said over them.
@@ -33,6 +37,9 @@ pub(super) const SLOW_BODIES: How = How {
 pub(super) async fn keep(aim: Aim, to: SocketAddr, count: usize, how: How) -> anyhow::Result<()> {
     let mut connections = JoinSet::new();
     for number in 0..aim.many(count) {
+        if number % AT_ONCE == AT_ONCE - 1 {
+            sleep(GAP).await;
+        }
         let tally = aim.tally.clone();
         connections.spawn(async move {
             loop {

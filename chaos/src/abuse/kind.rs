@@ -63,8 +63,8 @@ impl Kind {
             Self::Denied => "calls of a denied process over two connections",
             Self::Hellos => "500 peers that say hello and then nothing, every 2 s",
             Self::Bodies => "bodies of 1 MB, 100/s for 12 s; split: before a stopped service",
-            Self::UnreadByPeers => "400 answers to a peer that does not read them, each",
-            Self::UnreadByClients => "400 answers to clients that do not read them, each",
+            Self::UnreadByPeers => "answers to peers that do not read them, each",
+            Self::UnreadByClients => "answers to 400 clients that do not read them, each",
             Self::FewLogIns => "150 log-ins at once",
             Self::ManyLogIns => "1,000 log-ins at once",
             Self::IdleClients => "1,100 idle connections to the gateway",
@@ -87,9 +87,7 @@ impl Kind {
             }
             // Orders want the service that is stopped.
             Self::Bodies => Mix::default(),
-            Self::IdleClients | Self::SlowHeads | Self::SlowBodies => {
-                Mix { fresh: true, ..usual }
-            }
+            Self::IdleClients | Self::SlowHeads | Self::SlowBodies => Mix { fresh: true, ..usual },
             _ => usual,
         }
     }

@@ -3,10 +3,7 @@
 
 use super::place::Place;
 use load::processes::memory_of;
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::sleep;
 
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
@@ -147,4 +144,25 @@ fn all(place: &Place) -> impl Iterator<Item = (&'static str, u64)> {
         let now = memory_of(replica.id()?).ok()?;
         Some((replica.process, now))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEBI: u64 = 1 << 20;
+
+    #[test]
+    fn memory_holds_while_it_is_bounded_and_comes_back() {
+        let well =
+            Memory { before: 20 * MEBI, most: 270 * MEBI, after: 80 * MEBI, ..Memory::default() };
+        assert!(well.holds());
+        assert!(!Memory { after: 85 * MEBI, ..well }.holds());
+        assert!(!Memory { killed: true, ..well }.holds());
+        // As long as a process counts nothing, all that it takes may be buffers.
+        let more = Memory { most: 277 * MEBI, ..well };
+        assert!(!more.holds());
+        assert!(Memory { buffers: Some(200 * MEBI), ..more }.holds());
+        assert!(!Memory { buffers: Some(257 * MEBI), ..well }.holds());
+    }
 }

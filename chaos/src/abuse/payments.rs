@@ -110,9 +110,9 @@ impl Failing {
     fn failed_calls(self, place: &mut Place) -> anyhow::Result<u64> {
         let log = std::fs::read(place.serves("payments")?.log())?;
         let log = String::from_utf8_lossy(&log);
-        let failed = log.lines().filter(|line| {
-            line.contains("internal error") && line.contains("no such table")
-        });
+        let failed = log
+            .lines()
+            .filter(|line| line.contains("internal error") && line.contains("no such table"));
         Ok(failed.count() as u64)
     }
 }

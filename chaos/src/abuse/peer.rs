@@ -94,12 +94,59 @@ pub(super) async fn asks_for(peers: SocketAddr, sku: &str) -> anyhow::Result<()>
     loop {
         match Message::read(&mut input, Bounds::default().bytes)? {
             Ok(Message::Answer(1, answer)) => {
-                ensure!(answer.outcome == Outcome::Answer, "the call ended as {:?}", answer.outcome);
+                ensure!(
+                    answer.outcome == Outcome::Answer,
+                    "the call ended as {:?}",
+                    answer.outcome
+                );
                 return Ok(());
             }
             Ok(_) => {}
             Err(_) if socket.read_buf(&mut input).await? == 0 => bail!("the connection was closed"),
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use monolift::wire::receive;
+    use tokio::net::TcpListener;
+
+    /// The hello and the calls that are written by hand are read as any others.
+    #[tokio::test]
+    async fn what_is_sent_by_hand_is_understood() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let mut said = hello(DENIED).expect("a hello");
+        said.extend(call(7, 3, &Level { sku: "tea" }).expect("a call"));
+        let sent = async {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(&said).await.expect("it is sent");
+            // What is answered comes before the end.
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+        };
+        let received = async {
+            let mut socket = Socket::Tcp(listener.accept().await.expect("a connection").0);
+            let us = Peer::new(APP, "stock", Bounds::default());
+            let welcome = |_: &Peer| Ok(Interfaces::default());
+            let heard = receive(&mut socket, &us, PATIENCE, welcome).await;
+            let (peer, mut input) = heard.expect("a hello");
+            assert_eq!((peer.app.as_str(), peer.process.as_str()), (APP, DENIED));
+            loop {
+                match Message::read(&mut input, Bounds::default().bytes).expect("a frame") {
+                    Ok(Message::Call(id, envelope)) => {
+                        assert_eq!((id, envelope.method), (7, 3));
+                        assert!(envelope.context.remaining() > Duration::from_secs(1));
+                        return;
+                    }
+                    Ok(other) => panic!("{other:?}"),
+                    Err(_) => assert_ne!(socket.read_buf(&mut input).await.expect("more"), 0),
+                }
+            }
+        };
+        tokio::join!(sent, received);
     }
 }

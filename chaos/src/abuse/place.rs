@@ -202,7 +202,8 @@ impl Place {
     /// Asks the gateway for something that has to go well.
     async fn asked(&self, ask: Ask) -> anyhow::Result<bytes::Bytes> {
         let answer = Client::of(&[self.gateway], 0).ask(&ask).await;
-        let (status, body) = answer.response.with_context(|| format!("no answer to {}", ask.path))?;
+        let (status, body) =
+            answer.response.with_context(|| format!("no answer to {}", ask.path))?;
         ensure!(status == 200, "{} {}: {status}", ask.method, ask.path);
         Ok(body)
     }

@@ -4,22 +4,30 @@ use super::{
     aim::{Aim, connect_unread},
     peer::{self, ALLOWED, Products},
 };
+use std::net::SocketAddr;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::sleep};
 
+/// Answers, when each is as long as a frame may be; and what they come to.
 const ANSWERS: usize = 400;
-/// Connections of peers that they come over.
+const BYTES: usize = ANSWERS * 3_900_000;
+/// Calls of peers, if answers are shorter; and how many of them go over one connection.
+const MOST: usize = 20_000;
+const ON_ONE: usize = 500;
+/// Connections of peers at least.
 const CONNECTIONS: usize = 4;
 const PAGE: u32 = 100;
 
 /// By calls of a process that may make them.
 pub(super) async fn by_peers(aim: Aim) -> anyhow::Result<()> {
     let arguments = Products { after: None, limit: Some(PAGE) };
+    let calls = aim.many((BYTES / aim.answer.max(1)).clamp(ANSWERS, MOST));
+    let connections = calls.div_ceil(ON_ONE).max(CONNECTIONS);
     let mut said = peer::hello(ALLOWED)?;
-    for id in 0..aim.many(ANSWERS).div_ceil(CONNECTIONS) {
+    for id in 0..calls.div_ceil(connections) {
         said.extend(peer::call(id as u64, aim.numbers.products, &arguments)?);
-        aim.tally.add("calls", CONNECTIONS as u64);
+        aim.tally.add("calls", connections as u64);
     }
-    hold(&aim, CONNECTIONS, |_| aim.peers, &said).await
+    hold(&aim, connections, aim.peers, &said).await
 }
 
 /// By requests at the gateway.
@@ -27,36 +35,28 @@ pub(super) async fn by_clients(aim: Aim) -> anyhow::Result<()> {
     let request = format!("GET /products?limit={PAGE} HTTP/1.1\r\nhost: shop\r\n\r\n");
     let count = aim.many(ANSWERS);
     aim.tally.add("requests", count as u64);
-    hold(&aim, count, |_| aim.gateway, request.as_bytes()).await
+    hold(&aim, count, aim.gateway, request.as_bytes()).await
 }
 
 /// Says this over each of so many connections, and keeps them.
-async fn hold(
-    aim: &Aim,
-    count: usize,
-    to: impl Fn(usize) -> std::net::SocketAddr,
-    said: &[u8],
-) -> anyhow::Result<()> {
+async fn hold(aim: &Aim, count: usize, to: SocketAddr, said: &[u8]) -> anyhow::Result<()> {
     let mut opening = JoinSet::new();
     for number in 0..count {
-        let (to, said) = (to(number), said.to_vec());
+        let said = said.to_vec();
         opening.spawn(async move {
             let mut stream = connect_unread(to, number).await?;
             stream.write_all(&said).await?;
             anyhow::Ok(stream)
         });
     }
-    let keeping = async {
-        let mut kept: Vec<TcpStream> = Vec::new();
-        while let Some(opened) = opening.join_next().await {
-            match opened? {
-                Ok(stream) => kept.push(stream),
-                Err(_) => aim.tally.add("not opened", 1),
-            }
+    let mut kept: Vec<TcpStream> = Vec::new();
+    while let Some(opened) = opening.join_next().await {
+        match opened? {
+            Ok(stream) => kept.push(stream),
+            Err(_) => aim.tally.add("not opened", 1),
         }
-        sleep(aim.lasts).await;
-        drop(kept);
-        anyhow::Ok(())
-    };
-    keeping.await
+    }
+    sleep(aim.lasts).await;
+    drop(kept);
+    Ok(())
 }

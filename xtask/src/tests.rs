@@ -115,7 +115,8 @@ pub(crate) fn chaos(options: &[&str]) -> Result<(), String> {
 
 /// `cargo xtask abuse`. What floods is optimised as the shop is, or it would be what is measured.
 pub(crate) fn abuse(options: &[&str]) -> Result<(), String> {
-    let profile: &[&str] = if options.contains(&"--quick") { &[] } else { &["--release"] };
+    let short = ["--quick", "--help", "--list"].iter().any(|short| options.contains(short));
+    let profile: &[&str] = if short { &[] } else { &["--release"] };
     let run = [&["run", "--quiet", "-p", "chaos"], profile, &["--", "abuse"], options].concat();
     run_step("abuse", cargo(&run))
 }

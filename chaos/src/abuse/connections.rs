@@ -36,7 +36,7 @@ pub(super) const SLOW_BODIES: How = How {
 
 pub(super) async fn keep(aim: Aim, to: SocketAddr, count: usize, how: How) -> anyhow::Result<()> {
     let mut connections = JoinSet::new();
-    for number in 0..aim.many(count) {
+    for number in 0..count {
         if number % AT_ONCE == AT_ONCE - 1 {
             sleep(GAP).await;
         }

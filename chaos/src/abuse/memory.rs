@@ -11,8 +11,6 @@ pub(super) const MIB: f64 = 1024.0 * 1024.0;
 const BUFFERS: u64 = 256 << 20;
 /// What may stay of what a process took.
 const STAYS: u64 = 64 << 20;
-/// How long after the end that is looked at.
-const LATER: Duration = Duration::from_secs(10);
 /// A process that takes more is killed, so that the machine stays well.
 const TOO_MUCH: u64 = 4 << 30;
 const EACH: Duration = Duration::from_millis(50);
@@ -119,16 +117,13 @@ impl Watch {
         }
     }
 
-    /// Looks once more; with `later`, when some time has passed. The process that took the most comes
-    /// first.
+    /// Looks once more, so long after the end. The process that took the most comes first.
     pub(super) async fn end(
         mut self,
         place: &mut Place,
-        later: bool,
+        later: Duration,
     ) -> Vec<(&'static str, Memory)> {
-        if later {
-            self.during(place, sleep(LATER)).await;
-        }
+        self.during(place, sleep(later)).await;
         for (process, now) in all(place) {
             self.processes.entry(process).or_default().after = now;
         }

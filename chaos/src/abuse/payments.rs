@@ -169,7 +169,7 @@ pub(super) async fn measure(
         took(settled),
     );
     let in_time = decided.is_some_and(|at| at - returned <= DECIDED);
-    let memory = watch.end(&mut place, false).await;
+    let memory = watch.end(&mut place, Duration::ZERO).await;
     let memory = memory.first().map(|(process, memory)| format!("{process} {memory}"));
     Ok(Row {
         under: format!("{}, {PER_SECOND} orders a second", failing.title()),

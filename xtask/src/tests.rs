@@ -118,7 +118,7 @@ pub(crate) fn abuse(options: &[&str]) -> Result<(), String> {
     let short = ["--quick", "--help", "--list"].iter().any(|short| options.contains(short));
     let profile: &[&str] = if short { &[] } else { &["--release"] };
     let run = [&["run", "--quiet", "-p", "chaos"], profile, &["--", "abuse"], options].concat();
-    run_step("abuse", cargo(&run))
+    Steps::new().run("abuse", cargo(&run))
 }
 
 fn chaos_command(options: &[&str]) -> Command {

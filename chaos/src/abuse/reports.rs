@@ -20,8 +20,8 @@ use tokio::{
 
 /// A process that does not answer by then is busy, or stopped, and is asked again later.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Where a report has the bytes of buffers in use.
-const BUFFERS: &str = "/buffers";
+/// Where a report has the bytes of buffers in use: of calls of the process, and of what others sent.
+const BUFFERS: [&str; 2] = ["/memory/own", "/memory/others"];
 
 /// The life lines of the processes. They stop when it goes.
 pub(super) struct Reports {
@@ -86,7 +86,7 @@ impl Reports {
         let report = answered.then(|| std::mem::take(&mut line.said));
         lock(&self.lines).insert(process.to_owned(), line);
         let report: serde_json::Value = serde_json::from_str(&report?).ok()?;
-        report.pointer(BUFFERS)?.as_u64()
+        BUFFERS.iter().map(|at| report.pointer(at)?.as_u64()).sum()
     }
 }
 

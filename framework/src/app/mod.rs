@@ -11,6 +11,8 @@ mod linked;
 mod peers;
 mod run;
 mod running;
+#[cfg(feature = "trim")]
+mod trim;
 
 pub use build::App;
 pub use in_force::ASK;

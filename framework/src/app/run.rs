@@ -45,6 +45,8 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
         return Ok(());
     }
     let running = app.start().await?;
+    #[cfg(feature = "trim")]
+    let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
     println!("{}", introduce(&running));
     launcher.tell(&running).await;
     if !running.readiness().borrow().waiting_for.is_empty() {

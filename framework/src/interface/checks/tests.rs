@@ -86,6 +86,7 @@ fn method(arguments: &'static [Argument], answer: Schema) -> Method {
             meter: Meter::new(),
         },
         docs: "",
+        limit: None,
         idempotent: false,
         route: None,
         arguments,

@@ -5,7 +5,7 @@ use super::{
     report::{self, Reference},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, error::Error, fmt, panic::Location, time::Duration};
 
 /// Why a call ended without an answer of its module.
@@ -31,8 +31,26 @@ pub struct CallError {
 pub enum RetryAdvice {
     /// Another attempt would fail again.
     Never,
-    /// Another attempt makes sense after this time.
-    After(Duration),
+    /// Another attempt makes sense after this time, [`RetryAdvice::LONGEST`] at most. A longer time is
+    /// shortened, both where the advice is given and where it arrives from another process.
+    After(#[serde(deserialize_with = "at_most_the_longest")] Duration),
+}
+
+impl RetryAdvice {
+    /// The longest time that callers are asked to wait.
+    pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+    fn bounded(self) -> Self {
+        match self {
+            Self::Never => Self::Never,
+            Self::After(pause) => Self::After(pause.min(Self::LONGEST)),
+        }
+    }
+}
+
+/// A peer may send any duration, and one that overflows the clock would panic where it is added to it.
+fn at_most_the_longest<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    Duration::deserialize(input).map(|pause| pause.min(RetryAdvice::LONGEST))
 }
 
 /// How a call ended, for code that decides what to do next.
@@ -130,11 +148,11 @@ impl CallError {
             .during(call)
     }
 
-    /// Adds advice about another attempt. Callers in other processes follow it, and the gateway
-    /// passes it on to clients.
+    /// The same, with advice for those who would make the call again. Callers in other processes heed it,
+    /// and the gateway passes it on to its clients.
     #[must_use]
     pub fn with_retry_advice(mut self, advice: RetryAdvice) -> Self {
-        self.retry = Some(advice);
+        self.retry = Some(advice.bounded());
         self
     }
 
@@ -168,7 +186,7 @@ impl CallError {
         self.kind
     }
 
-    /// The advice about another attempt, if there is any.
+    /// The advice for those who would make the call again, if there is any.
     pub fn retry_advice(&self) -> Option<RetryAdvice> {
         self.retry
     }
@@ -242,6 +260,24 @@ mod tests {
         assert_eq!(error.kind(), CallErrorKind::Internal);
         assert!(error.reference().is_some());
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn advice_to_wait_is_bounded_where_it_is_given_and_where_it_arrives() {
+        let after = |pause| Some(RetryAdvice::After(pause));
+        let error = CallError::new(CallErrorKind::Overloaded, "full");
+        let given = error.clone().with_retry_advice(RetryAdvice::After(Duration::MAX));
+        assert_eq!(given.retry_advice(), after(RetryAdvice::LONGEST));
+        for (secs, bounded) in [(u64::MAX, 3_600), (1 << 40, 3_600), (7, 7)] {
+            let sent = format!(
+                r#"{{"kind":"overloaded","message":"","retry":{{"after":{{"secs":{secs},"nanos":0}}}}}}"#
+            );
+            let error: CallError = serde_json::from_str(&sent).unwrap();
+            assert_eq!(error.retry_advice(), after(Duration::from_secs(bounded)));
+        }
+        let never = error.with_retry_advice(RetryAdvice::Never);
+        let sent = serde_json::to_string(&never).unwrap();
+        assert_eq!(serde_json::from_str::<CallError>(&sent).unwrap(), never);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One connection: the calls on it, and what the other side's hello said.
+//! One connection: its calls, and what the other side said in its hello.
 
 use super::{
     Target, Whereabouts,
@@ -49,7 +49,7 @@ pub(super) enum Unanswered {
     NotSent,
     /// The connection ended while it was under way.
     Lost,
-    /// Its time was over.
+    /// Its deadline passed.
     Overdue,
     /// Its answer found no room in this process.
     NoRoom,
@@ -57,7 +57,7 @@ pub(super) enum Unanswered {
     Impossible(CallError),
 }
 
-/// A connection that was made, and is yet to be run.
+/// A connection that was made, and whose task does not run yet.
 pub(super) struct Opened {
     pub(super) connection: Arc<Connection>,
     pub(super) calls: Arc<Calls>,
@@ -92,12 +92,12 @@ impl Connection {
         &self.address
     }
 
-    /// The calls that one more would have to wait for: none, unless long messages go over it lately.
+    /// How many calls a new call would have to wait for; see [`Calls::before_one_more`].
     pub(super) fn calls_before_one_more(&self) -> usize {
         self.calls.before_one_more()
     }
 
-    /// Whether the other side says nothing, although it was asked.
+    /// Whether the other side does not answer pings.
     pub(super) fn is_silent(&self) -> bool {
         self.calls.is_silent()
     }
@@ -148,7 +148,7 @@ fn no_room() -> CallError {
 }
 
 impl Drop for Connection {
-    /// Whoever calls holds it: nobody does any more.
+    /// Each caller holds the connection, so there is no caller left.
     fn drop(&mut self) {
         self.calls.close();
     }
@@ -170,8 +170,8 @@ fn methods(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Method
     ours.iter().map(of_interface).collect()
 }
 
-/// Says where the other side was built from another version of an interface. Fields may come and
-/// go between the two, so this is worth a look and nothing more.
+/// Logs where the other side was built from another version of an interface. Versions may differ in their
+/// fields, so this is no error.
 fn compare(whereabouts: &Whereabouts, served: &Interfaces) {
     for theirs in &served.0 {
         let same =

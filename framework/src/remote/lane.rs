@@ -1,11 +1,11 @@
 //! One connection to a replica, made when it is needed and made again when it is lost.
 //!
-//! A lane is *idle* until somebody calls; then it is *connecting*, in a task of its own, so that a
-//! caller who gives up does not take the attempt with it. It is *up* until the connection ends, or the
-//! other side says that it is about to go. Then, and when an attempt fails, it is *down* for a jittered,
-//! growing while. The first lane of a replica tries again by itself after it, so that a replica that is
-//! back is found; the others are made when they are asked for. Where callers have nobody else, the while is
-//! short, so that each of them hears what was seen after it called.
+//! A lane is *idle* until the first call. Then it is *connecting*, in a task of its own, so that a caller
+//! that gives up does not end the attempt. It is *up* until the connection ends, or the other side says that
+//! it is going to close it. After that, and after an attempt that failed, it is *down* for a pause with
+//! jitter, which grows with each failure. The first lane of a replica then connects again by itself, so that
+//! a replica that is back is found. The other lanes connect when they are asked for. While callers have no
+//! other replica, the pause is short, so that each caller hears of an attempt that began after its call.
 
 use super::{
     Target,
@@ -23,27 +23,26 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The longest wait after the first failure; it doubles with each that follows.
+/// The longest pause after the first failure. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest wait where callers have nobody else; but never a shorter one than the attempt was long.
+/// The longest pause while callers have no other replica; but never shorter than the attempt took.
 const URGENT_PAUSE: Duration = Duration::from_millis(100);
-/// An attempt takes no longer, so that callers hear within the second that nobody is there.
+/// The timeout of an attempt. Callers hear within a second that a process cannot be reached.
 const ATTEMPT: Duration = Duration::from_millis(900);
-/// A connection that ends sooner counts as one that failed.
+/// A connection that ends sooner counts as a failed attempt.
 const BRIEF: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// Weak in the task that keeps the connection: when the lane goes, the connection goes.
+    /// Weak in the connection's task: when the lane is dropped, the connection ends.
     current: Arc<Current>,
     target: Arc<Target>,
-    /// Whether it is made again without being asked for.
+    /// Whether it connects again without being asked for.
     kept: bool,
 }
 
-/// How a lane stands. The connection of one that is up stands apart, so that callers need not ask for the
-/// rest.
+/// The state of a lane. The connection is kept apart from it, so that callers take no lock.
 #[derive(Debug)]
 struct Current {
     state: Mutex<State>,
@@ -83,7 +82,7 @@ impl Lane {
         self.current.up.load_full()
     }
 
-    /// Why there is no connection, if that was tried since then.
+    /// Why there is no connection, if one was attempted after `since`.
     pub(super) fn why_down(&self, since: Instant) -> Option<String> {
         match &*self.current.state() {
             State::Down { failed: Some((began, why)), .. } if *began >= since => Some(why.clone()),
@@ -91,7 +90,7 @@ impl Lane {
         }
     }
 
-    /// Sees to it that there is an attempt soon, since callers have nobody else.
+    /// Has an attempt made soon, since callers have no other replica.
     pub(super) fn begin_urgently(&self) {
         if self.kept && matches!(*self.current.state(), State::Down { .. }) {
             self.current.urgent.notify_one();
@@ -99,12 +98,12 @@ impl Lane {
         self.begin();
     }
 
-    /// Starts an attempt if one is due, and waits for nothing.
+    /// Starts an attempt if one is due. It does not wait for it.
     pub(super) fn begin(&self) {
         let mut state = self.current.state();
         let failures = match &*state {
             State::Idle => 0,
-            // Whoever keeps it will.
+            // A lane that is kept has a task that connects again.
             State::Down { failures, until, .. } if !self.kept && Instant::now() >= *until => {
                 *failures
             }

@@ -1,8 +1,8 @@
-//! What one more call to a replica is expected to cost, so that replicas can be compared: how long its
-//! calls take, lately, to the power of 3/2, times those that are in flight.
+//! The expected cost of one more call to a replica, so that replicas can be compared: the recent latency
+//! of its calls, to the power of 3/2, times its calls in flight.
 //!
-//! A call that takes longer than expected counts for half of the figure at once; quicker ones bring it
-//! down slowly, and so does time, so that a replica that was slow is tried again now and then.
+//! A call that is slower than expected moves the latency half of the way up at once. Quicker calls bring it
+//! down slowly. So does time, so that a replica that was slow is tried again now and then.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -10,14 +10,14 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// In this time an old figure loses about two thirds of its weight.
+/// In this time an old latency loses about two thirds of its weight.
 const MEMORY: Duration = Duration::from_secs(1);
-/// Each quicker call brings the figure down by this part of the difference: where there are many calls, a
-/// moment in which nothing went on is soon forgotten.
+/// Each quicker call brings the latency down by this part of the difference, so that one slow moment is
+/// soon forgotten where there are many calls.
 const SHARE: f64 = 1.0 / 8.0;
-/// What a call costs where none has been answered yet: more than anywhere else, once there is one.
+/// Cost of a replica with calls in flight and no answer yet: high enough that any measured replica wins.
 const UNKNOWN: f64 = 1e15;
-/// What one takes whose first calls have failed, as long as nothing else is known.
+/// The latency of a replica whose first calls have failed, until one is answered.
 const FAILED_FIRST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

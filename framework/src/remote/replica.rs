@@ -1,4 +1,5 @@
-//! One of the processes that stand behind a name: its address, the connections to it, and how it does.
+//! One of the processes that are found under a name: its address, the connections to it, and how well it
+//! answers.
 
 use super::{
     Target,
@@ -19,9 +20,11 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How many times longer than it usually takes a call has to have waited before it is held against
-/// the replica that its time was over.
+/// A deadline counts against a replica only if the call ran at least this many times its usual latency.
 const PATIENCE: f64 = 4.0;
+/// The longest that a replica is left alone because it asked for it. After that it is called again, and may
+/// ask again.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Replica {
@@ -29,7 +32,7 @@ pub(super) struct Replica {
     lanes: Vec<Lane>,
     pub(super) load: Load,
     pub(super) breaker: Breaker,
-    /// Until when it has asked for no more calls.
+    /// When it may be called again, if it has asked for no more calls.
     resting: Mutex<Option<Instant>>,
 }
 
@@ -50,18 +53,18 @@ impl Replica {
         &self.target.address
     }
 
-    /// Sees to it that there is a connection before long; callers have nobody else.
+    /// Has a connection made soon, since no other replica is connected.
     pub(super) fn begin(&self) {
         self.lanes[0].begin_urgently();
     }
 
-    /// Why there is no connection, if that was tried since then.
+    /// Why there is no connection, if one was attempted after `since`.
     pub(super) fn why_down(&self, since: Instant) -> Option<String> {
         self.lanes[0].why_down(since)
     }
 
-    /// The lanes, this thread's own first. Two threads have one: what they send goes out together,
-    /// which carries more than a lane for each would.
+    /// The lanes, this thread's own first. Two threads share a lane: their calls share writes, which
+    /// carries more calls than a lane for each thread does.
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
@@ -71,8 +74,8 @@ impl Replica {
         before.iter().chain(after)
     }
 
-    /// A connection, if there is one: this thread's own, or, where that has long messages lately or is
-    /// not there, the one with the fewest calls.
+    /// A connection, if there is one: this thread's own; or the one with the fewest calls, if this thread's
+    /// own is down or has carried long messages lately.
     pub(super) fn up(&self) -> Option<Arc<Connection>> {
         let mut found: Option<(usize, Arc<Connection>)> = None;
         let mut missing = None;
@@ -89,14 +92,14 @@ impl Replica {
                 break;
             }
         }
-        // While there is another way, this one is made ready.
+        // The call goes over another lane. The one that is missing is connected meanwhile.
         if let (Some(_), Some(lane)) = (&found, missing) {
             lane.begin();
         }
         found.map(|(_, connection)| connection)
     }
 
-    /// Whether it is there, answers, and has not asked to be left alone.
+    /// Whether it is connected, answers, and has not asked to be left alone.
     pub(super) fn is_well(&self, now: Instant) -> bool {
         self.breaker.is_closed()
             && !self.is_resting(now)
@@ -113,12 +116,13 @@ impl Replica {
 
     fn rest(&self, now: Instant, advice: Option<RetryAdvice>) {
         if let Some(RetryAdvice::After(pause)) = advice {
-            *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + pause);
+            *self.resting.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(now + pause.min(LONGEST_REST));
         }
     }
 }
 
-/// A call that a replica was chosen for, from among several.
+/// A call to a replica that was chosen among several.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) replica: Arc<Replica>,
@@ -133,13 +137,13 @@ impl Turn {
         Self { replica, began: now, is_probe, ended: false }
     }
 
-    /// Learns from how the call ended, and says what is to be held against the replica.
+    /// Records how the call ended. The result is a complaint if the replica has failed too often.
     pub(super) fn end(mut self, now: Instant, verdict: Verdict) -> Option<Complaint> {
         self.ended = true;
         let Replica { load, breaker, .. } = &*self.replica;
         let took = now.saturating_duration_since(self.began);
         let well = match verdict {
-            // That may be because the caller had little time.
+            // The caller may have had little time.
             Verdict::Overdue if !is_long(took, load.peak()) => None,
             verdict => verdict.is_well(),
         };
@@ -152,7 +156,7 @@ impl Turn {
             self.replica.rest(now, advice);
         }
         if self.is_probe {
-            // What it was like before it was left out says nothing any more.
+            // The latencies from before it was left out are out of date.
             if breaker.end_probe(now, well) {
                 load.forget();
             }
@@ -170,7 +174,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.replica.load.end();
         if !self.ended {
-            // Whoever called went away.
+            // The caller went away.
             let now = clock::now();
             self.replica.load.learn_if_slow(now, now.saturating_duration_since(self.began));
             if self.is_probe {

@@ -1,8 +1,8 @@
 //! The replicas of a process, and which of them takes the next call.
 //!
-//! Two that are well are drawn, and the one that is expected to answer sooner is taken. One whose
-//! breaker is open is out, as long as there is another one; so is one that says nothing, or that has
-//! asked to be left alone. If none is well, all that have a connection are.
+//! Two replicas that are well are drawn, and the one with the lower expected cost is taken. A replica is not
+//! well while its breaker is open, while it does not answer pings, or when it has asked to be left alone. If
+//! none is well, any replica with a connection is taken.
 
 use super::{
     Target, Whereabouts,
@@ -24,16 +24,16 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-/// Nobody waits longer to hear that there is nobody.
+/// The longest that a call waits for a connection to any replica.
 const PATIENCE: Duration = Duration::from_millis(950);
-/// A replica that costs so much less than another is taken before it; else it is chance, so that a
-/// small difference does not bring all calls to one.
+/// A replica is preferred to another if it costs less than this part of it. Otherwise chance decides, so
+/// that a small difference does not bring all calls to one replica.
 const MUCH_LESS: f64 = 0.6;
-/// With this part of the others' success, a replica is out.
+/// A replica with less than this part of the others' success rate is left out.
 const MUCH_WORSE: f64 = 0.8;
-/// Addresses are not asked for again before so much time has passed.
+/// The least time between two look-ups of the addresses.
 const SOONEST: Duration = Duration::from_millis(500);
-/// Draws before those that are well are looked for one by one.
+/// Random draws before the replicas are looked at one by one.
 const DRAWS: usize = 4;
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) struct Replicas {
     wanted: Arc<Notify>,
 }
 
-/// Who takes a call: a connection, and where there are several replicas, the turn of its own.
+/// The connection that takes a call; and, where there are several replicas, the record of the call.
 pub(super) struct Chosen {
     pub(super) connection: Arc<Connection>,
     pub(super) turn: Option<Turn>,
@@ -114,7 +114,7 @@ impl Replicas {
         self.list.load().iter().for_each(|replica| replica.begin());
     }
 
-    /// Who takes the next call, if there is anybody now; rather not `other_than`.
+    /// Picks a replica for the next call, if one is connected now; one other than `other_than`, if possible.
     pub(super) fn choose(&self, other_than: Option<&Arc<Replica>>) -> Option<Chosen> {
         let list = self.list.load();
         if let [only] = &list[..] {
@@ -142,8 +142,8 @@ impl Replicas {
         Some(Chosen { connection: replica.up()?, turn: Some(turn) })
     }
 
-    /// Who takes the next call. Is waited for if there is nobody yet, but not for long: until all have been
-    /// tried since.
+    /// Picks a replica for the next call. If none is connected, waits until every replica has been tried once
+    /// since this call began, 950 ms at most.
     pub(super) async fn wait(
         self: &Arc<Self>,
         other_than: Option<&Arc<Replica>>,
@@ -166,7 +166,7 @@ impl Replicas {
         }
     }
 
-    /// Why there is nobody, if all have been tried since then.
+    /// Why no replica is connected, if each has been tried after `since`.
     fn why_nobody(&self, since: Instant) -> Option<String> {
         let list = self.list.load();
         if list.is_empty() {

@@ -1,4 +1,4 @@
-//! Which calls are made again, and when.
+//! Which calls are retried, and when.
 
 use super::connection::Unanswered;
 use crate::{
@@ -7,31 +7,31 @@ use crate::{
 };
 use std::time::Duration;
 
-/// The longest wait before the second attempt; it doubles with each that follows.
+/// The longest pause before the second attempt. It doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// By the module, with whatever it had to say.
+    /// The module answered, with a value or an error.
     Answered,
-    /// The other side never got it.
+    /// The call was never sent.
     NotSent,
-    /// The other side has not begun with it.
+    /// The other side refused the call before it began.
     Refused(Option<RetryAdvice>),
-    /// The module may have done its work.
+    /// The attempt failed after it was sent: the module may have done its work.
     Failed(Option<RetryAdvice>),
-    /// The caller's time was over.
+    /// The caller's deadline passed.
     Overdue,
     /// The answer was not kept, for want of room in this process: the module may have done its work.
     Unread,
-    /// Its own fault.
+    /// The call itself cannot be made: too long, or of an unknown method.
     Impossible,
 }
 
 impl Verdict {
-    /// What an attempt at a call of `callee` ended with.
+    /// The verdict on an attempt at a call of `callee`.
     pub(super) fn of(attempt: &Result<Answer, Unanswered>, callee: &Callee) -> Self {
         let answer = match attempt {
             Ok(answer) => answer,
@@ -52,7 +52,7 @@ impl Verdict {
         }
     }
 
-    /// What it says of the replica: that it did well, or not; `None` if nothing.
+    /// Whether the replica did well; `None` if the verdict says nothing about it.
     pub(super) fn is_well(self) -> Option<bool> {
         match self {
             Self::Answered => Some(true),
@@ -63,7 +63,7 @@ impl Verdict {
         }
     }
 
-    /// How the call may be made again, if it may.
+    /// How the call may be retried, if it may.
     pub(super) fn again(self, idempotent: bool) -> Option<Again> {
         match self {
             Self::NotSent => Some(Again::Freely),
@@ -81,12 +81,12 @@ impl Verdict {
     }
 }
 
-/// How a call may be made again.
+/// How a call may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// At once: nobody has heard of it yet.
+    /// At once, since it was never sent.
     Freely,
-    /// If the budget allows it, and not before so much time has passed.
+    /// If the retry budget allows it, after this pause at least.
     WithinBudget(Duration),
 }
 
@@ -97,25 +97,24 @@ fn after(advice: Option<RetryAdvice>) -> Duration {
     }
 }
 
-/// Whether the module that was called has failed, and not one that it called: whoever called that one
-/// has tried again already.
+/// Whether the module that was called has failed, rather than one that it called: calls to that one have
+/// been retried by its own caller.
 fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
     let its_own = error.call().split_once('.') == Some((callee.module, callee.method));
     error.kind() == CallErrorKind::Internal && (its_own || planted("retries-multiply"))
 }
 
-/// The pause before the next attempt, after so many: full jitter, and not less than what the other
-/// side has asked for.
+/// The pause before the next attempt: full jitter, on top of the pause that the other side asked for.
 pub(super) fn pause(attempts: u32, least: Duration) -> Duration {
-    least + jittered(FIRST_PAUSE, LONGEST_PAUSE, attempts.saturating_sub(1))
+    least.saturating_add(jittered(FIRST_PAUSE, LONGEST_PAUSE, attempts.saturating_sub(1)))
 }
 
-/// Full jitter: anything up to the longest wait of this many failures.
+/// Full jitter: from zero to the longest pause after this many failures.
 pub(super) fn jittered(first: Duration, longest: Duration, failures: u32) -> Duration {
     longest_of(first, longest, failures).mul_f64(chance::part())
 }
 
-/// Equal jitter: from half of the longest wait on.
+/// Equal jitter: from half of the longest pause to all of it.
 pub(super) fn jittered_from_half(first: Duration, longest: Duration, failures: u32) -> Duration {
     longest_of(first, longest, failures).mul_f64(0.5 + chance::part() / 2.0)
 }

@@ -238,16 +238,17 @@ impl Drop for Account {
     }
 }
 
-/// How long the answers of a method may be expected to be: about as long as the longest of the last
-/// ones. Room for an answer is kept before it is known.
+/// How long the answers of a method are, in the mean of the last ones. So much room is kept for an
+/// answer before it is known. With the longest in place of the mean, one long answer would have calls
+/// with short ones refused.
 #[derive(Debug, Default)]
 pub(crate) struct ExpectedAnswer(AtomicUsize);
 
 impl ExpectedAnswer {
-    /// The room for the answer of a method that has not answered yet.
+    /// The least room that is kept.
     const LEAST: usize = 512;
-    /// An answer that is shorter moves the expectation by this part of the difference.
-    const SHARE: usize = 64;
+    /// Each answer moves the mean by this part of the difference.
+    const SHARE: usize = 16;
 
     /// Bytes to keep for an answer.
     pub(crate) fn bytes(&self) -> usize {
@@ -256,13 +257,9 @@ impl ExpectedAnswer {
 
     /// Learns from the length of an answer. When two answers are learned at once, one may be lost.
     pub(crate) fn learn(&self, bytes: usize) {
-        let expected = self.0.load(Relaxed);
-        let next = if bytes >= expected {
-            bytes
-        } else {
-            expected - (expected - bytes).div_ceil(Self::SHARE)
-        };
-        if next != expected {
+        let mean = self.0.load(Relaxed);
+        let next = mean - mean / Self::SHARE + bytes / Self::SHARE;
+        if next != mean {
             self.0.store(next, Relaxed);
         }
     }
@@ -334,12 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_is_expected_again_for_a_while() {
+    fn one_long_answer_is_not_expected_of_all_and_many_are() {
         let expected = ExpectedAnswer::default();
         assert_eq!(expected.bytes(), ExpectedAnswer::LEAST);
         expected.learn(MIB);
-        (0..20).for_each(|_| expected.learn(100));
-        assert!(expected.bytes() > MIB / 2);
+        assert!(expected.bytes() < MIB / 8);
+        (0..1_000).for_each(|_| expected.learn(MIB));
+        assert!(expected.bytes() > MIB * 9 / 10);
         (0..1_000).for_each(|_| expected.learn(100));
         assert_eq!(expected.bytes(), ExpectedAnswer::LEAST);
     }

@@ -22,6 +22,8 @@ pub(crate) use guard::overdue;
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};
 pub use meter::{Figures, Meter};
+#[cfg(test)]
+pub(crate) use planted::plant;
 pub(crate) use planted::planted;
 pub use report::Reference;
 pub(crate) use report::{chain, panic_text};

@@ -226,7 +226,7 @@ impl<Q, A> List<Q, A> {
             State::Over(_) | State::Free => (false, None),
         };
         self.check();
-        (wake, request)
+        (wake && !planted("the-next-is-not-sent"), request)
     }
 
     /// The bytes that are kept for the answer to a call that was sent and is not over.
@@ -392,7 +392,7 @@ impl<Q, A> List<Q, A> {
             self.in_flight += 1;
             wake |= self.queue.push(Queued::Call(id));
         }
-        wake && !planted("the-next-is-not-sent")
+        wake
     }
 
     fn free(&mut self, id: u64) {

@@ -11,8 +11,11 @@
 //! | `order.rs` | the line of calls that wait for a place, and the queue of messages to send |
 //! | `one.rs` | one call, as the future that its caller awaits |
 //! | `run.rs` | the connection's task |
+//! | `model.rs` | callers and a task in every order that is possible |
 
 mod list;
+#[cfg(test)]
+mod model;
 mod one;
 mod order;
 mod run;

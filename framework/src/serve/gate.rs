@@ -1,13 +1,15 @@
-//! How many calls run at once in a process, and who waits for the others to end.
+//! How many calls run at once in a process, and how many wait for one of them to end.
 //!
-//! What is beyond both is refused at once, and told when to come back: so that at overload those who
-//! are let in are still served in time.
+//! Calls beyond both limits are refused at once, and told when to try again: so that under overload the
+//! calls that are let in are still answered in time. Calls that wait run in the order in which they came,
+//! and before every call that comes later.
 
-use super::Limits;
+use super::{Limits, waiters::Waiters};
 use crate::{
     call::{CallError, CallErrorKind, RetryAdvice, clock, overdue},
     wire::overloaded,
 };
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{
     sync::{
         Arc,
@@ -16,7 +18,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -30,8 +32,7 @@ const LATEST: Duration = Duration::from_secs(5);
 pub(super) struct Gate {
     running: usize,
     places: Arc<Semaphore>,
-    most_waiting: usize,
-    waiting: AtomicUsize,
+    waiting: Waiters,
     wait: Duration,
     /// How long calls take that do not end at once, in nanoseconds.
     took: AtomicU64,
@@ -44,6 +45,8 @@ pub(super) type Place = OwnedSemaphorePermit;
 pub(super) struct Waiting {
     gate: Arc<Gate>,
     by: Instant,
+    /// In line from the beginning, whenever the call's task has its first turn.
+    place: BoxFuture<'static, Result<Place, AcquireError>>,
 }
 
 impl Gate {
@@ -51,8 +54,7 @@ impl Gate {
         Arc::new(Self {
             running: limits.running,
             places: Arc::new(Semaphore::new(limits.running)),
-            most_waiting: limits.waiting,
-            waiting: AtomicUsize::new(0),
+            waiting: Waiters::new(limits.waiting, AtomicUsize::new(0)),
             wait: limits.wait,
             took: AtomicU64::new(0),
         })
@@ -65,11 +67,15 @@ impl Gate {
 
     /// A place in the queue; or, if there is none, what is said to the caller.
     pub(super) fn queue(self: &Arc<Self>) -> Result<Waiting, CallError> {
-        if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
-            self.waiting.fetch_sub(1, Relaxed);
+        if !self.waiting.join() {
             return Err(self.full("there are as many calls as may run, and as many as may wait"));
         }
-        Ok(Waiting { gate: Arc::clone(self), by: clock::now() + self.wait })
+        let mut place = Arc::clone(&self.places).acquire_owned().boxed();
+        // The semaphore knows of it from its first poll on.
+        if let Some(ready) = place.as_mut().now_or_never() {
+            place = std::future::ready(ready).boxed();
+        }
+        Ok(Waiting { gate: Arc::clone(self), by: clock::now() + self.wait, place })
     }
 
     /// A call that ran in a task of its own has ended.
@@ -82,7 +88,7 @@ impl Gate {
 
     fn full(&self, why: &str) -> CallError {
         // By then those that wait now have had their turn.
-        let rounds = 1 + self.waiting.load(Relaxed) / self.running.max(1);
+        let rounds = 1 + self.waiting.count() / self.running.max(1);
         let took = Duration::from_nanos(self.took.load(Relaxed));
         let after = took.saturating_mul(rounds as u32).clamp(SOONEST, LATEST);
         overloaded(why).with_retry_advice(RetryAdvice::After(after))
@@ -92,9 +98,9 @@ impl Gate {
 impl Waiting {
     /// Ready when it is this call's turn; or when it has waited for too long, with what is said to the
     /// caller.
-    pub(super) async fn turn(self, deadline: Instant) -> Result<Place, CallError> {
+    pub(super) async fn turn(mut self, deadline: Instant) -> Result<Place, CallError> {
         let by = self.by.min(deadline);
-        match timeout_at(by, Arc::clone(&self.gate.places).acquire_owned()).await {
+        match timeout_at(by, &mut self.place).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_closed)) => Err(stopping()),
             Err(_) if by == deadline => Err(overdue()),
@@ -105,7 +111,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.gate.waiting.fetch_sub(1, Relaxed);
+        self.gate.waiting.leave();
     }
 }
 
@@ -163,10 +169,17 @@ mod tests {
     async fn who_waits_is_before_who_comes() {
         let gate = gate(1, 1);
         let running = gate.enter().unwrap();
-        let mut waiting = Box::pin(gate.queue().ok().unwrap().turn(in_a_minute()));
-        assert!(futures_util::poll!(&mut waiting).is_pending());
+        // Its task has not had a turn yet.
+        let waiting = gate.queue().ok().unwrap();
         drop(running);
         assert!(gate.enter().is_none());
-        assert!(waiting.await.is_ok());
+        let running = waiting.turn(in_a_minute()).await.ok().unwrap();
+        drop(running);
+        // One that goes away before its turn leaves the place to the next one.
+        let running = gate.enter().unwrap();
+        let gone = gate.queue().ok().unwrap();
+        drop(running);
+        drop(gone);
+        assert!(gate.enter().is_some());
     }
 }

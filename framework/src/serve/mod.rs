@@ -11,6 +11,9 @@ mod greeting;
 mod habit;
 mod handshakes;
 mod listener;
+#[cfg(test)]
+mod model;
+mod waiters;
 
 pub(crate) use directory::undeclared;
 pub use directory::{CallerCheck, Directory, WebCheck};

@@ -10,8 +10,8 @@ use monolift::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
-        Answer, Bounds, Envelope, Interfaces, Listener, Machine, Message, Outcome, Peer, Served,
-        Socket, Tls, Transport, codec, receive,
+        Answer, Bounds, Envelope, HelloError, Interfaces, Listener, Machine, Message, Outcome,
+        Peer, Served, Socket, Tls, Transport, codec, receive,
     },
 };
 use monolift_manifest::{Address, Connect, Retries};
@@ -103,14 +103,18 @@ pub(crate) async fn serve_any(
 }
 
 /// A worker that is played by hand: a connection of its caller's.
-struct Played {
-    socket: Socket,
-    input: BytesMut,
+pub(crate) struct Played {
+    pub(crate) socket: Socket,
+    pub(crate) input: BytesMut,
 }
 
 impl Played {
     async fn accept(listener: &Listener) -> Self {
-        let mut socket = soon(listener.accept()).await.unwrap();
+        Self::greeted(soon(listener.accept()).await.unwrap(), 1 << 20).await.unwrap()
+    }
+
+    /// Hears the hello on `socket`, and says that payloads of `limit` bytes are read.
+    pub(crate) async fn greeted(mut socket: Socket, limit: usize) -> Result<Self, HelloError> {
         let descriptor = <dyn Worker>::descriptor();
         let served = Served {
             module: descriptor.module.to_owned(),
@@ -118,10 +122,10 @@ impl Played {
             fingerprint: descriptor.fingerprint(),
             methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
         };
-        let us = Peer::new("test", "worker", Bounds::default());
+        let us = Peer::new("test", "worker", Bounds { bytes: limit, ..Bounds::default() });
         let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
-        let (_, input) = receive(&mut socket, &us, HELLO, welcome).await.unwrap();
-        Self { socket, input }
+        let (_, input) = receive(&mut socket, &us, HELLO, welcome).await?;
+        Ok(Self { socket, input })
     }
 
     /// What the caller says next, but for whether anybody is there.
@@ -136,14 +140,19 @@ impl Played {
     }
 
     /// The id of the call that the caller makes next.
-    async fn called(&mut self) -> u64 {
+    pub(crate) async fn called(&mut self) -> u64 {
         match self.hear().await {
             Message::Call(id, _) => id,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn answer<T: serde::Serialize>(&mut self, id: u64, outcome: Outcome, answer: &T) {
+    pub(crate) async fn answer<T: serde::Serialize>(
+        &mut self,
+        id: u64,
+        outcome: Outcome,
+        answer: &T,
+    ) {
         let mut payload = Vec::new();
         codec::encode(answer, Bounds::default(), &mut payload).unwrap();
         let mut frame = BytesMut::new();

@@ -39,7 +39,7 @@ use crate::{
         encode_error, overloaded, refuse,
     },
 };
-use futures_util::{Sink, task::AtomicWaker};
+use futures_util::{Sink, poll, task::AtomicWaker};
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
@@ -173,14 +173,20 @@ impl<'a> Connection<'a> {
                 std::future::pending().await
             }
         });
-        poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             if self.leaving.is_none() && stopping.as_mut().poll(cx).is_ready() {
                 self.leaving = Some(Leaving::now());
                 transport.say_leaving();
             }
             self.poll(transport.as_mut(), cx)
         })
-        .await
+        .await;
+        if ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            // The calls before a broken frame were whole. Those that have been answered are told so, as far
+            // as the socket takes the answers at once.
+            let _ = poll!(poll_fn(|cx| transport.as_mut().poll_close(cx)));
+        }
+        ended
     }
 
     fn poll(

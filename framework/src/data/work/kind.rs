@@ -71,6 +71,8 @@ pub(super) struct Claimed {
     pub(super) since: Instant,
     /// Whether it is the single piece by which a kind that is held back is tried.
     pub(super) trial: bool,
+    /// The claim, as the table has it.
+    pub(super) holder: String,
 }
 
 /// How an attempt ended.

@@ -13,8 +13,11 @@
 mod circuit;
 mod cron;
 mod held_back;
+mod holders;
 mod kind;
 mod ledger;
+#[cfg(test)]
+mod model;
 mod queue;
 mod statements;
 #[cfg(test)]
@@ -107,6 +110,9 @@ pub struct Retry {
     pub attempts: u32,
 }
 
+/// No pause is longer, whatever a module states: it would overflow where a fifth is added to it.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl Retry {
     /// From one second to thirty, and parked after a hundred attempts, which is most of an hour.
     pub const DEFAULT: Self =
@@ -115,7 +121,7 @@ impl Retry {
     /// The pause after the attempt of this number, from 1. `chance` is between 0 and 1.
     pub fn pause(&self, attempt: u32, chance: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-        doubled.min(self.most).mul_f64(0.8 + 0.4 * chance)
+        doubled.min(self.most).min(YEAR).mul_f64(0.8 + 0.4 * chance)
     }
 }
 

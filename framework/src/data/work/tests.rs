@@ -309,3 +309,9 @@ fn pauses_double_up_to_the_most() {
     assert_eq!([pause(6, 0.5), pause(100, 0.5)], [30_000, 30_000]);
     assert_eq!([pause(1, 0.0), pause(1, 1.0)], [800, 1200]);
 }
+
+#[test]
+fn a_pause_without_a_bound_is_a_long_one() {
+    let retry = Retry { first: Duration::MAX, most: Duration::MAX, attempts: 3 };
+    assert!(retry.pause(2, 1.0) > Duration::from_secs(365 * 24 * 60 * 60));
+}

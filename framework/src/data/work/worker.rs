@@ -3,6 +3,7 @@
 use super::{
     Cron, Kind,
     circuit::{Course, Ending, Room},
+    holders::Holders,
     kind::{Claimed, Outcome, Recurs, attempt_of},
     queue::{self, Row, Work, milliseconds},
 };
@@ -50,8 +51,7 @@ pub struct Worker<D: ModuleDatabase> {
     kinds: HashMap<&'static str, Kind>,
     /// Those that are held back while a module that they call fails.
     pub(super) circuits: Mutex<HashMap<&'static str, Course>>,
-    /// Tells our leases from those of others, and of our own past.
-    holder: String,
+    holders: Holders,
     /// Set when what is still being done has to end now.
     cut: watch::Sender<bool>,
 }
@@ -76,12 +76,11 @@ impl<D: ModuleDatabase> Worker<D> {
         }
         let circuits = kinds.iter().map(|kind| (kind.name, Course::new(kind.circuit))).collect();
         let kinds = kinds.into_iter().map(|kind| (kind.name, kind)).collect();
-        let holder = format!("{:016x}", rand::random::<u64>());
         Ok(Self {
             work,
             kinds,
             circuits: Mutex::new(circuits),
-            holder,
+            holders: Holders::new(),
             cut: watch::Sender::new(false),
         })
     }
@@ -220,9 +219,10 @@ impl<D: ModuleDatabase> Worker<D> {
         let since = Instant::now();
         let lease = if planted("leases-never-end") { 1_000 * LEASE } else { LEASE };
         let most = i64::try_from(room).unwrap_or(i64::MAX);
+        let holder = self.holders.of_a_claim();
         let values = vec![
             self.work.module().into(),
-            self.holder.as_str().into(),
+            holder.as_str().into(),
             milliseconds(lease).into(),
             most.into(),
         ];
@@ -242,6 +242,7 @@ impl<D: ModuleDatabase> Worker<D> {
                 attempt: u32::try_from(row[4].number()).unwrap_or(u32::MAX),
                 since,
                 trial: false,
+                holder: holder.clone(),
             }
         });
         Ok(claimed.collect())
@@ -320,7 +321,7 @@ impl<D: ModuleDatabase> Worker<D> {
                 () = sleep_until(since + LEASE - LEASE / 10) => return Outcome::Lost,
                 () = sleep_until(renewal) => {
                     let begun = Instant::now();
-                    match timeout(LEASE / 10, self.renew(&claimed.id)).await {
+                    match timeout(LEASE / 10, self.renew(claimed)).await {
                         Ok(Ok(true)) => {
                             since = begun;
                             renewal = since + LEASE / 3;
@@ -335,8 +336,9 @@ impl<D: ModuleDatabase> Worker<D> {
         }
     }
 
-    async fn renew(&self, id: &str) -> Result<bool, sqlx::Error> {
-        let values = vec![id.into(), self.holder.as_str().into(), milliseconds(LEASE).into()];
+    async fn renew(&self, claimed: &Claimed) -> Result<bool, sqlx::Error> {
+        let Claimed { id, holder, .. } = claimed;
+        let values = vec![id.as_str().into(), holder.as_str().into(), milliseconds(LEASE).into()];
         self.change(&self.work.statements().renew, values).await
     }
 
@@ -355,7 +357,7 @@ impl<D: ModuleDatabase> Worker<D> {
     ) -> Result<(), sqlx::Error> {
         let (module, name, attempt) = (self.work.module(), kind.name, claimed.attempt);
         let statements = self.work.statements();
-        let mut values = vec![claimed.id.as_str().into(), self.holder.as_str().into()];
+        let mut values = vec![claimed.id.as_str().into(), claimed.holder.as_str().into()];
         let error = match outcome {
             Outcome::Cut => return self.change(&statements.give_back, values).await.map(drop),
             Outcome::Failed { .. } if planted("failed-is-done") => None,

@@ -6,7 +6,7 @@
 //! forced switches between threads are left out: they take long, and nearly every mistake needs fewer.
 
 use super::{
-    list::{Ending, Leftovers, List, Message},
+    list::{Ending, Leftovers, List, Message, Terms},
     one::{OneCall, Shared},
 };
 use crate::call::plant;
@@ -55,12 +55,12 @@ impl Shared for Connection {
 
 impl Connection {
     fn call(&self, number: u32) -> OneCall<'_, Self> {
-        OneCall::new(self, number, self.start + 2 * MINUTE, false)
+        OneCall::new(self, number, terms(self.start + 2 * MINUTE))
     }
 
     /// One whose deadline has passed once the task looks at the clock.
     fn short_call(&self, number: u32) -> OneCall<'_, Self> {
-        OneCall::new(self, number, self.start, false)
+        OneCall::new(self, number, terms(self.start))
     }
 
     /// The connection's task: answers each call with its own number, one in a batch. It ends with the
@@ -224,4 +224,8 @@ fn a_connection_that_ends_ends_every_call() {
         caller(connection, async |own| assert_ne!(own.call(1).await, Ending::Overdue));
         caller(connection, async |own| assert_ne!(own.call(2).await, Ending::Overdue));
     });
+}
+
+fn terms(deadline: Instant) -> Terms {
+    Terms { deadline, timed: false, room: 0 }
 }

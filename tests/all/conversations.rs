@@ -283,6 +283,7 @@ fn client_over(network: Arc<dyn Network>, connect: &str, in_flight: usize) -> Wo
         bounds: Bounds { bytes: LIMIT, ..Bounds::default() },
         hello: Duration::from_millis(100),
         in_flight,
+        memory: Arc::default(),
         retries: Retries::default(),
     };
     let link = Link::unbound(Arc::default());
@@ -390,6 +391,7 @@ fn server(limits: Limits) -> (Server, mpsc::UnboundedSender<DuplexStream>) {
         Peer::new("test", "worker", Bounds { bytes: LIMIT, ..Bounds::default() }),
         Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true)),
         limits,
+        Arc::default(),
         None,
     );
     (server, connecting)

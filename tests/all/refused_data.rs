@@ -93,7 +93,9 @@ impl List for ListModule {
             Ask::Divide => {
                 sqlx::query("UPDATE things SET size = size / (id - id)").execute(pool).await?;
             }
-            Ask::NoTable => drop(sqlx::query("SELECT id FROM nothing").execute(pool).await?),
+            Ask::NoTable => {
+                sqlx::query("SELECT id FROM nothing").execute(pool).await?;
+            }
             Ask::Boxed => {
                 let boxed: Box<dyn std::error::Error + Send + Sync> =
                     self.twice().await.unwrap_err().into();

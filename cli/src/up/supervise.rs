@@ -38,7 +38,7 @@ enum Event {
     /// It was started, with this process id.
     Started(String, u32),
     /// It sent a report over its connection.
-    Reported(Report, Option<OwnedWriteHalf>),
+    Reported(Box<Report>, Option<OwnedWriteHalf>),
     /// It ended, and is restarted after the pause.
     Died(String, String, Duration),
     /// It cannot be started.
@@ -264,7 +264,7 @@ impl Up {
                 if let Some(life_line) = life_line {
                     self.life_lines.insert(report.token.clone(), life_line);
                 }
-                self.reported(report);
+                self.reported(*report);
             }
             Event::Died(token, how, pause) => {
                 self.life_lines.remove(&token);

@@ -10,8 +10,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::sleep};
 /// Answers, when each is as long as a frame may be; and what they come to.
 const ANSWERS: usize = 400;
 const BYTES: usize = ANSWERS * 3_900_000;
-/// Calls of peers, if answers are shorter; and how many of them go over one connection.
-const MOST: usize = 20_000;
+/// Calls of peers, if answers are shorter: more would be a flood of calls that have to be answered, and not
+/// of answers that are not read. And how many of them go over one connection.
+const MOST: usize = 2_000;
 const ON_ONE: usize = 500;
 /// Connections of peers at least.
 const CONNECTIONS: usize = 4;

@@ -10,6 +10,8 @@ use tracing_subscriber::EnvFilter;
 ///
 /// `prepare` is what an author's `main` adds: `|app| app.share("orders", mailer)`.
 pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
+    #[cfg(feature = "trim")]
+    monolift_trim::keep_little();
     // tarpc's own spans say nothing that ours do not, and cost more than a call.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let quiet = "tarpc=off".parse().expect("this directive is well formed");

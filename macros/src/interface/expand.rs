@@ -49,8 +49,9 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
         let arguments = local("arguments");
         let send = quote_spanned!(returns.span()=> self.link.send(#number, &#arguments).await);
         let module = local("module");
-        let call =
-            format_ident!("{}", if attributes.limit.is_some() { "call_limited" } else { "call" });
+        let call = if attributes.limit.is_some() { "call_limited" } else { "call" };
+        // With the same span, for the same reason.
+        let call = format_ident!("{call}", span = returns.span());
         let passed = quote_spanned!(returns.span()=>
             self.link.#call(#number, #module.#name(#(#passed),*)).await
         );

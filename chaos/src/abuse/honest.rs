@@ -20,7 +20,7 @@ use tokio::{
 };
 
 const PER_SECOND: u64 = 200;
-/// One in so many requests is an order; and one is made by a process that has just been started.
+/// One request in this many is an order. Another one is made by a process that was just started.
 const ONE_IN: u64 = 20;
 /// A gateway answers by its own deadline, which is 5 s.
 const PATIENCE: Duration = Duration::from_secs(6);

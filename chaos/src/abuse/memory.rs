@@ -14,7 +14,7 @@ const STAYS: u64 = 64 << 20;
 /// A process that takes more is killed, so that the machine stays well.
 const TOO_MUCH: u64 = 4 << 30;
 const EACH: Duration = Duration::from_millis(50);
-/// A process is asked for its own figure once in so many samples.
+/// A process is asked for its own figure at each fifth sample.
 const ASK: usize = 5;
 
 /// The memory of one process, in bytes.
@@ -117,7 +117,7 @@ impl Watch {
         }
     }
 
-    /// Looks once more, so long after the end. The process that took the most comes first.
+    /// Takes a last sample some time after the end. The process that took the most comes first.
     pub(super) async fn end(
         mut self,
         place: &mut Place,

@@ -62,9 +62,9 @@ pub(crate) struct Options {
     pub(crate) keep: Option<PathBuf>,
 }
 
-/// The p99 of honest requests may be so many times what it is beside the program that only reads,
+/// The p99 of honest requests may be this many times the p99 beside the program that only reads,
 const TIMES: f64 = 1.5;
-/// or so many milliseconds more.
+/// or this many milliseconds more.
 const MORE_MS: f64 = 20.0;
 /// How long after a flood it is seen what memory has stayed.
 const LATER: Duration = Duration::from_secs(10);

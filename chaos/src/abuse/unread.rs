@@ -39,7 +39,7 @@ pub(super) async fn by_clients(aim: Aim) -> anyhow::Result<()> {
     hold(&aim, count, aim.gateway, request.as_bytes()).await
 }
 
-/// Says this over each of so many connections, and keeps them.
+/// Sends `said` over `count` connections, and keeps them open.
 async fn hold(aim: &Aim, count: usize, to: SocketAddr, said: &[u8]) -> anyhow::Result<()> {
     let mut opening = JoinSet::new();
     for number in 0..count {

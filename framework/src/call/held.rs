@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-/// Warnings are remembered, so that each is given once; after so many no more are given.
+/// Each warning is given once. After this many different ones, no more are given.
 const MOST_WARNINGS: usize = 1_000;
 
 thread_local! {
@@ -410,7 +410,7 @@ mod tests {
             assert_eq!(ask(), Ok(()));
             assert_eq!(calls_the_bar(), Ok(()));
         });
-        // Outside of a call there is nobody to tell.
+        // Outside of a call the rule does not apply.
         let _hold = hold(&SEAT, true);
         assert_eq!(ask(), Ok(()));
     }

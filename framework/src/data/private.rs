@@ -1,4 +1,4 @@
-//! Files of a database: nobody but the user of the process reads them.
+//! Database files are readable only by the user of the process.
 //!
 //! A file that is there is changed by its name. To open a SQLite file and to close it again would end
 //! the locks that SQLite holds on it in this process.

@@ -83,8 +83,8 @@ pub(super) fn ask() -> Result<(), sqlx::Error> {
 }
 
 /// A caller can go away while a transaction begins, and sqlx would then return a connection to the
-/// pool with the transaction open on it. So what has begun is never cut: when nobody waits for it any
-/// more, it goes on in a task of its own, and the finished transaction is dropped, and rolled back.
+/// pool with the transaction open on it. So a begin is never cut. If its caller goes away, it goes on
+/// in a task of its own. The transaction is then dropped, which rolls it back.
 pub(super) async fn begin<'a, D: Database>(
     pool: &Pool<D>,
     statement: &'static str,

@@ -21,8 +21,8 @@ use tokio::time::Instant;
 /// How a kind of work is held back while a module that it calls fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Circuit {
-    /// It is held back after so many failures within ten seconds, if those are most of its attempts
-    /// and all are for calls to one module.
+    /// The kind is held back after this many failures within ten seconds, if most of its attempts
+    /// failed and all failures were calls to one module.
     pub failures: u32,
     /// The pause before a single piece is tried. It doubles with each one that fails, give or take a
     /// fifth.
@@ -47,9 +47,9 @@ impl Circuit {
 /// How long attempts are remembered, and how many of them.
 const WINDOW: Duration = Duration::from_secs(10);
 const REMEMBERED: usize = 64;
-/// After so long without being opened, it begins with the first pause again.
+/// A circuit that was not opened for this long begins with the first pause again.
 const FORGIVEN: Duration = Duration::from_secs(60);
-/// While it is released, so many pieces a second at least.
+/// The lowest rate at which held pieces are released, in pieces a second.
 const LEAST_RATE: f64 = 10.0;
 /// Pieces that may be claimed at once while it is released.
 const BURST: f64 = 4.0;
@@ -102,9 +102,9 @@ pub(super) enum Ending {
 /// A change that is worth a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Change {
-    /// It is open, for calls to this module, for so long; this many of so many attempts had failed.
+    /// The circuit is open for `pause`: `failed` of `of` attempts failed at calls to the module `at`.
     Opened { at: &'static str, failed: usize, of: usize, pause: Duration },
-    /// The trial failed at this module; it is open for so long.
+    /// The trial failed at a call to the module `at`. The circuit is open for another `pause`.
     StillOpen { at: &'static str, pause: Duration },
     /// The trial succeeded. It waits for [`Course::release`].
     Succeeded { at: &'static str },
@@ -206,7 +206,7 @@ impl Course {
         Some(Change::Opened { at, failed, of, pause: self.open(now, at) })
     }
 
-    /// What has piled up, so many pieces, is claimed evenly. The result is how many a second.
+    /// Releases the `pieces` that have piled up, evenly. Returns the rate in pieces a second.
     pub(super) fn release(&mut self, now: Instant, pieces: u64) -> f64 {
         let seconds = self.circuit.release.as_secs_f64().max(0.001);
         let rate = (pieces as f64 / seconds).max(LEAST_RATE);

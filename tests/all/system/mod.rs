@@ -7,6 +7,7 @@ mod launcher;
 mod life;
 mod manifest;
 mod new_module;
+mod pages;
 mod placements;
 mod processes;
 mod program;

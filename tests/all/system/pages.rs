@@ -1,0 +1,209 @@
+//! Each command that the pages for users show is run: here, or by another test that this one names.
+
+use super::{
+    processes::{Process, Run, eventually, is_ready},
+    workspace::target,
+};
+use crate::postgres::Postgres;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// How a command of a page is checked.
+enum Check {
+    /// It is run here, beside a monolith, and must succeed.
+    Run,
+    /// It starts the monolith, which must become ready.
+    Start,
+    /// Another test, or a step of `cargo xtask test`, does what it does. The name is that of its function.
+    By(&'static str),
+}
+
+use Check::{By, Run as Runs, Start};
+
+/// Every command, as the pages show it, without comments.
+const COMMANDS: &[(&str, Check)] = &[
+    ("cargo run", By("one_word_moves_a_module_and_nothing_else")),
+    ("cargo run -p payments", By("one_word_moves_a_module_and_nothing_else")),
+    ("cargo run -p app-split", By("every_process_is_up_and_none_is_left_behind")),
+    (
+        "sed -i 's/^payments .*/payments      = \"payments\"/' deployment.toml",
+        By("the_tour_changes_one_word"),
+    ),
+    ("git checkout deployment.toml", By("one_word_moves_a_module_and_nothing_else")),
+    (
+        "cargo run -p monolift-cli -- compare",
+        By("an_application_is_compared_with_itself_in_several_processes"),
+    ),
+    (
+        "curl localhost:8080/orders -H 'content-type: application/json' -H 'idempotency-key: first' \
+         -d '{\"user\": \"demo\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 2}]}'",
+        Runs,
+    ),
+    ("curl localhost:8080/products/tea/stock", Runs),
+    ("curl localhost:8080/openapi.json", Runs),
+    ("curl localhost:8080/readyz", Runs),
+    ("cargo monolift check", Runs),
+    ("cargo monolift config", Runs),
+    ("cargo monolift work", Runs),
+    ("cargo monolift work retry orders", Runs),
+    ("cargo monolift new module coupons", By("a_new_module_is_part_of_the_workspace")),
+    ("cargo test -p coupons", By("a_new_module_is_part_of_the_workspace")),
+    (
+        "cargo monolift db init --admin postgres://postgres@localhost/shop --write settings.toml",
+        By("the_database_keeps_a_module_to_its_own_tables"),
+    ),
+    ("SHOP_ORDERS__DB__URL=postgres://shop@localhost/shop cargo run", Start),
+    ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
+    ("RUST_LOG=warn,monolift=debug cargo run", Start),
+    ("cargo run -p club", By("clients_cannot_tell_how_far_the_program_has_come")),
+    (
+        "CLUB_PROFILES__DB__URL=$DATABASE_URL cargo run -p profiles",
+        By("clients_cannot_tell_how_far_the_program_has_come"),
+    ),
+    (
+        "RUST_LOG=info,monolift=debug cargo run -p profiles",
+        By("clients_cannot_tell_how_far_the_program_has_come"),
+    ),
+    ("cargo xtask test", By("run")),
+    ("cargo test -p orders", By("tests")),
+    ("cargo xtask simulate --seeds 100", By("long")),
+    ("cargo xtask chaos --kills 10 --operations 2000", By("storms")),
+    ("cargo xtask chaos --rolling", By("storms")),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The commands in the blocks of a page that are marked as `sh`.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut is_in = false;
+    let mut command = String::new();
+    for line in page.lines() {
+        match line {
+            "```sh" => is_in = true,
+            "```" => is_in = false,
+            line if is_in => {
+                let line = line.split("  #").next().unwrap().trim();
+                match line.strip_suffix('\\') {
+                    Some(first) => command.push_str(first),
+                    None => commands.push(std::mem::take(&mut command) + line),
+                }
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+fn shown() -> BTreeSet<String> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.chain([root().join("README.md")]);
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.flat_map(|page| commands(&fs::read_to_string(page).unwrap())).collect()
+}
+
+#[test]
+fn every_command_of_the_pages_is_checked() {
+    let known: BTreeSet<String> = COMMANDS.iter().map(|(command, _)| command.to_string()).collect();
+    let shown = shown();
+    let unchecked: Vec<_> = shown.difference(&known).collect();
+    assert!(unchecked.is_empty(), "shown, and not checked: {unchecked:#?}");
+    let stale: Vec<_> = known.difference(&shown).collect();
+    assert!(stale.is_empty(), "checked, and not shown: {stale:#?}");
+
+    let mut sources = String::new();
+    read_all(&root().join("tests/all"), &mut sources);
+    read_all(&root().join("xtask/src"), &mut sources);
+    for (command, check) in COMMANDS {
+        if let By(test) = check {
+            assert!(sources.contains(&format!("fn {test}(")), "{command}: there is no `{test}`");
+        }
+    }
+}
+
+fn read_all(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn commands_of_the_pages_succeed() {
+    let run = Run::new("pages").listening("monolith").gateway("monolith");
+    let mut monolith = run.start(&target().join("debug/app-monolith"));
+    let address = monolith.http();
+    eventually("the monolith is ready", || is_ready(&address));
+    let cli = target().join("debug/cargo-monolift").display().to_string();
+    for (command, _) in COMMANDS.iter().filter(|(_, check)| matches!(check, Runs)) {
+        // Only where things are is different here.
+        let typed = command
+            .replace("localhost:8080", &address)
+            .replace("cargo monolift", &cli)
+            .replace("curl ", "curl --silent --show-error --fail ");
+        let output = Command::new("bash")
+            .args(["-c", &typed])
+            .current_dir(root())
+            .envs(run.env.iter().map(|(key, value)| (key, value)))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {said}");
+    }
+    monolith.stop();
+}
+
+#[test]
+fn settings_of_the_pages_start_the_shop() {
+    let postgres = Postgres::start();
+    for (command, _) in COMMANDS.iter().filter(|(_, check)| matches!(check, Start)) {
+        let run = Run::new("pages-start").listening("monolith").gateway("monolith");
+        let settings = command.strip_suffix(" cargo run").unwrap().split(' ');
+        let mut env = run.env.clone();
+        for setting in settings {
+            let (key, value) = setting.split_once('=').unwrap();
+            let value = match key {
+                "SHOP_ORDERS__DB__URL" => postgres.database("shop"),
+                "SHOP_PROCESS__MONOLITH__HTTP" => "127.0.0.1:0".to_owned(),
+                _ => value.to_owned(),
+            };
+            env.push((key.to_owned(), value));
+        }
+        let mut monolith = Process::start(&target().join("debug/app-monolith"), &env);
+        let address = monolith.http();
+        eventually(command, || is_ready(&address));
+        monolith.stop();
+    }
+}
+
+#[test]
+fn the_tour_changes_one_word() {
+    let shown = shown();
+    let sed = shown.iter().find(|command| command.starts_with("sed ")).unwrap();
+    let edit = sed.strip_suffix(" deployment.toml").unwrap().replace("sed -i", "sed");
+    let manifest = root().join("deployment.toml");
+    let output =
+        Command::new("bash").args(["-c", &format!("{edit} {}", manifest.display())]).output();
+    let changed = String::from_utf8(output.unwrap().stdout).unwrap();
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let expected =
+        manifest.replacen("payments      = \"monolith\"", "payments      = \"payments\"", 1);
+    assert_ne!(changed, manifest);
+    assert_eq!(changed, expected);
+}
+
+#[test]
+fn commands_are_read_as_a_person_types_them() {
+    let page = "```sh\ncargo run    # the shop\ncurl a \\\n     -d b\n```\n```rust\nlet x;\n```\n";
+    assert_eq!(commands(page), ["cargo run", "curl a -d b"]);
+}

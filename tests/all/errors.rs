@@ -9,7 +9,7 @@ use monolift::{
     module::Injector,
     testing::{Mode, System, every_mode},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 #[every_mode]
 async fn typed_errors_arrive_as_they_left(mode: Mode) {
@@ -39,6 +39,19 @@ async fn an_internal_error_is_a_reference_to_its_callers(mode: Mode) {
         );
         assert!(!format!("{error:?}").contains("hunter2"));
     }
+    system.stop().await;
+}
+
+/// Inside a process its arguments have been moved into the call. So it is not retried between processes
+/// either, where a retry would multiply the load on a dependency that fails.
+#[every_mode]
+async fn an_internal_error_of_an_idempotent_method_is_not_retried(mode: Mode) {
+    let worker: Arc<Obedient> = Arc::default();
+    let system = system_with(mode, &worker).start().await;
+    let client: WorkerClient = system.client();
+    let error = call_error(client.fail(How::Io).await);
+    assert_eq!(error.kind(), CallErrorKind::Internal);
+    assert_eq!(worker.failed.load(Relaxed), 1);
     system.stop().await;
 }
 

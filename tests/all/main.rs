@@ -13,6 +13,7 @@ mod conversations;
 mod data;
 mod deadlines;
 mod errors;
+mod fair;
 mod floods;
 mod floors;
 mod held;

@@ -62,7 +62,7 @@ impl ListModule {
     async fn twice(&self) -> Result<(), sqlx::Error> {
         for _ in 0..2 {
             sqlx::query("INSERT INTO things (id, size) VALUES (1, 1)")
-                .execute(self.db.pool())
+                .execute(&self.db)
                 .await?;
         }
         Ok(())

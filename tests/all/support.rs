@@ -69,6 +69,7 @@ pub trait Worker {
     async fn panic(&self, text: String, later: bool) -> Result<(), WorkerError>;
 
     /// Fails as it is told.
+    #[idempotent]
     async fn fail(&self, how: How) -> Result<(), WorkerError>;
 
     /// What the context carries, as text.
@@ -172,6 +173,8 @@ pub struct Obedient {
     pub work: Arc<Work>,
     /// What [`Worker::echo`] was called with.
     pub echoed: Mutex<Vec<String>>,
+    /// How often [`Worker::fail`] was called.
+    pub failed: AtomicUsize,
 }
 
 /// A system with `worker` alone.
@@ -246,6 +249,7 @@ impl Worker for Obedient {
     }
 
     async fn fail(&self, how: How) -> Result<(), WorkerError> {
+        self.failed.fetch_add(1, Ordering::Relaxed);
         match how {
             How::Unit => Err(WorkerError::Unit),
             How::Tuple => Err(WorkerError::Tuple("ünïcode".into(), vec![None, Some(0)])),

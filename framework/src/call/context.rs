@@ -4,7 +4,7 @@
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
 use super::{
-    chance,
+    Origin, chance,
     clock::{self, CallSettings, clamp},
     held,
 };
@@ -22,6 +22,7 @@ pub struct Context {
     pub(crate) trace: Trace,
     /// Whether somebody further up has made this call, or one that led to it, again.
     pub(crate) again: bool,
+    pub(crate) origin: Origin,
     /// What few calls carry, behind one pointer, so that the rest copy nothing.
     pub(crate) baggage: Option<Arc<Baggage>>,
 }
@@ -112,7 +113,7 @@ impl Context {
 
     /// A new one, which has no time yet.
     pub(crate) fn starting(deadline: Instant) -> Self {
-        Self { deadline, trace: Trace::start(), again: false, baggage: None }
+        Self { deadline, trace: Trace::start(), again: false, origin: Origin::OWN, baggage: None }
     }
 
     /// Whether this is part of a call that was made again, because the first attempt failed. What is
@@ -158,6 +159,18 @@ impl Context {
     pub fn with_trace(mut self, trace: Trace) -> Self {
         self.trace = trace;
         self
+    }
+
+    /// The same, on behalf of this origin.
+    #[must_use]
+    pub(crate) fn of(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The origin of the call that is running.
+    pub(crate) fn current_origin() -> Origin {
+        Self::look(|context| context.origin).unwrap_or(Origin::OWN)
     }
 
     /// The same, on behalf of `principal`.

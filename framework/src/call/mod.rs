@@ -10,10 +10,13 @@ mod error;
 mod guard;
 pub(crate) mod held;
 mod interface_error;
+mod mean;
 mod meter;
+mod origin;
 mod planted;
 mod report;
 pub(crate) mod stages;
+pub(crate) mod turns;
 
 pub use clock::{CallSettings, MAX_DEADLINE};
 pub use context::{Context, Principal, Trace, spawn};
@@ -21,7 +24,10 @@ pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub(crate) use guard::overdue;
 pub use guard::{Guarded, Side, guard};
 pub use interface_error::{ErrorResponse, InterfaceError};
+pub(crate) use mean::Mean;
 pub use meter::{Figures, Meter};
+pub use origin::Origin;
+pub(crate) use origin::network_of;
 #[cfg(test)]
 pub(crate) use planted::plant;
 pub(crate) use planted::planted;

@@ -1,12 +1,23 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
-use super::tx::{self, Tx};
+use super::{
+    connection::{self, Connection},
+    tx::{self, Tx},
+};
+use crate::call::turns::Turns;
 use sqlx::{Any, Database, Pool};
+use std::sync::Arc;
 
 /// A module's own database, injected: `db: Db`, or `db: Db<Postgres>` for all that sqlx has for one.
 ///
 /// `Db` alone speaks SQLite and Postgres alike, in portable SQL: `$1`, BIGINT, TEXT, DOUBLE
 /// PRECISION, 0 and 1 for truth, milliseconds for time.
+///
+/// `&db` runs a single statement, as sqlx's pools do: `.fetch_one(&self.db)`. Several statements that
+/// belong together are a transaction, from [`read`](Self::read) or [`write`](Self::write).
+///
+/// Callers take turns for the connections: a peer or a client with many calls does not keep another one's
+/// waiting.
 ///
 /// A transaction that is dropped before its commit is rolled back, wherever it is cut: a caller that
 /// goes away leaves nothing open.
@@ -16,9 +27,11 @@ use sqlx::{Any, Database, Pool};
 #[derive(Debug)]
 pub struct Db<D: Database = Any> {
     pool: Pool<D>,
+    turns: Arc<Turns>,
     /// Where transactions that write begin: SQLite has one writer at a time, so they wait for one
     /// connection, in turn, rather than for a lock, by chance.
     writer: Pool<D>,
+    writer_turns: Arc<Turns>,
     backend: Backend,
     /// Whether a call fails that asks for a second connection, rather than being warned of.
     strict: bool,
@@ -35,19 +48,28 @@ pub enum Backend {
 
 impl<D: Database> Clone for Db<D> {
     fn clone(&self) -> Self {
-        let (pool, writer) = (self.pool.clone(), self.writer.clone());
-        Self { pool, writer, backend: self.backend, strict: self.strict }
+        Self {
+            pool: self.pool.clone(),
+            turns: Arc::clone(&self.turns),
+            writer: self.writer.clone(),
+            writer_turns: Arc::clone(&self.writer_turns),
+            backend: self.backend,
+            strict: self.strict,
+        }
     }
 }
 
 impl<D: Database> Db<D> {
     /// A database whose pool is there already.
     pub fn new(pool: Pool<D>, backend: Backend) -> Self {
-        Self { writer: pool.clone(), pool, backend, strict: false }
+        let turns = connection::turns(&pool);
+        let (writer, writer_turns) = (pool.clone(), Arc::clone(&turns));
+        Self { pool, turns, writer, writer_turns, backend, strict: false }
     }
 
     /// The same, with a pool of its own for transactions that write.
     pub(super) fn with_writer(mut self, writer: Pool<D>) -> Self {
+        self.writer_turns = connection::turns(&writer);
         self.writer = writer;
         self
     }
@@ -59,8 +81,8 @@ impl<D: Database> Db<D> {
         self
     }
 
-    /// The pool itself, for a single statement, or for what sqlx offers beyond transactions. A call
-    /// does not ask for it while it holds a transaction: see [`Tx`].
+    /// The pool itself, for what sqlx offers beyond statements and transactions. What is taken from it
+    /// takes no turns. A call does not ask for it while it holds a transaction: see [`Tx`].
     pub fn pool(&self) -> &Pool<D> {
         // Where the rule is strict, this fails the call when it ends.
         let _ = tx::ask();
@@ -72,13 +94,18 @@ impl<D: Database> Db<D> {
         self.backend
     }
 
+    /// A connection, when it is the caller's turn.
+    pub(super) async fn acquire(&self) -> Result<Connection<D>, sqlx::Error> {
+        Connection::acquire(&self.pool, &self.turns).await
+    }
+
     /// Begins a transaction that only reads, and sees one state of the database.
     pub async fn read(&self) -> Result<Tx<'_, D>, sqlx::Error> {
         let statement = match self.backend {
             Backend::Sqlite => "BEGIN DEFERRED",
             Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        tx::begin(&self.pool, statement, self.strict).await
+        tx::begin(&self.pool, &self.turns, statement, self.strict).await
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once: one that reads
@@ -88,6 +115,6 @@ impl<D: Database> Db<D> {
             Backend::Sqlite => "BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN",
         };
-        tx::begin(&self.writer, statement, self.strict).await
+        tx::begin(&self.writer, &self.writer_turns, statement, self.strict).await
     }
 }

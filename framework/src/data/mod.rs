@@ -1,5 +1,6 @@
 //! A module's database: its own, and no other's.
 
+mod connection;
 mod constraint;
 mod db;
 mod driver;

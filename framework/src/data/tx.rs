@@ -1,6 +1,10 @@
 //! A transaction of a module's own database, and how one begins.
 
-use crate::call::held::{self, Hold, Scarce};
+use super::connection::place;
+use crate::call::{
+    held::{self, Hold, Scarce},
+    turns::{Place, Turns},
+};
 use futures_util::future::BoxFuture;
 use sqlx::{Any, Database, Pool, Transaction};
 use std::{
@@ -9,6 +13,7 @@ use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tokio::runtime::Handle;
@@ -36,23 +41,24 @@ const CONNECTION: Scarce = Scarce {
 pub struct Tx<'a, D: Database = Any> {
     tx: Transaction<'static, D>,
     hold: Hold,
+    _place: Place,
     db: PhantomData<&'a ()>,
 }
 
 impl<D: Database> Tx<'_, D> {
     /// Makes what was done in it last.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        let Self { tx, hold, .. } = self;
+        let Self { tx, hold, _place: place, .. } = self;
         let committed = tx.commit().await;
-        drop(hold);
+        drop((hold, place));
         committed
     }
 
     /// Undoes what was done in it.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        let Self { tx, hold, .. } = self;
+        let Self { tx, hold, _place: place, .. } = self;
         let rolled_back = tx.rollback().await;
-        drop(hold);
+        drop((hold, place));
         rolled_back
     }
 }
@@ -87,13 +93,19 @@ pub(super) fn ask() -> Result<(), sqlx::Error> {
 /// in a task of its own. The transaction is then dropped, which rolls it back.
 pub(super) async fn begin<'a, D: Database>(
     pool: &Pool<D>,
+    turns: &Arc<Turns>,
     statement: &'static str,
     strict: bool,
 ) -> Result<Tx<'a, D>, sqlx::Error> {
-    ask()?;
+    // Here a caller may go away: nothing has begun.
+    let place = place(turns).await?;
     let pool = pool.clone();
-    let tx = Uncut(Some(Box::pin(async move { pool.begin_with(statement).await }))).await?;
-    Ok(Tx { tx, hold: held::hold(&CONNECTION, strict), db: PhantomData })
+    let begun = Uncut(Some(Box::pin(async move {
+        let tx = pool.begin_with(statement).await;
+        tx.map(|tx| (tx, place))
+    })));
+    let (tx, place) = begun.await?;
+    Ok(Tx { tx, hold: held::hold(&CONNECTION, strict), _place: place, db: PhantomData })
 }
 
 /// A future that ends, also when it is dropped before.

@@ -3,9 +3,12 @@
 //! The routes and the layer for an existing program do this alike. With a context around already,
 //! as when the one stands inside the other, that one counts and nothing starts anew.
 
-use crate::call::{CallSettings, Context, Principal, Trace, planted};
-use axum::http::{Extensions, HeaderMap, HeaderName};
-use std::{fmt::Display, future::Future, time::Duration};
+use crate::call::{CallSettings, Context, Origin, Principal, Trace, planted};
+use axum::{
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap, HeaderName},
+};
+use std::{fmt::Display, future::Future, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// The response header that says which trace a request was part of, in hex.
@@ -36,7 +39,9 @@ impl Edge {
             Some(context) => Self { context, complain: None },
             None => {
                 let start = settings.starting(Instant::now(), own);
-                let context = Context::until(start.deadline).with_trace(trace(headers));
+                let client = extensions.get::<ConnectInfo<SocketAddr>>();
+                let origin = client.map_or(Origin::OWN, |info| Origin::of_client(info.0.ip()));
+                let context = Context::until(start.deadline).with_trace(trace(headers)).of(origin);
                 Self { context, complain: start.complain }
             }
         };

@@ -1,6 +1,6 @@
 //! Links with their interface's type taken away, for what treats all interfaces alike.
 
-use super::{Interface, Link};
+use super::{Interface, Link, limit::Admitted};
 use crate::{
     call::CallSettings,
     interface::InterfaceDescriptor,
@@ -47,19 +47,14 @@ impl<I: Interface + ?Sized> Handler for Link<I> {
         };
         // Refused here, a call was not begun: its caller may make it elsewhere.
         let admitted = match limit.admit() {
-            Ok(admitted) => admitted,
+            Ok(waiting) => Admitted::new(waiting),
             Err(full) => {
                 let call = I::descriptor().methods[method].callee.to_string();
                 return Box::pin(ready(refuse(&full.during(call))));
             }
         };
-        let link = Link { admitted: true, ..self.clone() };
-        let answering = I::invoke::<Encoded>(I::client(link), method, incoming);
-        Box::pin(async move {
-            let answer = answering.await;
-            drop(admitted);
-            answer
-        })
+        let link = Link { admitted, ..self.clone() };
+        I::invoke::<Encoded>(I::client(link), method, incoming)
     }
 }
 

@@ -73,8 +73,8 @@ pub trait Client: Clone + Send + Sync + 'static {
 /// Where the calls of an interface go.
 pub struct Link<I: ?Sized> {
     shared: Arc<Shared<I>>,
-    /// Whether the limits of methods have been looked at where a call arrived.
-    admitted: bool,
+    /// The call of a method with a limit that was admitted where it arrived.
+    admitted: limit::Admitted,
 }
 
 struct Shared<I: ?Sized> {
@@ -91,7 +91,7 @@ enum Target<I: ?Sized> {
 
 impl<I: ?Sized> Clone for Link<I> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), admitted: self.admitted }
+        Self { shared: Arc::clone(&self.shared), admitted: self.admitted.clone() }
     }
 }
 
@@ -112,7 +112,7 @@ impl<I: Interface + ?Sized> Link<I> {
         let limits = limit::Limits::of(I::descriptor());
         let checked = Checked::default();
         let shared = Shared { target: OnceLock::new(), settings, checked, limits };
-        Self { shared: Arc::new(shared), admitted: false }
+        Self { shared: Arc::new(shared), admitted: limit::Admitted::default() }
     }
 
     /// A link to `module`, for a client outside of any process: in a test, or by hand.
@@ -164,7 +164,7 @@ impl<I: Interface + ?Sized> Link<I> {
         T: Send,
         E: InterfaceError,
     {
-        self.call(method, Limited::new(self.shared.limits.get(method), self.admitted, call))
+        self.call(method, Limited::new(self.shared.limits.get(method), self.admitted.clone(), call))
     }
 
     /// Sends a call to where the module is; `arguments` has a field for each.

@@ -193,9 +193,7 @@ impl Remote {
             Err(Unanswered::NoRoom) => unread(),
             Err(Unanswered::Impossible(error)) => error,
         };
-        let may_be_done =
-            matches!(verdict, Verdict::Failed(_) | Verdict::Overdue | Verdict::Unread);
-        Err(Failed { error, verdict, replica, may_be_done })
+        Err(Failed { error, verdict, replica, may_be_done: verdict.may_be_done() })
     }
 
     /// Makes further attempts at a call, after one that failed, as far as that is allowed.

@@ -1,4 +1,16 @@
 //! Which calls are retried, and when.
+//!
+//! | an attempt ended like this | retried |
+//! |---|---|
+//! | it was not sent | at once, any method |
+//! | the other side refused it before it began | after a pause, any method, within the budget |
+//! | the connection ended after it was sent | after a pause, idempotent methods, within the budget |
+//! | the module answered, also with an internal error | never |
+//! | the deadline passed, or the call cannot be made | never |
+//!
+//! An internal error is an answer: the module ran and failed. Inside a process it cannot be retried, since
+//! the arguments have been moved into the call, and between processes a retry would multiply the load on a
+//! dependency that fails. A module that knows better retries itself, or leaves it to durable work.
 
 use super::connection::Unanswered;
 use crate::{
@@ -14,14 +26,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The module answered, with a value or an error.
+    /// The module answered, with a value or an error of its interface, or with an error of a module that it
+    /// called.
     Answered,
     /// The call was never sent.
     NotSent,
     /// The other side refused the call before it began.
     Refused(Option<RetryAdvice>),
-    /// The attempt failed after it was sent: the module may have done its work.
-    Failed(Option<RetryAdvice>),
+    /// The connection ended after the call was sent: the module may have done its work.
+    Lost,
+    /// The module ended with an internal error. `anywhere`: another replica would fail as well, because the
+    /// call itself is at fault.
+    Broken { anywhere: bool },
     /// The caller's deadline passed.
     Overdue,
     /// The answer was not kept, for want of room in this process: the module may have done its work.
@@ -36,7 +52,7 @@ impl Verdict {
         let answer = match attempt {
             Ok(answer) => answer,
             Err(Unanswered::NotSent) => return Self::NotSent,
-            Err(Unanswered::Lost) => return Self::Failed(None),
+            Err(Unanswered::Lost) => return Self::Lost,
             Err(Unanswered::Overdue) => return Self::Overdue,
             Err(Unanswered::NoRoom) => return Self::Unread,
             Err(Unanswered::Impossible(_)) => return Self::Impossible,
@@ -45,8 +61,9 @@ impl Verdict {
             (Outcome::Refused, error) => {
                 Self::Refused(error.and_then(|error| error.retry_advice()))
             }
+            (Outcome::CallError, Some(_)) if planted("retries-multiply") => Self::Lost,
             (Outcome::CallError, Some(error)) if is_its_own_failure(&error, callee) => {
-                Self::Failed(error.retry_advice())
+                Self::Broken { anywhere: error.retry_advice() == Some(RetryAdvice::Never) }
             }
             _ => Self::Answered,
         }
@@ -56,10 +73,12 @@ impl Verdict {
     pub(super) fn is_well(self) -> Option<bool> {
         match self {
             Self::Answered => Some(true),
-            // It would fail again anywhere: the call is at fault.
-            Self::Failed(Some(RetryAdvice::Never)) => None,
-            Self::Failed(_) | Self::Overdue => Some(false),
-            Self::NotSent | Self::Refused(_) | Self::Unread | Self::Impossible => None,
+            Self::Broken { anywhere: false } | Self::Lost | Self::Overdue => Some(false),
+            Self::Broken { anywhere: true }
+            | Self::NotSent
+            | Self::Refused(_)
+            | Self::Unread
+            | Self::Impossible => None,
         }
     }
 
@@ -67,17 +86,23 @@ impl Verdict {
     pub(super) fn again(self, idempotent: bool) -> Option<Again> {
         match self {
             Self::NotSent => Some(Again::Freely),
-            Self::Refused(Some(RetryAdvice::Never)) | Self::Failed(Some(RetryAdvice::Never)) => {
-                None
-            }
+            Self::Refused(Some(RetryAdvice::Never)) => None,
             Self::Refused(advice) => Some(Again::WithinBudget(after(advice))),
-            Self::Failed(advice) if idempotent || planted("retries-any-method") => {
-                Some(Again::WithinBudget(after(advice)))
+            Self::Lost if idempotent || planted("retries-any-method") => {
+                Some(Again::WithinBudget(Duration::ZERO))
             }
-            Self::Failed(_) | Self::Answered | Self::Overdue | Self::Unread | Self::Impossible => {
-                None
-            }
+            Self::Lost
+            | Self::Broken { .. }
+            | Self::Answered
+            | Self::Overdue
+            | Self::Unread
+            | Self::Impossible => None,
         }
+    }
+
+    /// Whether the module may have done its work.
+    pub(super) fn may_be_done(self) -> bool {
+        matches!(self, Self::Lost | Self::Broken { .. } | Self::Overdue | Self::Unread)
     }
 }
 
@@ -97,11 +122,10 @@ fn after(advice: Option<RetryAdvice>) -> Duration {
     }
 }
 
-/// Whether the module that was called has failed, rather than one that it called: calls to that one have
-/// been retried by its own caller.
+/// Whether the module that was called has failed, rather than one that it called.
 fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
-    let its_own = error.call().split_once('.') == Some((callee.module, callee.method));
-    error.kind() == CallErrorKind::Internal && (its_own || planted("retries-multiply"))
+    error.kind() == CallErrorKind::Internal
+        && error.call().split_once('.') == Some((callee.module, callee.method))
 }
 
 /// The pause before the next attempt: full jitter, on top of the pause that the other side asked for.
@@ -166,14 +190,8 @@ mod tests {
             (Err(Unanswered::NotSent), Some(Again::Freely), Some(Again::Freely)),
             (Err(Unanswered::Lost), None, now),
             (Err(Unanswered::Overdue), None, None),
-            (Ok(encode_error(&internal("stock.level"))), None, now),
-            // A module further down: who called it has tried again.
+            (Ok(encode_error(&internal("stock.level"))), None, None),
             (Ok(encode_error(&internal("payments.charge"))), None, None),
-            (
-                Ok(encode_error(&internal("stock.level").with_retry_advice(RetryAdvice::Never))),
-                None,
-                None,
-            ),
             // The module's own word, which need not mean that nothing was done.
             (Ok(encode_error(&overloaded)), None, None),
             (Ok(refuse(&overloaded)), now, now),

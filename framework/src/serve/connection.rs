@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     call::{
-        CallError, CallErrorKind, RetryAdvice,
+        CallError, CallErrorKind, Origin, RetryAdvice,
         clock::Moment,
         planted,
         stages::{Probe, Stage},
@@ -75,6 +75,8 @@ const ROOM_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Connection<'a> {
     serving: &'a Serving,
     caller: String,
+    /// The caller as an origin of calls.
+    peer: u32,
     rights: Vec<bool>,
     bounds: Bounds,
     leaving: Option<Leaving>,
@@ -156,6 +158,7 @@ impl<'a> Connection<'a> {
             finished: Arc::default(),
             since: Instant::now(),
             has_called: false,
+            peer: Origin::peer_of(&peer.process),
             caller: peer.process,
             serving,
         }
@@ -345,10 +348,14 @@ impl<'a> Connection<'a> {
         if !self.account.charge(charged) {
             return Ok(Some(refuse(&no_room())));
         }
+        let Envelope { context, payload, timed, .. } = envelope;
+        // What it says of its own clients divides its turns, and takes none of another peer.
+        let origin = context.origin.through(self.peer);
+        let context = context.of(origin);
         let place = serving.gate.enter();
         let waiting = match &place {
             Some(_) => None,
-            None => match serving.gate.queue() {
+            None => match serving.gate.queue(origin) {
                 Ok(waiting) => Some(waiting),
                 Err(full) => {
                     self.account.release(charged);
@@ -356,8 +363,7 @@ impl<'a> Connection<'a> {
                 }
             },
         };
-        let probe = Probe::of(envelope.timed);
-        let Envelope { context, payload, timed, .. } = envelope;
+        let probe = Probe::of(timed);
         let deadline = context.deadline();
         let at_once = waiting.is_none() && !habit.is_busy();
         // What waits must not keep the whole of the buffer that it was read into.

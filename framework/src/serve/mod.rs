@@ -11,9 +11,6 @@ mod greeting;
 mod habit;
 mod handshakes;
 mod listener;
-#[cfg(test)]
-mod model;
-mod waiters;
 
 pub(crate) use directory::undeclared;
 pub use directory::{CallerCheck, Directory, WebCheck};

@@ -18,7 +18,7 @@
 //! An entry of the context is a tag (u8), a length (u32) and that many bytes. A reader passes over
 //! tags that it does not know, so newer peers may add some.
 
-use crate::call::{Context, Principal, Trace, clock, planted};
+use crate::call::{Context, Origin, Principal, Trace, clock, planted};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::{fmt, time::Duration};
 
@@ -46,6 +46,8 @@ const SUBJECT: u8 = 3;
 const ROLE: u8 = 4;
 const IDEMPOTENCY_KEY: u8 = 5;
 const AGAIN: u8 = 6;
+/// The client of the caller's gateway that a call is made for, as a number of the caller's own.
+const CLIENT: u8 = 7;
 
 /// A call on its way: tarpc's request.
 #[derive(Debug, Clone)]
@@ -335,6 +337,9 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     if context.again {
         entry(out, AGAIN, &[]);
     }
+    if context.origin.client != 0 {
+        entry(out, CLIENT, &context.origin.client.to_le_bytes());
+    }
     out.put_u8(END);
 }
 
@@ -352,6 +357,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut principal: Option<Principal> = None;
     let mut key = None;
     let mut again = false;
+    let mut origin = Origin::OWN;
     loop {
         let tag = body.try_get_u8().map_err(|_| CUT)?;
         if tag == END {
@@ -386,6 +392,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
             },
             IDEMPOTENCY_KEY => key = Some(text(&entry)?),
             AGAIN => again = true,
+            CLIENT => origin.client = u32::from_le_bytes(fixed(&entry)?),
             _ => {}
         }
     }
@@ -395,7 +402,8 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     // Clamped before it is added to the clock: the largest number that can be written is only a day.
     let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
     let trace = trace.unwrap_or_else(Trace::start);
-    let mut context = Context { deadline: clock::now() + left, trace, again, baggage: None };
+    let mut context =
+        Context { deadline: clock::now() + left, trace, again, origin, baggage: None };
     if let Some(principal) = principal {
         context = context.with_principal(principal);
     }

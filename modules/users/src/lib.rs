@@ -69,7 +69,7 @@ impl Users for UsersModule {
         .bind(email)
         .bind(hash)
         .bind(profile.since_ms)
-        .execute(self.db.pool())
+        .execute(&self.db)
         .await?;
         if inserted.rows_affected() == 0 {
             return Err(UsersError::EmailTaken);
@@ -82,7 +82,7 @@ impl Users for UsersModule {
         let found: Option<(String, String)> =
             sqlx::query_as("SELECT id, password FROM users WHERE email = $1")
                 .bind(email)
-                .fetch_optional(self.db.pool())
+                .fetch_optional(&self.db)
                 .await?;
         let (id, hash) = found.unzip();
         let is_right = self.effort().verify(&self.hashing, password, hash).await?;
@@ -111,7 +111,7 @@ impl Users for UsersModule {
         let found: Option<(String, i64)> =
             sqlx::query_as("SELECT name, since_ms FROM users WHERE id = $1")
                 .bind(&id.0)
-                .fetch_optional(self.db.pool())
+                .fetch_optional(&self.db)
                 .await?;
         match found {
             Some((name, since_ms)) => Ok(Profile { id, name, since_ms }),
@@ -125,7 +125,7 @@ impl Users for UsersModule {
         )
         .bind(hash_of(&token))
         .bind(now_ms())
-        .fetch_optional(self.db.pool())
+        .fetch_optional(&self.db)
         .await?;
         found.map(|(id,)| UserId(id)).ok_or(UsersError::NoSession)
     }
@@ -133,7 +133,7 @@ impl Users for UsersModule {
     async fn email(&self, id: UserId) -> Result<String, UsersError> {
         let found: Option<(String,)> = sqlx::query_as("SELECT email FROM users WHERE id = $1")
             .bind(&id.0)
-            .fetch_optional(self.db.pool())
+            .fetch_optional(&self.db)
             .await?;
         found.map(|(email,)| email).ok_or(UsersError::UnknownUser(id))
     }
@@ -149,7 +149,7 @@ impl Lifecycle for UsersModule {
                  ON CONFLICT DO NOTHING",
             )
             .bind(now_ms())
-            .execute(self.db.pool())
+            .execute(&self.db)
             .await?;
         }
         Ok(())

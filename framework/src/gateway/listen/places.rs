@@ -4,9 +4,10 @@
 //! one that has waited longest is closed: first those without a request, then those whose client is slow
 //! with a body or with taking an answer. Only when all are at work is a new client refused.
 
+use crate::call::network_of;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -71,7 +72,7 @@ impl Places {
     /// A place for a new client at `address`, taken from another connection if need be: from one of the
     /// same address where that has as many as it may.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Taking, Full> {
-        let address = counted_as(address);
+        let address = network_of(address);
         let mut taken = self.taken();
         let of_address = taken.of_address.get(&address).copied().unwrap_or_default();
         if of_address >= self.most_per_address {
@@ -222,17 +223,6 @@ impl State {
     }
 }
 
-/// Whose places a connection counts among. One customer of a provider has 2⁶⁴ addresses of IPv6.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,7 +295,7 @@ mod tests {
 
     #[test]
     fn networks_of_ipv6_count_as_one() {
-        let counted = |text: &str| counted_as(text.parse().unwrap()).to_string();
+        let counted = |text: &str| network_of(text.parse().unwrap()).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("::ffff:10.0.0.1"), "10.0.0.1");
         assert_eq!((counted("::1"), counted("127.0.0.1")), ("::1".into(), "127.0.0.1".into()));

@@ -14,7 +14,7 @@ pub struct PricesModule {
 impl Prices for PricesModule {
     async fn price(&self, sku: String) -> Result<Price, PricesError> {
         let found = sqlx::query!("SELECT cents, tags FROM items WHERE sku = $1 AND is_open", sku)
-            .fetch_optional(self.db.pool())
+            .fetch_optional(&self.db)
             .await?;
         match found {
             Some(item) => Ok(Price { cents: item.cents, tags: item.tags }),

@@ -62,7 +62,9 @@ impl Kind {
             Self::UnknownMethod => "calls of an unknown method over two connections",
             Self::Denied => "calls of a denied process over two connections",
             Self::Hellos => "500 peers that say hello and then nothing, every 2 s",
-            Self::Bodies => "bodies of 1 MB, 100/s for 12 s; split: before a stopped service",
+            Self::Bodies => {
+                "bodies of 1 MB that are passed on, 100/s for 12 s; split: before a stopped service"
+            }
             Self::UnreadByPeers => "answers to peers that do not read them, each",
             Self::UnreadByClients => "answers to 400 clients that do not read them, each",
             Self::FewLogIns => "150 log-ins at once",

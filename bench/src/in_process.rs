@@ -4,7 +4,8 @@ use crate::{
     allocations,
     remote::{Items, ItemsClient, ItemsError, ItemsHere, in_one_process},
 };
-use monolift::{Context, app::RunningApp, call::CallSettings};
+use monolift::{Context, app::RunningApp};
+use monolift_call::call::CallSettings;
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 /// One of the ways to call.

@@ -5,9 +5,9 @@ use clap::Args;
 use monolift::{
     app::ASK,
     config::{Setting, Settings},
-    data::DbSettings,
 };
 use monolift_cli::up::{Built, Options};
+use monolift_data::DbSettings;
 use std::{collections::BTreeMap, env, error::Error, path::PathBuf, process::Command};
 
 /// Print the settings in force of every process, and where each comes from

@@ -70,7 +70,7 @@ impl Init {
             None => None,
         };
         let wrong = |expected| format!("--admin (or MONOLIFT_ADMIN_URL): expected {expected}");
-        monolift::data::check_url(&self.admin).map_err(wrong)?;
+        monolift_data::check_url(&self.admin).map_err(wrong)?;
         let server = Server::of(&self.admin)?;
         let mut admin = PgConnection::connect(&self.admin)
             .await

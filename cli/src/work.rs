@@ -2,11 +2,8 @@
 //! again.
 
 use clap::{Args, Subcommand};
-use monolift::{
-    Db,
-    config::Settings,
-    data::{DbSettings, Location, work::Ledger},
-};
+use monolift::{Db, config::Settings};
+use monolift_data::{DbSettings, Location, work::Ledger};
 use monolift_manifest::{Manifest, Workspace};
 use std::{env, error::Error, fs, path::PathBuf};
 

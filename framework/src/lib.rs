@@ -84,87 +84,30 @@ compile_error!(
 );
 
 pub mod app;
-pub mod call;
 pub mod config;
-pub mod data;
-pub mod gateway;
-pub mod interface;
-pub mod link;
 pub mod module;
-pub mod remote;
-pub mod serve;
 pub mod testing;
-pub mod wire;
 
-pub use async_trait::async_trait;
-pub use call::{
-    CallError, CallErrorKind, Context, InterfaceError, Principal, RetryAdvice, chance, spawn,
-};
 pub use config::{Config, Secret};
-pub use data::{
+pub use module::{Lifecycle, Routes, Shared, State, Tasks};
+pub use monolift_call::{
+    CallError, CallErrorKind, Context, Inject, InterfaceError, Page, Principal, RetryAdvice,
+    StartError, StartErrors, async_trait, spawn,
+};
+pub use monolift_data::{
     Db, OnConstraint, Tx,
     work::{Circuit, Perform, Piece, Recurring, Retry, Work},
 };
-pub use interface::Page;
-pub use module::{Inject, Lifecycle, Routes, Shared, StartError, StartErrors, State, Tasks};
-pub use monolift_macros::InterfaceError;
 
-/// Makes a trait an interface: the methods that a module offers to others.
-///
-/// ```
-/// # use monolift::{CallError, InterfaceError}; use schemars::JsonSchema;
-/// # use serde::{Deserialize, Serialize}; use thiserror::Error;
-/// # #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
-/// # pub enum StockError { #[error(transparent)] Call(CallError) }
-/// # #[derive(Debug, Serialize, Deserialize, JsonSchema)] pub struct Line { sku: String }
-/// #[monolift::interface(module = "stock")] // in a package `stock-api`, without the module
-/// pub trait Stock {
-///     /// Docs of a method are docs of its client, and of its route.
-///     #[http(GET, "/products/{sku}/stock")]
-///     #[idempotent]
-///     async fn level(&self, sku: &str) -> Result<u32, StockError>;
-///
-///     #[http(POST, "/orders/{order}/reservation", body = lines)]
-///     #[deadline("30s")]
-///     async fn reserve(&self, order: u64, lines: &[Line]) -> Result<(), StockError>;
-/// }
-///
-/// # fn shown(stock: StockClient) -> impl Stock { stock } // the client is a `Stock` itself
-/// ```
-///
-/// The trait stays an ordinary trait. Implement it with `#[monolift::async_trait]`, in a module or
-/// in a fake.
-///
-/// The macro also generates a client, `StockClient`, with the same methods. A client comes from
-/// injection, from [`app::RunningApp::client`], or from `StockClient::new(implementation)`.
-///
-/// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. Inside a
-///   process they are moved or borrowed. Between processes a reference is encoded without a clone,
-///   and the method borrows from the decoded value.
-/// - An argument with `#[serde(default)]` may be missing, for example if an older peer calls.
-/// - A method returns a `Result` whose error is an [`InterfaceError`](trait@InterfaceError),
-///   because any call may fail on the network one day.
-/// - `#[idempotent]` says that calling the method twice has the same effect as calling it once.
-///   Only such a method is retried when the outcome of a call is unknown.
-/// - `#[deadline("30s")]` sets the method's deadline. A caller with less time left keeps its own.
-/// - `#[limit(4)]` lets four of the method's calls run at once in a process. Further calls wait until a
-///   place is free or their deadline passes. When 32 times as many wait, the next call is refused at
-///   once (503 with `Retry-After`).
-/// - `#[http(VERB, "/path/{argument}")]` gives the method a route. Arguments that the path does not
-///   name come from the query (GET, DELETE) or from the members of a JSON body (POST, PUT, PATCH).
-///   With `body = argument` that argument is the whole body.
-/// - `#[schemars(length(max = 200))]`, `range(min = 1)` or `pattern("^[a-z]+$")`, on a field of a type
-///   or on an argument, bounds a value. Bounds are in `/openapi.json`. The gateway refuses a request
-///   that is out of bounds with a 400 that names the place (`lines[3].quantity`), before the call is
-///   made. Between modules bounds are checked in tests, where calls are encoded. A call within a
-///   process is never checked. An argument whose type has a named schema takes that type's bounds
-///   only.
-/// - `#[monolift::interface(routes = "/pictures")]` is the prefix of the module's own [`Routes`].
-///
-/// An interface belongs to the module of its package: the package `stock-api` to the module
-/// `stock`. Inside a host's own crate, name the module:
-/// `#[monolift::interface(module = "profiles")]`.
-pub use monolift_macros::interface;
+// Named by the code that the macros emit.
+#[doc(hidden)]
+pub use monolift_call::{__private, __register_interface, call, interface, link};
+#[doc(hidden)]
+pub use monolift_data as data;
+
+// The rooms below, by the names that they have there.
+pub(crate) use monolift_gateway as gateway;
+pub(crate) use monolift_seam::{remote, serve, wire};
 
 /// Makes a struct a module. Its fields are injected by type, and each type implements [`Inject`].
 ///
@@ -256,43 +199,6 @@ pub use monolift_macros::service;
 ///
 /// The repository's `docs/adopt.md` is a guide, and `examples/adopt` has a whole program.
 pub use monolift_macros::host;
-
-/// Used by the code that the macros emit. Not a public API.
-#[doc(hidden)]
-pub mod __private {
-    pub use futures_util::future::BoxFuture;
-    pub use inventory;
-    pub use schemars;
-    pub use serde;
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __register_interface {
-    ($interface:ty, $client:ident) => {
-        impl $crate::link::Client for $client {
-            type Interface = $interface;
-        }
-
-        impl $crate::Inject for $client {
-            const CALLS: ::core::option::Option<&'static str> =
-                ::core::option::Option::Some(<$interface as $crate::link::Interface>::MODULE);
-
-            fn need() -> $crate::module::Need {
-                $crate::module::Need::Interface($crate::link::InterfaceEntry::of::<$interface>())
-            }
-
-            async fn inject(
-                injector: &$crate::module::Injector,
-            ) -> ::core::result::Result<Self, $crate::StartError> {
-                ::core::result::Result::Ok(injector.client())
-            }
-        }
-
-        $crate::__private::inventory::submit!($crate::link::InterfaceEntry::of::<$interface>());
-        $crate::__private::inventory::submit!($crate::gateway::HttpEntry::of::<$interface>());
-    };
-}
 
 #[doc(hidden)]
 #[macro_export]

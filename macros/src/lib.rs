@@ -1,4 +1,4 @@
-//! The macros of Monolift. Use them through the crate `monolift`, which documents them.
+//! The macros of Monolift. Use them through the crates `monolift` and `monolift-call`, which document them.
 //!
 //! They contain little logic: they parse the author's code, report mistakes, and emit calls into
 //! `monolift`.
@@ -11,6 +11,7 @@ mod interface;
 mod interface_error;
 mod migrations;
 mod module;
+mod named;
 mod process;
 
 use proc_macro::TokenStream;
@@ -18,41 +19,41 @@ use proc_macro::TokenStream;
 /// See `monolift::interface`.
 #[proc_macro_attribute]
 pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    interface::interface(arguments.into(), item.into()).into()
+    named::named(interface::interface(arguments.into(), item.into())).into()
 }
 
 /// See `monolift::InterfaceError`.
 #[proc_macro_derive(InterfaceError, attributes(status))]
 pub fn interface_error(item: TokenStream) -> TokenStream {
-    interface_error::interface_error(item.into()).into()
+    named::named(interface_error::interface_error(item.into())).into()
 }
 
 /// See `monolift::module`.
 #[proc_macro_attribute]
 pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    module::module(arguments.into(), item.into()).into()
+    named::named(module::module(arguments.into(), item.into())).into()
 }
 
 /// See `monolift::process`.
 #[proc_macro]
 pub fn process(input: TokenStream) -> TokenStream {
-    process::process(input.into()).into()
+    named::named(process::process(input.into())).into()
 }
 
 /// See `monolift::service`.
 #[proc_macro]
 pub fn service(input: TokenStream) -> TokenStream {
-    process::service(input.into()).into()
+    named::named(process::service(input.into())).into()
 }
 
 /// See `monolift::host`.
 #[proc_macro]
 pub fn host(input: TokenStream) -> TokenStream {
-    process::host(input.into()).into()
+    named::named(process::host(input.into())).into()
 }
 
 /// See `monolift::testing::every_mode`.
 #[proc_macro_attribute]
 pub fn every_mode(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    every_mode::every_mode(arguments.into(), item.into()).into()
+    named::named(every_mode::every_mode(arguments.into(), item.into())).into()
 }

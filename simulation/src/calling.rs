@@ -4,7 +4,7 @@ use crate::{
     history::{Event, History, Outcome},
     model::LedgerError,
 };
-use monolift::{CallErrorKind, Context};
+use monolift_call::{CallErrorKind, Context};
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -8,8 +8,8 @@ use crate::{
     network::Listening,
 };
 use load::Random;
-use monolift::{
-    chance,
+use monolift_call::call::chance;
+use monolift_seam::{
     serve::Limits,
     wire::{Accept, Bounds, Interfaces, Peer, Served, receive},
 };
@@ -93,7 +93,7 @@ async fn stay_silent() -> turmoil::Result {
     loop {
         let mut socket = listener.accept().await?;
         tokio::spawn(async move {
-            let ledger = <dyn Ledger as monolift::link::Interface>::descriptor();
+            let ledger = <dyn Ledger as monolift_call::link::Interface>::descriptor();
             let served = Served {
                 module: ledger.module.to_owned(),
                 name: ledger.name.to_owned(),

@@ -8,7 +8,8 @@ use crate::{
     network::Simulated,
 };
 use load::Random;
-use monolift::{chance, serve::Limits, wire::Network as _};
+use monolift_call::call::chance;
+use monolift_seam::{serve::Limits, wire::Network as _};
 use std::{
     io,
     sync::{Arc, Mutex},

@@ -3,7 +3,7 @@
 
 use crate::history::{Event, History};
 use load::Random;
-use monolift::{CallError, CallErrorKind, Context, InterfaceError, async_trait};
+use monolift_call::{CallError, CallErrorKind, Context, InterfaceError, async_trait};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{sync::Mutex, time::Duration};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 /// Lines of a book.
-#[monolift::interface(module = "ledger")]
+#[monolift_call::interface(module = "ledger")]
 pub trait Ledger {
     /// Adds a line. Doing it twice adds two.
     async fn append(&self, operation: u64) -> Result<(), LedgerError>;
@@ -22,7 +22,7 @@ pub trait Ledger {
 }
 
 /// Where clients have lines written.
-#[monolift::interface(module = "desk")]
+#[monolift_call::interface(module = "desk")]
 pub trait Desk {
     /// Adds a line. Doing it twice adds two.
     async fn append(&self, operation: u64) -> Result<(), LedgerError>;
@@ -144,13 +144,13 @@ impl Desk for Front {
 pub(crate) mod process {
     use super::{Desk, Ledger};
     use crate::network::{Listening, PORT, Simulated};
-    use monolift::{
-        link::{Interface, Link},
+    use monolift_call::link::{Interface, Link};
+    use monolift_manifest::{Address, Connect, Retries};
+    use monolift_seam::{
         remote::{Remote, Whereabouts},
         serve::{Directory, Limits, Server},
         wire::{Bounds, Listener, Peer},
     };
-    use monolift_manifest::{Address, Connect, Retries};
     use std::{sync::Arc, time::Duration};
 
     pub(crate) const APP: &str = "simulation";

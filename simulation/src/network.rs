@@ -1,8 +1,8 @@
 //! The simulated network, as the framework sees one.
 
 use futures_util::future::BoxFuture;
-use monolift::wire::{Accept, Network, Socket, Tls};
 use monolift_manifest::Address;
+use monolift_seam::wire::{Accept, Network, Socket, Tls};
 use std::{fmt, io, net::SocketAddr};
 use turmoil::net::{TcpListener, TcpStream};
 

@@ -4,9 +4,9 @@
 use crate::support::{How, Obedient, WorkerClient, WorkerError, call_error, soon, system_with};
 use monolift::{
     CallErrorKind, Context, Principal,
-    call::CallSettings,
     testing::{Mode, RunningSystem, every_mode},
 };
+use monolift_call::call::CallSettings;
 use std::{fmt::Debug, sync::Arc};
 
 const FRAME: usize = 64 * 1024;

@@ -8,9 +8,10 @@ use crate::{
 };
 use bytes::BytesMut;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use monolift::{
-    CallErrorKind,
-    link::{Interface, Link},
+use monolift::CallErrorKind;
+use monolift_call::link::{Interface, Link};
+use monolift_manifest::{Address, Connect, Retries};
+use monolift_seam::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
@@ -18,7 +19,6 @@ use monolift::{
         Socket, Tls, codec, greet,
     },
 };
-use monolift_manifest::{Address, Connect, Retries};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::Serialize;
 use std::{

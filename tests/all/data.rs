@@ -5,10 +5,8 @@ use crate::{
     postgres::Postgres,
     system::{Process, Run, target},
 };
-use monolift::{
-    Db,
-    data::{Backend, DbSettings, History, Isolation, Location},
-};
+use monolift::Db;
+use monolift_data::{Backend, DbSettings, History, Isolation, Location};
 use sqlx::{Any, Connection, Executor, PgConnection};
 use std::{
     path::Path,

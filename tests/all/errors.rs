@@ -5,10 +5,10 @@ use crate::support::{
 };
 use monolift::{
     CallErrorKind, Context, Inject, Principal, StartError, async_trait,
-    call::{CallSettings, Trace},
     module::Injector,
     testing::{Mode, System, every_mode},
 };
+use monolift_call::call::{CallSettings, Trace};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 #[every_mode]

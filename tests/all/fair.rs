@@ -1,15 +1,15 @@
 //! Turns: a peer with many calls does not keep another one's waiting for what is scarce.
 
 use crate::{peers::unix, postgres::Postgres, support::soon};
-use monolift::{
-    CallError, Db, InterfaceError, async_trait,
-    data::{DbSettings, Location},
-    link::{Interface, Link},
+use monolift::{CallError, Db, InterfaceError, async_trait};
+use monolift_call::link::{Interface, Link};
+use monolift_data::{DbSettings, Location};
+use monolift_manifest::{Address, Retries};
+use monolift_seam::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{Bounds, Listener, Machine, Peer},
 };
-use monolift_manifest::{Address, Retries};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{

@@ -7,9 +7,10 @@ use crate::{
 };
 use bytes::BytesMut;
 use futures_util::poll;
-use monolift::{
-    CallError, CallErrorKind, async_trait,
-    link::{Interface, Link},
+use monolift::{CallError, CallErrorKind, async_trait};
+use monolift_call::link::{Interface, Link};
+use monolift_manifest::{Address, Retries};
+use monolift_seam::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
@@ -17,7 +18,6 @@ use monolift::{
         Socket, codec, connect, greet,
     },
 };
-use monolift_manifest::{Address, Retries};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -1,8 +1,8 @@
-//! The floors of `framework/src`, as ARCHITECTURE.md has them: no import goes up, or to another room
-//! of the same floor.
+//! The floors of `framework/`, as ARCHITECTURE.md has them: no import goes up, or to another room of the same
+//! floor. The compiler keeps the floors between crates; this keeps those within one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -11,14 +11,22 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Each room and its floor, read from the table.
-fn floors() -> BTreeMap<String, u32> {
+/// A room: its crate's sources, and its floor. A crate that is one room is not listed.
+struct Room {
+    source: PathBuf,
+    name: String,
+    floor: u32,
+}
+
+/// Every room, read from the tables.
+fn rooms() -> Vec<Room> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| ")?.split(" | ");
         let floor: u32 = cells.next()?.parse().ok()?;
-        let room = cells.next()?.trim_matches('`').to_owned();
-        Some((room, floor))
+        let path = PathBuf::from(cells.next()?.trim_matches('`'));
+        let name = path.file_name()?.to_str()?.to_owned();
+        Some(Room { source: root().join(path.parent()?), name, floor })
     });
     rows.collect()
 }
@@ -73,25 +81,31 @@ fn rooms_named(text: &str) -> Vec<String> {
 
 #[test]
 fn no_import_goes_up() {
-    let floors = floors();
-    assert!(floors.len() >= 12, "the table of ARCHITECTURE.md was not found: {floors:?}");
-    let source = root().join("framework/src");
-    let mut files = Vec::new();
-    sources(&source, &mut files);
+    let rooms = rooms();
+    assert!(rooms.len() >= 12, "the tables of ARCHITECTURE.md were not found");
+    let crates: BTreeSet<&PathBuf> = rooms.iter().map(|room| &room.source).collect();
     let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(&source).unwrap();
-        let room = path.iter().next().unwrap().to_str().unwrap();
-        if room == "lib.rs" {
-            continue;
-        }
-        let floor = *floors.get(room).unwrap_or_else(|| panic!("`{room}` has no floor"));
-        for named in rooms_named(&fs::read_to_string(&file).unwrap()) {
-            let Some(&other) = floors.get(&named) else { continue };
-            let allowed =
-                named == room || other < floor || (room == "interface" && named == "call");
-            if !allowed {
-                wrong.push(format!("{} imports from `{named}`", path.display()));
+    for source in crates {
+        let floors: BTreeMap<&str, u32> = rooms
+            .iter()
+            .filter(|room| room.source == *source)
+            .map(|room| (room.name.as_str(), room.floor))
+            .collect();
+        let mut files = Vec::new();
+        sources(source, &mut files);
+        for file in files {
+            let path = file.strip_prefix(source).unwrap();
+            let room = path.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+            // A door of the crate, or a file beside its rooms.
+            let Some(&floor) = floors.get(room) else {
+                assert!(path.iter().count() == 1, "`{}` has no floor", path.display());
+                continue;
+            };
+            for named in rooms_named(&fs::read_to_string(&file).unwrap()) {
+                let Some(&other) = floors.get(named.as_str()) else { continue };
+                if named != room && other >= floor {
+                    wrong.push(format!("{} imports from `{named}`", file.display()));
+                }
             }
         }
     }

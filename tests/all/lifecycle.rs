@@ -3,10 +3,10 @@
 use crate::support::{Obedient, WorkerClient, WorkerError, call_error, soon, system_with};
 use monolift::{
     CallErrorKind, Config, Db, Inject, Lifecycle, Shared, StartError, Tasks, async_trait,
-    link::Links,
     module::{Injector, Module, ModuleFacts},
     testing::{Mode, System, every_mode},
 };
+use monolift_call::link::Links;
 use monolift_manifest::Address;
 use serde::Deserialize;
 use std::{

@@ -2,9 +2,9 @@
 
 use monolift::{
     CallError, InterfaceError, async_trait,
-    link::Interface,
     testing::{Mode, System, every_mode},
 };
+use monolift_call::link::Interface;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

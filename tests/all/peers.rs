@@ -4,9 +4,10 @@
 use crate::support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, within};
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use monolift::{
-    CallErrorKind,
-    link::{Interface, Link},
+use monolift::CallErrorKind;
+use monolift_call::link::{Interface, Link};
+use monolift_manifest::{Address, Connect, Retries};
+use monolift_seam::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{
@@ -14,7 +15,6 @@ use monolift::{
         Peer, Served, Socket, Tls, Transport, codec, receive,
     },
 };
-use monolift_manifest::{Address, Connect, Retries};
 use std::{
     collections::BTreeMap,
     sync::{

@@ -5,8 +5,9 @@ use crate::{
     peers::{client_to, serve_any, unix, us},
     support::{Obedient, Worker, WorkerClient, call_error, soon},
 };
-use monolift::{CallErrorKind, RetryAdvice, serve::Limits, serve::Server};
+use monolift::{CallErrorKind, RetryAdvice};
 use monolift_manifest::{Address, Connect};
+use monolift_seam::{serve::Limits, serve::Server};
 use std::{
     fs,
     sync::{

@@ -3,9 +3,9 @@
 use crate::support::soon;
 use monolift::{
     CallError, CallErrorKind, InterfaceError, async_trait,
-    gateway::{HttpLimits, HttpServer},
     testing::{Mode, RunningSystem, System, every_mode},
 };
+use monolift_gateway::{HttpLimits, HttpServer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -12,9 +12,9 @@ use axum::{
 use futures_util::StreamExt;
 use monolift::{
     CallError, InterfaceError, Routes, State as Own, async_trait,
-    gateway::{HttpLimits, HttpServer},
     testing::{Mode, RunningSystem, System, every_mode},
 };
+use monolift_gateway::{HttpLimits, HttpServer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{

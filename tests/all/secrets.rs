@@ -3,8 +3,8 @@
 use monolift::{
     Secret,
     config::{Settings, overlay},
-    data::DbSettings,
 };
+use monolift_data::DbSettings;
 use monolift_manifest::Manifest;
 use serde::Deserialize;
 use std::{fs, net::IpAddr, num::NonZeroU32, path::Path};

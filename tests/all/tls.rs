@@ -4,11 +4,9 @@ use crate::{
     peers::{client_with, serve_with},
     support::{Obedient, call_error},
 };
-use monolift::{
-    CallErrorKind,
-    wire::{Bounds, Peer, Tls},
-};
+use monolift::CallErrorKind;
 use monolift_manifest::{Address, TlsFiles};
+use monolift_seam::wire::{Bounds, Peer, Tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
     fs,

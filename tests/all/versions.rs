@@ -221,7 +221,7 @@ fn peers_of_two_versions_understand_each_other() {
 
 #[test]
 fn a_fingerprint_tells_versions_apart_and_not_docs() {
-    use monolift::link::Interface;
+    use monolift_call::link::Interface;
     let (one, two) = (<dyn v1::Catalog>::descriptor(), <dyn v2::Catalog>::descriptor());
     assert_ne!(one.fingerprint(), two.fingerprint());
     assert_eq!(one.fingerprint(), one.fingerprint());

@@ -5,12 +5,12 @@ use bytes::{BufMut, BytesMut};
 use monolift::{
     CallErrorKind,
     testing::{Mode, RunningSystem},
-    wire::{
-        Bounds, Envelope, HelloError, Interfaces, Listener, Message, Outcome, PROTOCOL, Payload,
-        Peer, Socket, Transport, codec, connect, greet, receive,
-    },
 };
 use monolift_manifest::Address;
+use monolift_seam::wire::{
+    Bounds, Envelope, HelloError, Interfaces, Listener, Message, Outcome, PROTOCOL, Payload, Peer,
+    Socket, Transport, codec, connect, greet, receive,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tarpc::client::{Config, NewClient};
 use tokio::{

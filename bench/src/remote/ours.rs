@@ -9,8 +9,8 @@ use monolift::{
     CallError, Context, InterfaceError,
     app::{App, Kind, Linked, RunningApp},
     async_trait,
-    call::CallSettings,
 };
+use monolift_call::call::CallSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc, time::Duration};

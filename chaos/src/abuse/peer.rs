@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::BytesMut;
-use monolift::{
-    Context,
-    wire::{Bounds, Envelope, Interfaces, Message, Outcome, Peer, Socket, codec, greet},
+use monolift::Context;
+use monolift_seam::wire::{
+    Bounds, Envelope, Interfaces, Message, Outcome, Peer, Socket, codec, greet,
 };
 use serde::Serialize;
 use std::{net::SocketAddr, time::Duration};
@@ -111,7 +111,7 @@ pub(super) async fn asks_for(peers: SocketAddr, sku: &str) -> anyhow::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use monolift::wire::receive;
+    use monolift_seam::wire::receive;
     use tokio::net::TcpListener;
 
     /// The hello and the calls that are written by hand are read as any others.

@@ -1,13 +1,13 @@
 //! Processes that do as they are told, on loopback, all within this one.
 
-use monolift::{
-    CallError, CallErrorKind, Context, InterfaceError, async_trait,
-    link::{Interface, Link},
+use monolift::{CallError, CallErrorKind, Context, InterfaceError, async_trait};
+use monolift_call::link::{Interface, Link};
+use monolift_manifest::{Address, Connect, Retries};
+use monolift_seam::{
     remote::{Remote, Whereabouts},
     serve::{Directory, Limits, Server},
     wire::{Bounds, Listener, Machine, Peer},
 };
-use monolift_manifest::{Address, Connect, Retries};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{

@@ -5,8 +5,9 @@ use super::{
     nodes::{self, Node, NodeClient, Ways, chain, client, serve, serve_at},
     open_loop, quantile,
 };
-use monolift::{CallErrorKind, Context, serve::Limits};
+use monolift::{CallErrorKind, Context};
 use monolift_manifest::{Address, Connect, Retries};
+use monolift_seam::serve::Limits;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -34,7 +35,7 @@ async fn replicas(count: usize, takes: Duration) -> anyhow::Result<Replicas> {
 }
 
 struct Replicas {
-    servers: Vec<Option<monolift::serve::Server>>,
+    servers: Vec<Option<monolift_seam::serve::Server>>,
     addresses: Vec<Address>,
     ways: Vec<Arc<Ways>>,
 }
@@ -86,10 +87,8 @@ pub(super) mod deadlines {
         shop::free_ports,
     };
     use load::Random;
-    use monolift::{
-        link::Interface,
-        wire::{Bounds, Interfaces, Listener, Peer, Served, receive},
-    };
+    use monolift_call::link::Interface;
+    use monolift_seam::wire::{Bounds, Interfaces, Listener, Peer, Served, receive};
     use std::net::{Ipv4Addr, SocketAddr};
     use tokio::io::AsyncReadExt as _;
 

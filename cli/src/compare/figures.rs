@@ -5,7 +5,7 @@ use super::{
     workload::{KINDS, Workload},
 };
 use load::{Load, Outcome, Spread, Times, processes};
-use monolift::call::{Stages, Timed};
+use monolift_call::call::{Stages, Timed};
 use serde::Serialize;
 use std::{
     fs, io,

@@ -15,7 +15,7 @@ use self::{
 };
 use clap::Args;
 use load::{Load, Plan, Progress};
-use monolift::call::Stages;
+use monolift_call::call::Stages;
 use monolift_manifest::Workspace;
 use std::{env, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
 

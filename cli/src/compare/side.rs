@@ -7,7 +7,8 @@ use crate::up::{
     plan::Plan,
     supervise::Socket,
 };
-use monolift::{app::launcher::Report, call::Stages};
+use monolift::app::launcher::Report;
+use monolift_call::call::Stages;
 use monolift_manifest::Address;
 use std::{
     collections::BTreeMap,

@@ -61,12 +61,17 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
         workspace.parse().map_err(|error| format!("Cargo.toml: {error}"))?;
     let name = &names.name;
     let module = root.join("modules").join(name);
-    let api = ["monolift", "schemars", "serde", "thiserror"];
-    let mut own = vec!["monolift", "sqlx"];
     let shared = workspace["workspace"].get("dependencies");
-    if shared.is_some_and(|shared| shared.get("one-build").is_some()) {
+    let is_shared = |name: &str| shared.is_some_and(|shared| shared.get(name).is_some());
+    // An interface compiles faster without the rest of the framework.
+    let monolift = if is_shared("monolift-call") { "monolift-call" } else { "monolift" };
+    let api = [monolift, "schemars", "serde", "thiserror"];
+    let mut own = vec!["monolift", "sqlx"];
+    if is_shared("one-build") {
         own.push("one-build");
     }
+    let interface = names.fill(include_str!("templates/api.rs.txt"));
+    let interface = interface.replace("{monolift}", &monolift.replace('-', "_"));
     let folder = format!(
         "//! A new migration rebuilds the module.\n\nfn main() {{\n    println!(\"cargo::rerun-if-changed=../../migrations/{name}\");\n}}\n"
     );
@@ -93,7 +98,7 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
     );
     let files = [
         (module.join("api/Cargo.toml"), api_toml),
-        (module.join("api/src/lib.rs"), names.fill(include_str!("templates/api.rs.txt"))),
+        (module.join("api/src/lib.rs"), interface),
         (module.join("Cargo.toml"), module_toml),
         (module.join("build.rs"), folder),
         (module.join("src/lib.rs"), names.fill(include_str!("templates/module.rs.txt"))),

@@ -43,6 +43,14 @@ impl New {
             return Err(format!("there is a package `{taken}` already").into());
         }
         let root = workspace.root.clone();
+        if let Some(taken) = locked(&root, &name) {
+            return Err(format!(
+                "`{name}` cannot be a module's name: {} has a package `{taken}`, and `cargo run -p {name}` \
+                 could mean either",
+                root.join("Cargo.lock").display()
+            )
+            .into());
+        }
         let mut written = files::write(&root, &names)?;
         written.extend(edit::members(&root, &names)?);
         let programs = programs(&workspace);
@@ -62,6 +70,14 @@ impl New {
         );
         Ok(())
     }
+}
+
+/// The package of the dependency graph that has this name, or is the same in Rust.
+fn locked(root: &Path, name: &str) -> Option<String> {
+    let lock = fs::read_to_string(root.join("Cargo.lock")).ok()?;
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let crate_name = |name: &str| name.replace('-', "_");
+    names.into_iter().find(|known| crate_name(known) == crate_name(name)).map(str::to_owned)
 }
 
 /// The packages that link modules: they depend on a module and are none themselves.

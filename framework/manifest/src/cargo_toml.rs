@@ -76,6 +76,30 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
     })
 }
 
+/// The name that the package in a folder has for the first of `packages` that it is or depends on, for whatever purpose.
+pub fn name_of(directory: &Path, packages: &[&str]) -> Option<String> {
+    let document = Document::read(&directory.join("Cargo.toml")).ok()?;
+    let own = document.root.table("package").and_then(|package| package.string("name"));
+    let above = directory.ancestors().skip(1).filter_map(|folder| {
+        let document = Document::read(&folder.join("Cargo.toml")).ok()?;
+        document.root.table("workspace").is_some().then_some(document)
+    });
+    let roots: Vec<Document> = above.collect();
+    let nothing = Table::default();
+    let shared = roots.iter().find_map(|root| root.root.table("workspace")?.table("dependencies"));
+    let inherited = (shared.unwrap_or(&nothing), directory);
+    let tables = ["dependencies", "dev-dependencies"];
+    let known: Vec<(String, &str)> = entries(&document, &tables)
+        .map(|entry| (dependency(&document, entry, directory, inherited).package, &*entry.key))
+        .collect();
+    packages.iter().find_map(|package| {
+        if own == Some(package) {
+            return Some((*package).to_owned());
+        }
+        known.iter().find(|(known, _)| known == package).map(|(_, key)| (*key).to_owned())
+    })
+}
+
 /// The folders of everything that a package depends on by path, for whatever purpose.
 pub(crate) fn path_dependencies(document: &Document, inherited: (&Table, &Path)) -> Vec<PathBuf> {
     let directory = document.file.parent().unwrap_or(Path::new(""));

@@ -57,7 +57,7 @@ mod suggest;
 mod workspace;
 
 pub use address::{Address, AddressError};
-pub use cargo_toml::{Dependency, HostMark, Package};
+pub use cargo_toml::{Dependency, HostMark, Package, name_of};
 pub use connect::{Connect, ConnectError};
 pub use document::{lines, positions, shown_key};
 pub use graph::{Graph, Node};

@@ -5,8 +5,9 @@ use crate::{
     config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
     link::InterfaceEntry,
-    module::{ModuleEntry, ModuleFacts, Need, StartError, StartErrors, missing_shared},
+    module::{ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted, missing_shared},
 };
+use monolift_data::DbSettings;
 use std::{
     any::{Any, TypeId},
     collections::{BTreeMap, HashMap},
@@ -31,13 +32,14 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
         if let Some(message) = misfit_of_routes(module) {
             errors.push(StartError::new(message).of(module.name, ""));
         }
-        let has_database = |need: Need| matches!(need, Need::Database | Need::Work);
-        if !module.work.is_empty() && !module.needs.iter().any(|(_, need)| has_database(need())) {
+        let has_database =
+            module.needs.iter().any(|(_, need)| matches!(need().into(), Wanted::Database));
+        if !module.work.is_empty() && !has_database {
             let message = "it lists work and has no database to write it down in: add `db: Db`";
             errors.push(StartError::new(message).of(module.name, ""));
         }
         for (field, need) in module.needs {
-            if let Some(message) = facts.missing(module.name, need(), &providers) {
+            if let Some(message) = facts.missing(module.name, need().into(), &providers) {
                 errors.push(StartError::new(message).of(module.name, field));
             }
         }
@@ -129,16 +131,16 @@ impl Facts<'_> {
     }
 
     /// What is missing for a need, in words.
-    fn missing(&self, module: &str, need: Need, providers: &Providers) -> Option<String> {
+    fn missing(&self, module: &str, need: Wanted, providers: &Providers) -> Option<String> {
         match need {
-            Need::Nothing => None,
+            Wanted::Nothing => None,
             // Looked at by `sections`.
-            Need::Database | Need::Work | Need::Settings(_) => None,
-            Need::Shared(id, name) => {
+            Wanted::Database | Wanted::Settings(_) => None,
+            Wanted::Shared(id, name) => {
                 let there = self.shared.contains_key(&(module.to_owned(), id));
                 (!there).then(|| missing_shared(name))
             }
-            Need::Interface(entry) => self.not_provided((entry.descriptor)(), providers),
+            Wanted::Interface(entry) => self.not_provided((entry.descriptor)(), providers),
         }
     }
 
@@ -173,12 +175,12 @@ pub(super) fn sections(settings: &Settings, modules: &[ModuleEntry]) -> Settings
         let module = (entry.facts)();
         let mut database = false;
         for (_, need) in module.needs {
-            match need() {
-                Need::Settings(section) => {
+            match need().into() {
+                Wanted::Settings(section) => {
                     errors.keep((section.check)(settings, module.name));
                 }
-                Need::Database | Need::Work if !std::mem::replace(&mut database, true) => {
-                    errors.keep(Need::database_settings(settings, module.name));
+                Wanted::Database if !std::mem::replace(&mut database, true) => {
+                    errors.keep(settings.group::<DbSettings>(module.name, "db").map(drop));
                 }
                 _ => {}
             }

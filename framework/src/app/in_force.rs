@@ -1,7 +1,8 @@
 //! Which settings are in force in a process, and where each comes from.
 
 use super::App;
-use crate::{config::Setting, data::DbSettings, module::Need};
+use crate::{config::Setting, module::Wanted};
+use monolift_data::DbSettings;
 use monolift_manifest::{Calls, Limits, Process, Retries, Section, TlsKeys};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
@@ -55,12 +56,12 @@ impl App {
         });
         for entry in self.entries_here() {
             let module = (entry.facts)();
-            let needs: Vec<Need> = module.needs.iter().map(|(_, need)| need()).collect();
-            if needs.iter().any(|need| matches!(need, Need::Database | Need::Work)) {
+            let needs: Vec<Wanted> = module.needs.iter().map(|(_, need)| need().into()).collect();
+            if needs.iter().any(|need| matches!(need, Wanted::Database)) {
                 all.extend(self.database_in_force(module.name));
             }
             for need in needs {
-                if let Need::Settings(section) = need {
+                if let Wanted::Settings(section) = need {
                     all.extend((section.keys)(&self.settings, module.name));
                 }
             }

@@ -7,12 +7,11 @@ mod error;
 mod found;
 mod overlay;
 mod reader;
-mod secret;
 mod settings;
 
 pub use error::{SettingsError, SettingsErrors};
+pub use monolift_call::Secret;
 pub use overlay::overlay;
-pub use secret::Secret;
 pub use settings::{Setting, Settings};
 
 use std::{ops::Deref, sync::Arc};

@@ -4,8 +4,9 @@
 //! is read again. A struct names its fields to whoever deserializes it: that is how unknown keys are
 //! told from known ones, also where the type would ignore them.
 
-use super::{found::unknown_key, secret::SECRET};
+use super::found::unknown_key;
 use figment::value::{Dict, Num, Value};
+use monolift_call::SECRET;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess,
     SeqAccess, Unexpected, Visitor,

@@ -1,16 +1,13 @@
 //! What `#[monolift::module]` says of a module, and how one is made from that.
 
-use super::{
-    Injector, Lifecycle, Need, Resources, StartError, Tasks,
-    databases::{Databases, Working},
-};
+use super::{Injector, Lifecycle, Need, Resources, StartError, Tasks, resources::ForModule};
 use crate::{
     call::{held::Polled, panic_text},
-    data::{Migration, work::Kind},
     link::{InterfaceEntry, Links},
 };
 use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
+use monolift_data::{Migration, Working, work::Kind};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
@@ -95,10 +92,10 @@ impl ModuleEntry {
 async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartError> {
     let facts = M::facts();
     let tasks = Tasks::default();
-    let databases = Arc::new(Databases::default());
-    let injector =
-        Injector::new(facts, Arc::clone(&resources), tasks.clone(), Arc::clone(&databases));
+    let process = Arc::new(ForModule::new(facts, Arc::clone(&resources), tasks.clone()));
+    let injector = Injector::new(facts.name, Arc::<ForModule>::clone(&process));
     let module = Arc::new(M::inject(injector).await?);
+    let databases = &process.databases;
     M::publish(&module, &resources.served);
     let worker = match databases.worker(M::work(&module)) {
         None => None,

@@ -1,45 +1,31 @@
-//! Injection: one implementation for each kind of thing that a module can ask for.
+//! What can be a field of a module, beside clients and databases; and what fields need of the process.
 
-use super::{Injector, StartError, Tasks};
-use crate::{
-    config::{Config, Setting, Settings, SettingsErrors},
-    data::{Db, DbSettings, ModuleDatabase, work::Work},
-    link::InterfaceEntry,
-};
+use super::{Tasks, resources::ForModule};
+use crate::config::{Config, Setting, Settings, SettingsErrors};
+use monolift_call::{Inject, Injector, StartError, inject::Need, link::InterfaceEntry};
 use serde::de::DeserializeOwned;
 use std::{
     any::{TypeId, type_name},
-    future::Future,
     ops::Deref,
     sync::Arc,
 };
 
-/// What can be a field of a module.
-///
-/// The process looks at what every module needs before it makes the first one, so that what is
-/// missing is said while nothing has been touched.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a field of a module",
-    label = "this cannot be injected",
-    note = "a module's fields are clients of interfaces, `Db`, `Config<T>`, `State<T>`, `Shared<T>`, `Work`, `Tasks`, or a type of yours that implements `monolift::Inject`"
-)]
-pub trait Inject: Sized + Send {
-    /// The module that this calls, when it is a client.
-    const CALLS: Option<&'static str> = None;
-
-    /// What must be there.
-    fn need() -> Need {
-        Need::Nothing
-    }
-
-    /// Makes it for the field and the module that `injector` stands for.
-    fn inject(injector: &Injector) -> impl Future<Output = Result<Self, StartError>> + Send;
+/// How a module's section is looked at before the module is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SettingsNeed {
+    /// What is wrong with it.
+    pub(crate) check: fn(&Settings, &str) -> Result<(), SettingsErrors>,
+    /// What can be in it, and what is.
+    pub(crate) keys: fn(&Settings, &str) -> Vec<Setting>,
 }
 
-/// What a field needs to be there.
+/// A value that `main` hands in.
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Need {
+struct SharedNeed(TypeId, &'static str);
+
+/// What a field needs, as the process looks at it.
+#[derive(Debug)]
+pub(crate) enum Wanted {
     /// Nothing that could be missing.
     Nothing,
     /// A provider of this interface.
@@ -48,41 +34,39 @@ pub enum Need {
     Settings(SettingsNeed),
     /// A value that `main` hands in.
     Shared(TypeId, &'static str),
-    /// A database.
+    /// A database, also for durable work.
     Database,
-    /// A database with a table for durable work.
-    Work,
 }
 
-/// How a module's section is looked at before the module is made.
-#[derive(Debug, Clone, Copy)]
-pub struct SettingsNeed {
-    /// What is wrong with it.
-    pub check: fn(&Settings, &str) -> Result<(), SettingsErrors>,
-    /// What can be in it, and what is.
-    pub keys: fn(&Settings, &str) -> Vec<Setting>,
-}
-
-impl Need {
-    /// Whether the settings of `module` say rightly where its database is.
-    pub(crate) fn database_settings(
-        settings: &Settings,
-        module: &str,
-    ) -> Result<(), SettingsErrors> {
-        settings.group::<DbSettings>(module, "db").map(drop)
+impl From<Need> for Wanted {
+    fn from(need: Need) -> Self {
+        let other = match need {
+            Need::Interface(entry) => return Self::Interface(entry),
+            Need::Other(other) => other,
+            _ => return Self::Nothing,
+        };
+        if let Some(need) = other.downcast_ref::<SettingsNeed>() {
+            Self::Settings(*need)
+        } else if let Some(SharedNeed(id, name)) = other.downcast_ref() {
+            Self::Shared(*id, name)
+        } else if other.is::<monolift_data::Need>() {
+            Self::Database
+        } else {
+            Self::Nothing
+        }
     }
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Inject for Config<T> {
     fn need() -> Need {
-        Need::Settings(SettingsNeed {
+        Need::other(SettingsNeed {
             check: |settings, module| settings.module::<T>(module).map(drop),
             keys: |settings, module| settings.keys::<T>(module),
         })
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        let settings = &injector.resources.settings;
+        let settings = &ForModule::of(injector).resources.settings;
         settings
             .module(injector.module())
             .map(Config::new)
@@ -90,29 +74,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Inject for Config<T> {
     }
 }
 
-impl<D: ModuleDatabase> Inject for Db<D> {
-    fn need() -> Need {
-        Need::Database
-    }
-
-    async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        injector.database::<D>().await
-    }
-}
-
-impl<D: ModuleDatabase> Inject for Work<D> {
-    fn need() -> Need {
-        Need::Work
-    }
-
-    async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        injector.databases.work::<D>(injector).await
-    }
-}
-
 impl Inject for Tasks {
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        Ok(injector.tasks.clone())
+        Ok(ForModule::of(injector).tasks.clone())
     }
 }
 
@@ -167,11 +131,11 @@ impl<T> Deref for Shared<T> {
 
 impl<T: Send + Sync + 'static> Inject for Shared<T> {
     fn need() -> Need {
-        Need::Shared(TypeId::of::<T>(), type_name::<T>())
+        Need::other(SharedNeed(TypeId::of::<T>(), type_name::<T>()))
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        let shared = injector.resources.shared::<T>(injector.module());
+        let shared = ForModule::of(injector).resources.shared::<T>(injector.module());
         shared.map(Self).ok_or_else(|| injector.error(missing_shared(type_name::<T>())))
     }
 }

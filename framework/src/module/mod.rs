@@ -1,21 +1,22 @@
 //! Modules: how they are described, injected and kept running.
 
-mod databases;
 mod facts;
 mod inject;
 mod lifecycle;
 mod resources;
 mod routes;
-mod start_error;
 mod tasks;
 
 pub use facts::{
     FieldNeed, Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules,
 };
-pub(crate) use inject::missing_shared;
-pub use inject::{Inject, Need, SettingsNeed, Shared, State};
+pub use inject::{Shared, State};
+pub(crate) use inject::{Wanted, missing_shared};
 pub use lifecycle::Lifecycle;
-pub use resources::{Injector, Resources};
+pub use monolift_call::{
+    StartError, StartErrors,
+    inject::{Inject, Injector, Need},
+};
+pub use resources::Resources;
 pub use routes::{Router, Routes};
-pub use start_error::{StartError, StartErrors};
 pub use tasks::Tasks;

@@ -1,11 +1,9 @@
 //! What a process has for its modules, and one module's view of it.
 
-use super::{Inject, ModuleFacts, StartError, Tasks, databases::Databases};
-use crate::{
-    config::Settings,
-    data::{Db, ModuleDatabase},
-    link::{Client, Links},
-};
+use super::{ModuleFacts, Tasks};
+use crate::config::Settings;
+use monolift_call::{Injector, inject::Provide, link::Links};
+use monolift_data::{Databases, Source};
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
@@ -38,53 +36,49 @@ impl Resources {
     }
 }
 
-/// One module's view of the process, while it is made.
-#[derive(Debug, Clone)]
-pub struct Injector {
-    facts: &'static ModuleFacts,
+/// What a process has for one of its modules.
+pub(super) struct ForModule {
     pub(super) resources: Arc<Resources>,
     pub(super) tasks: Tasks,
-    pub(super) databases: Arc<Databases>,
-    field: &'static str,
+    pub(super) databases: Databases,
 }
 
-impl Injector {
-    pub(super) fn new(
-        facts: &'static ModuleFacts,
-        resources: Arc<Resources>,
-        tasks: Tasks,
-        databases: Arc<Databases>,
-    ) -> Self {
-        Self { facts, resources, tasks, databases, field: "" }
+impl ForModule {
+    pub(super) fn new(facts: &ModuleFacts, resources: Arc<Resources>, tasks: Tasks) -> Self {
+        let settings = resources.settings.group(facts.name, "db");
+        let (module, handed_in) = (facts.name, Arc::clone(&resources));
+        let databases = Databases::new(Source {
+            module,
+            migrations: facts.migrations,
+            work: facts.work,
+            settings: settings.map_err(|error| error.to_string()),
+            folder: resources.data.clone(),
+            pool: Box::new(move |kind| {
+                handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)
+            }),
+            strict: resources.strict,
+        });
+        Self { resources, tasks, databases }
     }
 
-    /// Makes the value of one field.
-    pub async fn field<T: Inject>(&self, name: &'static str) -> Result<T, StartError> {
-        T::inject(&Self { field: name, ..self.clone() }).await
+    /// What `injector` stands for.
+    pub(super) fn of(injector: &Injector) -> &Self {
+        injector.provided().expect("an injector is made by a process")
+    }
+}
+
+impl Provide for ForModule {
+    fn links(&self) -> &Links {
+        &self.resources.links
     }
 
-    /// The module that is being made.
-    pub fn module(&self) -> &'static str {
-        self.facts.name
-    }
-
-    /// What is known of it.
-    pub fn facts(&self) -> &'static ModuleFacts {
-        self.facts
-    }
-
-    /// A client, for an [`Inject`] of yours that wraps one.
-    pub fn client<C: Client>(&self) -> C {
-        self.resources.links.client()
-    }
-
-    /// The module's database, opened when it is first asked for.
-    pub async fn database<D: ModuleDatabase>(&self) -> Result<Db<D>, StartError> {
-        self.databases.get(self).await
-    }
-
-    /// An error that names the module and the field.
-    pub fn error(&self, message: impl Into<String>) -> StartError {
-        StartError::new(message).of(self.facts.name, self.field)
+    fn get(&self, kind: TypeId) -> Option<&(dyn Any + Send + Sync)> {
+        if kind == TypeId::of::<Self>() {
+            Some(self)
+        } else if kind == TypeId::of::<Databases>() {
+            Some(&self.databases)
+        } else {
+            None
+        }
     }
 }

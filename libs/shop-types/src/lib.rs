@@ -38,13 +38,6 @@ id!(
     UserId
 );
 
-impl UserId {
-    /// A new one, which nobody can guess.
-    pub fn random() -> Self {
-        Self(format!("{:032x}", rand::random::<u128>()))
-    }
-}
-
 /// Money, in the currency's smallest unit.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

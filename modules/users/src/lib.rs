@@ -59,7 +59,9 @@ impl Users for UsersModule {
             return Err(UsersError::WrongPassword);
         }
         let hash = self.effort().hash(&self.hashing, password).await?;
-        let profile = Profile { id: UserId::random(), name, since_ms: now_ms() };
+        // Nobody can guess it.
+        let id = UserId(format!("{:032x}", rand::random::<u128>()));
+        let profile = Profile { id, name, since_ms: now_ms() };
         let inserted = sqlx::query(
             "INSERT INTO users (id, name, email, password, since_ms) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (email) DO NOTHING",

@@ -24,6 +24,8 @@ fn a_new_module_is_part_of_the_workspace() {
     };
     assert!(refused("gift-cards").contains("there is a package `gift-cards` already"));
     assert!(refused("inventory").contains("it means something else"));
+    assert!(refused("serde").contains("has a package `serde`"));
+    assert!(refused("serde-json").contains("has a package `serde_json`"));
 
     // Comments and what else was there stay.
     let manifest = workspace.read("deployment.toml");

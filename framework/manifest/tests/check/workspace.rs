@@ -201,3 +201,22 @@ fn workspaces_that_cannot_be_read() {
     let nowhere = Workspace::find(Path::new("/proc/self")).expect_err("no package there");
     assert_eq!(nowhere.to_string(), "/proc/self: no Cargo.toml here or in any folder above");
 }
+
+#[test]
+fn the_name_that_a_package_has_for_another_is_that_of_its_cargo_toml() {
+    let name = |package: &str, rest: &str| {
+        let shared = "[workspace]\n[workspace.dependencies]\nmonolift-call = { path = \"call\" }\n\
+                      lift = { package = \"monolift\", path = \"monolift\" }\n";
+        let text = format!("[package]\nname = \"{package}\"\n{rest}");
+        let scratch = Scratch::empty().file("Cargo.toml", shared).file("it/Cargo.toml", &text);
+        monolift_manifest::name_of(&scratch.root.join("it"), &["monolift", "monolift-call"])
+    };
+    let call = "[dependencies]\nmonolift-call.workspace = true\n";
+    assert_eq!(name("stock-api", call).as_deref(), Some("monolift-call"));
+    let both = "[dependencies]\nmonolift-call = \"1\"\nlift.workspace = true\n";
+    assert_eq!(name("stock", both).as_deref(), Some("lift"));
+    let renamed = "[dev-dependencies]\nm = { package = \"monolift-call\", version = \"1\" }\n";
+    assert_eq!(name("tests", renamed).as_deref(), Some("m"));
+    assert_eq!(name("monolift-call", "").as_deref(), Some("monolift-call"));
+    assert_eq!(name("other", "[dependencies]\nserde = \"1\"\n"), None);
+}

@@ -1,13 +1,13 @@
 //! The interface of the module `notifications`.
 
-use monolift::{CallError, InterfaceError, Page};
+use monolift_call::{CallError, InterfaceError, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::UserId;
 use thiserror::Error;
 
 /// What was sent to whom.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Notifications {
     /// Sends something to a customer, once. Repeating it changes nothing: its id is the key.
     #[idempotent]

@@ -1,13 +1,13 @@
 //! The interface of the module `orders`.
 
-use monolift::{CallError, InterfaceError, Page};
+use monolift_call::{CallError, InterfaceError, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::{Cents, Line, OrderId, Sku, UserId};
 use thiserror::Error;
 
 /// Placing orders, looking at them, and cancelling them.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Orders {
     /// Places an order: the units are held, and the payment is authorised, or nothing is.
     ///
@@ -133,7 +133,7 @@ pub enum OrdersError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use monolift::wire::codec;
+    use monolift_call::carry::codec;
 
     /// No customer can write orders that cannot be listed afterwards.
     #[test]

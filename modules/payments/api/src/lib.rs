@@ -1,13 +1,13 @@
 //! The interface of the module `payments`.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::{Cents, OrderId};
 use thiserror::Error;
 
 /// Payments for orders. The order is the key of each: repeating a call changes nothing.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Payments {
     /// Has the provider set an amount aside on a card.
     ///

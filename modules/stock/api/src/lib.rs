@@ -1,13 +1,13 @@
 //! The interface of the module `stock`.
 
-use monolift::{CallError, InterfaceError, Page};
+use monolift_call::{CallError, InterfaceError, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::{Cents, Line, OrderId, Sku};
 use thiserror::Error;
 
 /// Products, what there is of them, and what is held for orders.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Stock {
     /// The products, by their numbers.
     #[http(GET, "/products")]

@@ -1,13 +1,13 @@
 //! The interface of the module `users`.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shop_types::UserId;
 use thiserror::Error;
 
 /// Customers, and how they log in.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Users {
     /// Registers a customer.
     #[http(POST, "/users", body = user)]

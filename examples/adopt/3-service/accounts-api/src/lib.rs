@@ -1,12 +1,12 @@
 //! What the club's own code offers to its modules.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The club's members.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Accounts {
     /// A member's name.
     #[idempotent]

@@ -1,12 +1,12 @@
 //! The interface of the module `profiles`.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Members' profiles.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Profiles {
     /// A member's profile.
     #[idempotent]

@@ -1,12 +1,12 @@
 //! The interface of the module `carts`.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What customers are about to buy.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Carts {
     /// Puts some of one thing into a cart; the answer is what the cart costs then.
     #[http(POST, "/carts/{cart}")]

@@ -1,12 +1,12 @@
 //! The interface of the module `prices`.
 
-use monolift::{CallError, InterfaceError};
+use monolift_call::{CallError, InterfaceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What things cost.
-#[monolift::interface]
+#[monolift_call::interface]
 pub trait Prices {
     /// The price of one thing.
     #[http(GET, "/prices/{sku}")]

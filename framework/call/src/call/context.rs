@@ -1,0 +1,274 @@
+//! The context of a call: it travels by itself, down every call that a call makes.
+//!
+//! Inside a process it is a task-local; between processes it is in the envelope. Work that is
+//! spawned takes it along with [`spawn`] or [`Context::scope`].
+
+use super::{
+    Origin, chance,
+    clock::{self, CallSettings, clamp},
+    held,
+};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+use tokio::{task::JoinHandle, time::Instant};
+
+/// The longest context that is carried to another process, in bytes; and what an entry takes beside its text,
+/// and all that has a fixed length.
+const LONGEST: usize = 8 * 1024;
+const ENTRY: usize = 5;
+const FIXED: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// Who asks, until when, and as part of what.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub deadline: Instant,
+    pub trace: Trace,
+    /// Whether somebody further up has made this call, or one that led to it, again.
+    pub again: bool,
+    pub origin: Origin,
+    /// What few calls carry, behind one pointer, so that the rest copy nothing.
+    pub baggage: Option<Arc<Baggage>>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Baggage {
+    pub principal: Option<Principal>,
+    pub idempotency_key: Option<String>,
+}
+
+/// On whose behalf a call is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Who: a user's or a service's own name for itself.
+    pub subject: String,
+    /// What they may act as.
+    pub roles: Vec<String>,
+}
+
+/// The trace that a call belongs to, as in W3C's `traceparent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// The whole trace.
+    pub trace_id: u128,
+    /// The caller's part of it.
+    pub span_id: u64,
+    /// Whether the edge decided to record this trace.
+    pub sampled: bool,
+}
+
+impl Trace {
+    /// A new trace, not sampled.
+    pub fn start() -> Self {
+        Self { trace_id: random_128(), span_id: chance::number(), sampled: false }
+    }
+
+    /// Reads a `traceparent` header; `None` when it is not one.
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.trim().split('-');
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        // `from_str_radix` alone would take signs and capitals, which are not allowed here.
+        let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if ![version, trace, span, flags].into_iter().all(hex) {
+            return None;
+        }
+        let sizes = (version.len(), trace.len(), span.len(), flags.len());
+        let known = version != "ff" && (version != "00" || parts.next().is_none());
+        if sizes != (2, 32, 16, 2) || !known {
+            return None;
+        }
+        let trace = Self {
+            trace_id: u128::from_str_radix(trace, 16).ok()?,
+            span_id: u64::from_str_radix(span, 16).ok()?,
+            sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1,
+        };
+        (trace.trace_id != 0 && trace.span_id != 0).then_some(trace)
+    }
+}
+
+fn random_128() -> u128 {
+    u128::from(chance::number()) << 64 | u128::from(chance::number())
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
+    }
+}
+
+impl Context {
+    /// The context of the call that is running, or `None` outside of any.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// A context for work that starts here, at the edge: a request that came in, a job.
+    pub fn edge(settings: &CallSettings) -> Self {
+        Self::until(settings.starting(clock::now(), None).deadline)
+    }
+
+    /// A new context that ends at `deadline`, clamped to [`super::MAX_DEADLINE`] from now.
+    pub fn until(deadline: Instant) -> Self {
+        let now = clock::now();
+        let left = clamp(deadline.saturating_duration_since(now));
+        Self { deadline: now + left, ..Self::starting(now) }
+    }
+
+    /// A new one, which has no time yet.
+    pub fn starting(deadline: Instant) -> Self {
+        Self { deadline, trace: Trace::start(), again: false, origin: Origin::OWN, baggage: None }
+    }
+
+    /// Whether this is part of a call that was made again, because the first attempt failed. What is
+    /// called in it is not made again, so that retries do not multiply on the way down.
+    pub fn is_again(&self) -> bool {
+        self.again
+    }
+
+    /// The instant by which the call ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The time that is left.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(clock::now())
+    }
+
+    /// The trace that the call belongs to.
+    pub fn trace(&self) -> Trace {
+        self.trace
+    }
+
+    /// On whose behalf the call is made, when the edge said so.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.baggage.as_ref()?.principal.as_ref()
+    }
+
+    /// The key under which the edge's client may repeat its request.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.baggage.as_ref()?.idempotency_key.as_deref()
+    }
+
+    /// The same, with less time: a deadline never grows on the way down.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = self.deadline.min(deadline);
+        self
+    }
+
+    /// The same, as part of `trace`.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The same, on behalf of this origin.
+    #[must_use]
+    pub fn of(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The origin of the call that is running.
+    pub fn current_origin() -> Origin {
+        Self::look(|context| context.origin).unwrap_or(Origin::OWN)
+    }
+
+    /// The same, on behalf of `principal`.
+    #[must_use]
+    pub fn with_principal(mut self, principal: Principal) -> Self {
+        self.baggage_mut().principal = Some(principal);
+        self
+    }
+
+    /// The same, under an idempotency key.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.baggage_mut().idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Whether a frame can take what the context carries beside the payload of a call.
+    pub fn is_carried(&self) -> bool {
+        // Only baggage is of any length, and few calls have some.
+        let Some(baggage) = &self.baggage else { return true };
+        let entry = |text: &str| text.len() + ENTRY;
+        let principal = baggage.principal.iter().flat_map(|principal| {
+            [&principal.subject].into_iter().chain(&principal.roles).map(|text| entry(text))
+        });
+        let key = baggage.idempotency_key.iter().map(|key| entry(key));
+        FIXED + principal.chain(key).sum::<usize>() <= LONGEST
+    }
+
+    fn baggage_mut(&mut self) -> &mut Baggage {
+        Arc::make_mut(self.baggage.get_or_insert_default())
+    }
+
+    /// Runs `work` as part of this call: the calls that it makes get what is left of the time.
+    pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, work)
+    }
+
+    /// Runs a function, such as one poll, as part of this call.
+    pub fn enter<R>(self, work: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, work)
+    }
+
+    /// Looks at the current context without copying it.
+    pub fn look<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
+        CURRENT.try_with(look).ok()
+    }
+}
+
+/// Spawns `work` on tokio with the context of the call that is running, if there is one.
+///
+/// `tokio::spawn` starts work outside of every call; this carries the deadline, the trace, the
+/// principal and the idempotency key on.
+pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let Some(context) = Context::current() else { return tokio::spawn(work) };
+    let mut polled = held::Polled::branch();
+    tokio::spawn(context.scope(async move { polled.follow(work).await }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_survives_the_trip() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(Trace::parse(text).unwrap().to_string(), text);
+        for bad in ["", "00-1-2-3", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] {
+            assert_eq!(Trace::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn spawned_work_keeps_the_context() {
+        let context = Context::edge(&CallSettings::default()).with_idempotency_key("k");
+        let key = context
+            .scope(async { spawn(async { Context::current() }).await.unwrap() })
+            .await
+            .unwrap();
+        assert_eq!(key.idempotency_key(), Some("k"));
+        assert!(tokio::spawn(async { Context::current() }).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_deadline_only_shrinks() {
+        let context = Context::edge(&CallSettings::default());
+        let at = context.deadline();
+        assert_eq!(context.clone().with_deadline(at + Duration::from_secs(1)).deadline(), at);
+        let sooner = at - Duration::from_secs(1);
+        assert_eq!(context.with_deadline(sooner).deadline(), sooner);
+    }
+}

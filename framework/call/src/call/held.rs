@@ -1,0 +1,432 @@
+//! What a call holds of things that a module has few of, such as the connections of its pool.
+//!
+//! A call that holds one while it waits for another, or for another module, can lock its module out:
+//! as many callers as there are connections each hold one, and each waits for one more. So a call's
+//! holdings are known while it is polled, and both are found when they happen, not when they lock.
+//!
+//! This file does not know what is held: that is said by who registers it ([`Scarce`]).
+//!
+//! A call that holds nothing costs two swaps of a thread's cell for each poll. That cell needs no
+//! destructor, so an access to it is an instruction or two. What a call holds is allocated when it holds
+//! something for the first time, and is in a cell of its own.
+
+use super::{CallError, CallErrorKind, Callee, RetryAdvice};
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+};
+
+/// Each warning is given once. After this many different ones, no more are given.
+const MOST_WARNINGS: usize = 1_000;
+
+thread_local! {
+    /// The call that this thread is polling.
+    static CURRENT: Cell<Current> = const { Cell::new(Current { callee: None, holds: false }) };
+    /// What that call holds.
+    static HOLDINGS: Cell<Option<Arc<Holdings>>> = const { Cell::new(None) };
+}
+
+/// The part of [`Polled`] that needs no destructor.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    callee: Option<&'static Callee>,
+    /// Whether there is something in `HOLDINGS`.
+    holds: bool,
+}
+
+/// The call that a thread is polling. Without either there is none.
+#[derive(Debug, Default)]
+pub struct Polled {
+    callee: Option<&'static Callee>,
+    holdings: Option<Arc<Holdings>>,
+}
+
+/// What one call holds.
+#[derive(Debug)]
+pub struct Holdings {
+    /// `module.method`, or the work that is done.
+    by: String,
+    count: AtomicU32,
+    /// Whether the call fails that breaks the rule.
+    strict: AtomicBool,
+    scarce: OnceLock<&'static Scarce>,
+    broken: Mutex<Option<String>>,
+    /// How its calls to other modules went; only for durable work, which is held back by that.
+    calls: Option<Mutex<Calls>>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    /// The module whose answer is waited for.
+    pending: Option<&'static str>,
+    failed: Option<&'static str>,
+}
+
+/// Something that a module has few of.
+#[derive(Debug)]
+pub struct Scarce {
+    /// What is held, such as `an open transaction`.
+    pub held: &'static str,
+    /// What is asked for, such as `another database connection`.
+    pub another: &'static str,
+    /// What to do instead of asking for another one.
+    pub instead: &'static str,
+    /// What to do before a call.
+    pub before_a_call: &'static str,
+}
+
+/// Held by the call that was polled when it was made, until it is dropped.
+#[derive(Debug)]
+pub struct Hold(Option<Arc<Holdings>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(holdings) = &self.0 {
+            holdings.count.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// The call that is polled now is one of `callee`, with these holdings. The result is the call around
+/// it, for [`leave`].
+#[inline]
+pub(super) fn enter(callee: &'static Callee, holdings: Option<Arc<Holdings>>) -> Polled {
+    swap(Polled { callee: Some(callee), holdings })
+}
+
+/// The poll is over. The result is what the call holds.
+#[inline]
+pub(super) fn leave(around: Polled) -> Option<Arc<Holdings>> {
+    swap(around).holdings
+}
+
+#[inline]
+fn swap(polled: Polled) -> Polled {
+    let Polled { callee, holdings } = polled;
+    let holds = holdings.is_some();
+    let before = CURRENT.replace(Current { callee, holds });
+    let holdings = if before.holds || holds { swap_holdings(holdings) } else { None };
+    Polled { callee: before.callee, holdings }
+}
+
+fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
+    // A thread that ends has none.
+    HOLDINGS.try_with(|cell| cell.replace(holdings)).unwrap_or_default()
+}
+
+/// Has the call that is polled now hold something. With `strict` it fails if it breaks the rule.
+pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
+    let mut polled = swap(Polled::default());
+    if let (None, Some(callee)) = (&polled.holdings, polled.callee) {
+        polled.holdings = Some(Arc::new(Holdings::of(callee.to_string())));
+    }
+    let hold = polled.holdings.clone();
+    swap(polled);
+    if let Some(holdings) = &hold {
+        holdings.count.fetch_add(1, Relaxed);
+        holdings.strict.fetch_or(strict, Relaxed);
+        let _ = holdings.scarce.set(scarce);
+    }
+    Hold(hold)
+}
+
+/// The call that is polled now asks for another of what it may hold. An error is what the caller is
+/// told, where the rule is strict.
+#[inline]
+pub fn ask() -> Result<(), String> {
+    let polled = swap(Polled::default());
+    let asked = match &polled.holdings {
+        Some(holdings) => holdings.ask(),
+        None => Ok(()),
+    };
+    swap(polled);
+    asked
+}
+
+impl Polled {
+    /// It calls `callee`, of another module.
+    #[inline]
+    pub(super) fn begins(&self, callee: &Callee) -> Result<(), CallError> {
+        self.holdings.as_ref().map_or(Ok(()), |holdings| holdings.begin(callee))
+    }
+
+    /// That call is over.
+    #[inline]
+    pub(super) fn ended(&self, callee: &Callee, error: Option<&CallError>) {
+        if let Some(holdings) = &self.holdings {
+            holdings.end(callee, error);
+        }
+    }
+
+    /// A call for durable work, which no client makes. Where its calls go is noted.
+    pub fn work(name: String) -> Self {
+        let calls = Some(Mutex::default());
+        Self { callee: None, holdings: Some(Arc::new(Holdings { calls, ..Holdings::of(name) })) }
+    }
+
+    /// For a task that the call spawns, which holds things of its own.
+    pub(super) fn branch() -> Self {
+        let polled = swap(Self::default());
+        let work = polled.holdings.as_ref().filter(|_| polled.callee.is_none());
+        let holdings = work.map(|holdings| Arc::new(Holdings::of(holdings.by.clone())));
+        let branch = Self { callee: polled.callee, holdings };
+        swap(polled);
+        branch
+    }
+
+    /// Does `work` as this call.
+    pub async fn follow<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let _within = Within::enter(self);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// The rule that it has broken, where that is an error.
+    pub fn broken(&self) -> Option<String> {
+        broken(self.holdings.as_ref())
+    }
+
+    /// The module whose call failed last, or had not ended.
+    pub fn failed_call(&self) -> Option<&'static str> {
+        let calls = self.holdings.as_ref()?.calls.as_ref()?;
+        let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.pending.or(calls.failed)
+    }
+}
+
+/// The rule that a call has broken, where that is an error.
+pub(super) fn broken(holdings: Option<&Arc<Holdings>>) -> Option<String> {
+    holdings?.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+impl Holdings {
+    fn of(by: String) -> Self {
+        Self {
+            by,
+            count: AtomicU32::new(0),
+            strict: AtomicBool::new(false),
+            scarce: OnceLock::new(),
+            broken: Mutex::default(),
+            calls: None,
+        }
+    }
+
+    /// What it holds now, if anything.
+    fn scarce(&self) -> Option<&'static Scarce> {
+        if self.count.load(Relaxed) == 0 { None } else { self.scarce.get().copied() }
+    }
+
+    fn ask(&self) -> Result<(), String> {
+        let Some(Scarce { held, another, instead, .. }) = self.scarce() else { return Ok(()) };
+        self.break_rule("another", || {
+            format!(
+                "{} asks for {another} while it holds {held}: as many callers at once as there are \
+                 connections would wait for each other; {instead}",
+                self.by
+            )
+        })
+    }
+
+    fn begin(&self, callee: &Callee) -> Result<(), CallError> {
+        if let Some(calls) = &self.calls {
+            let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that ended by its deadline has not been told of.
+            calls.failed = calls.pending.replace(callee.module).or(calls.failed);
+        }
+        let Some(Scarce { held, before_a_call, .. }) = self.scarce() else { return Ok(()) };
+        let told = self.break_rule("call", || {
+            format!(
+                "{} calls {callee} while it holds {held}: callers would wait for its connection as \
+                 long as that call takes, and can lock each other out; {before_a_call}",
+                self.by
+            )
+        });
+        told.map_err(broken_rule)
+    }
+
+    fn end(&self, callee: &Callee, error: Option<&CallError>) {
+        let Some(calls) = &self.calls else { return };
+        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.pending = None;
+        if error.is_some_and(says_something_of_the_module) {
+            calls.failed = Some(callee.module);
+        }
+    }
+
+    #[cold]
+    fn break_rule(&self, kind: &'static str, text: impl Fn() -> String) -> Result<(), String> {
+        if self.strict.load(Relaxed) {
+            let text = text();
+            tracing::error!("{text}");
+            let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+            broken.get_or_insert_with(|| text.clone());
+            return Err(text);
+        }
+        if is_new(&self.by, kind) {
+            let text = text();
+            tracing::warn!("{text} (this is said once)");
+        }
+        Ok(())
+    }
+}
+
+/// The error of a call that has broken the rule.
+pub(super) fn broken_rule(text: String) -> CallError {
+    CallError::new(CallErrorKind::Internal, text).with_retry_advice(RetryAdvice::Never)
+}
+
+/// Whether a module cannot be called, rather than that this call could not be made.
+fn says_something_of_the_module(error: &CallError) -> bool {
+    let own = matches!(
+        error.kind(),
+        CallErrorKind::BadArguments | CallErrorKind::BadAnswer | CallErrorKind::TooLarge
+    );
+    !own && error.retry_advice() != Some(RetryAdvice::Never)
+}
+
+/// Whether this has not been warned of.
+fn is_new(by: &str, kind: &'static str) -> bool {
+    static WARNED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    warned.len() < MOST_WARNINGS && warned.insert((by.to_owned(), kind))
+}
+
+/// One poll, which may panic.
+struct Within<'a> {
+    polled: &'a mut Polled,
+    around: Option<Polled>,
+}
+
+impl<'a> Within<'a> {
+    fn enter(polled: &'a mut Polled) -> Self {
+        let own = Polled { callee: polled.callee, holdings: polled.holdings.take() };
+        let around = Some(swap(own));
+        Self { polled, around }
+    }
+}
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        self.polled.holdings = leave(self.around.take().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Meter;
+    use std::io;
+
+    const SEAT: Scarce = Scarce {
+        held: "a seat",
+        another: "another seat",
+        instead: "stand up",
+        before_a_call: "stand up before",
+    };
+
+    static BAR: Callee = Callee {
+        module: "bar",
+        interface: "Bar",
+        method: "serve",
+        deadline: None,
+        meter: Meter::new(),
+    };
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged while a call of this name does `work`.
+    fn logged(name: &str, work: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let around = swap(Polled::work(name.to_owned()));
+            work();
+            leave(around);
+        });
+        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn calls_the_bar() -> Result<(), CallError> {
+        let polled = swap(Polled::default());
+        let begun = polled.begins(&BAR);
+        polled.ended(&BAR, None);
+        swap(polled);
+        begun
+    }
+
+    #[test]
+    fn each_method_is_warned_of_once_for_each_kind() {
+        let work = || {
+            assert_eq!(ask(), Ok(()));
+            let hold = hold(&SEAT, false);
+            for _ in 0..3 {
+                assert_eq!(ask(), Ok(()));
+                assert_eq!(calls_the_bar(), Ok(()));
+            }
+            drop(hold);
+            assert_eq!(ask(), Ok(()));
+        };
+        let said = logged("guest.dine", work);
+        assert_eq!(said.matches("guest.dine asks for another seat").count(), 1, "{said}");
+        assert_eq!(said.matches("guest.dine calls bar.serve").count(), 1, "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert_eq!(logged("guest.dine", work), "");
+        assert_eq!(logged("guest.lunch", work).lines().count(), 2);
+    }
+
+    #[test]
+    fn where_the_rule_is_strict_the_call_is_told_each_time() {
+        logged("guest.strict", || {
+            let first = hold(&SEAT, true);
+            let second = hold(&SEAT, true);
+            drop(first);
+            let told = ask().unwrap_err();
+            assert!(told.contains("guest.strict asks for another seat"), "{told}");
+            let told = calls_the_bar().unwrap_err();
+            assert!(told.message().contains("stand up before"), "{told}");
+            drop(second);
+            assert_eq!(ask(), Ok(()));
+            assert_eq!(calls_the_bar(), Ok(()));
+        });
+        // Outside of a call the rule does not apply.
+        let _hold = hold(&SEAT, true);
+        assert_eq!(ask(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_panics_leaves_nothing_behind() {
+        use futures_util::FutureExt;
+        fn make() {
+            panic!("a scene");
+        }
+        let mut polled = Polled::work("guest.panic".to_owned());
+        let work = polled.follow(async {
+            let _hold = hold(&SEAT, true);
+            make();
+        });
+        assert!(std::panic::AssertUnwindSafe(work).catch_unwind().await.is_err());
+        assert!(swap(Polled::default()).holdings.is_none());
+    }
+}

@@ -1,0 +1,272 @@
+//! Counts the calls of a method, how they ended and how long they took.
+//!
+//! Every call is counted. Timing a call costs about as much as a fast call, so a fast method is
+//! sampled: one call in sixteen is timed and stands for the rest.
+//!
+//! Each thread writes to cells of its own, so threads never contend for a cache line. A reader adds
+//! up the cells of all threads.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+/// Buckets of the histogram within each power of two: a time is known to within an eighth.
+const STEPS: usize = 8;
+/// Powers of two of nanoseconds that the histogram covers: up to about 18 minutes.
+const POWERS: usize = 40;
+const BUCKETS: usize = STEPS * (POWERS - 2);
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Answered,
+    Failed,
+    Dropped,
+}
+
+/// A call that took less than this many nanoseconds, without waiting, is fast.
+const QUICK: u64 = 2_000;
+/// One in this many fast calls on a thread is timed.
+const SAMPLE: u32 = if cfg!(debug_assertions) { 1 } else { 16 };
+
+thread_local! {
+    static UNTIMED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts the calls of one method.
+pub struct Meter {
+    /// Whether the last timed call was fast.
+    quick: AtomicBool,
+    /// This meter's number, assigned at its first use.
+    number: OnceLock<usize>,
+    /// The cells of all threads.
+    all: Mutex<Vec<Arc<Cells>>>,
+}
+
+/// What one thread has counted for one method.
+struct Cells {
+    endings: [AtomicU64; 3],
+    nanos: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Cells {
+    fn new() -> Self {
+        let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self {
+            endings: [const { AtomicU64::new(0) }; 3],
+            nanos: AtomicU64::new(0),
+            buckets: zeros(),
+        }
+    }
+}
+
+/// Only the thread that owns a cell writes to it, so this needs no locked instruction.
+#[inline]
+fn add(cell: &AtomicU64, more: u64) {
+    cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+/// The cells of one thread, by meter number. When the thread ends, another thread takes them over.
+/// So no count is lost, and there are never more cells than threads at one time.
+struct Own {
+    cells: Vec<Option<Arc<Cells>>>,
+}
+
+static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+static LEFT: Mutex<Vec<Vec<Option<Arc<Cells>>>>> = Mutex::new(Vec::new());
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let cells = std::mem::take(&mut self.cells);
+        LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(cells);
+    }
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = {
+        let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        RefCell::new(Own { cells: left.unwrap_or_default() })
+    };
+}
+
+impl Meter {
+    /// A meter at zero.
+    #[allow(clippy::new_without_default, reason = "it must be const, to stand in a static")]
+    pub const fn new() -> Self {
+        Self { quick: AtomicBool::new(false), number: OnceLock::new(), all: Mutex::new(Vec::new()) }
+    }
+
+    /// Whether the next call on this thread is timed.
+    #[inline]
+    pub fn times_this(&self) -> bool {
+        if !self.quick.load(Relaxed) {
+            return true;
+        }
+        let untimed = UNTIMED.get() + 1;
+        let timed = untimed >= SAMPLE;
+        UNTIMED.set(if timed { 0 } else { untimed });
+        timed
+    }
+
+    /// Counts a call, with its duration if it was timed.
+    #[inline]
+    pub fn count(&self, ending: Ending, nanos: Option<u64>) {
+        // A call that ends while its thread ends is not counted: its cells belong to another thread
+        // by then.
+        let _ = OWN.try_with(|own| {
+            let Ok(mut own) = own.try_borrow_mut() else { return };
+            let known = self.number.get().and_then(|&number| own.cells.get(number)?.as_ref());
+            let cells = match known {
+                Some(cells) => cells,
+                None => self.enter(&mut own),
+            };
+            add(&cells.endings[ending as usize], 1);
+            if let Some(nanos) = nanos {
+                self.time(cells, nanos);
+            }
+        });
+    }
+
+    fn time(&self, cells: &Cells, nanos: u64) {
+        let quick = nanos < QUICK;
+        let was_quick = self.quick.load(Relaxed);
+        if quick != was_quick {
+            self.quick.store(quick, Relaxed);
+        }
+        // While the method was slow, every call was timed, so this sample stands for itself only.
+        let stands_for = if quick && was_quick { u64::from(SAMPLE) } else { 1 };
+        add(&cells.nanos, nanos.saturating_mul(stands_for));
+        add(&cells.buckets[bucket(nanos)], stands_for);
+    }
+
+    /// Creates this thread's cell for the meter.
+    #[cold]
+    fn enter<'a>(&self, own: &'a mut Own) -> &'a Arc<Cells> {
+        let number = *self.number.get_or_init(|| NUMBERS.fetch_add(1, Relaxed));
+        if own.cells.len() <= number {
+            own.cells.resize(number + 1, None);
+        }
+        own.cells[number].get_or_insert_with(|| {
+            let cells = Arc::new(Cells::new());
+            self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&cells));
+            cells
+        })
+    }
+
+    /// The counts so far.
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures { buckets: vec![0; BUCKETS], ..Figures::default() };
+        for cells in &*self.all.lock().unwrap_or_else(PoisonError::into_inner) {
+            let [answered, failed, dropped] = &cells.endings;
+            figures.answered += answered.load(Relaxed);
+            figures.failed += failed.load(Relaxed);
+            figures.dropped += dropped.load(Relaxed);
+            figures.nanos = figures.nanos.wrapping_add(cells.nanos.load(Relaxed));
+            for (sum, bucket) in figures.buckets.iter_mut().zip(&cells.buckets) {
+                *sum += bucket.load(Relaxed);
+            }
+        }
+        figures
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Figures { answered, failed, dropped, .. } = self.figures();
+        write!(f, "Meter({answered} answered, {failed} failed, {dropped} dropped)")
+    }
+}
+
+/// The counts of a [`Meter`].
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Calls that the module answered, with a result or with an error of its interface.
+    pub answered: u64,
+    /// Calls that ended with a [`super::CallError`].
+    pub failed: u64,
+    /// Calls that were dropped because their caller went away.
+    pub dropped: u64,
+    /// The total duration in nanoseconds, extrapolated for fast calls.
+    pub nanos: u64,
+    buckets: Vec<u64>,
+}
+
+impl Figures {
+    /// The number of all calls.
+    pub fn calls(&self) -> u64 {
+        self.answered + self.failed + self.dropped
+    }
+
+    /// The duration within which this share of the calls ended, in nanoseconds and to within an
+    /// eighth. 0.5 gives the median.
+    pub fn quantile(&self, part: f64) -> u64 {
+        let all: u64 = self.buckets.iter().sum();
+        let wanted = (all as f64 * part).ceil() as u64;
+        let mut so_far = 0;
+        let found = self.buckets.iter().position(|count| {
+            so_far += count;
+            so_far >= wanted.max(1)
+        });
+        found.map_or(0, upper)
+    }
+}
+
+/// The bucket of a duration, by its highest bit and the three bits below.
+#[inline]
+fn bucket(nanos: u64) -> usize {
+    let nanos = nanos.max(STEPS as u64);
+    let power = (u64::BITS - nanos.leading_zeros()) as usize - 1;
+    let step = (nanos >> (power - 3)) as usize & (STEPS - 1);
+    ((power - 3) * STEPS + step).min(BUCKETS - 1)
+}
+
+/// The upper bound of a bucket.
+fn upper(bucket: usize) -> u64 {
+    let (power, step) = (bucket / STEPS, (bucket % STEPS) as u64);
+    ((STEPS as u64 + step + 1) << power) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_has_its_bucket() {
+        for nanos in (8..100_000).chain((17..39).map(|power| (1 << power) + 12_345)) {
+            let longest = upper(bucket(nanos));
+            assert!(longest >= nanos && longest <= nanos + nanos / 8, "{nanos} {longest}");
+        }
+        assert_eq!(bucket(0), 0);
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn threads_count_together_and_what_they_counted_stays() {
+        static METER: Meter = Meter::new();
+        for _ in 0..3 {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        (0..1_000).for_each(|nanos| METER.count(Ending::Answered, Some(nanos)))
+                    });
+                }
+            });
+        }
+        METER.count(Ending::Failed, Some(1 << 20));
+        METER.count(Ending::Dropped, None);
+        let figures = METER.figures();
+        assert_eq!((figures.answered, figures.failed, figures.dropped), (12_000, 1, 1));
+        assert_eq!(figures.calls(), 12_002);
+        let median = figures.quantile(0.5);
+        assert!((480..=576).contains(&median), "{median}");
+        assert!(figures.quantile(1.0) >= 1 << 20);
+        // Threads that run one after the other reuse the same cells.
+        assert!(METER.all.lock().unwrap().len() <= 5);
+    }
+}

@@ -1,0 +1,54 @@
+//! What a call is: who asks, until when, and how it can end.
+//!
+//! This floor knows nothing of interfaces, processes or sockets. Everything above uses it.
+
+pub mod chance;
+pub mod clock;
+mod context;
+#[cfg(feature = "sqlx")]
+mod database;
+mod error;
+mod guard;
+pub mod held;
+mod interface_error;
+mod mean;
+mod meter;
+mod origin;
+mod planted;
+mod report;
+pub mod stages;
+pub mod turns;
+
+pub use crate::planted;
+pub use clock::{CallSettings, MAX_DEADLINE};
+pub use context::{Context, Principal, Trace, spawn};
+pub use error::{CallError, CallErrorKind, RetryAdvice};
+pub use guard::{Guarded, Side, guard, overdue};
+pub use interface_error::{ErrorResponse, InterfaceError};
+pub use mean::Mean;
+pub use meter::{Figures, Meter};
+pub use origin::{Origin, network_of};
+pub use planted::{is_chosen, is_planted_here, plant};
+pub use report::{Reference, chain, panic_text};
+pub use stages::{Stages, Timed};
+
+/// The facts of a method that a call carries with it, fixed when the program is compiled.
+#[derive(Debug)]
+pub struct Callee {
+    /// The module that owns the interface, such as `stock`.
+    pub module: &'static str,
+    /// The interface's name, such as `Stock`.
+    pub interface: &'static str,
+    /// The method's name, such as `reserve`.
+    pub method: &'static str,
+    /// The method's own deadline, when it states one.
+    pub deadline: Option<std::time::Duration>,
+    /// How its calls went in this program.
+    pub meter: Meter,
+}
+
+impl std::fmt::Display for Callee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.module, self.method)
+    }
+}

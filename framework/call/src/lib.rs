@@ -1,0 +1,172 @@
+//! What the crate of an interface needs of Monolift: the trait's macro, its client, and the errors of calls.
+//!
+//! ```
+//! use monolift_call::{CallError, InterfaceError, Page};
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use thiserror::Error;
+//!
+//! /// Stock levels. In a package `stock-api`, `module` is not needed.
+//! #[monolift_call::interface(module = "stock")]
+//! pub trait Stock {
+//!     /// Units on hand for one product.
+//!     #[http(GET, "/products/{sku}/stock")]
+//!     #[idempotent]
+//!     async fn level(&self, sku: String) -> Result<u32, StockError>;
+//! }
+//!
+//! #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+//! pub enum StockError {
+//!     #[error("no product {0}")]
+//!     #[status(404)]
+//!     UnknownProduct(String),
+//!     #[error(transparent)]
+//!     Call(CallError), // how any call can fail
+//! }
+//! ```
+//!
+//! The crate of a module uses `monolift`, which has all of this and what runs a module. This crate has no
+//! database, no web framework and no sockets, so that the crates of interfaces compile fast.
+//!
+//! The modules of this crate are for the other crates of Monolift. Only the items that are documented here are
+//! covered by its version.
+
+#[cfg(panic = "abort")]
+compile_error!(
+    "a panic in a module is an error to its caller, never the end of the process: \
+     take `panic = \"abort\"` out of the profile"
+);
+
+// The macros name this crate as its users do.
+#[cfg(test)]
+extern crate self as monolift_call;
+
+#[doc(hidden)]
+pub mod call;
+#[doc(hidden)]
+pub mod carry;
+#[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
+pub mod inject;
+#[doc(hidden)]
+pub mod interface;
+#[doc(hidden)]
+pub mod link;
+mod secret;
+mod start_error;
+
+pub use async_trait::async_trait;
+pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, RetryAdvice, spawn};
+pub use inject::{Inject, Injector};
+pub use interface::Page;
+pub use monolift_macros::InterfaceError;
+#[doc(hidden)]
+pub use secret::SECRET;
+pub use secret::Secret;
+pub use start_error::{StartError, StartErrors};
+
+/// Makes a trait an interface: the methods that a module offers to others.
+///
+/// ```
+/// # use monolift_call::{CallError, InterfaceError}; use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize}; use thiserror::Error;
+/// # #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+/// # pub enum StockError { #[error(transparent)] Call(CallError) }
+/// # #[derive(Debug, Serialize, Deserialize, JsonSchema)] pub struct Line { sku: String }
+/// #[monolift_call::interface(module = "stock")] // in a package `stock-api`, without the module
+/// pub trait Stock {
+///     /// Docs of a method are docs of its client, and of its route.
+///     #[http(GET, "/products/{sku}/stock")]
+///     #[idempotent]
+///     async fn level(&self, sku: &str) -> Result<u32, StockError>;
+///
+///     #[http(POST, "/orders/{order}/reservation", body = lines)]
+///     #[deadline("30s")]
+///     async fn reserve(&self, order: u64, lines: &[Line]) -> Result<(), StockError>;
+/// }
+///
+/// # fn shown(stock: StockClient) -> impl Stock { stock } // the client is a `Stock` itself
+/// ```
+///
+/// The trait stays an ordinary trait. Implement it with `#[monolift::async_trait]`, in a module or
+/// in a fake.
+///
+/// The macro also generates a client, `StockClient`, with the same methods. A client comes from
+/// injection, from [`app::RunningApp::client`], or from `StockClient::new(implementation)`.
+///
+/// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. Inside a
+///   process they are moved or borrowed. Between processes a reference is encoded without a clone,
+///   and the method borrows from the decoded value.
+/// - An argument with `#[serde(default)]` may be missing, for example if an older peer calls.
+/// - A method returns a `Result` whose error is an [`InterfaceError`](trait@InterfaceError),
+///   because any call may fail on the network one day.
+/// - `#[idempotent]` says that calling the method twice has the same effect as calling it once.
+///   Only such a method is retried when the outcome of a call is unknown.
+/// - `#[deadline("30s")]` sets the method's deadline. A caller with less time left keeps its own.
+/// - `#[limit(4)]` lets four of the method's calls run at once in a process. Further calls wait until a
+///   place is free or their deadline passes. When 32 times as many wait, the next call is refused at
+///   once (503 with `Retry-After`).
+/// - `#[http(VERB, "/path/{argument}")]` gives the method a route. Arguments that the path does not
+///   name come from the query (GET, DELETE) or from the members of a JSON body (POST, PUT, PATCH).
+///   With `body = argument` that argument is the whole body.
+/// - `#[schemars(length(max = 200))]`, `range(min = 1)` or `pattern("^[a-z]+$")`, on a field of a type
+///   or on an argument, bounds a value. Bounds are in `/openapi.json`. The gateway refuses a request
+///   that is out of bounds with a 400 that names the place (`lines[3].quantity`), before the call is
+///   made. Between modules bounds are checked in tests, where calls are encoded. A call within a
+///   process is never checked. An argument whose type has a named schema takes that type's bounds
+///   only.
+/// - `#[monolift_call::interface(routes = "/pictures")]` is the prefix of the module's own [`Routes`].
+///
+/// An interface belongs to the module of its package: the package `stock-api` to the module
+/// `stock`. Inside a host's own crate, name the module:
+/// `#[monolift_call::interface(module = "profiles")]`.
+pub use monolift_macros::interface;
+
+/// Used by the code that the macros emit. Not a public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::{
+        CallError, Inject, InterfaceError, StartError, async_trait,
+        call::{Callee, ErrorResponse, Meter},
+        http::HttpEntry,
+        inject::{Injector, Need},
+        interface::{
+            Argument, HttpMethod, InterfaceDescriptor, Method, Protocol, Received, Returned, Route,
+            Schema, Sent,
+        },
+        link::{Client, Interface, InterfaceEntry, Link, Links},
+    };
+    pub use futures_util::future::BoxFuture;
+    pub use inventory;
+    pub use schemars;
+    pub use serde;
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_interface {
+    ($interface:ty, $client:ident) => {
+        impl $crate::__private::Client for $client {
+            type Interface = $interface;
+        }
+
+        impl $crate::__private::Inject for $client {
+            const CALLS: ::core::option::Option<&'static str> =
+                ::core::option::Option::Some(<$interface as $crate::__private::Interface>::MODULE);
+
+            fn need() -> $crate::__private::Need {
+                $crate::__private::Need::Interface($crate::__private::InterfaceEntry::of::<$interface>())
+            }
+
+            async fn inject(
+                injector: &$crate::__private::Injector,
+            ) -> ::core::result::Result<Self, $crate::__private::StartError> {
+                ::core::result::Result::Ok(injector.client())
+            }
+        }
+
+        $crate::__private::inventory::submit!($crate::__private::InterfaceEntry::of::<$interface>());
+        $crate::__private::inventory::submit!($crate::__private::HttpEntry::of::<$interface>());
+    };
+}

@@ -1,0 +1,82 @@
+//! Links with their interface's type taken away, for what treats all interfaces alike.
+
+use super::{Handler, Interface, Link, limit::Admitted};
+use crate::{
+    call::CallSettings,
+    carry::{Answer, Carrier, Encoded, Incoming, refuse},
+    interface::InterfaceDescriptor,
+};
+use futures_util::future::BoxFuture;
+use std::{any::Any, fmt, future::ready, sync::Arc};
+
+/// A link of any interface.
+pub trait AnyLink: Handler + fmt::Debug {
+    /// Points it at a way to another process, if it points nowhere yet.
+    fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool;
+
+    /// Whether its module runs in this process.
+    fn is_local(&self) -> bool;
+
+    /// The `Link<I>` itself.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<I: Interface + ?Sized> AnyLink for Link<I> {
+    fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool {
+        Link::bind_carrier(self, carrier)
+    }
+
+    fn is_local(&self) -> bool {
+        self.local().is_some()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl<I: Interface + ?Sized> Handler for Link<I> {
+    fn descriptor(&self) -> &'static InterfaceDescriptor {
+        I::descriptor()
+    }
+
+    fn handle(&self, method: usize, incoming: Incoming) -> BoxFuture<'static, Answer> {
+        let Some(limit) = self.shared.limits.get(method) else {
+            return I::invoke::<Encoded>(I::client(self.clone()), method, incoming);
+        };
+        // Refused here, a call was not begun: its caller may make it elsewhere.
+        let admitted = match limit.admit() {
+            Ok(waiting) => Admitted::new(waiting),
+            Err(full) => {
+                let call = I::descriptor().methods[method].callee.to_string();
+                return Box::pin(ready(refuse(&full.during(call))));
+            }
+        };
+        let link = Link { admitted, ..self.clone() };
+        I::invoke::<Encoded>(I::client(link), method, incoming)
+    }
+}
+
+/// How to make a link of an interface whose type is not known here.
+#[derive(Clone, Copy)]
+pub struct ErasedInterface {
+    link: fn(Arc<CallSettings>) -> Arc<dyn AnyLink>,
+}
+
+impl ErasedInterface {
+    /// That of `I`.
+    pub const fn of<I: Interface + ?Sized>() -> Self {
+        Self { link: |settings| Arc::new(Link::<I>::unbound(settings)) }
+    }
+
+    /// A new link that points nowhere yet.
+    pub fn link(&self, settings: Arc<CallSettings>) -> Arc<dyn AnyLink> {
+        (self.link)(settings)
+    }
+}
+
+impl fmt::Debug for ErasedInterface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErasedInterface")
+    }
+}

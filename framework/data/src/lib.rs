@@ -1,0 +1,38 @@
+//! A module's database: its own, and no other's; its migrations, and its durable work.
+//!
+//! For the other crates of Monolift; applications use `monolift`, which has all of it.
+
+mod connection;
+mod constraint;
+mod databases;
+mod db;
+mod driver;
+mod error;
+mod isolation;
+mod location;
+mod migrate;
+mod open;
+mod private;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod url;
+pub mod work;
+
+pub use constraint::OnConstraint;
+pub use databases::{Databases, Need, Pools, Source, Working};
+pub use db::{Backend, Db};
+pub use driver::{Column, Driver, ModuleDatabase, Value};
+pub use error::OpenError;
+pub use isolation::Isolation;
+pub use location::Location;
+pub use migrate::Migration;
+use migrate::migrate;
+pub use open::History;
+pub use settings::{DbSettings, Durability};
+pub use tx::Tx;
+pub use url::check_url;
+
+// The room below, by the name that it has there.
+pub(crate) use monolift_call::call;

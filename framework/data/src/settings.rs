@@ -1,0 +1,66 @@
+//! What a module's section may say of its database, under `db`.
+
+use super::check_url;
+use monolift_call::Secret;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected},
+};
+
+/// `[orders.db]`: where a module's database is, and what it is held to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DbSettings {
+    /// `sqlite:` or `postgres:`. Without one it is a SQLite file in the data directory.
+    #[serde(deserialize_with = "url")]
+    pub url: Option<Secret>,
+    /// The most connections that the module's pool has in one process; 5 unless it says more.
+    #[serde(deserialize_with = "connections")]
+    pub connections: Option<u32>,
+    /// What a commit survives on SQLite.
+    pub durability: Durability,
+}
+
+/// What a commit survives on SQLite. On Postgres its own `synchronous_commit` says that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The end of the process at any moment; the last commits may be lost with the power.
+    #[default]
+    Process,
+    /// Loss of power too, for about 0.1 ms more a commit.
+    Power,
+}
+
+impl DbSettings {
+    /// The most connections that a pool may have.
+    const MOST: u32 = 10_000;
+
+    /// Connections of one module's pool, unless its settings say otherwise.
+    pub const CONNECTIONS: u32 = 5;
+
+    /// The most connections of the pool.
+    pub fn connections(&self) -> u32 {
+        self.connections.unwrap_or(Self::CONNECTIONS).max(1)
+    }
+}
+
+fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    let url = Secret::<String>::deserialize(from)?;
+    match check_url(url.expose()) {
+        Ok(()) => Ok(Some(url)),
+        Err(expected) => {
+            Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected.as_str()))
+        }
+    }
+}
+
+fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let most = DbSettings::MOST;
+    let connections = u32::deserialize(from)?;
+    if (1..=most).contains(&connections) {
+        return Ok(Some(connections));
+    }
+    let expected = format!("a whole number from 1 to {most}");
+    Err(D::Error::invalid_value(Unexpected::Unsigned(connections.into()), &expected.as_str()))
+}

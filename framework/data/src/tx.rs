@@ -1,0 +1,132 @@
+//! A transaction of a module's own database, and how one begins.
+
+use super::connection::place;
+use crate::call::{
+    held::{self, Hold, Scarce},
+    turns::{Place, Turns},
+};
+use futures_util::future::BoxFuture;
+use sqlx::{Any, Database, Pool, Transaction};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::runtime::Handle;
+
+/// What a transaction is to the call that holds it.
+const CONNECTION: Scarce = Scarce {
+    held: "a transaction that is neither committed nor rolled back",
+    another: "another database connection",
+    instead: "commit, roll back or drop the transaction first, or pass `&mut tx` on",
+    before_a_call: "end the transaction before the call, and leave what must follow its commit to \
+                    durable work (`Work`)",
+};
+
+/// A transaction of a module's own database, from [`Db::write`](super::Db::write) or
+/// [`Db::read`](super::Db::read): `&mut *tx` is what sqlx's queries run on, and `&mut tx` can be passed
+/// on.
+///
+/// One that is dropped before its commit is rolled back.
+///
+/// It holds one of the few connections of the module's pool. Until it is committed, rolled back or
+/// dropped, its call must not ask its [`Db`](super::Db) for another connection, and must not call
+/// another module: as many callers at once as the pool has connections would each hold one and wait for
+/// one more, and none of them would go on. A process warns of a method that does so, once. In a
+/// `testing::System` the call fails.
+pub struct Tx<'a, D: Database = Any> {
+    tx: Transaction<'static, D>,
+    hold: Hold,
+    _place: Place,
+    db: PhantomData<&'a ()>,
+}
+
+impl<D: Database> Tx<'_, D> {
+    /// Makes what was done in it last.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        let Self { tx, hold, _place: place, .. } = self;
+        let committed = tx.commit().await;
+        drop((hold, place));
+        committed
+    }
+
+    /// Undoes what was done in it.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        let Self { tx, hold, _place: place, .. } = self;
+        let rolled_back = tx.rollback().await;
+        drop((hold, place));
+        rolled_back
+    }
+}
+
+impl<D: Database> Deref for Tx<'_, D> {
+    type Target = D::Connection;
+
+    fn deref(&self) -> &D::Connection {
+        &self.tx
+    }
+}
+
+impl<D: Database> DerefMut for Tx<'_, D> {
+    fn deref_mut(&mut self) -> &mut D::Connection {
+        &mut self.tx
+    }
+}
+
+impl<D: Database> fmt::Debug for Tx<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tx")
+    }
+}
+
+/// The call that runs is about to wait for a connection: an error is that it holds one, in a test.
+pub(super) fn ask() -> Result<(), sqlx::Error> {
+    held::ask().map_err(sqlx::Error::InvalidArgument)
+}
+
+/// A caller can go away while a transaction begins, and sqlx would then return a connection to the
+/// pool with the transaction open on it. So a begin is never cut. If its caller goes away, it goes on
+/// in a task of its own. The transaction is then dropped, which rolls it back.
+pub(super) async fn begin<'a, D: Database>(
+    pool: &Pool<D>,
+    turns: &Arc<Turns>,
+    statement: &'static str,
+    strict: bool,
+) -> Result<Tx<'a, D>, sqlx::Error> {
+    // Here a caller may go away: nothing has begun.
+    let place = place(turns).await?;
+    let pool = pool.clone();
+    let begun = Uncut(Some(Box::pin(async move {
+        let tx = pool.begin_with(statement).await;
+        tx.map(|tx| (tx, place))
+    })));
+    let (tx, place) = begun.await?;
+    Ok(Tx { tx, hold: held::hold(&CONNECTION, strict), _place: place, db: PhantomData })
+}
+
+/// A future that ends, also when it is dropped before.
+struct Uncut<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send> Future for Uncut<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let output = ready!(future.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<T: Send> Drop for Uncut<T> {
+    fn drop(&mut self) {
+        // Outside a runtime nothing goes on, and neither does the pool.
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async { drop(future.await) });
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The side that writes work down.
+
+use super::{Piece, statements::Statements};
+use crate::{
+    call::Context,
+    {Db, ModuleDatabase, Tx, Value},
+};
+use sqlx::{Any, Database};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+/// Writes work down in the transaction that it must follow, injected: `work: Work`, or
+/// `work: Work<Postgres>` beside a `Db<Postgres>`.
+///
+/// ```
+/// # use monolift::{Db, Piece, Work}; use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Settle { order: u64 }
+/// # impl Piece for Settle { const NAME: &'static str = "settle"; }
+/// # async fn place(db: Db, work: Work) -> Result<(), sqlx::Error> {
+/// let mut tx = db.write().await?;
+/// sqlx::query("INSERT INTO orders (id) VALUES (7)").execute(&mut *tx).await?;
+/// work.enqueue(&mut tx, &Settle { order: 7 }).await?;
+/// tx.commit().await?; // both, or neither
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Work<D: Database = Any> {
+    db: Db<D>,
+    module: &'static str,
+    known: Arc<[&'static str]>,
+    statements: Arc<Statements>,
+    nudge: Arc<Notify>,
+}
+
+impl<D: Database> Clone for Work<D> {
+    fn clone(&self) -> Self {
+        Self {
+            db: self.db.clone(),
+            module: self.module,
+            known: Arc::clone(&self.known),
+            statements: Arc::clone(&self.statements),
+            nudge: Arc::clone(&self.nudge),
+        }
+    }
+}
+
+impl<D: ModuleDatabase> Work<D> {
+    /// The queue of a module whose kinds of work are `known`.
+    pub(crate) fn new(db: Db<D>, module: &'static str, known: &[&'static str]) -> Self {
+        let statements = Arc::new(Statements::of(db.backend(), known));
+        Self { db, module, known: known.into(), statements, nudge: Arc::default() }
+    }
+
+    /// Has `piece` done once this transaction is committed.
+    pub async fn enqueue<P: Piece>(
+        &self,
+        tx: &mut Tx<'_, D>,
+        piece: &P,
+    ) -> Result<(), sqlx::Error> {
+        self.enqueue_after(tx, Duration::ZERO, piece).await
+    }
+
+    /// The same, but not before `delay` has passed.
+    pub async fn enqueue_after<P: Piece>(
+        &self,
+        tx: &mut Tx<'_, D>,
+        delay: Duration,
+        piece: &P,
+    ) -> Result<(), sqlx::Error> {
+        self.insert(tx, None, delay, piece).await.map(drop)
+    }
+
+    /// The same under a key, by which it can be cancelled. While a piece of its kind has that key,
+    /// there is no second one: then this is `false`, and that one stays as it is.
+    pub async fn enqueue_keyed<P: Piece>(
+        &self,
+        tx: &mut Tx<'_, D>,
+        key: &str,
+        delay: Duration,
+        piece: &P,
+    ) -> Result<bool, sqlx::Error> {
+        self.insert(tx, Some(key), delay, piece).await
+    }
+
+    /// Takes back the piece of kind `P` with this key, if it is still there. If it is being done
+    /// just now, that goes on; but it is not tried again.
+    pub async fn cancel<P: Piece>(
+        &self,
+        tx: &mut Tx<'_, D>,
+        key: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let values = vec![self.module.into(), P::NAME.into(), key.into()];
+        let cancelled = D::execute(&mut *tx, Arc::clone(&self.statements.cancel), values).await?;
+        Ok(cancelled > 0)
+    }
+
+    async fn insert<P: Piece>(
+        &self,
+        tx: &mut Tx<'_, D>,
+        key: Option<&str>,
+        delay: Duration,
+        piece: &P,
+    ) -> Result<bool, sqlx::Error> {
+        if !self.known.contains(&P::NAME) {
+            return Err(sqlx::Error::Protocol(format!(
+                "the module `{}` does not list work named `{}`: add its type to \
+                 `#[module(…, work = […])]`",
+                self.module,
+                P::NAME
+            )));
+        }
+        let payload =
+            serde_json::to_string(piece).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let row = Row { module: self.module, name: P::NAME, key, payload: &payload, delay };
+        let inserted = insert::<D>(&self.statements, &mut *tx, row).await?;
+        if delay.is_zero() {
+            self.nudge.notify_one();
+        }
+        Ok(inserted)
+    }
+
+    pub(super) fn nudge(&self) -> &Arc<Notify> {
+        &self.nudge
+    }
+
+    pub(super) fn db(&self) -> &Db<D> {
+        &self.db
+    }
+
+    pub(super) fn module(&self) -> &'static str {
+        self.module
+    }
+
+    pub(super) fn statements(&self) -> &Arc<Statements> {
+        &self.statements
+    }
+
+    pub(super) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+}
+
+/// What is written down of a piece.
+pub(super) struct Row<'a> {
+    pub(super) module: &'a str,
+    pub(super) name: &'a str,
+    pub(super) key: Option<&'a str>,
+    pub(super) payload: &'a str,
+    pub(super) delay: Duration,
+}
+
+/// `false` when there is a piece of this kind with this key.
+pub(super) async fn insert<D: ModuleDatabase>(
+    statements: &Statements,
+    connection: &mut D::Connection,
+    row: Row<'_>,
+) -> Result<bool, sqlx::Error> {
+    let trace = Context::current().map(|context| context.trace().to_string());
+    let values = vec![
+        row.module.into(),
+        format!("{:032x}", rand::random::<u128>()).as_str().into(),
+        row.name.into(),
+        Value::Text(row.key.map(str::to_owned)),
+        row.payload.into(),
+        Value::Text(trace),
+        milliseconds(row.delay).into(),
+    ];
+    Ok(D::execute(connection, Arc::clone(&statements.insert), values).await? > 0)
+}
+
+/// As the table counts, and short of what could overflow there.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
+}

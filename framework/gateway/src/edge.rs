@@ -1,0 +1,147 @@
+//! Where a request becomes part of a call: its deadline starts, its trace goes on.
+//!
+//! The routes and the layer for an existing program do this alike. With a context around already,
+//! as when the one stands inside the other, that one counts and nothing starts anew.
+
+use crate::call::{CallSettings, Context, Origin, Principal, Trace, planted};
+use axum::{
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap, HeaderName},
+};
+use std::{fmt::Display, future::Future, net::SocketAddr, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// The response header that says which trace a request was part of, in hex.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The longest idempotency key, in bytes.
+pub(super) const LONGEST_KEY: usize = 255;
+
+/// The context that a request is answered in.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub(super) context: Context,
+    /// When to say that the request takes too long, if that is only observed.
+    complain: Option<Instant>,
+}
+
+impl Edge {
+    /// Starts the clock for a request. `own` is the deadline of the method it is for.
+    pub(super) fn start(
+        settings: &CallSettings,
+        own: Option<Duration>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Self {
+        let mut edge = match Context::current() {
+            Some(context) => Self { context, complain: None },
+            None => {
+                let start = settings.starting(Instant::now(), own);
+                let client = extensions.get::<ConnectInfo<SocketAddr>>();
+                let origin = client.map_or(Origin::OWN, |info| Origin::of_client(info.0.ip()));
+                let context = Context::until(start.deadline).with_trace(trace(headers)).of(origin);
+                Self { context, complain: start.complain }
+            }
+        };
+        if let Some(principal) = extensions.get::<Principal>() {
+            edge.context = edge.context.with_principal(principal.clone());
+        }
+        edge
+    }
+
+    /// The same, under the key that its client repeats it by.
+    pub(super) fn with_key(mut self, key: Option<&str>) -> Self {
+        if let Some(key) = key
+            && !planted!("keys-are-lost")
+        {
+            self.context = self.context.with_idempotency_key(key);
+        }
+        self
+    }
+
+    /// Does `work` in the context. `what` is for the log.
+    pub(super) async fn run<F: Future>(self, what: impl Display, work: F) -> F::Output {
+        let Self { context, complain } = self;
+        let work = context.clone().scope(work);
+        let Some(complain) = complain else { return work.await };
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = sleep_until(complain) => {}
+        }
+        let trace = context.trace();
+        tracing::warn!(
+            %trace,
+            "{what} has run past the default deadline, which is only observed"
+        );
+        work.await
+    }
+}
+
+/// The trace that a request says it belongs to, else a new one.
+pub(super) fn trace(headers: &HeaderMap) -> Trace {
+    let header = headers.get(TRACEPARENT).and_then(|header| header.to_str().ok());
+    header.and_then(Trace::parse).unwrap_or_else(Trace::start)
+}
+
+/// The key under which a request may be repeated; an error when it is none that can be kept.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, UnfitKey> {
+    let Some(header) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match header.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= LONGEST_KEY => Ok(Some(key)),
+        _ => Err(UnfitKey),
+    }
+}
+
+/// An idempotency key that is empty, too long, or not ASCII.
+#[derive(Debug)]
+pub(super) struct UnfitKey;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::sleep;
+
+    /// What is logged while `work` runs.
+    async fn logged(work: impl Future) -> String {
+        struct Page(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Page {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let page = Arc::clone(&text);
+        let log = tracing_subscriber::fmt().with_writer(move || Page(Arc::clone(&page))).finish();
+        let _logging = tracing::subscriber::set_default(log);
+        work.await;
+        String::from_utf8(std::mem::take(&mut *text.lock().unwrap())).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_is_only_observed_is_complained_of_once() {
+        for (observe, seconds, complaints) in [(true, 3600, 1), (true, 4, 0), (false, 3600, 0)] {
+            let settings = CallSettings { observe, ..CallSettings::default() };
+            let (headers, extensions) = Default::default();
+            let edge = Edge::start(&settings, None, &headers, &extensions);
+            let work = edge.run("GET /slow", sleep(Duration::from_secs(seconds)));
+            let log = logged(work).await;
+            assert_eq!(log.matches("GET /slow has run past").count(), complaints, "{log}");
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_none_is_not_continued() {
+        let headers = HeaderMap::from_iter([(TRACEPARENT, "00-1-2-3".parse().unwrap())]);
+        assert_ne!(trace(&headers).trace_id, 0);
+    }
+}

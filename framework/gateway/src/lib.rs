@@ -1,0 +1,43 @@
+//! HTTP: the routed methods of the interfaces, served to clients outside of the application.
+//!
+//! A request becomes a call of a client, as any other: it goes to the module wherever that runs.
+//! This crate knows interfaces by their descriptors, and no module or database. It is for the other crates of
+//! Monolift; applications use `monolift`.
+
+mod answer;
+mod body;
+mod compress;
+mod described;
+mod docs;
+mod edge;
+#[cfg(test)]
+mod fixtures;
+mod forward;
+mod health;
+mod layer;
+mod listen;
+mod openapi;
+mod own_routes;
+mod query;
+mod routes;
+mod stall;
+mod start;
+
+pub use compress::compressed;
+pub use described::described;
+pub use edge::REQUEST_ID;
+pub use forward::Forward;
+pub use health::{Readiness, health};
+pub use layer::{CallLayer, CallService};
+pub use listen::{HttpLimits, HttpServer};
+pub use own_routes::{OwnRoutes, OwnRoutesHere, own_routes};
+pub use routes::{RouteError, not_found, paths, routes};
+pub use start::with_start_page;
+
+// The rooms below, by the names that they have there.
+pub(crate) use monolift_call::{
+    call, http as plain,
+    http::{HttpAnswer, HttpCall, HttpEntry, Problem},
+    interface, link,
+};
+pub(crate) use monolift_seam::{remote, serve, wire};

@@ -1,0 +1,110 @@
+//! One routed method: a request in, a call, a response out.
+
+use super::identified;
+use crate::{
+    HttpAnswer, HttpCall, Problem,
+    answer::charged,
+    body,
+    call::{CallError, CallSettings, panic_text},
+    edge::{Edge, LONGEST_KEY, idempotency_key},
+    interface::{Checks, HttpMethod, Method, Route},
+    plain::{Calls, check},
+    query,
+    wire::{Bounds, Memory},
+};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, RawPathParams, Request},
+    http::{StatusCode, request::Parts},
+    response::Response,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+pub(super) struct Endpoint {
+    pub(super) method: &'static Method,
+    pub(super) route: Route,
+    /// The arguments in the path, in order. The router may know them by another method's names.
+    pub(super) path_names: Vec<&'static str>,
+    pub(super) number: usize,
+    pub(super) calls: Calls,
+    pub(super) settings: Arc<CallSettings>,
+    /// The bounds on its arguments, where it states any.
+    pub(super) checks: Option<Checks>,
+    pub(super) frame: Bounds,
+    /// What bodies are charged to.
+    pub(super) memory: Arc<Memory>,
+}
+
+impl Endpoint {
+    pub(super) async fn answer(self: Arc<Self>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let own = self.method.callee.deadline;
+        let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
+        let trace = edge.context.trace();
+        let answer = self.answer_within(edge, parts, body).await;
+        let answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
+        identified(answer, trace)
+    }
+
+    async fn answer_within(
+        &self,
+        edge: Edge,
+        mut parts: Parts,
+        body: Body,
+    ) -> Result<HttpAnswer, Problem> {
+        let key = idempotency_key(&parts.headers).map_err(|_| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "bad-idempotency-key",
+                format!("an idempotency key is 1 to {LONGEST_KEY} characters of ASCII"),
+            )
+        })?;
+        let edge = edge.with_key(key);
+        let body = match self.route.method {
+            HttpMethod::Get | HttpMethod::Delete => Bytes::new(),
+            HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch => {
+                let by = edge.context.deadline();
+                body::read(&parts.headers, body, self.frame.bytes, by, &self.memory).await?
+            }
+        };
+        let callee = &self.method.callee;
+        let call = HttpCall {
+            callee,
+            route: self.route,
+            json: body::is_json(&parts.headers),
+            query: self.query(&parts)?,
+            path: self.path(&mut parts).await?,
+            body,
+            frame: self.frame,
+        };
+        check(self.checks.as_ref(), &call)?;
+        // A panic of the method is caught where it runs; this is for the arguments' and the
+        // answer's own code, which runs here.
+        let calling = async { (self.calls)(self.number, call).await };
+        let answered = edge.run(callee, AssertUnwindSafe(calling).catch_unwind()).await;
+        answered.map_err(|panic| {
+            Problem::of_call(&CallError::panicked(callee.to_string(), panic_text(&*panic)))
+        })
+    }
+
+    fn query(&self, parts: &Parts) -> Result<Vec<(String, String)>, Problem> {
+        let is_argument =
+            |key: &str| self.method.arguments.iter().any(|argument| argument.name == key);
+        parts.uri.query().map_or(Ok(Vec::new()), |query| query::pairs(query, is_argument))
+    }
+
+    async fn path(&self, parts: &mut Parts) -> Result<Vec<(&'static str, String)>, Problem> {
+        if self.path_names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let given = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "bad-arguments", "the path is not UTF-8")
+        })?;
+        let given: Vec<&str> = given.iter().map(|(_, value)| value).collect();
+        // A router around this one may have taken some from the front of the path.
+        let given = given.iter().rev().zip(self.path_names.iter().rev());
+        Ok(given.map(|(value, name)| (*name, (*value).to_owned())).collect())
+    }
+}

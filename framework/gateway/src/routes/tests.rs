@@ -1,0 +1,164 @@
+use super::*;
+use crate::call::{CallSettings, Principal};
+use crate::fixtures::{Library, Shelf, get, json, send, text};
+use axum::{body::Body, http::Request};
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use std::{pin::pin, time::Duration};
+use tokio::time::{Instant, advance};
+
+const ENTRY: HttpEntry = HttpEntry::of::<dyn Shelf>();
+const FRAME: Bounds = Bounds { bytes: 1000, nesting: 8 };
+
+fn served_with(settings: CallSettings) -> Router {
+    let settings = Arc::new(settings);
+    let links = Links::new(Arc::clone(&settings));
+    links.link::<dyn Shelf>().bind(Arc::new(Library));
+    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default());
+    routes.unwrap().fallback(not_found)
+}
+
+fn served() -> Router {
+    served_with(CallSettings::default())
+}
+
+async fn problem(response: Response) -> (u16, String) {
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(response.headers()[REQUEST_ID].len(), 32);
+    let status = response.status().as_u16();
+    let body = json(response).await;
+    assert_eq!(body["status"], status);
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+fn post(path: &str, body: &str) -> Request<Body> {
+    let request = Request::post(path).header("content-type", "application/json");
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_becomes_a_call_and_its_answer_json() {
+    let router = served();
+    let response = get(&router, "/books/a%20b?limit=3&utm=x").await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(json(response).await, json!({ "title": "a b", "limit": 3 }));
+    // Another method at the same place, which gives the part of the path another name.
+    let response = send(&router, post("/books/dune", r#"{"copies":2}"#)).await;
+    assert_eq!(response.status(), 204);
+    assert_eq!(text(response).await, "");
+}
+
+#[tokio::test]
+async fn head_is_a_get_without_a_body() {
+    let request = Request::head("/books/dune").body(Body::empty()).unwrap();
+    let response = send(&served(), request).await;
+    assert_eq!((response.status().as_u16(), text(response).await.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_a_problem() {
+    let router = served();
+    let bad = |status, code: &str| (status, code.to_owned());
+    let of = async |path: &str| problem(get(&router, path).await).await;
+    assert_eq!(of("/books/missing").await, bad(404, "unknown-book"));
+    assert_eq!(of("/books/panic").await, bad(500, "internal"));
+    assert_eq!(of("/books/dune?limit=x").await, bad(400, "bad-arguments"));
+    assert_eq!(of("/books/%ff").await, bad(400, "bad-arguments"));
+    assert_eq!(of("/nowhere").await, bad(404, "not-found"));
+    let of = async |body: &str| problem(send(&router, post("/books/dune", body)).await).await;
+    assert_eq!(of("{").await, bad(400, "bad-arguments"));
+    assert_eq!(of(&format!("{{{}", " ".repeat(FRAME.bytes))).await, bad(413, "too-large"));
+    let mut form = post("/books/dune", "copies=1");
+    form.headers_mut().insert("content-type", "text/plain".parse().unwrap());
+    let answered = problem(send(&router, form).await).await;
+    assert_eq!(answered, bad(415, "unsupported-media-type"));
+}
+
+#[tokio::test]
+async fn the_wrong_verb_is_told_the_right_ones() {
+    let request = Request::delete("/books/dune").body(Body::empty()).unwrap();
+    let response = send(&served(), request).await;
+    assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
+    assert_eq!(problem(response).await, (405, "method-not-allowed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_panic_while_arguments_are_read_is_an_internal_error() {
+    let response = send(&served(), post("/books/bomb", r#"{"copies":1}"#)).await;
+    assert_eq!(response.status(), 500);
+    let shown = text(response).await;
+    assert!(shown.contains("reference") && !shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_context_comes_from_the_request() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut request = Request::get("/books/context").body(Body::empty()).unwrap();
+    request.headers_mut().insert("traceparent", trace.parse().unwrap());
+    request.headers_mut().insert("idempotency-key", "again".parse().unwrap());
+    request.extensions_mut().insert(Principal { subject: "ada".into(), roles: vec![] });
+    let response = send(&served(), request).await;
+    assert_eq!(response.headers()[REQUEST_ID], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let seen = json(response).await;
+    assert_eq!(
+        (&seen["trace"], &seen["principal"], &seen["key"]),
+        (&json!(trace), &json!("ada"), &json!("again"),)
+    );
+    let seen = json(get(&served(), "/books/context").await).await;
+    assert_eq!((&seen["principal"], &seen["key"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn an_idempotency_key_has_its_bounds() {
+    for (length, status) in [(0, 400), (255, 200), (256, 400)] {
+        let request = Request::get("/books/dune").header("idempotency-key", "k".repeat(length));
+        let response = send(&served(), request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status(), status, "{length}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_by_its_methods_deadline_or_the_default() {
+    let router = served();
+    for (path, seconds) in [("/books/slow", 5), ("/patient", 60)] {
+        let began = Instant::now();
+        let answered = problem(get(&router, path).await).await;
+        assert_eq!(answered, (504, "deadline-exceeded".to_owned()), "{path}");
+        assert_eq!(began.elapsed().as_secs(), seconds, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observed_deadline_ends_nothing_but_a_methods_own_does() {
+    let router = served_with(CallSettings { observe: true, ..CallSettings::default() });
+    let mut slow = pin!(get(&router, "/books/slow"));
+    assert!((&mut slow).now_or_never().is_none());
+    advance(Duration::from_secs(3600)).await;
+    assert!(slow.now_or_never().is_none());
+    assert_eq!(get(&router, "/patient").await.status(), 504);
+}
+
+#[tokio::test]
+async fn the_router_can_stand_inside_another() {
+    let outer = Router::new().nest("/api/{tenant}", served());
+    assert_eq!(json(get(&outer, "/api/acme/books/dune").await).await["title"], "dune");
+}
+
+#[test]
+fn two_methods_with_one_route_are_both_named() {
+    let settings = Arc::new(CallSettings::default());
+    let links = Links::new(Arc::clone(&settings));
+    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default())
+        .unwrap_err();
+    assert_eq!(
+        clash.to_string(),
+        "`Shelf::find` of the module `library` and `Shelf::find` of the module `library` have \
+         the same route, GET /books/{title}: change one of the two"
+    );
+}
+
+#[test]
+fn a_shape_is_a_path_without_names() {
+    assert_eq!(shape("/products/{sku}/stock"), "/products/{}/stock");
+    assert_eq!(path_names("/a/{b}/c/{d}").collect::<Vec<_>>(), ["b", "d"]);
+}

@@ -1,0 +1,188 @@
+//! One connection: its calls, and what the other side said in its hello.
+
+use super::{
+    Target, Whereabouts,
+    calls::{Calls, ClientTransport, Outbound},
+};
+use crate::{
+    call::{CallError, CallErrorKind, planted},
+    interface::InterfaceDescriptor,
+    wire::{
+        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Transport, greet,
+        overloaded, tarpc_context,
+    },
+};
+use monolift_manifest::Address;
+use std::{collections::HashMap, sync::Arc};
+use tarpc::client::{RpcError, stub::Stub as _};
+
+/// What is known of each method of ours on this connection. The key is the address of the interface's
+/// descriptor, as it is for links: two modules of one process may each have an interface of the same name.
+type Methods = Vec<(usize, Vec<Known>)>;
+
+/// What is known of a method on a connection.
+#[derive(Debug)]
+struct Known {
+    /// The number that the other side gave it; `None` if the other side does not have it.
+    number: Option<u32>,
+    answer: ExpectedAnswer,
+}
+
+/// What a call takes beside its arguments and its answer, in bytes.
+const CALL: usize = 512;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    calls: Arc<Calls>,
+    methods: Methods,
+    memory: Arc<Memory>,
+    /// What the other side reads.
+    payload_limit: usize,
+    bounds: Bounds,
+    address: Address,
+}
+
+/// How a call on a connection ended, when no answer came.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It was never sent.
+    NotSent,
+    /// The connection ended while it was under way.
+    Lost,
+    /// Its deadline passed.
+    Overdue,
+    /// Its answer found no room in this process.
+    NoRoom,
+    /// It cannot be sent.
+    Impossible(CallError),
+}
+
+/// A connection that was made, and whose task does not run yet.
+pub(super) struct Opened {
+    pub(super) connection: Arc<Connection>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) transport: ClientTransport,
+}
+
+impl Connection {
+    /// Connects and greets.
+    pub(super) async fn open(target: &Target) -> Result<Opened, String> {
+        let whereabouts = &*target.whereabouts;
+        let Whereabouts { process, tls, network, bounds, .. } = whereabouts;
+        let connecting = network.connect(&target.address, tls.as_ref(), process);
+        let mut socket = connecting.await.map_err(|error| error.to_string())?;
+        let (peer, served, input) = greet(&mut socket, &whereabouts.us, whereabouts.hello)
+            .await
+            .map_err(|error| error.to_string())?;
+        compare(whereabouts, &served);
+        let calls = Arc::new(Calls::new(whereabouts.in_flight, Arc::clone(&whereabouts.memory)));
+        let connection = Arc::new(Self {
+            calls: Arc::clone(&calls),
+            methods: methods(&whereabouts.interfaces, &served),
+            memory: Arc::clone(&whereabouts.memory),
+            payload_limit: peer.payload_limit,
+            bounds: *bounds,
+            address: target.address.clone(),
+        });
+        Ok(Opened { connection, calls, transport: Transport::new(socket, input, bounds.bytes) })
+    }
+
+    /// Where the other side is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How many calls a new call would have to wait for; see [`Calls::before_one_more`].
+    pub(super) fn calls_before_one_more(&self) -> usize {
+        self.calls.before_one_more()
+    }
+
+    /// Whether the other side does not answer pings.
+    pub(super) fn is_silent(&self) -> bool {
+        self.calls.is_silent()
+    }
+
+    pub(super) async fn call(&self, call: &Outgoing<'_>) -> Result<Answer, Unanswered> {
+        let address = std::ptr::from_ref(call.interface).addr();
+        let known = self.methods.iter().find(|(known, _)| *known == address);
+        let known = known.map(|(_, methods)| &methods[call.method]);
+        let Some((known, method)) = known.and_then(|known| Some((known, known.number?))) else {
+            let error = CallError::new(CallErrorKind::UnknownMethod, "no such method here");
+            return Err(Unanswered::Impossible(error));
+        };
+        let payload = call.payload(self.bounds).map_err(Unanswered::Impossible)?;
+        if payload.len() > self.payload_limit {
+            let error = CallError::new(
+                CallErrorKind::TooLarge,
+                format!(
+                    "what was passed is longer than the other side reads ({} bytes)",
+                    self.payload_limit
+                ),
+            );
+            return Err(Unanswered::Impossible(error));
+        }
+        let room = known.answer.bytes();
+        // Until the answer is taken, or the caller goes away.
+        let Some(_charge) = self.memory.own().charge(CALL + payload.len() + room) else {
+            return Err(Unanswered::Impossible(no_room()));
+        };
+        let (context, timed) = (call.context.clone(), call.timed);
+        let envelope = Envelope { method, context, payload, timed };
+        let called = self.calls.call(tarpc_context(), Outbound { envelope, room }).await;
+        if let Ok(answer) = &called {
+            known.answer.learn(answer.payload.len());
+        }
+        called.map_err(|error| match error {
+            RpcError::DeadlineExceeded => Unanswered::Overdue,
+            RpcError::Send(_) => Unanswered::NotSent,
+            RpcError::Server(_) => Unanswered::NoRoom,
+            _ if planted!("lost-is-not-sent") => Unanswered::NotSent,
+            _ => Unanswered::Lost,
+        })
+    }
+}
+
+/// A call is not made, since its arguments or its answer would find no room.
+fn no_room() -> CallError {
+    overloaded("the calls of this process to others hold as many bytes as they may (limits.memory)")
+}
+
+impl Drop for Connection {
+    /// Each caller holds the connection, so there is no caller left.
+    fn drop(&mut self) {
+        self.calls.close();
+    }
+}
+
+fn methods(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Methods {
+    let all = served.0.iter().flat_map(|theirs| {
+        theirs.methods.iter().map(|method| (&*theirs.module, &*theirs.name, &**method))
+    });
+    let by_name: HashMap<_, u32> = all.zip(0..).collect();
+    let of_interface = |ours: &&'static InterfaceDescriptor| {
+        let known = |name| Known {
+            number: by_name.get(&(ours.module, ours.name, name)).copied(),
+            answer: ExpectedAnswer::default(),
+        };
+        let methods = ours.methods.iter().map(|method| known(method.name())).collect();
+        (std::ptr::from_ref(*ours).addr(), methods)
+    };
+    ours.iter().map(of_interface).collect()
+}
+
+/// Logs where the other side was built from another version of an interface. Versions may differ in their
+/// fields, so this is no error.
+fn compare(whereabouts: &Whereabouts, served: &Interfaces) {
+    for theirs in &served.0 {
+        let same =
+            |ours: &&&InterfaceDescriptor| ours.module == theirs.module && ours.name == theirs.name;
+        let ours = whereabouts.interfaces.iter().find(same);
+        if ours.is_some_and(|ours| ours.fingerprint() != theirs.fingerprint) {
+            tracing::info!(
+                process = whereabouts.process,
+                interface = theirs.name,
+                "the other side was built from another version of this interface"
+            );
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One connection to a replica, made when it is needed and made again when it is lost.
+//!
+//! A lane is *idle* until the first call. Then it is *connecting*, in a task of its own, so that a caller
+//! that gives up does not end the attempt. It is *up* until the connection ends, or the other side says that
+//! it is going to close it. After that, and after an attempt that failed, it is *down* for a pause with
+//! jitter, which grows with each failure. The first lane of a replica then connects again by itself, so that
+//! a replica that is back is found. The other lanes connect when they are asked for. While callers have no
+//! other replica, the pause is short, so that each caller hears of an attempt that began after its call.
+
+use super::{
+    Target,
+    connection::{Connection, Opened},
+    retry,
+};
+use crate::call::planted;
+use arc_swap::ArcSwapOption;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+/// The longest pause after the first failure. It doubles with each further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause while callers have no other replica; but never shorter than the attempt took.
+const URGENT_PAUSE: Duration = Duration::from_millis(100);
+/// The timeout of an attempt. Callers hear within a second that a process cannot be reached.
+const ATTEMPT: Duration = Duration::from_millis(900);
+/// A connection that ends sooner counts as a failed attempt.
+const BRIEF: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Weak in the connection's task: when the lane is dropped, the connection ends.
+    current: Arc<Current>,
+    target: Arc<Target>,
+    /// Whether it connects again without being asked for.
+    kept: bool,
+}
+
+/// The state of a lane. The connection is kept apart from it, so that callers take no lock.
+#[derive(Debug)]
+struct Current {
+    state: Mutex<State>,
+    up: ArcSwapOption<Connection>,
+    /// Ends the pause after an attempt that failed.
+    urgent: Arc<Notify>,
+}
+
+impl Current {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Connecting,
+    Up,
+    /// `failed` is when the last attempt began and why it failed, if it did.
+    Down {
+        failures: u32,
+        failed: Option<(Instant, String)>,
+        until: Instant,
+    },
+}
+
+impl Lane {
+    pub(super) fn new(target: Arc<Target>, kept: bool) -> Self {
+        let (state, up, urgent) = (Mutex::new(State::Idle), ArcSwapOption::empty(), Arc::default());
+        let current = Current { state, up, urgent };
+        Self { current: Arc::new(current), target, kept }
+    }
+
+    /// The connection, if there is one now.
+    pub(super) fn up(&self) -> Option<Arc<Connection>> {
+        self.current.up.load_full()
+    }
+
+    /// Why there is no connection, if one was attempted after `since`.
+    pub(super) fn why_down(&self, since: Instant) -> Option<String> {
+        match &*self.current.state() {
+            State::Down { failed: Some((began, why)), .. } if *began >= since => Some(why.clone()),
+            _ => None,
+        }
+    }
+
+    /// Has an attempt made soon, since callers have no other replica.
+    pub(super) fn begin_urgently(&self) {
+        if self.kept && matches!(*self.current.state(), State::Down { .. }) {
+            self.current.urgent.notify_one();
+        }
+        self.begin();
+    }
+
+    /// Starts an attempt if one is due. It does not wait for it.
+    pub(super) fn begin(&self) {
+        let mut state = self.current.state();
+        let failures = match &*state {
+            State::Idle => 0,
+            // A lane that is kept has a task that connects again.
+            State::Down { failures, until, .. } if !self.kept && Instant::now() >= *until => {
+                *failures
+            }
+            _ => return,
+        };
+        *state = State::Connecting;
+        drop(state);
+        let urgent = Arc::clone(&self.current.urgent);
+        let current = Arc::downgrade(&self.current);
+        tokio::spawn(run(current, Arc::clone(&self.target), failures, self.kept.then_some(urgent)));
+    }
+}
+
+/// Makes the connection and sees to it until it ends; again and again, if it is to be kept, and sooner
+/// if that becomes urgent.
+async fn run(
+    lane: Weak<Current>,
+    target: Arc<Target>,
+    mut failures: u32,
+    kept: Option<Arc<Notify>>,
+) {
+    loop {
+        let began = Instant::now();
+        let ended = connect(&lane, &target).await;
+        let now = Instant::now();
+        let was_well = ended.as_ref().is_ok_and(|lasted| *lasted >= BRIEF);
+        failures = if was_well { 0 } else { failures };
+        let until = now + retry::jittered(FIRST_PAUSE, LONGEST_PAUSE, failures);
+        let urgent_from = match &ended {
+            Ok(_) if was_well => now,
+            Ok(_) => now + URGENT_PAUSE,
+            // One that takes its time is not made so often.
+            Err(_) => now + URGENT_PAUSE.max(now - began),
+        };
+        failures = failures.saturating_add(1);
+        let is_lost = ended.is_ok();
+        let failed = ended.err().map(|why| (began, why));
+        let stays = set(&lane, &target, None, State::Down { failures, failed, until });
+        let (true, Some(urgent)) = (stays, &kept) else { return };
+        if planted!("connects-once") && is_lost {
+            std::future::pending::<()>().await;
+        }
+        tokio::select! {
+            biased;
+            () = async { urgent.notified().await; sleep_until(urgent_from).await } => {}
+            () = sleep_until(until) => {}
+        }
+        if !set(&lane, &target, None, State::Connecting) {
+            return;
+        }
+    }
+}
+
+/// Connects, and stays until that ends. The result is how long it lasted, or why it did not come to it.
+async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Result<Duration, String> {
+    let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
+    let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
+    let Opened { connection, calls, transport } = opened?;
+    let since = Instant::now();
+    let process = &target.whereabouts.process;
+    let mut running = Box::pin(Arc::clone(&calls).run(transport));
+    // From here on only the lane holds it, and whoever calls.
+    set(lane, target, Some(connection), State::Up);
+    tokio::select! {
+        biased;
+        ended = &mut running => match ended {
+            Ok(()) => tracing::debug!(process, "the other side closed the connection"),
+            Err(why) => tracing::info!(process, %why, "a connection was lost"),
+        },
+        () = calls.told_to_leave() => {
+            tracing::debug!(process, "the other side is about to go");
+            // It ends when the calls that are under way have.
+            tokio::spawn(running);
+        }
+    }
+    Ok(since.elapsed())
+}
+
+/// Sets how a lane stands, unless it is gone, which is the result.
+fn set(
+    lane: &Weak<Current>,
+    target: &Target,
+    connection: Option<Arc<Connection>>,
+    state: State,
+) -> bool {
+    let Some(current) = lane.upgrade() else { return false };
+    current.up.store(connection);
+    *current.state() = state;
+    target.news.send_replace(());
+    true
+}

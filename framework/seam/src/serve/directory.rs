@@ -1,0 +1,111 @@
+//! What a process serves, and to whom.
+
+use super::{Handler, Web, habit::Habit};
+use crate::link::undeclared;
+use crate::{
+    call::{CallError, CallErrorKind},
+    interface::{InterfaceDescriptor, Method},
+    wire::{Interfaces, Served},
+};
+use std::{fmt, sync::Arc};
+
+/// Decides whether a process may call a method: `(caller, interface, method)`.
+pub type CallerCheck = Box<dyn Fn(&str, &InterfaceDescriptor, &Method) -> bool + Send + Sync>;
+
+/// Decides whether a process may ask for the routes of modules' own.
+pub type WebCheck = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Every method that a process serves, by its number.
+pub struct Directory {
+    handlers: Vec<Arc<dyn Handler>>,
+    methods: Vec<ServedMethod>,
+    /// As a hello says it, made once.
+    interfaces: Interfaces,
+    may_call: CallerCheck,
+    web: Option<(Arc<dyn Web>, WebCheck)>,
+}
+
+/// One of them.
+pub(super) struct ServedMethod {
+    pub(super) handler: Arc<dyn Handler>,
+    /// Its number in its interface.
+    pub(super) number: usize,
+    pub(super) habit: Arc<Habit>,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.handlers.iter().map(|handler| handler.descriptor().name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Directory {
+    /// Serves `handlers` to whom `may_call` lets in.
+    pub fn new(handlers: Vec<Arc<dyn Handler>>, may_call: CallerCheck) -> Self {
+        let methods_of = |handler: &Arc<dyn Handler>| {
+            let handler = Arc::clone(handler);
+            (0..handler.descriptor().methods.len()).map(move |number| ServedMethod {
+                handler: Arc::clone(&handler),
+                number,
+                habit: Arc::default(),
+            })
+        };
+        let served = |handler: &Arc<dyn Handler>| {
+            let descriptor = handler.descriptor();
+            Served {
+                module: descriptor.module.to_owned(),
+                name: descriptor.name.to_owned(),
+                fingerprint: descriptor.fingerprint(),
+                methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
+            }
+        };
+        let interfaces = Interfaces(handlers.iter().map(served).collect());
+        let methods = handlers.iter().flat_map(methods_of).collect();
+        Self { handlers, methods, interfaces, may_call, web: None }
+    }
+
+    /// Serves `web` too, to whom `may_ask` lets in.
+    #[must_use]
+    pub fn with_web(mut self, web: Arc<dyn Web>, may_ask: WebCheck) -> Self {
+        self.web = Some((web, may_ask));
+        self
+    }
+
+    /// What `caller` is served in HTTP, if anything.
+    pub(super) fn web_for(&self, caller: &str) -> Option<&Arc<dyn Web>> {
+        self.web.as_ref().filter(|(_, may_ask)| may_ask(caller)).map(|(web, _)| web)
+    }
+
+    /// As a hello says it.
+    pub(super) fn interfaces(&self) -> Interfaces {
+        self.interfaces.clone()
+    }
+
+    /// For each method's number, whether `caller` may call it.
+    pub(super) fn rights_of(&self, caller: &str) -> Vec<bool> {
+        let may_call = |method: &ServedMethod| {
+            let interface = method.handler.descriptor();
+            (self.may_call)(caller, interface, &interface.methods[method.number])
+        };
+        self.methods.iter().map(may_call).collect()
+    }
+
+    /// The method of this number, for a caller with these rights.
+    pub(super) fn find(
+        &self,
+        number: u32,
+        rights: &[bool],
+        caller: &str,
+    ) -> Result<&ServedMethod, CallError> {
+        let number = number as usize;
+        let Some(method) = self.methods.get(number) else {
+            return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
+        };
+        if !rights[number] {
+            let callee = &method.handler.descriptor().methods[method.number].callee;
+            return Err(undeclared(caller, callee.module).during(callee.to_string()));
+        }
+        Ok(method)
+    }
+}

@@ -1,0 +1,26 @@
+//! What stands between two processes: frames, the hello, and the transport that tarpc's messages go over.
+//!
+//! Nothing here knows which module is meant, or what to do about a peer that is gone.
+
+mod frame;
+mod hello;
+mod memory;
+mod output;
+mod pulse;
+mod socket;
+mod tls;
+mod transport;
+
+pub use crate::carry::{
+    Answer, Bounds, Carrier, Encoded, Incoming, Outcome, Outgoing, Payload, codec, encode_error,
+    overloaded, refuse,
+};
+pub(crate) use frame::TIMED;
+pub use frame::{Envelope, FrameError, Message};
+pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
+pub use memory::{Account, Charge, DEFAULT_MEMORY, ExpectedAnswer, Memory, MemoryInUse};
+pub(crate) use pulse::Pulse;
+pub use socket::{Accept, Listener, Machine, Network, Socket, Stream, connect};
+pub use tls::{Tls, TlsError};
+pub use transport::Transport;
+pub(crate) use transport::{Heard, Long, tarpc_context};

@@ -66,7 +66,7 @@ impl Kind {
                 "bodies of 1 MB that are passed on, 100/s for 12 s; split: before a stopped service"
             }
             Self::UnreadByPeers => "answers to peers that do not read them, each",
-            Self::UnreadByClients => "answers to 400 clients that do not read them, each",
+            Self::UnreadByClients => "answers to a client that reads none of 400, each",
             Self::FewLogIns => "150 log-ins at once",
             Self::ManyLogIns => "1,000 log-ins at once",
             Self::IdleClients => "1,100 idle connections to the gateway",

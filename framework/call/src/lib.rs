@@ -93,7 +93,7 @@ pub use start_error::{StartError, StartErrors};
 /// in a fake.
 ///
 /// The macro also generates a client, `StockClient`, with the same methods. A client comes from
-/// injection, from [`app::RunningApp::client`], or from `StockClient::new(implementation)`.
+/// injection, from `RunningApp::client`, or from `StockClient::new(implementation)`.
 ///
 /// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. Inside a
 ///   process they are moved or borrowed. Between processes a reference is encoded without a clone,
@@ -116,7 +116,7 @@ pub use start_error::{StartError, StartErrors};
 ///   made. Between modules bounds are checked in tests, where calls are encoded. A call within a
 ///   process is never checked. An argument whose type has a named schema takes that type's bounds
 ///   only.
-/// - `#[monolift_call::interface(routes = "/pictures")]` is the prefix of the module's own [`Routes`].
+/// - `#[monolift_call::interface(routes = "/pictures")]` is the prefix of the module's own `Routes`.
 ///
 /// An interface belongs to the module of its package: the package `stock-api` to the module
 /// `stock`. Inside a host's own crate, name the module:

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 
 type OnDeadline = Arc<dyn Fn() -> Response + Send + Sync>;
 
-/// Gives each request of an existing program a [`Context`](crate::Context), so that the calls it
+/// Gives each request of an existing program a [`Context`](monolift_call::Context), so that the calls it
 /// makes share one deadline and one trace.
 ///
 /// - The deadline is that of [`CallSettings`]. A request that has no response by then is dropped,
@@ -29,7 +29,7 @@ type OnDeadline = Arc<dyn Fn() -> Response + Send + Sync>;
 ///   observed, logged and let go on for up to a day. The body of a response may stream for longer.
 /// - The trace is that of the header `traceparent`, or a new one.
 /// - The idempotency key is that of the header `idempotency-key`, when it has 1 to 255 characters.
-/// - The principal is a request extension of type [`Principal`](crate::Principal), which a layer
+/// - The principal is a request extension of type [`Principal`](monolift_call::Principal), which a layer
 ///   around this one may have set.
 ///
 /// Put it around the program's own routes, and merge the gateway's routes in afterwards: around

@@ -4,7 +4,7 @@
 //! A freed place goes to the next peer in turn, within the peer to its next client, and there to the one that
 //! waits longest. So a call waits for at most one call of each other origin, however many an origin has.
 //!
-//! Who is next is decided in [`order`], which knows no lock. What is here puts it under a mutex that is held for
+//! Who is next is decided in `order.rs`, which knows no lock. What is here puts it under a mutex that is held for
 //! some nanoseconds, and wakes tasks after it was released.
 
 #[cfg(test)]

@@ -154,3 +154,58 @@ fn a_module_aside_listens_where_the_manifest_says() {
     payments.says("deployment.toml has `payments` in the process `monolith`");
     payments.stop();
 }
+
+/// Where a password may stand by mistake: thirty files of settings and variables of a real program.
+#[test]
+fn a_start_that_fails_shows_no_password() {
+    const FILES: [&str; 20] = [
+        "[orders.db]\nurl = \"postgres:shop:CANARY@db/shop\"\n",
+        "[orders.db]\nurl = \"postgres:/shop:CANARY@db/shop\"\n",
+        "[orders.db]\nurl = \"postgres://shop:CAN?ARY@db/shop\"\n",
+        "[orders.db]\nurl = \"postgres://shop:CANARY@db:port/shop\"\n",
+        "[orders.db]\nurl = \"postgres://shop:CANARY@[db/shop\"\n",
+        "[orders.db]\nurl = \"postgres://shop:CANARY@db/shop?sslmod=require\"\n",
+        "[orders.db]\nurl = \"mysql://shop:CANARY@db/shop\"\n",
+        "[orders.db]\nurl = \"CANARY\"\n",
+        "[orders.db]\nurl = [\"postgres://shop:CANARY@db/shop\"]\n",
+        "[orders.db]\nurl = \"postgres://shop:CANARY@db/shop\n",
+        "[orders.db]\nurl = postgres://shop:CANARY@db/shop\n",
+        "[orders]\ndb = \"postgres://shop:CANARY@db/shop\"\n",
+        "orders = \"postgres://shop:CANARY@db/shop\"\n",
+        "[orders.db]\ndurability = \"CANARY\"\n",
+        "[orders.db]\nconnections = \"CANARY\"\n",
+        "[orders]\nmax_lines = \"CANARY\"\n",
+        "[calls]\ndeadline = \"CANARY\"\n",
+        "[limits]\nmemory = \"CANARY\"\n",
+        "[process.monolith]\nhttp = \"http://shop:CANARY@db\"\n",
+        "[tls]\nauthority = 7\nkey = \"CANARY\"\n",
+    ];
+    const VARIABLES: [(&str, &str); 10] = [
+        ("SHOP_ORDERS__DB__URL", "postgres:shop:CANARY@db/shop"),
+        ("SHOP_ORDERS__DB__URL", "postgres://shop:CANARY@db:port/shop"),
+        ("SHOP_ORDERS__DB__URI", "postgres://shop:CANARY@db/shop"),
+        ("SHOP_ORDERS__DB", "postgres://shop:CANARY@db/shop"),
+        ("SHOP_ORDERS", "CANARY"),
+        ("SHOP_ORDERS__MAX_LINES", "CANARY"),
+        ("SHOP_STOCK__DEMO", "CANARY"),
+        ("SHOP_LIMITS__RUNNING", "CANARY"),
+        ("SHOP_PROCESS__MONOLITH__LISTEN", "CANARY"),
+        ("SHOP_DATABASE_PASSWORD", "CANARY"),
+    ];
+    let monolith = MONOLITH.program("app-monolith");
+    let fails = |what: &str, process: Process| {
+        let (status, said) = process.ended();
+        assert!(!status.success(), "{what}: it started: {said}");
+        assert!(!said.contains("CANARY") && !said.contains("ARY@"), "{what}: {said}");
+        assert!(said.len() > 20, "{what}: it says too little: {said}");
+    };
+    for text in FILES {
+        let run = MONOLITH.run("canary");
+        let file = run.data.join("settings.toml");
+        fs::write(&file, text).unwrap();
+        fails(text, run.with("MONOLIFT_SETTINGS", file.display().to_string()).start(&monolith));
+    }
+    for (key, value) in VARIABLES {
+        fails(key, MONOLITH.run("canary").with(key, value).start(&monolith));
+    }
+}

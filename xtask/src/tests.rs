@@ -44,8 +44,28 @@ fn check(steps: &mut Steps) -> Result<(), String> {
     steps.run("lints", everything("clippy", &lints))?;
     let mut docs = everything("doc", &["--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
-    steps.run("docs", docs)
+    steps.run("docs", docs)?;
+    steps.quiet("packages", packages())
 }
+
+/// What a release would publish. What is in the packages is not compiled once more.
+fn packages() -> Command {
+    let mut package = cargo(&["package", "--no-verify", "--allow-dirty"]);
+    package.args(PACKAGES.iter().flat_map(|name| ["-p", name]));
+    package
+}
+
+/// The crates that a user's application needs.
+const PACKAGES: [&str; 8] = [
+    "monolift",
+    "monolift-call",
+    "monolift-data",
+    "monolift-gateway",
+    "monolift-macros",
+    "monolift-manifest",
+    "monolift-seam",
+    "monolift-trim",
+];
 
 fn build(steps: &mut Steps, nextest: bool) -> Result<(), String> {
     // Whole-system tests start these.

@@ -166,7 +166,7 @@ async fn another_application_and_another_protocol_are_refused_with_the_reason() 
     for (peer, reason) in [
         (us("bank", "test"), "it is part of `bank`, not of `test`"),
         (
-            Peer { protocol: PROTOCOL + 1, ..us("test", "test") },
+            Peer { protocol: PROTOCOL + 1, oldest: None, ..us("test", "test") },
             "it speaks version 3 of the protocol, and `worker` speaks 2",
         ),
     ] {

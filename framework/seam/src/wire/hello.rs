@@ -7,20 +7,23 @@ use super::{Bounds, Socket, codec};
 use crate::interface::Fingerprint;
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, io, time::Duration};
+use std::{collections::BTreeSet, fmt, io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
 
-/// The version of what is said on a connection. It changes when a peer could misread it.
+/// The newest version of what is said on a connection that this release speaks. A new one is needed when a
+/// peer could misread the last one.
 pub const PROTOCOL: u32 = 2;
+/// The oldest version that it speaks: that of the release before it. So processes are restarted one by one.
+pub const OLDEST: u32 = 2;
 
 /// The first bytes on a connection.
 const MAGIC: [u8; 8] = *b"monolift";
 /// What the serving side's hello may hold: names and hashes, for thousands of methods.
 const LIMIT: usize = 1024 * 1024;
-/// What the calling side's hello may hold: two names and two numbers.
+/// What the calling side's hello may hold: two names, some numbers and some features.
 const CALLER_LIMIT: usize = 4 * 1024;
 const BOUNDS: Bounds = Bounds { bytes: LIMIT, nesting: 16 };
 /// The longest name of an application or a process, in bytes.
@@ -31,8 +34,15 @@ const SHOWN: usize = 500;
 /// Who is at an end of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peer {
-    /// The protocol that it speaks.
+    /// The newest version of the protocol that it speaks.
     pub protocol: u32,
+    /// The oldest one. A peer that does not say so speaks one version only.
+    #[serde(default)]
+    pub oldest: Option<u32>,
+    /// What it can do beyond its version. A peer uses what both sides name, and passes over what it does not
+    /// know.
+    #[serde(default)]
+    pub features: BTreeSet<String>,
     /// The application that it is part of.
     pub app: String,
     /// The process of the manifest that it is.
@@ -109,6 +119,8 @@ impl Peer {
     pub fn new(app: impl Into<String>, process: impl Into<String>, bounds: Bounds) -> Self {
         Self {
             protocol: PROTOCOL,
+            oldest: Some(OLDEST),
+            features: BTreeSet::new(),
             app: app.into(),
             process: process.into(),
             payload_limit: bounds.bytes,
@@ -132,11 +144,34 @@ impl Peer {
         fit(&self.app) && fit(&self.process)
     }
 
+    /// The version that both speak on a connection: the newest that both know.
+    pub fn version_with(&self, other: &Self) -> Option<u32> {
+        let newest = self.protocol.min(other.protocol);
+        let oldest = self.versions().0.max(other.versions().0);
+        (oldest <= newest).then_some(newest)
+    }
+
+    /// Whether both can do this beyond their version.
+    pub fn shares(&self, other: &Self, feature: &str) -> bool {
+        self.features.contains(feature) && other.features.contains(feature)
+    }
+
+    fn versions(&self) -> (u32, u32) {
+        (self.oldest.unwrap_or(self.protocol), self.protocol)
+    }
+
     fn check(&self, other: &Self) -> Result<(), String> {
-        if self.protocol != other.protocol {
+        if self.version_with(other).is_none() {
+            let shown = |(oldest, newest): (u32, u32)| match oldest == newest {
+                true => newest.to_string(),
+                false => format!("{oldest} to {newest}"),
+            };
             return Err(format!(
-                "it speaks version {} of the protocol, and `{}` speaks {}",
-                other.protocol, self.process, self.protocol
+                "it speaks version {} of the protocol, and `{}` speaks {}: two releases in a row \
+                 understand each other, so upgrade one release at a time",
+                shown(other.versions()),
+                self.process,
+                shown(self.versions())
             ));
         }
         if self.app != other.app {
@@ -246,4 +281,45 @@ async fn fill(socket: &mut Socket, input: &mut BytesMut, wanted: usize) -> io::R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speaking(oldest: Option<u32>, protocol: u32) -> Peer {
+        Peer { oldest, protocol, ..Peer::new("shop", "stock", Bounds::default()) }
+    }
+
+    #[test]
+    fn two_peers_speak_the_newest_version_that_both_know() {
+        for (ours, theirs, version) in [
+            ((Some(2), 3), (Some(2), 3), Some(3)),
+            ((Some(2), 3), (Some(1), 2), Some(2)),
+            // Before there were ranges.
+            ((Some(2), 3), (None, 2), Some(2)),
+            ((None, 2), (None, 2), Some(2)),
+            ((Some(3), 4), (None, 2), None),
+            ((Some(3), 4), (Some(1), 2), None),
+        ] {
+            let (ours, theirs) = (speaking(ours.0, ours.1), speaking(theirs.0, theirs.1));
+            assert_eq!(ours.version_with(&theirs), version);
+            assert_eq!(theirs.version_with(&ours), version);
+            assert_eq!(ours.check(&theirs).is_ok(), version.is_some());
+        }
+        let refused = speaking(Some(3), 4).check(&speaking(Some(1), 2)).unwrap_err();
+        assert!(refused.contains("speaks version 1 to 2"), "{refused}");
+        assert!(refused.contains("`stock` speaks 3 to 4"), "{refused}");
+    }
+
+    #[test]
+    fn a_feature_is_used_when_both_have_it() {
+        let with = |features: &[&str]| {
+            let features = features.iter().map(|feature| (*feature).to_owned()).collect();
+            Peer { features, ..speaking(Some(2), 2) }
+        };
+        let (ours, theirs) = (with(&["streams", "b"]), with(&["a", "streams"]));
+        assert!(ours.shares(&theirs, "streams"));
+        assert!(!ours.shares(&theirs, "a") && !ours.shares(&theirs, "b"));
+    }
 }

@@ -6,13 +6,13 @@ use sqlx::error::DatabaseError;
 /// database become internal ones, as with `?`.
 ///
 /// ```
-/// # use monolift::{CallError, Db, InterfaceError, OnConstraint};
+/// # use monolift_call::{CallError, InterfaceError}; use monolift_data::{Db, OnConstraint};
 /// # #[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, schemars::JsonSchema, InterfaceError)]
 /// # pub enum UsersError { #[error("taken")] Taken, #[error(transparent)] Call(CallError) }
 /// # async fn register(db: Db, email: String) -> Result<(), UsersError> {
 /// sqlx::query("INSERT INTO users (email) VALUES ($1)")
 ///     .bind(email)
-///     .execute(db.pool())
+///     .execute(&db)
 ///     .await
 ///     .on_constraint("users_email_key", |_| UsersError::Taken)?;
 /// # Ok(()) }

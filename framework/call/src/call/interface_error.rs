@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// number.
 ///
 /// ```
-/// use monolift::{CallError, InterfaceError};
+/// use monolift_call::{CallError, InterfaceError};
 /// # use schemars::JsonSchema; use serde::{Deserialize, Serialize}; use thiserror::Error;
 ///
 /// #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]

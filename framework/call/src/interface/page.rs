@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// than [`Page::size`], in the order of a key. [`Page::of`] then knows whether there is a next page:
 ///
 /// ```
-/// # use monolift::Page;
+/// # use monolift_call::Page;
 /// # fn rows_after(after: Option<String>, most: u32) -> Vec<String> { vec!["tea".into()] }
 /// fn list(after: Option<String>, limit: Option<u32>) -> Page<String> {
 ///     let size = Page::<String>::size(limit);

@@ -65,7 +65,7 @@ const MIGRATIONS: &[Migration] = &[(
 /// A kind of work: what is written down of it, and how it is tried again.
 ///
 /// ```
-/// # use monolift::{Piece, Retry}; use serde::{Deserialize, Serialize}; use std::time::Duration;
+/// # use monolift_data::work::{Piece, Retry}; use serde::{Deserialize, Serialize}; use std::time::Duration;
 /// #[derive(Debug, Serialize, Deserialize)]
 /// struct Settle { order: u64 }
 ///

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// `work: Work<Postgres>` beside a `Db<Postgres>`.
 ///
 /// ```
-/// # use monolift::{Db, Piece, Work}; use serde::{Deserialize, Serialize};
+/// # use monolift_data::{Db, work::{Piece, Work}}; use serde::{Deserialize, Serialize};
 /// # #[derive(Serialize, Deserialize)] struct Settle { order: u64 }
 /// # impl Piece for Settle { const NAME: &'static str = "settle"; }
 /// # async fn place(db: Db, work: Work) -> Result<(), sqlx::Error> {

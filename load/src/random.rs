@@ -1,5 +1,6 @@
-//! Random numbers that are the same for the same seed (splitmix64).
+//! Random numbers that are the same for the same seed.
 
+use monolift_call::call::chance;
 use std::time::Duration;
 
 /// A sequence of random numbers.
@@ -19,11 +20,7 @@ impl Random {
 
     /// 64 random bits.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        chance::next(&mut self.0)
     }
 
     /// A number below `bound`, which must not be 0.

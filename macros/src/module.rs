@@ -3,10 +3,10 @@
 use crate::{errors::Errors, migrations};
 use monolift_manifest::{Workspace, nearest};
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use std::path::PathBuf;
 use syn::{
-    Fields, Ident, ItemStruct, LitStr, Path, Token, bracketed,
+    Field, Fields, Ident, ItemStruct, LitStr, Path, Token, bracketed,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     spanned::Spanned,
@@ -84,139 +84,45 @@ pub(crate) fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+/// What is known of the module beside its struct.
+struct Surroundings {
+    package: String,
+    module: String,
+    declared: Vec<String>,
+    migrations: TokenStream,
+}
+
+impl Surroundings {
+    fn of(arguments: &Arguments, name: &Ident, errors: &mut Errors) -> Option<Self> {
+        let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+        let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+        let module = arguments.name.as_ref().map_or_else(|| package.clone(), LitStr::value);
+        let workspace = errors.keep(
+            Workspace::find(&directory).map_err(|problems| syn::Error::new(name.span(), problems)),
+        )?;
+        let declared = declared_dependencies(&workspace, &package, &module);
+        let migrations = errors.keep(
+            migrations::of([&directory, &workspace.root], &module)
+                .map_err(|message| syn::Error::new(name.span(), message)),
+        )?;
+        Some(Self { package, module, declared, migrations })
+    }
+}
+
 fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Option<TokenStream> {
     let name = &item.ident;
-    if !item.generics.params.is_empty() {
-        errors.at(&item.generics, "a module has no generic parameters: a process has one of it");
-        return None;
-    }
-    let fields: Vec<&syn::Field> = match &item.fields {
-        Fields::Named(fields) => fields.named.iter().collect(),
-        Fields::Unit => Vec::new(),
-        Fields::Unnamed(fields) => {
-            errors.at(fields, "name the fields of a module: errors at the start speak of them");
-            return None;
-        }
-    };
-    let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-    let module = arguments.name.as_ref().map_or_else(|| package.clone(), LitStr::value);
-    let workspace = errors.keep(
-        Workspace::find(&directory).map_err(|problems| syn::Error::new(name.span(), problems)),
-    )?;
-    let declared = declared_dependencies(&workspace, &package, &module);
-    let migrations = errors.keep(
-        migrations::of([&directory, &workspace.root], &module)
-            .map_err(|message| syn::Error::new(name.span(), message)),
-    )?;
-
-    let construct = match &item.fields {
-        Fields::Unit => quote!(Self),
-        _ => {
-            let fields = fields.iter().map(|field| {
-                let (field_name, ty) = (&field.ident, &field.ty);
-                let text = field_name.as_ref().map(Ident::to_string).unwrap_or_default();
-                // With the span of the field's type, so that the error for a type that cannot be
-                // injected points at it.
-                quote_spanned!(ty.span()=> #field_name: injector.field::<#ty>(#text).await?)
-            });
-            quote!(Self { #(#fields),* })
-        }
-    };
-    let needs = fields.iter().map(|field| {
-        let ty = &field.ty;
-        let text = field.ident.as_ref().map(Ident::to_string).unwrap_or_default();
-        quote_spanned!(ty.span()=> (#text, <#ty as ::monolift::Inject>::need))
-    });
-    let declared_checks = fields.iter().map(|field| {
-        let ty = &field.ty;
-        let text = quote!(#ty).to_string().replace(' ', "");
-        let message = format!(
-            "`{package}` calls the module behind `{text}`, and its Cargo.toml does not say so: add \
-             that module's api package to its [dependencies]"
-        );
-        quote_spanned!(ty.span()=>
-            const _: () = ::core::assert!(
-                ::monolift::module::is_declared(<#ty as ::monolift::Inject>::CALLS, DECLARED),
-                #message
-            );
-        )
-    });
-    let provided_checks = arguments.provides.iter().map(|interface| {
-        let text = quote!(#interface).to_string().replace(' ', "");
-        let message = format!(
-            "`{text}` belongs to another module than `{module}`: the module that provides an \
-             interface is the one whose api package declares it"
-        );
-        quote_spanned!(interface.span()=>
-            const _: () = ::core::assert!(
-                ::monolift::module::is_same(
-                    <dyn #interface as ::monolift::link::Interface>::MODULE,
-                    #module
-                ),
-                #message
-            );
-        )
-    });
-    let provides = arguments.provides.iter().map(|interface| {
-        quote_spanned!(interface.span()=> ::monolift::link::InterfaceEntry::of::<dyn #interface>())
-    });
-    let publish = arguments.provides.iter().map(|interface| {
-        quote_spanned!(interface.span()=> {
-            let module: ::std::sync::Arc<dyn #interface> = this.clone();
-            links.link::<dyn #interface>().bind(module);
-        })
-    });
-    let lifecycle = arguments.lifecycle.then(|| {
-        quote! {
-            fn lifecycle(
-                this: &::std::sync::Arc<Self>,
-            ) -> ::core::option::Option<::std::sync::Arc<dyn ::monolift::Lifecycle>> {
-                ::core::option::Option::Some(this.clone())
-            }
-        }
-    });
-    let routes = arguments.routes.then(|| {
-        quote! {
-            fn routes(
-                this: &::std::sync::Arc<Self>,
-            ) -> ::core::option::Option<::monolift::module::Router> {
-                ::core::option::Option::Some(::monolift::Routes::routes(this.clone()))
-            }
-        }
-    });
-    let has_routes = arguments.routes;
-    let pieces = &arguments.work;
-    let names = pieces
-        .iter()
-        .map(|piece| quote_spanned!(piece.span()=> <#piece as ::monolift::Piece>::NAME));
-    let work = (!pieces.is_empty()).then(|| {
-        let kinds = pieces.iter().map(|piece| {
-            quote_spanned!(piece.span()=> ::monolift::data::work::Kind::of::<#piece, Self>(this))
-        });
-        quote! {
-            fn work(
-                this: &::std::sync::Arc<Self>,
-            ) -> ::std::vec::Vec<::monolift::data::work::Kind> {
-                ::std::vec![#(#kinds),*]
-            }
-        }
-    });
+    let fields = fields_of(item, errors)?;
+    let around = Surroundings::of(arguments, name, errors)?;
+    let checks = checks(arguments, &fields, &around);
+    let facts = facts(arguments, &fields, &around);
+    let construct = construct(item, &fields);
+    let publish = publish(&arguments.provides);
+    let optional =
+        [work(&arguments.work), arguments.routes.then(routes), arguments.lifecycle.then(lifecycle)];
     Some(quote! {
         const _: () = {
-            const DECLARED: &[&str] = &[#(#declared),*];
-            #(#declared_checks)*
-            #(#provided_checks)*
-
-            static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
-                name: #module,
-                calls: DECLARED,
-                provides: &[#(#provides),*],
-                needs: &[#(#needs),*],
-                migrations: &#migrations,
-                work: &[#(#names),*],
-                routes: #has_routes,
-            };
+            #checks
+            #facts
 
             impl ::monolift::module::Module for #name {
                 fn facts() -> &'static ::monolift::module::ModuleFacts {
@@ -232,18 +138,166 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
 
                 #[allow(unused_variables)]
                 fn publish(this: &::std::sync::Arc<Self>, links: &::monolift::link::Links) {
-                    #(#publish)*
+                    #publish
                 }
 
-                #work
-
-                #routes
-
-                #lifecycle
+                #(#optional)*
             }
 
             ::monolift::__register_module!(#name);
         };
+    })
+}
+
+fn fields_of<'a>(item: &'a ItemStruct, errors: &mut Errors) -> Option<Vec<&'a Field>> {
+    if !item.generics.params.is_empty() {
+        errors.at(&item.generics, "a module has no generic parameters: a process has one of it");
+        return None;
+    }
+    match &item.fields {
+        Fields::Named(fields) => Some(fields.named.iter().collect()),
+        Fields::Unit => Some(Vec::new()),
+        Fields::Unnamed(fields) => {
+            errors.at(fields, "name the fields of a module: errors at the start speak of them");
+            None
+        }
+    }
+}
+
+fn name_of(field: &Field) -> String {
+    field.ident.as_ref().map(Ident::to_string).unwrap_or_default()
+}
+
+/// `stock: StockClient` becomes `stock: injector.field::<StockClient>("stock").await?`.
+///
+/// It has the span of the field's type, so that the error for a type that cannot be injected points at it.
+fn construct(item: &ItemStruct, fields: &[&Field]) -> TokenStream {
+    if matches!(item.fields, Fields::Unit) {
+        return quote!(Self);
+    }
+    let fields = fields.iter().map(|field| {
+        let (name, ty, text) = (&field.ident, &field.ty, name_of(field));
+        quote_spanned!(ty.span()=> #name: injector.field::<#ty>(#text).await?)
+    });
+    quote!(Self { #(#fields),* })
+}
+
+/// What fails at compile time: a client of a module that Cargo.toml does not name, and an interface of another
+/// module.
+fn checks(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> TokenStream {
+    let Surroundings { package, module, declared, .. } = around;
+    let calls = fields.iter().map(|field| {
+        let ty = &field.ty;
+        let message = format!(
+            "`{package}` calls the module behind `{}`, and its Cargo.toml does not say so: add \
+             that module's api package to its [dependencies]",
+            shown(ty)
+        );
+        quote_spanned!(ty.span()=>
+            const _: () = ::core::assert!(
+                ::monolift::module::is_declared(<#ty as ::monolift::Inject>::CALLS, DECLARED),
+                #message
+            );
+        )
+    });
+    let provides = arguments.provides.iter().map(|interface| {
+        let message = format!(
+            "`{}` belongs to another module than `{module}`: the module that provides an \
+             interface is the one whose api package declares it",
+            shown(interface)
+        );
+        quote_spanned!(interface.span()=>
+            const _: () = ::core::assert!(
+                ::monolift::module::is_same(
+                    <dyn #interface as ::monolift::link::Interface>::MODULE,
+                    #module
+                ),
+                #message
+            );
+        )
+    });
+    quote! {
+        const DECLARED: &[&str] = &[#(#declared),*];
+        #(#calls)*
+        #(#provides)*
+    }
+}
+
+fn shown(tokens: &impl ToTokens) -> String {
+    tokens.to_token_stream().to_string().replace(' ', "")
+}
+
+/// The module's `static FACTS`.
+fn facts(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> TokenStream {
+    let Surroundings { module, migrations, .. } = around;
+    let has_routes = arguments.routes;
+    let provides = arguments.provides.iter().map(|interface| {
+        quote_spanned!(interface.span()=> ::monolift::link::InterfaceEntry::of::<dyn #interface>())
+    });
+    let needs = fields.iter().map(|field| {
+        let (ty, text) = (&field.ty, name_of(field));
+        quote_spanned!(ty.span()=> (#text, <#ty as ::monolift::Inject>::need))
+    });
+    let work = arguments
+        .work
+        .iter()
+        .map(|piece| quote_spanned!(piece.span()=> <#piece as ::monolift::Piece>::NAME));
+    quote! {
+        static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
+            name: #module,
+            calls: DECLARED,
+            provides: &[#(#provides),*],
+            needs: &[#(#needs),*],
+            migrations: &#migrations,
+            work: &[#(#work),*],
+            routes: #has_routes,
+        };
+    }
+}
+
+/// Binds `this` as each interface that it provides.
+fn publish(provides: &[Path]) -> TokenStream {
+    let publish = provides.iter().map(|interface| {
+        quote_spanned!(interface.span()=> {
+            let module: ::std::sync::Arc<dyn #interface> = this.clone();
+            links.link::<dyn #interface>().bind(module);
+        })
+    });
+    quote!(#(#publish)*)
+}
+
+fn lifecycle() -> TokenStream {
+    quote! {
+        fn lifecycle(
+            this: &::std::sync::Arc<Self>,
+        ) -> ::core::option::Option<::std::sync::Arc<dyn ::monolift::Lifecycle>> {
+            ::core::option::Option::Some(this.clone())
+        }
+    }
+}
+
+fn routes() -> TokenStream {
+    quote! {
+        fn routes(
+            this: &::std::sync::Arc<Self>,
+        ) -> ::core::option::Option<::monolift::module::Router> {
+            ::core::option::Option::Some(::monolift::Routes::routes(this.clone()))
+        }
+    }
+}
+
+fn work(pieces: &[Path]) -> Option<TokenStream> {
+    let kinds = pieces.iter().map(|piece| {
+        quote_spanned!(piece.span()=> ::monolift::data::work::WorkKind::of::<#piece, Self>(this))
+    });
+    (!pieces.is_empty()).then(|| {
+        quote! {
+            fn work(
+                this: &::std::sync::Arc<Self>,
+            ) -> ::std::vec::Vec<::monolift::data::work::WorkKind> {
+                ::std::vec![#(#kinds),*]
+            }
+        }
     })
 }
 

@@ -165,7 +165,7 @@ impl Program {
         let graph = self.graph(None, span)?;
         let modules: Vec<&str> = self.manifest.modules_of(process).collect();
         let apis = self.routed_apis(process, &graph);
-        let kind = quote!(::monolift::app::Kind::Process(#process));
+        let kind = quote!(::monolift::app::Program::Process(#process));
         self.linked(&graph, &modules, &apis, &kind, span)
     }
 
@@ -176,7 +176,7 @@ impl Program {
             return Err(syn::Error::new(span, format!("{file} places `{module}` nowhere")));
         }
         let graph = self.graph(None, span)?;
-        let kind = quote!(::monolift::app::Kind::Service(#module));
+        let kind = quote!(::monolift::app::Program::Service(#module));
         self.linked(&graph, &[module], &[], &kind, span)
     }
 
@@ -193,7 +193,7 @@ impl Program {
         let graph = self.graph(Some(&self.package), span)?;
         let modules: Vec<&str> = self.manifest.modules_of(&process).collect();
         let apis = self.routed_apis(&process, &graph);
-        self.linked(&graph, &modules, &apis, &quote!(::monolift::app::Kind::Host), span)
+        self.linked(&graph, &modules, &apis, &quote!(::monolift::app::Program::Host), span)
     }
 
     fn graph(&self, host: Option<&str>, span: Span) -> syn::Result<Graph> {

@@ -117,3 +117,24 @@ fn what_is_named_is_found() {
     let text = "use crate::{\n    call::{A, B},\n    link,\n    wire::C,\n};\nuse crate::data::D;\n// crate::app\nfn f() -> crate::serve::E {}";
     assert_eq!(rooms_named(text), ["call", "link", "wire", "data", "serve"]);
 }
+
+/// Each mistake that can be planted says what it proves.
+#[test]
+fn planted_mistakes_are_listed() {
+    let list = fs::read_to_string(root().join("framework/call/src/call/planted.rs")).unwrap();
+    let listed: BTreeSet<&str> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split_once('`'))
+        .map(|(mistake, _)| mistake)
+        .collect();
+    let mut files = Vec::new();
+    sources(&root().join("framework"), &mut files);
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let planted: BTreeSet<&str> = text
+        .split("planted!(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(mistake, _)| mistake)
+        .collect();
+    assert_eq!(planted, listed);
+}

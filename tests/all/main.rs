@@ -34,6 +34,7 @@ mod shapes;
 mod support;
 mod system;
 mod tls;
+mod transcript;
 mod ui;
 mod versions;
 mod wire;

@@ -40,7 +40,7 @@ pub(crate) fn unix() -> Address {
 }
 
 /// A client of the worker at `address`, as any process would make one.
-fn client(address: &Address) -> WorkerClient {
+pub(crate) fn client(address: &Address) -> WorkerClient {
     client_with(address, us(), None)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerC
 }
 
 /// A real worker at `address`.
-async fn serve(address: &Address, worker: &Arc<Obedient>) -> (Server, Address) {
+pub(crate) async fn serve(address: &Address, worker: &Arc<Obedient>) -> (Server, Address) {
     serve_with(address, worker, None).await
 }
 

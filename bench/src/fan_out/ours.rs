@@ -4,7 +4,7 @@ use super::{MODULES, Page, Price, Shelf, Stars, Title};
 use crate::process::ready;
 use monolift::{
     CallError, InterfaceError,
-    app::{App, Kind, Linked},
+    app::{App, Linked, Program},
     async_trait,
 };
 use schemars::JsonSchema;
@@ -120,7 +120,7 @@ pub(super) async fn serve(manifest: String, process: String) -> anyhow::Result<(
         manifest,
         file: "the benchmark's manifest",
         root: "/nonexistent",
-        kind: Kind::Process(process),
+        kind: Program::Process(process),
         modules: &["titles", "prices", "shelf", "stars", "pages"],
         calls: &[
             ("pages", &MODULES),

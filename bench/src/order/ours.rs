@@ -1,7 +1,7 @@
 //! The shop's own modules, as in `app-monolith` and `app-split`.
 
 use crate::process::ready;
-use monolift::app::{App, Kind, Linked};
+use monolift::app::{App, Linked, Program};
 use std::path::PathBuf;
 
 // These imports link the modules and their registrations.
@@ -26,7 +26,7 @@ pub(super) async fn serve(
         manifest,
         file: "the benchmark's manifest",
         root: folder.to_string_lossy().into_owned().leak(),
-        kind: Kind::Process(process),
+        kind: Program::Process(process),
         modules: &MODULES,
         calls: &[
             ("orders", &["users", "stock", "payments", "notifications"]),

@@ -7,7 +7,7 @@ use crate::{
 };
 use monolift::{
     CallError, Context, InterfaceError,
-    app::{App, Kind, Linked, RunningApp},
+    app::{App, Linked, Program, RunningApp},
     async_trait,
 };
 use monolift_call::call::CallSettings;
@@ -67,7 +67,7 @@ impl Items for ItemsHere {
 
 /// One of the two processes. A real program uses `monolift::process!` instead.
 fn app(
-    kind: Kind,
+    kind: Program,
     address: &Address,
     tls: Option<&Path>,
     connections: Option<usize>,
@@ -92,7 +92,7 @@ fn app(
 }
 
 /// What `monolift::process!` would embed in a program.
-fn linked(manifest: &'static str, kind: Kind) -> Linked {
+fn linked(manifest: &'static str, kind: Program) -> Linked {
     Linked {
         manifest,
         file: "the benchmark's manifest",
@@ -112,12 +112,12 @@ fn linked(manifest: &'static str, kind: Kind) -> Linked {
 /// If it does not start.
 pub async fn in_one_process() -> anyhow::Result<RunningApp> {
     let manifest = "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"caller\"\n";
-    let app = App::new(linked(manifest, Kind::Host))?;
+    let app = App::new(linked(manifest, Program::Host))?;
     Ok(app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?)
 }
 
 pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
-    let app = app(Kind::Process("items"), &address, tls, None)?;
+    let app = app(Program::Process("items"), &address, tls, None)?;
     let _running = app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?;
     ready()?;
     std::future::pending().await
@@ -134,7 +134,7 @@ pub(super) async fn connect(
     tls: Option<&Path>,
     connections: Option<usize>,
 ) -> anyhow::Result<Caller> {
-    let running = app(Kind::Host, &address, tls, connections)?.start().await?;
+    let running = app(Program::Host, &address, tls, connections)?.start().await?;
     running.ready().await;
     Ok(Caller { items: running.client(), _running: running })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 const UNKNOWN: u32 = 1_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FloodKind {
     UnknownMethod,
     Denied,
     Hellos,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
     IdlePeers,
 }
 
-impl Kind {
+impl FloodKind {
     pub(super) const ALL: [Self; 12] = [
         Self::UnknownMethod,
         Self::Denied,

@@ -1,7 +1,7 @@
 //! The memory of the shop's processes: what the system says that they hold, and the buffers that they count
 //! themselves.
 
-use super::place::Place;
+use super::place::AbusedShop;
 use load::processes::memory_of;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::sleep;
@@ -72,7 +72,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins with how it is now.
-    pub(super) fn begin(place: &Place) -> Self {
+    pub(super) fn begin(place: &AbusedShop) -> Self {
         let mut processes = BTreeMap::new();
         for (process, now) in all(place) {
             processes.insert(process, Memory { before: now, most: now, ..Memory::default() });
@@ -83,7 +83,7 @@ impl Watch {
     /// Looks until `done` is ready.
     pub(super) async fn during<T>(
         &mut self,
-        place: &mut Place,
+        place: &mut AbusedShop,
         done: impl Future<Output = T>,
     ) -> T {
         let mut done = std::pin::pin!(done);
@@ -95,7 +95,7 @@ impl Watch {
         }
     }
 
-    async fn sample(&mut self, place: &mut Place) {
+    async fn sample(&mut self, place: &mut AbusedShop) {
         self.samples += 1;
         for (process, now) in all(place) {
             let memory = self.processes.entry(process).or_default();
@@ -120,7 +120,7 @@ impl Watch {
     /// Takes a last sample some time after the end. The process that took the most comes first.
     pub(super) async fn end(
         mut self,
-        place: &mut Place,
+        place: &mut AbusedShop,
         later: Duration,
     ) -> Vec<(&'static str, Memory)> {
         self.during(place, sleep(later)).await;
@@ -134,7 +134,7 @@ impl Watch {
 }
 
 /// What each process that is up holds now.
-fn all(place: &Place) -> impl Iterator<Item = (&'static str, u64)> {
+fn all(place: &AbusedShop) -> impl Iterator<Item = (&'static str, u64)> {
     place.replicas.iter().filter_map(|replica| {
         let now = memory_of(replica.id()?).ok()?;
         Some((replica.process, now))

@@ -28,10 +28,10 @@ use aim::{Aim, BYTES, Tally};
 use anyhow::Context as _;
 use clap::Parser;
 use honest::{Honest, Seen};
-use kind::Kind;
+use kind::FloodKind;
 use load::Spread;
 use memory::Watch;
-use place::{Place, Programs, Shape};
+use place::{AbusedShop, Programs, Shape};
 use sink::Sink;
 use std::{
     path::{Path, PathBuf},
@@ -76,8 +76,8 @@ const SHORT: Duration = Duration::from_secs(2);
 
 /// Does all of it. The result is whether all of it held.
 pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool> {
-    let kinds: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| kind.name().contains(&options.only)).collect();
+    let kinds: Vec<FloodKind> =
+        FloodKind::ALL.into_iter().filter(|kind| kind.name().contains(&options.only)).collect();
     let failing: Vec<payments::Failing> = payments::Failing::ALL
         .into_iter()
         .filter(|failing| failing.name().contains(&options.only))
@@ -103,7 +103,7 @@ pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool
         rows.push(row);
     };
     for shape in [Shape::Monolith, Shape::Split] {
-        let kinds: Vec<Kind> =
+        let kinds: Vec<FloodKind> =
             kinds.iter().copied().filter(|kind| kind.shapes().contains(&shape)).collect();
         let failing: Vec<payments::Failing> =
             failing.iter().copied().filter(|failing| failing.shapes().contains(&shape)).collect();
@@ -128,9 +128,9 @@ pub(crate) async fn run(options: &Options, folder: &Path) -> anyhow::Result<bool
 }
 
 /// One kind of flood.
-async fn measure(kind: Kind, programs: &Programs, options: &Options) -> anyhow::Result<Row> {
+async fn measure(kind: FloodKind, programs: &Programs, options: &Options) -> anyhow::Result<Row> {
     let sink = Sink::start().await?;
-    let mut place = Place::start(programs).await?;
+    let mut place = AbusedShop::start(programs).await?;
     let mut under = kind.title().to_owned();
     let mut answer = 0;
     if kind.wants_a_page() {
@@ -193,8 +193,8 @@ async fn measure(kind: Kind, programs: &Programs, options: &Options) -> anyhow::
 }
 
 fn row(
-    kind: Kind,
-    place: &Place,
+    kind: FloodKind,
+    place: &AbusedShop,
     under: String,
     (shop, beside): (&[Seen], &[Seen]),
     memory: &[(&'static str, memory::Memory)],
@@ -233,9 +233,9 @@ fn bound(beside_p99: f64) -> f64 {
 /// Floods while honest requests are made. Each has a thread of its own, so that neither waits for the
 /// other but for a processor.
 fn flood(
-    kind: Kind,
+    kind: FloodKind,
     aim: Aim,
-    place: &Place,
+    place: &AbusedShop,
 ) -> impl Future<Output = anyhow::Result<Seen>> + use<> {
     let honest = Honest::new(kind.mix(), place.gateway, place.peers);
     let lasts = aim.lasts;

@@ -11,7 +11,7 @@
 
 use super::{
     memory::Watch,
-    place::{PRODUCT, Place, Programs, Shape},
+    place::{AbusedShop, PRODUCT, Programs, Shape},
     table::Row,
 };
 use crate::check::Stored;
@@ -88,7 +88,7 @@ impl Failing {
         }
     }
 
-    async fn begin(self, place: &mut Place) -> anyhow::Result<()> {
+    async fn begin(self, place: &mut AbusedShop) -> anyhow::Result<()> {
         match self {
             Self::Internal => {
                 Database::of(place).run("ALTER TABLE pretend_provider RENAME TO gone").await
@@ -97,7 +97,7 @@ impl Failing {
         }
     }
 
-    async fn end(self, place: &mut Place) -> anyhow::Result<()> {
+    async fn end(self, place: &mut AbusedShop) -> anyhow::Result<()> {
         match self {
             Self::Internal => {
                 Database::of(place).run("ALTER TABLE gone RENAME TO pretend_provider").await
@@ -107,7 +107,7 @@ impl Failing {
     }
 
     /// Calls at the bottom that have failed so far.
-    fn failed_calls(self, place: &mut Place) -> anyhow::Result<u64> {
+    fn failed_calls(self, place: &mut AbusedShop) -> anyhow::Result<u64> {
         let log = std::fs::read(place.serves("payments")?.log())?;
         let log = String::from_utf8_lossy(&log);
         let failed = log
@@ -123,7 +123,7 @@ pub(super) async fn measure(
     quick: bool,
 ) -> anyhow::Result<Row> {
     let lasts = if quick { SHORT } else { MINUTE };
-    let mut place = Place::start(programs).await?;
+    let mut place = AbusedShop::start(programs).await?;
     let stored = place.stored();
     let counted = Database::of(&place);
     for statement in COUNTING {
@@ -244,7 +244,7 @@ async fn settled(stored: &Stored, by: Instant) -> anyhow::Result<Option<Instant>
 struct Database(PathBuf);
 
 impl Database {
-    fn of(place: &Place) -> Self {
+    fn of(place: &AbusedShop) -> Self {
         Self(place.database("payments"))
     }
 

@@ -101,7 +101,7 @@ impl Programs {
 }
 
 /// The shop in one shape, running.
-pub(super) struct Place {
+pub(super) struct AbusedShop {
     pub(super) shape: Shape,
     pub(super) replicas: Vec<Replica>,
     pub(super) gateway: SocketAddr,
@@ -112,7 +112,7 @@ pub(super) struct Place {
     folder: PathBuf,
 }
 
-impl Place {
+impl AbusedShop {
     /// Starts it with nothing stored but what honest requests ask for.
     pub(super) async fn start(programs: &Programs) -> anyhow::Result<Self> {
         let Programs { shape, built, ports, gateway, folder } = programs;

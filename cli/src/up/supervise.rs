@@ -7,6 +7,7 @@ use super::{
     table::{Line, table},
 };
 use monolift::app::launcher::Report;
+use monolift_call::call::Backoff;
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
@@ -25,10 +26,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// The pause before a process is restarted. It doubles with each restart.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// After this uptime the pause starts at [`FIRST_PAUSE`] again.
+/// The pauses before a process is restarted.
+const PAUSES: Backoff = Backoff::fifth(Duration::from_millis(200), Duration::from_secs(10));
+/// After this uptime the pauses start at the first one again.
 const STEADY: Duration = Duration::from_secs(30);
 /// How long a process may take to stop its modules, in addition to the manifest's `drain`.
 const STOPPING: Duration = Duration::from_secs(8);
@@ -147,7 +147,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut pause = FIRST_PAUSE;
+        let mut restarts = 0;
         while !*self.stopping.borrow() {
             let begun = Instant::now();
             let how = match self.start() {
@@ -171,18 +171,16 @@ impl Keeper {
                 return;
             }
             if begun.elapsed() >= STEADY {
-                pause = FIRST_PAUSE;
+                restarts = 0;
             }
-            // Up to a fifth more or less, so that processes that died together do not restart
-            // together.
-            let now = pause.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-            self.tell(Event::Died(self.launch.token.clone(), how, now));
+            let pause = PAUSES.pause(restarts);
+            restarts += 1;
+            self.tell(Event::Died(self.launch.token.clone(), how, pause));
             let mut stopping = self.stopping.clone();
             tokio::select! {
-                () = sleep(now) => {}
+                () = sleep(pause) => {}
                 _ = stopping.wait_for(|stopping| *stopping) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Db, DbSettings, History, Location, Migration, ModuleDatabase, OpenError,
-    work::{self, Kind, Work, Worker},
+    work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
 use monolift_call::{Inject, Injector, StartError, inject::Need as AnyNeed};
@@ -78,7 +78,7 @@ pub struct Databases {
 }
 
 /// Makes the module's worker, once the module is there to do the work.
-type MakeWorker = Box<dyn FnOnce(Vec<Kind>) -> Result<Working, String> + Send>;
+type MakeWorker = Box<dyn FnOnce(Vec<WorkKind>) -> Result<Working, String> + Send>;
 /// A worker that works until what it is given is ready.
 pub type Working = Box<dyn FnOnce(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -127,7 +127,7 @@ impl Databases {
     }
 
     /// The worker for `kinds`, if the module has a database.
-    pub fn worker(&self, kinds: Vec<Kind>) -> Option<Result<Working, String>> {
+    pub fn worker(&self, kinds: Vec<WorkKind>) -> Option<Result<Working, String>> {
         let make = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(make(kinds))
     }

@@ -6,7 +6,7 @@ mod places;
 mod refuse;
 mod watched;
 
-pub(super) use places::Place;
+pub(super) use places::ClientPlace;
 
 use self::{
     places::{Places, Taking},
@@ -180,7 +180,7 @@ async fn serve_client(
 /// that is whoever asks.
 pub(super) async fn serve<S>(
     socket: S,
-    client: Option<(SocketAddr, Arc<Place>)>,
+    client: Option<(SocketAddr, Arc<ClientPlace>)>,
     router: Router,
     limits: HttpLimits,
     mut draining: watch::Receiver<bool>,

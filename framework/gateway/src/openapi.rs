@@ -22,7 +22,7 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
     settings.meta_schema = None;
     // One for all: two types of one name get two names.
     let mut generator = SchemaGenerator::new(settings);
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    let mut places: BTreeMap<String, PathItem> = BTreeMap::new();
     let mut tags = Vec::new();
     for interface in interfaces {
         let routed: Vec<(&Method, Route)> =
@@ -32,7 +32,7 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
         }
         tags.push(json!({ "name": interface.module, "description": interface.docs.trim() }));
         for (method, route) in routed {
-            let place = places.entry(shape(route.path)).or_insert_with(|| Place::at(route.path));
+            let place = places.entry(shape(route.path)).or_insert_with(|| PathItem::at(route.path));
             let operation = operation(interface, method, route, place.path, &mut generator);
             place.operations.insert(route.method.as_str().to_lowercase(), operation);
         }
@@ -85,12 +85,12 @@ fn shown_lines(text: &str) -> String {
 }
 
 /// One shape of path, as the first of its methods writes it: names differ, and the place is one.
-struct Place {
+struct PathItem {
     path: &'static str,
     operations: Map<String, Value>,
 }
 
-impl Place {
+impl PathItem {
     fn at(path: &'static str) -> Self {
         Self { path, operations: Map::new() }
     }

@@ -23,10 +23,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Why the routes cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteError(Kind);
+pub struct RouteError(Mistake);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum Mistake {
     /// Two methods with one verb and one shape of path.
     Clash { route: String, first: String, second: String },
     /// A bound of an argument that cannot be enforced.
@@ -35,7 +35,7 @@ enum Kind {
 
 impl RouteError {
     pub(super) fn clash(route: &str, first: String, second: String) -> Self {
-        Self(Kind::Clash { route: route.to_owned(), first, second })
+        Self(Mistake::Clash { route: route.to_owned(), first, second })
     }
 }
 
@@ -51,13 +51,13 @@ pub fn paths(serves: impl Fn(&'static InterfaceDescriptor) -> bool) -> Vec<(Stri
 impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Clash { route, first, second } => {
+            Mistake::Clash { route, first, second } => {
                 write!(
                     f,
                     "{first} and {second} have the same route, {route}: change one of the two"
                 )
             }
-            Kind::Pattern { method, error } => write!(f, "{method}: {error}"),
+            Mistake::Pattern { method, error } => write!(f, "{method}: {error}"),
         }
     }
 }
@@ -93,7 +93,7 @@ fn routes_of(
     let mut entries: Vec<_> = entries.collect();
     // What is linked comes in any order; clashes should be told in the same one every time.
     entries.sort_by_key(|entry| (entry.descriptor().module, entry.descriptor().name));
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    let mut places: BTreeMap<String, PathMethods> = BTreeMap::new();
     for entry in entries {
         let routed = |method: &'static Method| Some((method, method.route?));
         let methods = entry.descriptor().methods.iter().enumerate();
@@ -110,10 +110,11 @@ fn routes_of(
                 let first = "the gateway itself".to_owned();
                 return Err(RouteError::clash(&route, first, named(method)));
             }
-            let place = places.entry(shape(route.path)).or_insert_with(|| Place::at(route.path));
+            let place =
+                places.entry(shape(route.path)).or_insert_with(|| PathMethods::at(route.path));
             place.claim(method, route)?;
             let checks = Checks::of(method)
-                .map_err(|error| RouteError(Kind::Pattern { method: named(method), error }))?;
+                .map_err(|error| RouteError(Mistake::Pattern { method: named(method), error }))?;
             let endpoint = Arc::new(Endpoint {
                 method,
                 checks: Some(checks).filter(|checks| checks.bound(Part::Arguments)),
@@ -135,14 +136,14 @@ fn routes_of(
 }
 
 /// One shape of path, with the methods that are there.
-struct Place {
+struct PathMethods {
     /// As the first of them writes it: a router takes one name for each part.
     path: &'static str,
     claims: Vec<(HttpMethod, &'static Method)>,
     router: MethodRouter,
 }
 
-impl Place {
+impl PathMethods {
     fn at(path: &'static str) -> Self {
         Self { path, claims: Vec::new(), router: MethodRouter::new().fallback(wrong_verb) }
     }

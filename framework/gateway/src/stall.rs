@@ -3,7 +3,7 @@
 //! A client that asks for much and then reads nothing would otherwise hold its connection, and all
 //! that stands in its answer, for ever. Bytes that move, however slowly, start the time anew.
 
-use super::listen::Place;
+use super::listen::ClientPlace;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -21,7 +21,7 @@ use tokio::{
 pub(super) struct Stall<S> {
     socket: S,
     /// Who is to know that a write waits.
-    place: Option<Arc<Place>>,
+    place: Option<Arc<ClientPlace>>,
     within: Duration,
     /// Armed while a write waits.
     timer: Option<Pin<Box<Sleep>>>,
@@ -34,7 +34,7 @@ impl<S> Stall<S> {
     }
 
     /// The same, in that place.
-    pub(super) fn of(self, place: Option<Arc<Place>>) -> Self {
+    pub(super) fn of(self, place: Option<Arc<ClientPlace>>) -> Self {
         Self { place, ..self }
     }
 }

@@ -1,6 +1,6 @@
 //! What an author's `main` says about a process before it starts.
 
-use super::{Kind, Linked, RunningApp, check, linked::Place, peers::Peers};
+use super::{Linked, Program, RunningApp, check, linked::ThisProcess, peers::Peers};
 use crate::{
     call::CallSettings,
     config::{Settings, SettingsErrors, overlay},
@@ -31,7 +31,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// # Ok(()) }
 /// ```
 pub struct App {
-    pub(super) place: Place,
+    pub(super) place: ThisProcess,
     pub(super) settings: Settings,
     pub(super) data: PathBuf,
     call_settings: Arc<CallSettings>,
@@ -78,7 +78,7 @@ impl App {
         let data = data.unwrap_or_else(|| Path::new(linked.root).join("data"));
         let linked_here = |entry: &ModuleEntry| {
             let name = (entry.facts)().name;
-            linked.kind == Kind::Host || linked.modules.contains(&name)
+            linked.kind == Program::Host || linked.modules.contains(&name)
         };
         let entries: Vec<ModuleEntry> = modules().into_iter().filter(linked_here).collect();
         if !errors.0.is_empty() {
@@ -88,14 +88,14 @@ impl App {
             errors.0.extend(check::sections(&settings, &here).0);
             return Err(wrong(errors));
         }
-        for circle in linked.circles.iter().filter(|_| linked.kind == Kind::Host) {
+        for circle in linked.circles.iter().filter(|_| linked.kind == Program::Host) {
             tracing::info!(circle, "modules and this program call each other");
         }
         Ok(Self::assemble(place, settings, data, entries, false))
     }
 
     pub(crate) fn assemble(
-        place: Place,
+        place: ThisProcess,
         settings: Settings,
         data: PathBuf,
         modules: Vec<ModuleEntry>,
@@ -333,7 +333,7 @@ async fn bring_up(
 
 /// Listens for other processes, if any may call.
 async fn listen(
-    place: &Place,
+    place: &ThisProcess,
     served: &Links,
     own_routes: Vec<(&'static str, Router)>,
     memory: Arc<Memory>,
@@ -375,7 +375,7 @@ async fn listen(
 }
 
 /// A process may call what its modules declare; a gateway, what has a route.
-fn caller_check(place: &Place) -> crate::serve::CallerCheck {
+fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
     let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
     Box::new(move |caller, interface, method| {
         let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());

@@ -1,6 +1,6 @@
 //! What only the linked code knows, checked before anything listens or any database is touched.
 
-use super::linked::Place;
+use super::linked::ThisProcess;
 use crate::{
     config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
@@ -15,7 +15,7 @@ use std::{
 };
 
 pub(super) struct Facts<'a> {
-    pub(super) place: &'a Place,
+    pub(super) place: &'a ThisProcess,
     pub(super) settings: &'a Settings,
     pub(super) shared: &'a HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     pub(super) modules: &'a [ModuleEntry],

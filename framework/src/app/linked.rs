@@ -20,7 +20,7 @@ pub struct Linked {
     /// The workspace's root, where the embedded databases are.
     pub root: &'static str,
     /// What the program is.
-    pub kind: Kind,
+    pub kind: Program,
     /// The modules that are linked into it.
     pub modules: &'static [&'static str],
     /// Who may call whom: each module, and the modules that it depends on.
@@ -34,7 +34,7 @@ pub struct Linked {
 
 /// What a program is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Program {
     /// A process of the manifest.
     Process(&'static str),
     /// One module, wherever the manifest has it.
@@ -45,7 +45,7 @@ pub enum Kind {
 
 /// The manifest in force, and this process in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ThisProcess {
     pub(crate) manifest: Manifest,
     pub(crate) graph: Graph,
     /// This process's name.
@@ -59,7 +59,7 @@ pub(crate) struct Place {
 
 impl Linked {
     /// Reads the manifest in force: the embedded one, or the one that `MONOLIFT_MANIFEST` names.
-    pub(crate) fn place(&self) -> Result<Place, StartError> {
+    pub(crate) fn place(&self) -> Result<ThisProcess, StartError> {
         let unreadable =
             |problems: monolift_manifest::Problems| StartError::new(problems.to_string());
         let manifest = match env::var_os("MONOLIFT_MANIFEST") {
@@ -78,7 +78,7 @@ impl Linked {
         let graph = Graph::new(calls, owned(self.host_calls));
         let place = self.kind.place(manifest, graph)?;
         let missing = |module: &&String| !self.modules.contains(&module.as_str());
-        if self.kind != Kind::Host
+        if self.kind != Program::Host
             && let Some(module) = place.modules.iter().find(missing)
         {
             return Err(StartError::new(format!(
@@ -92,11 +92,11 @@ impl Linked {
     }
 }
 
-impl Kind {
-    fn place(self, manifest: Manifest, graph: Graph) -> Result<Place, StartError> {
+impl Program {
+    fn place(self, manifest: Manifest, graph: Graph) -> Result<ThisProcess, StartError> {
         let of_process = |manifest: Manifest, process: String| {
             let modules = manifest.modules_of(&process).map(str::to_owned).collect();
-            Place { manifest, graph: graph.clone(), process, modules, aside_of: None }
+            ThisProcess { manifest, graph: graph.clone(), process, modules, aside_of: None }
         };
         match self {
             Self::Process(process) => {
@@ -129,7 +129,7 @@ impl Kind {
                 if alone {
                     return Ok(of_process(manifest, process));
                 }
-                Ok(Place {
+                Ok(ThisProcess {
                     manifest,
                     graph,
                     process: module.to_owned(),
@@ -141,7 +141,7 @@ impl Kind {
     }
 }
 
-impl Place {
+impl ThisProcess {
     /// The modules that this process calls.
     pub(crate) fn calls(&self) -> Vec<&str> {
         let of_modules = self.modules.iter().filter_map(|module| self.graph.modules.get(module));

@@ -16,7 +16,7 @@ mod trim;
 
 pub use build::App;
 pub use in_force::ASK;
-pub(crate) use linked::Place;
-pub use linked::{Kind, Linked};
+pub(crate) use linked::ThisProcess;
+pub use linked::{Linked, Program};
 pub use run::main;
 pub use running::RunningApp;

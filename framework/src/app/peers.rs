@@ -1,7 +1,8 @@
 //! The other processes that this one calls, and whether they have been reached.
 
-use super::linked::Place;
+use super::linked::ThisProcess;
 use crate::{
+    call::Backoff,
     gateway::Readiness,
     interface::InterfaceDescriptor,
     link::Undeclared,
@@ -21,9 +22,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How soon a process that is not there yet is looked for again; it doubles up to the second.
-const LOOK: Duration = Duration::from_millis(10);
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// When a process that is not there yet is looked for again.
+const LOOKS: Backoff = Backoff::fifth(Duration::from_millis(10), Duration::from_secs(1));
 /// How often its absence is said again.
 const REMIND: Duration = Duration::from_secs(30);
 
@@ -56,7 +56,7 @@ impl Peers {
     /// The way to the process that `module` lives in; `None` when it belongs to another application.
     pub(super) fn to(
         &mut self,
-        place: &Place,
+        place: &ThisProcess,
         module: &str,
     ) -> Result<Option<Arc<dyn Carrier>>, StartError> {
         let manifest = &place.manifest;
@@ -133,14 +133,14 @@ async fn look_for(
 ) {
     let described = describe(&remote);
     let mut said: Option<Instant> = None;
-    let mut pause = LOOK;
+    let mut looked = 0;
     while let Err(error) = remote.reach().await {
         if said.is_none_or(|at| at.elapsed() >= REMIND) {
             tracing::info!("waiting for {described}: {}", error.message());
             said = Some(Instant::now());
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_LOOK);
+        sleep(LOOKS.pause(looked)).await;
+        looked += 1;
     }
     if said.is_some() {
         tracing::info!("reached {described}");

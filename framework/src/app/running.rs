@@ -1,12 +1,12 @@
 //! A process at work, and how it stops.
 
-use super::linked::Place;
+use super::linked::ThisProcess;
 use crate::{
     call::CallSettings,
     gateway::{self, CallLayer, Forward, HttpServer, OwnRoutes, Readiness, RouteError},
     interface::InterfaceDescriptor,
     link::{Client, Links, interfaces},
-    module::Running,
+    module::RunningModule,
     remote::Remote,
     serve::Server,
     wire::{Memory, MemoryInUse},
@@ -21,10 +21,10 @@ const STOP: Duration = Duration::from_secs(5);
 /// A process at work.
 #[derive(Debug)]
 pub struct RunningApp {
-    pub(super) place: Place,
+    pub(super) place: ThisProcess,
     pub(super) links: Arc<Links>,
     pub(super) call_settings: Arc<CallSettings>,
-    pub(super) modules: Vec<Running>,
+    pub(super) modules: Vec<RunningModule>,
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,

@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
-use monolift_data::{Migration, Working, work::Kind};
+use monolift_data::{Migration, Working, work::WorkKind};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +23,7 @@ pub trait Module: Sized + Send + Sync + 'static {
     fn publish(this: &Arc<Self>, links: &Links);
 
     /// The kinds of durable work that it does.
-    fn work(_this: &Arc<Self>) -> Vec<Kind> {
+    fn work(_this: &Arc<Self>) -> Vec<WorkKind> {
         Vec::new()
     }
 
@@ -72,7 +72,7 @@ pub type FieldNeed = (&'static str, fn() -> Need);
 pub struct ModuleEntry {
     /// What is known of it.
     pub facts: fn() -> &'static ModuleFacts,
-    start: fn(Arc<Resources>) -> BoxFuture<'static, Result<Running, StartError>>,
+    start: fn(Arc<Resources>) -> BoxFuture<'static, Result<RunningModule, StartError>>,
 }
 
 inventory::collect!(ModuleEntry);
@@ -84,12 +84,15 @@ impl ModuleEntry {
     }
 
     /// Makes the module and binds what it provides.
-    pub(crate) async fn start(&self, resources: Arc<Resources>) -> Result<Running, StartError> {
+    pub(crate) async fn start(
+        &self,
+        resources: Arc<Resources>,
+    ) -> Result<RunningModule, StartError> {
         (self.start)(resources).await
     }
 }
 
-async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartError> {
+async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, StartError> {
     let facts = M::facts();
     let tasks = Tasks::default();
     let process = Arc::new(ForModule::new(facts, Arc::clone(&resources), tasks.clone()));
@@ -105,11 +108,11 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<Running, StartErr
     let lifecycle = M::lifecycle(&module);
     let routes = facts.prefixes().next().zip(M::routes(&module));
     let databases = databases.described();
-    Ok(Running { facts, lifecycle, works: false, worker, routes, databases, tasks })
+    Ok(RunningModule { facts, lifecycle, works: false, worker, routes, databases, tasks })
 }
 
 /// A module that has been made.
-pub struct Running {
+pub struct RunningModule {
     /// What is known of it.
     pub facts: &'static ModuleFacts,
     lifecycle: Option<Arc<dyn Lifecycle>>,
@@ -123,7 +126,7 @@ pub struct Running {
     tasks: Tasks,
 }
 
-impl Running {
+impl RunningModule {
     /// Starts the module's own work.
     pub(crate) async fn start_work(&mut self) -> Result<(), StartError> {
         let started = match &self.lifecycle {
@@ -168,9 +171,9 @@ impl Running {
     }
 }
 
-impl std::fmt::Debug for Running {
+impl std::fmt::Debug for RunningModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Running({})", self.facts.name)
+        write!(f, "RunningModule({})", self.facts.name)
     }
 }
 

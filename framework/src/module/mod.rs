@@ -8,7 +8,7 @@ mod routes;
 mod tasks;
 
 pub use facts::{
-    FieldNeed, Module, ModuleEntry, ModuleFacts, Running, is_declared, is_same, modules,
+    FieldNeed, Module, ModuleEntry, ModuleFacts, RunningModule, is_declared, is_same, modules,
 };
 pub use inject::{Shared, State};
 pub(crate) use inject::{Wanted, missing_shared};

@@ -2,7 +2,7 @@
 
 use super::folder::Folder;
 use crate::{
-    app::{App, Place, RunningApp},
+    app::{App, RunningApp, ThisProcess},
     config::Settings,
     link::{Client, Interface},
     module::{Module, ModuleEntry, StartErrors},
@@ -173,7 +173,7 @@ impl System {
             let parts: Vec<Part> =
                 modules.iter().filter_map(|module| self.parts.remove(module)).collect();
             let entries = parts.iter().filter_map(|part| part.module).collect();
-            let place = Place {
+            let place = ThisProcess {
                 modules,
                 manifest: manifest.clone(),
                 graph: graph.clone(),

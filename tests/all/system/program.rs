@@ -8,6 +8,7 @@ use super::{
     tables::{MODULES, Tables},
 };
 use crate::postgres::Postgres;
+use monolift_call::call::chance;
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -25,16 +26,12 @@ const MANY: u64 = 9;
 /// Programs that run at once. Each has customers and products of its own.
 const AT_ONCE: usize = 4;
 
-/// Small random numbers, the same for the same seed (splitmix64).
+/// Small random numbers, the same for the same seed.
 struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
+        chance::next(&mut self.0) % bound
     }
 }
 

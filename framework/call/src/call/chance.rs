@@ -22,11 +22,18 @@ fn any_seed() -> u64 {
     RandomState::new().hash_one(THREADS.fetch_add(1, Relaxed))
 }
 
-/// 64 random bits, not for secrets (splitmix64).
+/// 64 random bits, not for secrets.
 pub fn number() -> u64 {
-    let state = STATE.get().unwrap_or_else(any_seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut state = STATE.get().unwrap_or_else(any_seed);
+    let number = next(&mut state);
     STATE.set(Some(state));
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number
+}
+
+/// The next number of a sequence, and its next state (splitmix64).
+pub const fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }

@@ -59,14 +59,14 @@ pub struct Guarded<'a, F> {
     /// `None` once it has ended, or is not to go on.
     call: Option<F>,
     /// `None` until it is first polled.
-    course: Option<Course>,
+    course: Option<Begun>,
     /// What it holds of what its module has few of; `None` until it holds something.
     holdings: Option<Arc<Holdings>>,
 }
 
 /// A call that has begun.
 #[derive(Debug)]
-struct Course {
+struct Begun {
     /// `None` in a call that is not timed; see [`Meter`].
     began: Option<Moment>,
     deadline: Instant,
@@ -202,7 +202,7 @@ impl<F> Guarded<'_, F> {
         } else {
             (None, clock::is_known_past(deadline))
         };
-        self.course = Some(Course { began, deadline, timer: None, rare });
+        self.course = Some(Begun { began, deadline, timer: None, rare });
         overdue
     }
 
@@ -222,7 +222,7 @@ impl<F> Guarded<'_, F> {
 
     /// Ready when the deadline has passed. On the way there it may complain, once.
     fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
-        let Some(Course { began, deadline, timer, rare }) = &mut self.course else {
+        let Some(Begun { began, deadline, timer, rare }) = &mut self.course else {
             return Poll::Ready(());
         };
         // A call that waits is timed all the same: from here on.

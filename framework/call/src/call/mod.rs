@@ -2,6 +2,7 @@
 //!
 //! This floor knows nothing of interfaces, processes or sockets. Everything above uses it.
 
+mod backoff;
 pub mod chance;
 pub mod clock;
 mod context;
@@ -20,6 +21,7 @@ pub mod stages;
 pub mod turns;
 
 pub use crate::planted;
+pub use backoff::Backoff;
 pub use clock::{CallSettings, MAX_DEADLINE};
 pub use context::{Context, Principal, Trace, spawn};
 pub use error::{CallError, CallErrorKind, RetryAdvice};

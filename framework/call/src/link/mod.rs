@@ -80,13 +80,13 @@ pub struct Link<I: ?Sized> {
 }
 
 struct Shared<I: ?Sized> {
-    target: OnceLock<Target<I>>,
+    target: OnceLock<Destination<I>>,
     settings: Arc<CallSettings>,
     checked: Checked,
     limits: limit::Limits,
 }
 
-enum Target<I: ?Sized> {
+enum Destination<I: ?Sized> {
     Local(Arc<I>),
     Carried(Arc<dyn Carrier>),
 }
@@ -101,8 +101,8 @@ impl<I: Interface + ?Sized> std::fmt::Debug for Link<I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let to = match self.shared.target.get() {
             None => "nothing yet",
-            Some(Target::Local(_)) => "a module in this process",
-            Some(Target::Carried(_)) => "another process",
+            Some(Destination::Local(_)) => "a module in this process",
+            Some(Destination::Carried(_)) => "another process",
         };
         write!(f, "Link({} to {to})", I::descriptor().name)
     }
@@ -126,19 +126,19 @@ impl<I: Interface + ?Sized> Link<I> {
 
     /// Points it at a module in this process, if it points nowhere yet.
     pub fn bind(&self, module: Arc<I>) -> bool {
-        self.shared.target.set(Target::Local(module)).is_ok()
+        self.shared.target.set(Destination::Local(module)).is_ok()
     }
 
     /// Points it at a way to another process, if it points nowhere yet.
     pub fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool {
-        self.shared.target.set(Target::Carried(carrier)).is_ok()
+        self.shared.target.set(Destination::Carried(carrier)).is_ok()
     }
 
     /// The module, when it is in this process.
     #[inline]
     pub fn local(&self) -> Option<&Arc<I>> {
         match self.shared.target.get() {
-            Some(Target::Local(module)) => Some(module),
+            Some(Destination::Local(module)) => Some(module),
             _ => None,
         }
     }
@@ -207,7 +207,7 @@ where
 {
     fn begin(&self, timed: bool) -> Result<Way<'a>, CallError> {
         let descriptor = I::descriptor();
-        let Some(Target::Carried(carrier)) = self.link.shared.target.get() else {
+        let Some(Destination::Carried(carrier)) = self.link.shared.target.get() else {
             return Err(not_running(descriptor));
         };
         let context = Context::current().expect("the guard around it has set one");

@@ -14,7 +14,7 @@
 //! of the calling side (`remote`) takes calls to another replica, and so does nothing for a module
 //! that has one replica, or is in the same process. This one needs no other replica.
 
-use crate::call::chance;
+use crate::call::Backoff;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The circuit of one kind of work.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct KindCircuit {
     circuit: Circuit,
     state: State,
     /// How often it was opened, one time soon after another.
@@ -106,11 +106,11 @@ pub(super) enum Change {
     Opened { at: &'static str, failed: usize, of: usize, pause: Duration },
     /// The trial failed at a call to the module `at`. The circuit is open for another `pause`.
     StillOpen { at: &'static str, pause: Duration },
-    /// The trial succeeded. It waits for [`Course::release`].
+    /// The trial succeeded. It waits for [`KindCircuit::release`].
     Succeeded { at: &'static str },
 }
 
-impl Course {
+impl KindCircuit {
     pub(super) fn new(circuit: Circuit) -> Self {
         let (state, recent) = (State::Closed, VecDeque::new());
         Self { circuit, state, times: 0, closed_at: None, recent }
@@ -223,8 +223,7 @@ impl Course {
 
     fn open(&mut self, now: Instant, at: &'static str) -> Duration {
         let Circuit { first, most, .. } = self.circuit;
-        let doubled = first.saturating_mul(1 << self.times.min(20)).min(most);
-        let pause = doubled.mul_f64(0.8 + 0.4 * chance::part());
+        let pause = Backoff::fifth(first, most).pause(self.times);
         self.state = State::Open { at, until: now + pause };
         self.closed_at = Some(now);
         self.recent.clear();
@@ -244,8 +243,8 @@ mod tests {
     }
 
     /// One that was opened just now, for how long.
-    fn opened() -> (Course, Duration) {
-        let mut course = Course::new(Circuit::DEFAULT);
+    fn opened() -> (KindCircuit, Duration) {
+        let mut course = KindCircuit::new(Circuit::DEFAULT);
         for _ in 0..4 {
             assert_eq!(course.ended(Instant::now(), FAILED, false), None);
         }
@@ -257,7 +256,7 @@ mod tests {
     }
 
     /// Lets it be tried by one piece, which ends so.
-    fn tried(course: &mut Course, ending: Ending) -> Option<Change> {
+    fn tried(course: &mut KindCircuit, ending: Ending) -> Option<Change> {
         assert_eq!(course.room(Instant::now()), Room::Few(1));
         assert!(course.claimed(Instant::now(), 1, 1));
         assert!(matches!(course.room(Instant::now()), Room::None(_)), "one at a time");
@@ -278,13 +277,13 @@ mod tests {
     async fn it_stays_closed_while_half_go_well_or_fail_elsewhere_or_seldom() {
         let elsewhere = [Ending::FailedAt("stock"), Ending::FailedAt("users"), FAILED];
         for endings in [&[Ending::Done, FAILED][..], &[Ending::Failed, FAILED], &elsewhere] {
-            let mut course = Course::new(Circuit::DEFAULT);
+            let mut course = KindCircuit::new(Circuit::DEFAULT);
             for &ending in endings.iter().cycle().take(300) {
                 assert_eq!(course.ended(Instant::now(), ending, false), None, "{endings:?}");
             }
             assert_eq!(course.room(Instant::now()), Room::All);
         }
-        let mut course = Course::new(Circuit::DEFAULT);
+        let mut course = KindCircuit::new(Circuit::DEFAULT);
         for _ in 0..100 {
             assert_eq!(course.ended(Instant::now(), FAILED, false), None);
             advance(secs(2.5)).await;
@@ -351,7 +350,7 @@ mod tests {
         advance(pause).await;
         tried(&mut course, Ending::Done);
         course.release(Instant::now(), 100);
-        let reopen = |course: &mut Course| {
+        let reopen = |course: &mut KindCircuit| {
             let ended = (0..5).filter_map(|_| course.ended(Instant::now(), FAILED, false)).last();
             let Some(Change::Opened { pause, .. }) = ended else { panic!("{ended:?}") };
             pause

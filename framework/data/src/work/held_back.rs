@@ -2,7 +2,7 @@
 
 use super::{
     Worker,
-    circuit::{Change, Course, Ending, Room},
+    circuit::{Change, Ending, KindCircuit, Room},
     kind::Claimed,
 };
 use crate::{Column, ModuleDatabase};
@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 impl<D: ModuleDatabase> Worker<D> {
-    fn circuits(&self) -> MutexGuard<'_, HashMap<&'static str, Course>> {
+    fn circuits(&self) -> MutexGuard<'_, HashMap<&'static str, KindCircuit>> {
         self.circuits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,7 +12,7 @@ type Begin = dyn Fn(&str) -> Result<Performing, serde_json::Error> + Send + Sync
 type Performing = BoxFuture<'static, Result<(), Failure>>;
 
 /// A kind of work, and the module that does it.
-pub struct Kind {
+pub struct WorkKind {
     pub(super) name: &'static str,
     pub(super) retry: Retry,
     pub(super) circuit: Circuit,
@@ -27,13 +27,13 @@ pub(super) struct Recurs {
     pub(super) payload: String,
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for WorkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind({})", self.name)
+        write!(f, "WorkKind({})", self.name)
     }
 }
 
-impl Kind {
+impl WorkKind {
     /// Pieces of type `P`, done by `module`.
     pub fn of<P: Piece, M: Perform<P>>(module: &Arc<M>) -> Self {
         let module = Arc::clone(module);
@@ -90,7 +90,7 @@ pub(super) enum Outcome {
 }
 
 /// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
-pub(super) async fn attempt_of(module: &str, kind: &Kind, claimed: &Claimed) -> Outcome {
+pub(super) async fn attempt_of(module: &str, kind: &WorkKind, claimed: &Claimed) -> Outcome {
     let mut context = Context::until(Instant::now() + kind.deadline);
     if let Some(trace) = claimed.trace {
         context = context.with_trace(trace);

@@ -26,12 +26,13 @@ mod worker;
 
 pub use circuit::Circuit;
 pub use cron::{Cron, CronError};
-pub use kind::Kind;
+pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
 pub use queue::Work;
 pub use worker::Worker;
 
 use super::{History, Migration};
+use crate::call::Backoff;
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{error::Error, time::Duration};
@@ -110,7 +111,7 @@ pub struct Retry {
     pub attempts: u32,
 }
 
-/// No pause is longer, whatever a module states: it would overflow where a fifth is added to it.
+/// No pause is longer, whatever a module states: a longer one would overflow when a fifth is added.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Retry {
@@ -118,10 +119,13 @@ impl Retry {
     pub const DEFAULT: Self =
         Self { first: Duration::from_secs(1), most: Duration::from_secs(30), attempts: 100 };
 
-    /// The pause after the attempt of this number, from 1. `chance` is between 0 and 1.
-    pub fn pause(&self, attempt: u32, chance: f64) -> Duration {
-        let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-        doubled.min(self.most).min(YEAR).mul_f64(0.8 + 0.4 * chance)
+    /// The pause after the attempt of this number, from 1.
+    pub fn pause(&self, attempt: u32) -> Duration {
+        self.backoff().pause(attempt.saturating_sub(1))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::fifth(self.first, self.most.min(YEAR))
     }
 }
 

@@ -1,7 +1,7 @@
 //! On SQLite, in a folder that goes with the test; on Postgres the same code runs in the
 //! whole-system tests.
 
-use super::{Kind, Ledger, Perform, Piece, Recurring, Retry, Work, Worker, history};
+use super::{Ledger, Perform, Piece, Recurring, Retry, Work, WorkKind, Worker, history};
 use crate::{Db, DbSettings, Location};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,7 @@ impl Running {
     }
 }
 
-fn start(work: &Work, kinds: Vec<Kind>) -> Running {
+fn start(work: &Work, kinds: Vec<WorkKind>) -> Running {
     let worker = Worker::new(work.clone(), kinds).unwrap();
     let stop = watch::Sender::new(false);
     let mut stopping = stop.subscribe();
@@ -109,8 +109,8 @@ fn start(work: &Work, kinds: Vec<Kind>) -> Running {
     Running { stop, task: tokio::spawn(worker.run(stopping)) }
 }
 
-fn adds(counter: &Arc<Counter>) -> Vec<Kind> {
-    vec![Kind::of::<Add, _>(counter)]
+fn adds(counter: &Arc<Counter>) -> Vec<WorkKind> {
+    vec![WorkKind::of::<Add, _>(counter)]
 }
 
 async fn enqueue(work: &Work, db: &Db, number: u32) {
@@ -291,7 +291,7 @@ async fn what_is_being_done_at_a_stop_is_given_back() {
 async fn what_recurs_recurs_once_for_all_workers() {
     let (_folder, db) = database("recurs").await;
     let counter = Arc::new(Counter::default());
-    let kinds = || vec![Kind::of::<Tick, _>(&counter)];
+    let kinds = || vec![WorkKind::of::<Tick, _>(&counter)];
     let queue = || Work::new(db.clone(), "shop", &["tick"]);
     let (one, two) = (start(&queue(), kinds()), start(&queue(), kinds()));
     sleep(Duration::from_millis(1500)).await;
@@ -304,7 +304,8 @@ async fn what_recurs_recurs_once_for_all_workers() {
 
 #[test]
 fn pauses_double_up_to_the_most() {
-    let pause = |attempt, chance| Retry::DEFAULT.pause(attempt, chance).as_millis();
+    let pause =
+        |attempt: u32, part| Retry::DEFAULT.backoff().pause_at(attempt - 1, part).as_millis();
     assert_eq!([pause(1, 0.5), pause(2, 0.5), pause(5, 0.5)], [1000, 2000, 16_000]);
     assert_eq!([pause(6, 0.5), pause(100, 0.5)], [30_000, 30_000]);
     assert_eq!([pause(1, 0.0), pause(1, 1.0)], [800, 1200]);
@@ -313,5 +314,5 @@ fn pauses_double_up_to_the_most() {
 #[test]
 fn a_pause_without_a_bound_is_a_long_one() {
     let retry = Retry { first: Duration::MAX, most: Duration::MAX, attempts: 3 };
-    assert!(retry.pause(2, 1.0) > Duration::from_secs(365 * 24 * 60 * 60));
+    assert!(retry.backoff().pause_at(1, 1.0) > Duration::from_secs(365 * 24 * 60 * 60));
 }

@@ -1,8 +1,8 @@
 //! The side that does work: claims what is due, does it under a lease, and writes down how it went.
 
 use super::{
-    Cron, Kind,
-    circuit::{Course, Ending, Room},
+    Cron, WorkKind,
+    circuit::{Ending, KindCircuit, Room},
     holders::Holders,
     kind::{Claimed, Outcome, Recurs, attempt_of},
     queue::{self, Row, Work, milliseconds},
@@ -48,9 +48,9 @@ pub(super) const RECURRING: &str = "recurring";
 /// Does one module's work in this process.
 pub struct Worker<D: ModuleDatabase> {
     pub(super) work: Work<D>,
-    kinds: HashMap<&'static str, Kind>,
+    kinds: HashMap<&'static str, WorkKind>,
     /// Those that are held back while a module that they call fails.
-    pub(super) circuits: Mutex<HashMap<&'static str, Course>>,
+    pub(super) circuits: Mutex<HashMap<&'static str, KindCircuit>>,
     holders: Holders,
     /// Set when what is still being done has to end now.
     cut: watch::Sender<bool>,
@@ -67,14 +67,15 @@ const CLAIMED: &[Column] =
 
 impl<D: ModuleDatabase> Worker<D> {
     /// A worker for the kinds of work that a module lists. An error is a schedule that is none.
-    pub(crate) fn new(work: Work<D>, kinds: Vec<Kind>) -> Result<Self, String> {
+    pub(crate) fn new(work: Work<D>, kinds: Vec<WorkKind>) -> Result<Self, String> {
         for kind in &kinds {
             if let Some(Recurs { schedule, .. }) = &kind.recurring {
                 let cron: Result<Cron, _> = schedule.parse();
                 cron.map_err(|error| format!("the schedule of `{}`: {error}", kind.name))?;
             }
         }
-        let circuits = kinds.iter().map(|kind| (kind.name, Course::new(kind.circuit))).collect();
+        let circuits =
+            kinds.iter().map(|kind| (kind.name, KindCircuit::new(kind.circuit))).collect();
         let kinds = kinds.into_iter().map(|kind| (kind.name, kind)).collect();
         Ok(Self {
             work,
@@ -351,7 +352,7 @@ impl<D: ModuleDatabase> Worker<D> {
 
     async fn write_down(
         &self,
-        kind: &Kind,
+        kind: &WorkKind,
         claimed: &Claimed,
         outcome: &Outcome,
     ) -> Result<(), sqlx::Error> {
@@ -362,7 +363,7 @@ impl<D: ModuleDatabase> Worker<D> {
             Outcome::Cut => return self.change(&statements.give_back, values).await.map(drop),
             Outcome::Failed { .. } if planted!("failed-is-done") => None,
             Outcome::Failed { error, .. } if attempt < kind.retry.attempts => {
-                let pause = kind.retry.pause(attempt, rand::random());
+                let pause = kind.retry.pause(attempt);
                 tracing::warn!(module, name, attempt, error, again_in = ?pause, "work failed");
                 values.extend([error.as_str().into(), milliseconds(pause).into()]);
                 return self.change(&statements.again, values).await.map(drop);

@@ -27,13 +27,13 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    all: HashMap<u64, Arc<Place>>,
+    all: HashMap<u64, Arc<ClientPlace>>,
     of_address: HashMap<IpAddr, usize>,
 }
 
 /// One connection's place.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ClientPlace {
     number: u64,
     address: IpAddr,
     state: Mutex<State>,
@@ -56,7 +56,7 @@ struct State {
 /// A place that is given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Taking {
-    place: Arc<Place>,
+    place: Arc<ClientPlace>,
     places: Arc<Places>,
 }
 
@@ -82,7 +82,7 @@ impl Places {
         }
         let number = taken.next;
         taken.next += 1;
-        let place = Arc::new(Place::new(number, address));
+        let place = Arc::new(ClientPlace::new(number, address));
         taken.all.insert(number, Arc::clone(&place));
         *taken.of_address.entry(address).or_default() += 1;
         Ok(Taking { place, places: Arc::clone(self) })
@@ -99,7 +99,7 @@ impl Places {
 }
 
 impl Taken {
-    fn close_one(&mut self, may: impl Fn(&Place) -> bool) -> Result<(), Full> {
+    fn close_one(&mut self, may: impl Fn(&ClientPlace) -> bool) -> Result<(), Full> {
         let now = Instant::now();
         loop {
             let places = self.all.values().filter(|place| may(place));
@@ -126,7 +126,7 @@ impl Taken {
 }
 
 impl Taking {
-    pub(super) fn place(&self) -> &Arc<Place> {
+    pub(super) fn place(&self) -> &Arc<ClientPlace> {
         &self.place
     }
 }
@@ -137,7 +137,7 @@ impl Drop for Taking {
     }
 }
 
-impl Place {
+impl ClientPlace {
     fn new(number: u64, address: IpAddr) -> Self {
         let state = State {
             at_work: false,

@@ -1,6 +1,6 @@
 //! The bodies of a request and of its answer, as far as their connection's place is concerned.
 
-use super::places::Place;
+use super::places::ClientPlace;
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) body: Incoming,
-    pub(super) place: Option<Arc<Place>>,
+    pub(super) place: Option<Arc<ClientPlace>>,
 }
 
 impl hyper::body::Body for Sent {
@@ -58,7 +58,7 @@ impl Drop for Sent {
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) body: Body,
-    pub(super) place: Option<Arc<Place>>,
+    pub(super) place: Option<Arc<ClientPlace>>,
 }
 
 impl hyper::body::Body for Answered {

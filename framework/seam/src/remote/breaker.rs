@@ -6,7 +6,7 @@
 //! or opens it for longer. One that was opened again and again takes as many probes, one behind the
 //! other, up to a bound: that every second call goes well is not enough.
 
-use super::retry;
+use crate::call::Backoff;
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -25,6 +25,7 @@ const WINDOW: usize = 10;
 /// The longest that it is open at first, and at last.
 const FIRST_OPEN: Duration = Duration::from_secs(1);
 const LONGEST_OPEN: Duration = Duration::from_secs(30);
+const OPEN: Backoff = Backoff::half(FIRST_OPEN, LONGEST_OPEN);
 /// The most probes that have to go well in a row.
 const PROBES: u32 = 5;
 /// A replica that has gone well for so long begins anew.
@@ -40,7 +41,7 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 struct Inner {
     since: Instant,
-    course: Course,
+    course: BreakerState,
     /// How often it was opened, one time soon after another.
     times: u32,
     /// Probes that went well since.
@@ -52,7 +53,7 @@ struct Inner {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
+enum BreakerState {
     Closed,
     Open { until: Instant },
     Probing,
@@ -79,7 +80,7 @@ impl Breaker {
         let now = Instant::now();
         let inner = Inner {
             since: now,
-            course: Course::Closed,
+            course: BreakerState::Closed,
             times: 0,
             passed: 0,
             closed_at: now,
@@ -103,9 +104,9 @@ impl Breaker {
             return false;
         }
         let mut inner = self.inner();
-        let due = matches!(inner.course, Course::Open { until } if now >= until);
+        let due = matches!(inner.course, BreakerState::Open { until } if now >= until);
         if due {
-            inner.course = Course::Probing;
+            inner.course = BreakerState::Probing;
         }
         due
     }
@@ -114,31 +115,31 @@ impl Breaker {
     /// again.
     pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) -> bool {
         let mut inner = self.inner();
-        if inner.course != Course::Probing {
+        if inner.course != BreakerState::Probing {
             return false;
         }
         match well {
             Some(true) if inner.passed + 1 < inner.times.min(PROBES) => {
                 inner.passed += 1;
-                inner.course = Course::Open { until: now };
+                inner.course = BreakerState::Open { until: now };
             }
             Some(true) => {
-                inner.course = Course::Closed;
+                inner.course = BreakerState::Closed;
                 inner.closed_at = now;
                 inner.failed_in_a_row = 0;
                 inner.buckets = [Bucket::default(); WINDOW];
                 self.open.store(false, Relaxed);
             }
             Some(false) => inner.open(now),
-            None => inner.course = Course::Open { until: now },
+            None => inner.course = BreakerState::Open { until: now },
         }
-        inner.course == Course::Closed
+        inner.course == BreakerState::Closed
     }
 
     /// A call has ended while it is closed.
     pub(super) fn learn(&self, now: Instant, well: bool) -> Option<Complaint> {
         let mut inner = self.inner();
-        if inner.course != Course::Closed {
+        if inner.course != BreakerState::Closed {
             return None;
         }
         let second = inner.second(now);
@@ -166,7 +167,7 @@ impl Breaker {
 
     pub(super) fn open(&self, now: Instant) {
         let mut inner = self.inner();
-        if inner.course == Course::Closed {
+        if inner.course == BreakerState::Closed {
             if now.duration_since(inner.closed_at) > FORGIVEN {
                 inner.times = 0;
             }
@@ -183,10 +184,10 @@ impl Inner {
     }
 
     fn open(&mut self, now: Instant) {
-        let pause = retry::jittered_from_half(FIRST_OPEN, LONGEST_OPEN, self.times);
+        let pause = OPEN.pause(self.times);
         self.times = self.times.saturating_add(1);
         self.passed = 0;
-        self.course = Course::Open { until: now + pause };
+        self.course = BreakerState::Open { until: now + pause };
     }
 
     fn rate(&self, now: Instant) -> Option<f64> {

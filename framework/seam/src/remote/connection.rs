@@ -1,7 +1,7 @@
 //! One connection: its calls, and what the other side said in its hello.
 
 use super::{
-    Target, Whereabouts,
+    ReplicaAddress, Whereabouts,
     calls::{Calls, ClientTransport, Outbound},
 };
 use crate::{
@@ -66,7 +66,7 @@ pub(super) struct Opened {
 
 impl Connection {
     /// Connects and greets.
-    pub(super) async fn open(target: &Target) -> Result<Opened, String> {
+    pub(super) async fn open(target: &ReplicaAddress) -> Result<Opened, String> {
         let whereabouts = &*target.whereabouts;
         let Whereabouts { process, tls, network, bounds, .. } = whereabouts;
         let connecting = network.connect(&target.address, tls.as_ref(), process);

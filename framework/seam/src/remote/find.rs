@@ -1,9 +1,8 @@
 //! Finding the replicas of a process: where its addresses come from, and when they are asked for again.
 
-use super::srv;
 use crate::wire::Network;
 use futures_util::future::{BoxFuture, join_all};
-use monolift_manifest::{Address, Connect};
+use monolift_manifest::Address;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// How often names are resolved again.
@@ -12,7 +11,7 @@ pub(super) const RESOLVE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Knows where the replicas of a process are.
-pub trait Find: fmt::Debug + Send + Sync {
+pub(super) trait Find: fmt::Debug + Send + Sync {
     /// The addresses as they are now, or why that is not known.
     fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, String>>;
 
@@ -20,23 +19,9 @@ pub trait Find: fmt::Debug + Send + Sync {
     fn every(&self) -> Duration;
 }
 
-/// What `connect` says: addresses that stay as they are, or who knows them.
-pub(super) fn finder(
-    connect: &Connect,
-    network: &Arc<dyn Network>,
-) -> Result<Vec<Address>, Box<dyn Find>> {
-    let network = Arc::clone(network);
-    match connect {
-        Connect::Addresses(addresses) if addresses.iter().all(is_fixed) => Ok(addresses.clone()),
-        Connect::Addresses(addresses) => Err(Box::new(Names { names: addresses.clone(), network })),
-        Connect::Srv(name) => Err(Box::new(srv::Records { name: name.clone(), network })),
-        Connect::File(path) => Err(Box::new(File { path: path.clone() })),
-    }
-}
-
 /// Whether it is an address by itself. `localhost` is this machine, whichever of its addresses
 /// answers.
-fn is_fixed(address: &Address) -> bool {
+pub(super) fn is_fixed(address: &Address) -> bool {
     address.host_and_port().is_none_or(|(host, _)| {
         let ip = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost") || ip.parse::<IpAddr>().is_ok()
@@ -45,9 +30,9 @@ fn is_fixed(address: &Address) -> bool {
 
 /// Hosts' names, each of which stands for all the addresses that it has.
 #[derive(Debug)]
-struct Names {
-    names: Vec<Address>,
-    network: Arc<dyn Network>,
+pub(super) struct Names {
+    pub(super) names: Vec<Address>,
+    pub(super) network: Arc<dyn Network>,
 }
 
 impl Find for Names {
@@ -85,8 +70,8 @@ pub(super) async fn resolve(
 
 /// A file with an address on each line; what is behind `#` is a remark.
 #[derive(Debug)]
-struct File {
-    path: PathBuf,
+pub(super) struct File {
+    pub(super) path: PathBuf,
 }
 
 impl Find for File {
@@ -118,51 +103,6 @@ fn addresses_in(text: &str) -> Result<Vec<Address>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Socket, Tls};
-    use std::io;
-
-    /// A network in which some names have addresses.
-    #[derive(Debug)]
-    struct Named;
-
-    impl Network for Named {
-        fn connect<'a>(
-            &'a self,
-            _: &'a Address,
-            _: Option<&'a Tls>,
-            _: &'a str,
-        ) -> BoxFuture<'a, io::Result<Socket>> {
-            unreachable!("nobody connects here")
-        }
-
-        fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>> {
-            let found = match name {
-                "stock.shop:7100" => Ok(vec!["10.0.0.1:7100", "[fd00::1]:7100"]),
-                _ => Err(io::Error::other("no such name")),
-            };
-            let parse = |text: &str| Address::Tcp(text.to_owned());
-            Box::pin(async move { Ok(found?.into_iter().map(parse).collect()) })
-        }
-    }
-
-    #[tokio::test]
-    async fn a_name_stands_for_all_its_addresses() {
-        let found = async |text: &str| {
-            let connect: Connect = text.parse().unwrap();
-            let network: Arc<dyn Network> = Arc::new(Named);
-            let found = match finder(&connect, &network) {
-                Ok(fixed) => Ok(fixed),
-                Err(finder) => finder.find().await,
-            };
-            found.map(|found| found.iter().map(Address::to_string).collect::<Vec<_>>())
-        };
-        let both = ["10.0.0.1:7100", "[fd00::1]:7100"];
-        assert_eq!(found("stock.shop:7100").await.unwrap(), both);
-        // One that is not known does not take the others with it.
-        let some = found("gone.shop:7100, stock.shop:7100, 10.0.0.9:7100").await.unwrap();
-        assert_eq!(some, [both[0], both[1], "10.0.0.9:7100"]);
-        assert_eq!(found("gone.shop:7100").await.unwrap_err(), "gone.shop:7100: no such name");
-    }
 
     #[test]
     fn a_file_lists_addresses() {

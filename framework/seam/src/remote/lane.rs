@@ -8,11 +8,10 @@
 //! other replica, the pause is short, so that each caller hears of an attempt that began after its call.
 
 use super::{
-    Target,
+    ReplicaAddress,
     connection::{Connection, Opened},
-    retry,
 };
-use crate::call::planted;
+use crate::call::{Backoff, planted};
 use arc_swap::ArcSwapOption;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -23,9 +22,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The longest pause after the first failure. It doubles with each further failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The pauses between attempts to connect.
+const PAUSES: Backoff = Backoff::full(Duration::from_millis(50), Duration::from_secs(2));
 /// The longest pause while callers have no other replica; but never shorter than the attempt took.
 const URGENT_PAUSE: Duration = Duration::from_millis(100);
 /// The timeout of an attempt. Callers hear within a second that a process cannot be reached.
@@ -37,7 +35,7 @@ const BRIEF: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     /// Weak in the connection's task: when the lane is dropped, the connection ends.
     current: Arc<Current>,
-    target: Arc<Target>,
+    target: Arc<ReplicaAddress>,
     /// Whether it connects again without being asked for.
     kept: bool,
 }
@@ -71,7 +69,7 @@ enum State {
 }
 
 impl Lane {
-    pub(super) fn new(target: Arc<Target>, kept: bool) -> Self {
+    pub(super) fn new(target: Arc<ReplicaAddress>, kept: bool) -> Self {
         let (state, up, urgent) = (Mutex::new(State::Idle), ArcSwapOption::empty(), Arc::default());
         let current = Current { state, up, urgent };
         Self { current: Arc::new(current), target, kept }
@@ -121,7 +119,7 @@ impl Lane {
 /// if that becomes urgent.
 async fn run(
     lane: Weak<Current>,
-    target: Arc<Target>,
+    target: Arc<ReplicaAddress>,
     mut failures: u32,
     kept: Option<Arc<Notify>>,
 ) {
@@ -131,7 +129,7 @@ async fn run(
         let now = Instant::now();
         let was_well = ended.as_ref().is_ok_and(|lasted| *lasted >= BRIEF);
         failures = if was_well { 0 } else { failures };
-        let until = now + retry::jittered(FIRST_PAUSE, LONGEST_PAUSE, failures);
+        let until = now + PAUSES.pause(failures);
         let urgent_from = match &ended {
             Ok(_) if was_well => now,
             Ok(_) => now + URGENT_PAUSE,
@@ -158,7 +156,7 @@ async fn run(
 }
 
 /// Connects, and stays until that ends. The result is how long it lasted, or why it did not come to it.
-async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Result<Duration, String> {
+async fn connect(lane: &Weak<Current>, target: &Arc<ReplicaAddress>) -> Result<Duration, String> {
     let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
     let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
     let Opened { connection, calls, transport } = opened?;
@@ -185,7 +183,7 @@ async fn connect(lane: &Weak<Current>, target: &Arc<Target>) -> Result<Duration,
 /// Sets how a lane stands, unless it is gone, which is the result.
 fn set(
     lane: &Weak<Current>,
-    target: &Target,
+    target: &ReplicaAddress,
     connection: Option<Arc<Connection>>,
     state: State,
 ) -> bool {

@@ -2,7 +2,7 @@
 //! answers.
 
 use super::{
-    Target,
+    ReplicaAddress,
     breaker::{Breaker, Complaint},
     connection::Connection,
     lane::Lane,
@@ -28,7 +28,7 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Replica {
-    target: Arc<Target>,
+    target: Arc<ReplicaAddress>,
     lanes: Vec<Lane>,
     pub(super) load: Load,
     pub(super) breaker: Breaker,
@@ -37,7 +37,7 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(target: Target, connections: usize) -> Self {
+    pub(super) fn new(target: ReplicaAddress, connections: usize) -> Self {
         let target = Arc::new(target);
         let lanes = (0..connections.max(1)).map(|at| Lane::new(Arc::clone(&target), at == 0));
         Self {

@@ -5,10 +5,11 @@
 //! none is well, any replica with a connection is taken.
 
 use super::{
-    Target, Whereabouts,
+    ReplicaAddress, Whereabouts,
     breaker::Complaint,
     connection::Connection,
-    find::{Find, finder},
+    find::Find,
+    finder::finder,
     replica::{Replica, Turn},
     retry::Verdict,
 };
@@ -90,7 +91,10 @@ impl Replicas {
             let known = before.iter().find(|replica| *replica.address() == address);
             known.cloned().unwrap_or_else(|| {
                 let (whereabouts, news) = (Arc::clone(&self.whereabouts), self.news.clone());
-                Arc::new(Replica::new(Target { address, whereabouts, news }, self.connections))
+                Arc::new(Replica::new(
+                    ReplicaAddress { address, whereabouts, news },
+                    self.connections,
+                ))
             })
         };
         let now: Vec<Arc<Replica>> = addresses.into_iter().map(make).collect();

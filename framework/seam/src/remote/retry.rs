@@ -14,14 +14,13 @@
 
 use super::connection::Unanswered;
 use crate::{
-    call::{CallError, CallErrorKind, Callee, RetryAdvice, chance, planted},
+    call::{Backoff, CallError, CallErrorKind, Callee, RetryAdvice, planted},
     wire::{Answer, Outcome},
 };
 use std::time::Duration;
 
-/// The longest pause before the second attempt. It doubles with each further attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between attempts at one call.
+const PAUSES: Backoff = Backoff::full(Duration::from_millis(10), Duration::from_secs(1));
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,23 +127,9 @@ fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
         && error.call().split_once('.') == Some((callee.module, callee.method))
 }
 
-/// The pause before the next attempt: full jitter, on top of the pause that the other side asked for.
+/// The pause before the next attempt, on top of the pause that the other side asked for.
 pub(super) fn pause(attempts: u32, least: Duration) -> Duration {
-    least.saturating_add(jittered(FIRST_PAUSE, LONGEST_PAUSE, attempts.saturating_sub(1)))
-}
-
-/// Full jitter: from zero to the longest pause after this many failures.
-pub(super) fn jittered(first: Duration, longest: Duration, failures: u32) -> Duration {
-    longest_of(first, longest, failures).mul_f64(chance::part())
-}
-
-/// Equal jitter: from half of the longest pause to all of it.
-pub(super) fn jittered_from_half(first: Duration, longest: Duration, failures: u32) -> Duration {
-    longest_of(first, longest, failures).mul_f64(0.5 + chance::part() / 2.0)
-}
-
-fn longest_of(first: Duration, longest: Duration, failures: u32) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(longest)
+    least.saturating_add(PAUSES.pause(attempts.saturating_sub(1)))
 }
 
 #[cfg(test)]
@@ -161,18 +146,9 @@ mod tests {
     };
 
     #[test]
-    fn pauses_are_anything_up_to_a_bound_that_doubles() {
-        chance::seed(3);
-        for (attempts, bound) in [(1, 10), (2, 20), (3, 40), (8, 1_000), (30, 1_000)] {
-            let bound = Duration::from_millis(bound);
-            let pauses: Vec<Duration> =
-                (0..1_000).map(|_| pause(attempts, Duration::ZERO)).collect();
-            let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
-            assert!(*least < bound / 20 && *most > bound * 19 / 20 && *most < bound, "{attempts}");
-            let mean = pauses.iter().sum::<Duration>() / 1_000;
-            assert!(mean > bound * 45 / 100 && mean < bound * 55 / 100, "{attempts}: {mean:?}");
-        }
+    fn a_pause_that_was_asked_for_is_kept() {
         assert!(pause(1, Duration::from_secs(3)) >= Duration::from_secs(3));
+        assert!(pause(1, Duration::ZERO) <= Duration::from_millis(10));
     }
 
     #[test]

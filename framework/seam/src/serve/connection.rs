@@ -87,14 +87,14 @@ pub(super) struct Connection<'a> {
     unwritten: usize,
     /// What is charged for a long message that is arriving.
     arriving: usize,
-    running: BTreeMap<u64, Running>,
+    running: BTreeMap<u64, CallTask>,
     finished: Arc<Finished>,
     since: Instant,
     has_called: bool,
 }
 
 /// A call that has a task of its own.
-struct Running {
+struct CallTask {
     task: AbortHandle,
     charged: usize,
 }
@@ -405,7 +405,7 @@ impl<'a> Connection<'a> {
             gate.learn(Duration::from_nanos(began.nanos()));
             finished.put(id, answer);
         });
-        self.running.insert(id, Running { task: task.abort_handle(), charged });
+        self.running.insert(id, CallTask { task: task.abort_handle(), charged });
         Ok(None)
     }
 }

@@ -17,7 +17,7 @@ pub use crate::carry::{
 };
 pub(crate) use frame::TIMED;
 pub use frame::{Envelope, FrameError, Message};
-pub use hello::{HelloError, Interfaces, PROTOCOL, Peer, Refusal, Served, greet, receive};
+pub use hello::{HelloError, Interfaces, OLDEST, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub use memory::{Account, Charge, DEFAULT_MEMORY, ExpectedAnswer, Memory, MemoryInUse};
 pub(crate) use pulse::Pulse;
 pub use socket::{Accept, Listener, Machine, Network, Socket, Stream, connect};

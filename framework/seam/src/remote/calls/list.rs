@@ -50,12 +50,12 @@ pub(super) struct List<Q, A> {
     /// Messages that wait for the connection's task.
     queue: Order<Queued>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
-    course: Course,
+    course: SlotState,
 }
 
 /// How a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
+enum SlotState {
     Open,
     /// There are no callers any more. It ends when everything has been sent.
     Closing,
@@ -156,7 +156,7 @@ impl<Q, A> List<Q, A> {
             line: Order::default(),
             queue: Order::default(),
             deadlines: BinaryHeap::new(),
-            course: Course::Open,
+            course: SlotState::Open,
         }
     }
 
@@ -167,7 +167,7 @@ impl<Q, A> List<Q, A> {
         Terms { deadline, timed, room }: Terms,
         caller: Waker,
     ) -> Result<Entered, Ending<A>> {
-        if self.course == Course::Ended {
+        if self.course == SlotState::Ended {
             return Err(Ending::NotSent);
         }
         let number = self.free.pop().unwrap_or_else(|| {
@@ -310,18 +310,18 @@ impl<Q, A> List<Q, A> {
 
     /// Lets the connection end when everything has been sent.
     pub(super) fn close(&mut self) {
-        if self.course == Course::Open {
-            self.course = Course::Closing;
+        if self.course == SlotState::Open {
+            self.course = SlotState::Closing;
         }
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.course == Course::Closing
+        self.course == SlotState::Closing
     }
 
     /// The connection has ended, and so do all calls on it.
     pub(super) fn end(&mut self, left: &mut Leftovers<Q>) {
-        self.course = Course::Ended;
+        self.course = SlotState::Ended;
         self.in_flight = 0;
         self.line = Order::default();
         self.queue = Order::default();
@@ -369,7 +369,7 @@ impl<Q, A> List<Q, A> {
     /// A call gives its place back, and the first calls in line take what is free. Says whether the
     /// connection's task has to be woken.
     fn free_place(&mut self) -> bool {
-        if self.course == Course::Ended {
+        if self.course == SlotState::Ended {
             return false;
         }
         self.in_flight -= 1;

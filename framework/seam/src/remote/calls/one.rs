@@ -25,10 +25,10 @@ pub(super) trait Shared {
 pub(super) struct OneCall<'a, S: Shared> {
     shared: &'a S,
     terms: Terms,
-    course: Course<S::Request>,
+    course: CallPhase<S::Request>,
 }
 
-enum Course<Q> {
+enum CallPhase<Q> {
     Ahead(Q),
     Entered(u64),
     Ended,
@@ -36,7 +36,7 @@ enum Course<Q> {
 
 impl<'a, S: Shared> OneCall<'a, S> {
     pub(super) fn new(shared: &'a S, request: S::Request, terms: Terms) -> Self {
-        Self { shared, terms, course: Course::Ahead(request) }
+        Self { shared, terms, course: CallPhase::Ahead(request) }
     }
 }
 
@@ -48,20 +48,20 @@ impl<S: Shared> Future for OneCall<'_, S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { shared, terms, course } = self.get_mut();
-        if let Course::Entered(id) = *course {
+        if let CallPhase::Entered(id) = *course {
             let polled = shared.step(|list| list.poll(id, cx.waker()));
             if polled.is_ready() {
-                *course = Course::Ended;
+                *course = CallPhase::Ended;
             }
             return polled;
         }
-        let Course::Ahead(request) = std::mem::replace(course, Course::Ended) else {
+        let CallPhase::Ahead(request) = std::mem::replace(course, CallPhase::Ended) else {
             return Poll::Ready(Ending::Lost);
         };
         let caller = cx.waker().clone();
         match shared.step(|list| list.enter(request, *terms, caller)) {
             Ok(Entered { id, wake }) => {
-                *course = Course::Entered(id);
+                *course = CallPhase::Entered(id);
                 if wake {
                     shared.wake_task();
                 }
@@ -75,7 +75,7 @@ impl<S: Shared> Future for OneCall<'_, S> {
 impl<S: Shared> Drop for OneCall<'_, S> {
     /// The caller goes away. The other side is told to stop, where it has the call.
     fn drop(&mut self) {
-        let Course::Entered(id) = self.course else { return };
+        let CallPhase::Entered(id) = self.course else { return };
         let (wake, request) = self.shared.step(|list| list.abandon(id));
         // A long payload takes a while to free, which is why it did not happen in the step.
         drop(request);

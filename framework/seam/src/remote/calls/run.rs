@@ -28,7 +28,7 @@ const SENT: usize = 64;
 const SENT_BYTES: usize = 8 * 1024;
 
 /// What belongs to the task alone.
-struct Running {
+struct LoopState {
     heard: Vec<(u64, Arrived)>,
     /// What a long answer is charged that is arriving, beyond the room that was kept for it.
     arriving: Option<Charge>,
@@ -44,7 +44,7 @@ impl Calls {
     /// Runs the connection until one side ends it.
     pub(crate) async fn run(self: Arc<Self>, transport: ClientTransport) -> io::Result<()> {
         let mut transport = pin!(transport);
-        let mut running = Running {
+        let mut running = LoopState {
             heard: Vec::new(),
             arriving: None,
             sending: Vec::new(),
@@ -72,7 +72,7 @@ impl Calls {
 
     fn poll(
         &self,
-        running: &mut Running,
+        running: &mut LoopState,
         mut transport: Pin<&mut ClientTransport>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -110,7 +110,7 @@ impl Calls {
     /// Hands out answers that have arrived. It is ready when the connection has ended.
     fn hear(
         &self,
-        running: &mut Running,
+        running: &mut LoopState,
         mut transport: Pin<&mut ClientTransport>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -137,7 +137,7 @@ impl Calls {
     /// After a write failed: hands out the answers that had arrived by then.
     fn hear_the_rest(
         &self,
-        running: &mut Running,
+        running: &mut LoopState,
         mut transport: Pin<&mut ClientTransport>,
         cx: &mut Context<'_>,
     ) {
@@ -150,7 +150,7 @@ impl Calls {
     }
 
     /// Ends the calls whose deadline has passed, and arms the timer for the next deadline.
-    fn end_overdue(&self, running: &mut Running, cx: &mut Context<'_>) {
+    fn end_overdue(&self, running: &mut LoopState, cx: &mut Context<'_>) {
         if planted!("callers-wait-on") {
             return;
         }
@@ -175,7 +175,7 @@ impl Calls {
     /// Keeps an answer that has arrived, or begins to, if there is room for it.
     fn keep(
         &self,
-        running: &mut Running,
+        running: &mut LoopState,
         mut transport: Pin<&mut ClientTransport>,
         heard: Heard<Response<Answer>>,
     ) {

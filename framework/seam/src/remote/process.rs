@@ -1,0 +1,262 @@
+//! Another process, as this one calls it: attempts at a call, and what is made of how they end.
+
+use super::{
+    budget::Budget,
+    connection::Unanswered,
+    replica::Replica,
+    replicas::{Chosen, Replicas},
+    retry::{self, Again, Verdict},
+};
+use crate::{
+    call::{CallError, CallErrorKind, clock, overdue, planted},
+    interface::InterfaceDescriptor,
+    wire::{self, Answer, Bounds, Carrier, Memory, Network, Outgoing, Peer, Socket, Tls},
+};
+use futures_util::future::BoxFuture;
+use monolift_manifest::{Address, Connect, Retries};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout_at},
+};
+
+/// Another process of the application, as this one calls it.
+#[derive(Debug)]
+pub struct Remote {
+    whereabouts: Arc<Whereabouts>,
+    replicas: Arc<Replicas>,
+    budget: Budget,
+}
+
+/// Who calls whom, where, and within what bounds.
+#[derive(Debug)]
+pub struct Whereabouts {
+    /// The process that is called, as the manifest names it.
+    pub process: String,
+    /// Where its replicas are found.
+    pub connect: Connect,
+    /// What connections are made over.
+    pub network: Arc<dyn Network>,
+    /// This process.
+    pub us: Peer,
+    /// The interfaces that this process was built with: what it can call, if the other side serves
+    /// it.
+    pub interfaces: Vec<&'static InterfaceDescriptor>,
+    /// How the two prove who they are, over TCP; without it they believe each other.
+    pub tls: Option<Tls>,
+    /// What the two hold each other to.
+    pub bounds: Bounds,
+    /// How long the hello may take.
+    pub hello: Duration,
+    /// The calls that may be in flight on one connection; more wait, each until its deadline.
+    pub in_flight: usize,
+    /// What the calls are charged to, with the room for their answers.
+    pub memory: Arc<Memory>,
+    /// How often calls are made, when they fail.
+    pub retries: Retries,
+}
+
+/// One replica, as its lanes see it.
+#[derive(Debug)]
+pub(super) struct ReplicaAddress {
+    pub(super) address: Address,
+    pub(super) whereabouts: Arc<Whereabouts>,
+    /// Told whenever a connection comes or goes.
+    pub(super) news: watch::Sender<()>,
+}
+
+/// Why an attempt gave no answer of the module, and at whose hands.
+struct Failed {
+    error: CallError,
+    verdict: Verdict,
+    replica: Option<Arc<Replica>>,
+    /// Whether the module may have done its work, in this attempt or in an earlier one.
+    may_be_done: bool,
+}
+
+impl Failed {
+    /// This one, and then `next`: what may have been done once is not called undone because a further
+    /// attempt was not even begun.
+    fn then(self, next: Self) -> Self {
+        if self.may_be_done && !next.may_be_done {
+            Self { error: self.error, may_be_done: true, ..next }
+        } else {
+            next
+        }
+    }
+}
+
+impl Remote {
+    /// Another process, with at most `connections` to each replica, made when they are first needed.
+    pub fn new(whereabouts: Whereabouts, connections: usize) -> Self {
+        let whereabouts = Arc::new(whereabouts);
+        let budget = Budget::new(whereabouts.retries);
+        let replicas = Replicas::new(Arc::clone(&whereabouts), connections);
+        Self { whereabouts, replicas, budget }
+    }
+
+    /// The process that is called, as the manifest names it.
+    pub fn process(&self) -> &str {
+        &self.whereabouts.process
+    }
+
+    /// Where it is found.
+    pub fn connect(&self) -> &Connect {
+        &self.whereabouts.connect
+    }
+
+    /// Connects if there is no connection; says why there is none.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.replicas.wait(None).await.map(|_| ())
+    }
+
+    /// A connection of its own that goes on in HTTP, for the routes of a module's own.
+    pub async fn dial_http(&self) -> Result<Socket, CallError> {
+        let Chosen { connection, turn } = self.replicas.wait(None).await?;
+        match (self.dial_http_at(connection.address()).await, turn) {
+            (Err(_), Some(turn)) => {
+                let other = self.replicas.wait(Some(&turn.replica)).await?;
+                self.dial_http_at(other.connection.address()).await
+            }
+            (dialled, _) => dialled,
+        }
+    }
+
+    async fn dial_http_at(&self, address: &Address) -> Result<Socket, CallError> {
+        let Whereabouts { process, us, hello, tls, network, .. } = &*self.whereabouts;
+        let failed = |error: &dyn std::fmt::Display| {
+            CallError::new(
+                CallErrorKind::Unreachable,
+                format!("the process `{process}` cannot be reached at {address}: {error}"),
+            )
+        };
+        let connecting = network.connect(address, tls.as_ref(), process);
+        let connecting = tokio::time::timeout(*hello, connecting);
+        let mut socket = match connecting.await {
+            Ok(connected) => connected.map_err(|error| failed(&error))?,
+            Err(elapsed) => return Err(failed(&elapsed)),
+        };
+        let greeted = wire::greet(&mut socket, &us.for_http(), *hello).await;
+        greeted.map_err(|error| failed(&error))?;
+        Ok(socket)
+    }
+
+    /// Makes one attempt at a call; rather not to `other_than`.
+    async fn attempt(
+        &self,
+        call: &Outgoing<'_>,
+        other_than: Option<&Arc<Replica>>,
+    ) -> Result<Answer, Failed> {
+        let chosen = match self.replicas.choose(other_than) {
+            Some(chosen) => Ok(chosen),
+            None => {
+                let waiting = self.replicas.wait(other_than);
+                timeout_at(call.context.deadline(), waiting)
+                    .await
+                    .unwrap_or_else(|_| Err(overdue()))
+            }
+        };
+        // Whoever finds nobody has waited for all of them.
+        let Chosen { connection, turn } = chosen.map_err(|error| Failed {
+            may_be_done: false,
+            error,
+            verdict: Verdict::Impossible,
+            replica: None,
+        })?;
+        let attempt = connection.call(call).await;
+        let verdict = Verdict::of(&attempt, &call.interface.methods[call.method].callee);
+        let replica = turn.map(|turn| {
+            let replica = Arc::clone(&turn.replica);
+            self.replicas.learn(turn, verdict);
+            replica
+        });
+        let error = match attempt {
+            Ok(answer) if verdict == Verdict::Answered => return Ok(answer),
+            Ok(answer) => answer.call_error().unwrap_or_else(|| self.lost(connection.address())),
+            Err(Unanswered::NotSent) => self.not_sent(connection.address()),
+            Err(Unanswered::Lost) => self.lost(connection.address()),
+            Err(Unanswered::Overdue) => overdue(),
+            Err(Unanswered::NoRoom) => unread(),
+            Err(Unanswered::Impossible(error)) => error,
+        };
+        Err(Failed { error, verdict, replica, may_be_done: verdict.may_be_done() })
+    }
+
+    /// Makes further attempts at a call, after one that failed, as far as that is allowed.
+    #[cold]
+    async fn again(&self, mut call: Outgoing<'_>, mut failed: Failed) -> Result<Answer, CallError> {
+        let idempotent = call.interface.methods[call.method].idempotent;
+        // What is part of a call that is made again itself is left to whoever makes that.
+        let may_retry = !call.context.is_again() || planted!("retries-multiply");
+        for attempts in 1..self.whereabouts.retries.attempts {
+            match failed.verdict.again(idempotent) {
+                Some(Again::Freely) => {}
+                Some(Again::WithinBudget(least)) if may_retry => {
+                    let pause = retry::pause(attempts, least);
+                    if pause >= call.context.remaining() || !self.budget.take(clock::now()) {
+                        return Err(failed.error.after_attempts(attempts));
+                    }
+                    sleep(pause).await;
+                    call.context.again = true;
+                }
+                _ => return Err(failed.error.after_attempts(attempts)),
+            }
+            match self.attempt(&call, failed.replica.as_ref()).await {
+                Ok(answer) => return Ok(answer),
+                Err(next) => failed = failed.then(next),
+            }
+        }
+        Err(failed.error.after_attempts(self.whereabouts.retries.attempts))
+    }
+
+    /// The connection ended before the call was on it.
+    fn not_sent(&self, address: &Address) -> CallError {
+        let process = &self.whereabouts.process;
+        CallError::new(
+            CallErrorKind::Unreachable,
+            format!(
+                "the connection to the process `{process}` at {address} ended before the call \
+                 was sent"
+            ),
+        )
+    }
+
+    /// The connection ended while the call was on it: the module may or may not have done its work.
+    fn lost(&self, address: &Address) -> CallError {
+        if planted!("lost-is-undone") {
+            return self.not_sent(address);
+        }
+        let process = &self.whereabouts.process;
+        CallError::new(
+            CallErrorKind::Interrupted,
+            format!(
+                "the connection to the process `{process}` at {address} ended during the call; \
+                 whether it was done is unknown"
+            ),
+        )
+    }
+}
+
+/// The answer came and was not kept: the module has done its work.
+fn unread() -> CallError {
+    CallError::new(
+        CallErrorKind::Interrupted,
+        "the call was answered, but its answer found no room in this process (limits.memory)",
+    )
+}
+
+impl Carrier for Remote {
+    fn bounds(&self) -> Bounds {
+        self.whereabouts.bounds
+    }
+
+    fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            self.budget.count(clock::now());
+            match self.attempt(&call, None).await {
+                Ok(answer) => Ok(answer),
+                Err(failed) => Box::pin(self.again(call, failed)).await,
+            }
+        })
+    }
+}

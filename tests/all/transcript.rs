@@ -117,7 +117,7 @@ fn expected() -> Vec<String> {
 }
 
 /// Passes bytes on between the two sides, and keeps them.
-async fn listen_in(to: Address, at: Listener, heard: Arc<Mutex<Vec<(By, Vec<u8>)>>>) {
+async fn listen_in(to: Address, at: Listener, heard: Arc<Mutex<Vec<Said>>>) {
     let caller = at.accept().await.unwrap();
     let server = connect(&to, None, "worker").await.unwrap();
     let pass =
@@ -149,7 +149,7 @@ async fn record() {
     let (_server, address) = serve(&unix(), &Arc::<Obedient>::default()).await;
     let between = unix();
     let listener = Listener::bind(&between).await.unwrap();
-    let heard = Arc::default();
+    let heard: Arc<Mutex<Vec<Said>>> = Arc::default();
     let listening = tokio::spawn(listen_in(address, listener, Arc::clone(&heard)));
     assert_eq!(calls(&client(&between)).await, expected());
     listening.abort();

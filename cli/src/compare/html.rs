@@ -21,6 +21,8 @@ th:first-child,td:first-child{text-align:left}
 small,.dim{color:var(--dim)}
 svg{width:100%;height:auto;font:12px system-ui,sans-serif}
 .noise{border-left:4px solid #dc2626;padding-left:1rem}
+@media(max-width:40rem){table{font-size:.85rem}th,td{padding:.3rem .2rem;white-space:normal;overflow-wrap:anywhere}
+td:not(:first-child){overflow-wrap:normal}td small{display:block}}
 ";
 
 pub(super) fn page(comparison: &Comparison) -> String {
@@ -34,6 +36,21 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A number and its unit, which are not separated at the end of a line.
+fn figure(value: f64, unit: &str) -> String {
+    format!("{}&nbsp;{unit}", short(value))
+}
+
+/// The range of the rounds, or one number if its ends look the same.
+fn range(low: f64, high: f64) -> String {
+    let (low, high) = (short(low), short(high));
+    if low == high { low } else { format!("{low}…{high}") }
+}
+
+fn rounds_in_words(rounds: usize) -> String {
+    if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") }
+}
+
 fn write(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
     let Comparison { load, seconds, rounds, machine, sides, noise, .. } = comparison;
     let title: Vec<String> = sides.iter().map(|side| escaped(&side.name)).collect();
@@ -43,8 +60,9 @@ fn write(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{title}</title><style>{STYLE}</style><h1>{title}</h1>\
-         <p class=\"dim\">{}; {rounds} rounds of {seconds} s a side, in turns; {}</p>",
+         <p class=\"dim\">{}; {} of {seconds} s a side, in turns; {}</p>",
         escaped(load),
+        rounds_in_words(*rounds),
         escaped(machine)
     )?;
     if !noise.is_empty() {
@@ -81,10 +99,10 @@ fn figures(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
          <th>ratio<tr><td>processes<td>{}<td>{}<td>",
         COLOURS[0], names[0], COLOURS[1], names[1], one.processes, other.processes
     )?;
-    let mut row = |name: &str, unit: &str, figure: fn(&SideFigures) -> Spread, ratio: f64| {
+    let mut row = |name: &str, unit: &str, spread: fn(&SideFigures) -> Spread, ratio: f64| {
         let cell = |side: &SideFigures| {
-            let Spread { median, low, high } = figure(side);
-            format!("{} {unit} <small>{}…{}</small>", short(median), short(low), short(high))
+            let Spread { median, low, high } = spread(side);
+            format!("{} <small>{}</small>", figure(median, unit), range(low, high))
         };
         write!(out, "<tr><td>{name}<td>{}<td>{}<td>{ratio:.2}", cell(one), cell(other))
     };
@@ -183,7 +201,10 @@ fn requests(out: &mut String, sides: &[SideFigures]) -> std::fmt::Result {
         write!(out, "<tr><td>{}", escaped(name))?;
         for side in sides {
             match side.requests.iter().find(|request| request.name == name) {
-                Some(one) => write!(out, "<td>{} ms<td>{} ms", short(one.p50), short(one.p99))?,
+                Some(one) => {
+                    let (p50, p99) = (figure(one.p50, "ms"), figure(one.p99, "ms"));
+                    write!(out, "<td>{p50}<td>{p99}")?;
+                }
                 None => out.push_str("<td><td>"),
             }
         }
@@ -225,10 +246,27 @@ fn calls(out: &mut String, side: &SideFigures) -> std::fmt::Result {
     for (((name, micros), shade), what) in extra.iter().zip(SHADES).zip(WHAT) {
         write!(
             out,
-            "<tr><td><span style=\"color:{shade}\">■</span> {name} <small>{what}</small><td>{} µs",
-            short(*micros)
+            "<tr><td><span style=\"color:{shade}\">■</span> {name} <small>{what}</small><td>{}",
+            figure(*micros, "µs")
         )?;
     }
     out.push_str("</table></div>");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_equal_ends_is_one_number() {
+        assert_eq!(range(0.701, 0.704), "0.70");
+        assert_eq!(range(0.7, 0.8), "0.70…0.80");
+    }
+
+    #[test]
+    fn one_round_is_singular() {
+        assert_eq!(rounds_in_words(1), "1 round");
+        assert_eq!(rounds_in_words(3), "3 rounds");
+    }
 }

@@ -4,27 +4,25 @@
 //! interface does, or have another name for either in its Cargo.toml.
 
 use proc_macro2::{Group, Ident, Literal, Punct, Spacing, TokenStream, TokenTree};
-use std::{path::PathBuf, sync::OnceLock};
+use std::path::{Path, PathBuf};
 
 /// What the macros write.
 const WRITTEN: &str = "monolift";
 
 /// The same tokens, with the name that the crate that is compiled has for Monolift.
 pub(crate) fn named(tokens: TokenStream) -> TokenStream {
-    match name() {
+    let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    match &*name_in(&directory) {
         WRITTEN => tokens,
         name => renamed(tokens, name),
     }
 }
 
-fn name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-        let name = monolift_manifest::name_of(&directory, &["monolift", "monolift-call"]);
-        // Without either the compiler says that `monolift` is missing, which is right.
-        name.map_or_else(|| WRITTEN.to_owned(), |name| name.replace('-', "_"))
-    })
+/// The name is read for each use of a macro: rust-analyzer expands the macros of all crates in one process.
+fn name_in(directory: &Path) -> String {
+    let name = monolift_manifest::name_of(directory, &["monolift", "monolift-call"]);
+    // Without either the compiler says that `monolift` is missing, which is right.
+    name.map_or_else(|| WRITTEN.to_owned(), |name| name.replace('-', "_"))
 }
 
 /// Renames `::monolift`, and nothing else of that name.
@@ -97,6 +95,15 @@ fn renamed_literal(literal: Literal, name: &str) -> Literal {
 mod tests {
     use super::*;
     use quote::quote;
+
+    #[test]
+    fn each_crate_of_one_process_has_its_own_name() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let name_of = |package: &str| name_in(&root.join(package));
+        assert_eq!(name_of("modules/stock/api"), "monolift_call");
+        assert_eq!(name_of("modules/stock"), "monolift");
+        assert_eq!(name_of("tests/renamed"), "lift");
+    }
 
     #[test]
     fn only_the_rooted_name_is_another_one() {

@@ -59,7 +59,7 @@ impl Deep {
 impl Well for Deep {
     async fn draw(&self, who: String) -> Result<(), WellError> {
         self.come.send_modify(|come| *come += 1);
-        sqlx::query("SELECT 1").execute(&self.db).await?;
+        sqlx::query("SELECT 1").execute(&mut *self.db.connection().await?).await?;
         self.drawn.lock().unwrap().push(who);
         Ok(())
     }

@@ -107,7 +107,10 @@ impl Till for TillModule {
         match what {
             While::WritesAgain => self.db.write().await?.commit().await?,
             While::ReadsAgain => self.db.read().await?.commit().await?,
-            While::AsksThePool => sqlx::query("SELECT 1").execute(&self.db).await.map(drop)?,
+            While::AsksThePool => sqlx::query("SELECT 1")
+                .execute(&mut *self.db.connection().await?)
+                .await
+                .map(drop)?,
             While::Calls => self.bell.0.ring().await?,
             While::AsksInVain => drop(self.db.write().await),
             While::Nothing => {}

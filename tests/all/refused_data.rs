@@ -61,7 +61,9 @@ pub struct ListModule {
 impl ListModule {
     async fn twice(&self) -> Result<(), sqlx::Error> {
         for _ in 0..2 {
-            sqlx::query("INSERT INTO things (id, size) VALUES (1, 1)").execute(&self.db).await?;
+            sqlx::query("INSERT INTO things (id, size) VALUES (1, 1)")
+                .execute(&mut *self.db.connection().await?)
+                .await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use sqlx::error::DatabaseError;
 /// # async fn register(db: Db, email: String) -> Result<(), UsersError> {
 /// sqlx::query("INSERT INTO users (email) VALUES ($1)")
 ///     .bind(email)
-///     .execute(&db)
+///     .execute(&mut *db.connection().await?)
 ///     .await
 ///     .on_constraint("users_email_key", |_| UsersError::Taken)?;
 /// # Ok(()) }

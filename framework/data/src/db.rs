@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// `Db` alone speaks SQLite and Postgres alike, in portable SQL: `$1`, BIGINT, TEXT, DOUBLE
 /// PRECISION, 0 and 1 for truth, milliseconds for time.
 ///
-/// `&db` runs a single statement, as sqlx's pools do: `.fetch_one(&self.db)`. Several statements that
-/// belong together are a transaction, from [`read`](Self::read) or [`write`](Self::write).
+/// A single statement runs on a connection, `.fetch_one(&mut *self.db.connection().await?)`. Several statements
+/// that belong together are a transaction, from [`read`](Self::read) or [`write`](Self::write).
 ///
 /// Callers take turns for the connections: a peer or a client with many calls does not keep another one's
 /// waiting.
@@ -94,9 +94,9 @@ impl<D: Database> Db<D> {
         self.backend
     }
 
-    /// A connection, when it is the caller's turn.
-    pub(super) async fn acquire(&self) -> Result<Connection<D>, sqlx::Error> {
-        Connection::acquire(&self.pool, &self.turns).await
+    /// A connection for a single statement, when it is the caller's turn.
+    pub async fn connection(&self) -> Result<Connection<D>, sqlx::Error> {
+        Connection::acquire(&self.pool, &self.turns, self.strict).await
     }
 
     /// Begins a transaction that only reads, and sees one state of the database.

@@ -71,7 +71,7 @@ impl<D: ModuleDatabase> Db<D> {
         if self.backend() == Backend::Sqlite {
             return Ok(Isolation::File);
         }
-        let mut connection = self.acquire().await?;
+        let mut connection = self.connection().await?;
         let who = D::rows(&mut connection, Arc::from(WHO), Vec::new(), WHO_COLUMNS).await?;
         let who = who.first().ok_or(sqlx::Error::RowNotFound)?;
         let text = |at: usize| who[at].text().unwrap_or_default().to_owned();

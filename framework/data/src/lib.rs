@@ -20,6 +20,7 @@ mod tx;
 mod url;
 pub mod work;
 
+pub use connection::Connection;
 pub use constraint::OnConstraint;
 pub use databases::{Databases, Need, Pools, Source, Working};
 pub use db::{Backend, Db};

@@ -27,6 +27,15 @@ const CONNECTION: Scarce = Scarce {
                     durable work (`Work`)",
 };
 
+/// What a connection without a transaction is to the call that has it.
+pub(super) const IN_USE: Scarce = Scarce {
+    held: "a database connection",
+    another: "another one",
+    instead: "drop it first: give the answer of its query a name, rather than match on the expression",
+    before_a_call: "drop it before the call: give the answer of its query a name, rather than match on \
+                    the expression",
+};
+
 /// A transaction of a module's own database, from [`Db::write`](super::Db::write) or
 /// [`Db::read`](super::Db::read): `&mut *tx` is what sqlx's queries run on, and `&mut tx` can be passed
 /// on.

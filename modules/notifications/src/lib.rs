@@ -52,7 +52,7 @@ impl Notifications for NotificationsModule {
         .bind(&user.0)
         .bind(after.unwrap_or_default())
         .bind(i64::from(size) + 1)
-        .fetch_all(&self.db)
+        .fetch_all(&mut *self.db.connection().await?)
         .await?;
         let sent =
             rows.into_iter().map(|(id, subject, sent_at_ms)| Sent { id, subject, sent_at_ms });

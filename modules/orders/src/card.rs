@@ -28,7 +28,7 @@ pub(crate) async fn forget_all(db: &Db) -> Result<(), sqlx::Error> {
         .bind(&after)
         .bind(LONGER)
         .bind(AT_ONCE)
-        .fetch_all(db)
+        .fetch_all(&mut *db.connection().await?)
         .await?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         after.clone_from(last);

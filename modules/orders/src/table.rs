@@ -87,7 +87,7 @@ pub(crate) async fn find(db: &Db, id: &OrderId) -> Result<Option<Kept>, sqlx::Er
         "SELECT id, request, state, refusal, total_cents, made_at_ms FROM orders WHERE id = $1",
     )
     .bind(&id.0)
-    .fetch_optional(db)
+    .fetch_optional(&mut *db.connection().await?)
     .await?;
     row.map(read).transpose()
 }
@@ -105,7 +105,7 @@ pub(crate) async fn of_user(
     .bind(&user.0)
     .bind(after)
     .bind(i64::from(most))
-    .fetch_all(db)
+    .fetch_all(&mut *db.connection().await?)
     .await?;
     rows.into_iter().map(read).collect()
 }

@@ -57,7 +57,7 @@ impl PaymentsModule {
         .bind(amount.0)
         .bind(name(state))
         .bind(now_ms())
-        .execute(&self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         if changed.rows_affected() == 0 {
             return self.payment(order).await;
@@ -93,7 +93,7 @@ impl Payments for PaymentsModule {
         let row: Option<(i64, String)> =
             sqlx::query_as("SELECT amount_cents, state FROM payments WHERE order_id = $1")
                 .bind(&order.0)
-                .fetch_optional(&self.db)
+                .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
         let (amount, state) = row.ok_or_else(|| PaymentsError::UnknownPayment(order.clone()))?;
         Ok(Payment { order, amount: Cents(amount), state: state_named(&state) })

@@ -86,7 +86,7 @@ impl Pretend<'_> {
              SET returned_cents = pretend_provider.taken_cents, is_closed = 1",
         )
         .bind(&order.0)
-        .execute(self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Stock for StockModule {
         )
         .bind(after.unwrap_or_default())
         .bind(i64::from(size) + 1)
-        .fetch_all(&self.db)
+        .fetch_all(&mut *self.db.connection().await?)
         .await?;
         let products = rows.into_iter().map(product).collect();
         Ok(Page::of(products, size, |product| product.sku.0.clone()))
@@ -71,7 +71,7 @@ impl Stock for StockModule {
         let row: Option<ProductRow> =
             sqlx::query_as("SELECT sku, name, price_cents, on_hand FROM products WHERE sku = $1")
                 .bind(&sku.0)
-                .fetch_optional(&self.db)
+                .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
         row.map(product).ok_or(StockError::UnknownProduct(sku))
     }
@@ -89,7 +89,7 @@ impl Stock for StockModule {
         .bind(&product.name)
         .bind(product.price.0)
         .bind(i64::from(product.on_hand))
-        .execute(&self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         if added.rows_affected() == 0 {
             return Err(StockError::ProductExists(product.sku));
@@ -110,7 +110,7 @@ impl Stock for StockModule {
         .bind(i64::from(quantity))
         .bind(&sku.0)
         .bind(i64::from(u32::MAX))
-        .fetch_optional(&self.db)
+        .fetch_optional(&mut *self.db.connection().await?)
         .await?;
         match row {
             Some((on_hand,)) => Ok(Level { sku, on_hand: units(on_hand) }),
@@ -161,7 +161,7 @@ impl Perform<Expire> for StockModule {
              ORDER BY ends_at_ms LIMIT 1000",
         )
         .bind(now_ms())
-        .fetch_all(&self.db)
+        .fetch_all(&mut *self.db.connection().await?)
         .await?;
         for (order,) in overdue {
             let mut reservations = Reservations::begin(&self.db).await?;

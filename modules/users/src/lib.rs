@@ -71,7 +71,7 @@ impl Users for UsersModule {
         .bind(email)
         .bind(hash)
         .bind(profile.since_ms)
-        .execute(&self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         if inserted.rows_affected() == 0 {
             return Err(UsersError::EmailTaken);
@@ -84,7 +84,7 @@ impl Users for UsersModule {
         let found: Option<(String, String)> =
             sqlx::query_as("SELECT id, password FROM users WHERE email = $1")
                 .bind(email)
-                .fetch_optional(&self.db)
+                .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
         let (id, hash) = found.unzip();
         let is_right = self.effort().verify(&self.hashing, password, hash).await?;
@@ -113,7 +113,7 @@ impl Users for UsersModule {
         let found: Option<(String, i64)> =
             sqlx::query_as("SELECT name, since_ms FROM users WHERE id = $1")
                 .bind(&id.0)
-                .fetch_optional(&self.db)
+                .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
         match found {
             Some((name, since_ms)) => Ok(Profile { id, name, since_ms }),
@@ -127,7 +127,7 @@ impl Users for UsersModule {
         )
         .bind(hash_of(&token))
         .bind(now_ms())
-        .fetch_optional(&self.db)
+        .fetch_optional(&mut *self.db.connection().await?)
         .await?;
         found.map(|(id,)| UserId(id)).ok_or(UsersError::NoSession)
     }
@@ -135,7 +135,7 @@ impl Users for UsersModule {
     async fn email(&self, id: UserId) -> Result<String, UsersError> {
         let found: Option<(String,)> = sqlx::query_as("SELECT email FROM users WHERE id = $1")
             .bind(&id.0)
-            .fetch_optional(&self.db)
+            .fetch_optional(&mut *self.db.connection().await?)
             .await?;
         found.map(|(email,)| email).ok_or(UsersError::UnknownUser(id))
     }
@@ -151,7 +151,7 @@ impl Lifecycle for UsersModule {
                  ON CONFLICT DO NOTHING",
             )
             .bind(now_ms())
-            .execute(&self.db)
+            .execute(&mut *self.db.connection().await?)
             .await?;
         }
         Ok(())

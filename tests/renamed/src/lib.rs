@@ -60,7 +60,7 @@ impl Piece for Tidy {
 #[async_trait]
 impl Perform<Tidy> for NotesModule {
     async fn perform(&self, _: Tidy) -> Result<(), Box<dyn Error + Send + Sync>> {
-        sqlx::query("DELETE FROM notes").execute(&self.db).await?;
+        sqlx::query("DELETE FROM notes").execute(&mut *self.db.connection().await?).await?;
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ impl Profiles for ProfilesModule {
             "SELECT name, bio FROM profiles JOIN members ON members.id = member_id WHERE member_id = $1",
         )
         .bind(member)
-        .fetch_optional(&self.db)
+        .fetch_optional(&mut *self.db.connection().await?)
         .await?;
         let (name, bio) = row.ok_or(ProfilesError::NoProfile)?;
         Ok(Profile { name, bio })
@@ -66,7 +66,7 @@ impl Profiles for ProfilesModule {
         )
         .bind(member)
         .bind(bio)
-        .execute(&self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         Ok(())
     }

@@ -136,7 +136,7 @@ impl<D: ModuleDatabase> Ledger<D> {
     }
 
     async fn now(&self) -> Result<i64, sqlx::Error> {
-        let mut connection = self.db.acquire().await?;
+        let mut connection = self.db.connection().await?;
         let sql = Arc::clone(&self.clock);
         let rows = D::rows(&mut connection, sql, Vec::new(), &[Column::Number]).await?;
         Ok(rows.first().map_or(0, |row| row[0].number()))
@@ -148,7 +148,7 @@ impl<D: ModuleDatabase> Ledger<D> {
         values: Vec<Value>,
         columns: &'static [Column],
     ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
-        let mut connection = self.db.acquire().await?;
+        let mut connection = self.db.connection().await?;
         D::rows(&mut connection, sql.into(), values, columns).await
     }
 

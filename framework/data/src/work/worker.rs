@@ -197,7 +197,7 @@ impl<D: ModuleDatabase> Worker<D> {
 
     /// How long it is until something is due, or until the table is to be looked at again.
     async fn wait(&self, names: &[&str]) -> Result<Duration, sqlx::Error> {
-        let mut connection = self.work.db().acquire().await?;
+        let mut connection = self.work.db().connection().await?;
         let values = with_names(vec![self.work.module().into()], names);
         let sql = Arc::clone(&self.work.statements().wait);
         let rows = D::rows(&mut connection, sql, values, &[Column::Number]).await?;

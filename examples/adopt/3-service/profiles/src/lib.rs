@@ -17,7 +17,7 @@ impl Profiles for ProfilesModule {
         let row: Option<(String,)> =
             sqlx::query_as("SELECT bio FROM profiles WHERE member_id = $1")
                 .bind(member)
-                .fetch_optional(&self.db)
+                .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
         let (bio,) = row.ok_or(ProfilesError::NoProfile)?;
         let name = self.accounts.name(member).await.map_err(|AccountsError::Call(error)| error)?;
@@ -36,7 +36,7 @@ impl Profiles for ProfilesModule {
         )
         .bind(member)
         .bind(bio)
-        .execute(&self.db)
+        .execute(&mut *self.db.connection().await?)
         .await?;
         Ok(())
     }

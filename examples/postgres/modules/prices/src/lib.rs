@@ -14,7 +14,7 @@ pub struct PricesModule {
 impl Prices for PricesModule {
     async fn price(&self, sku: String) -> Result<Price, PricesError> {
         let found = sqlx::query!("SELECT cents, tags FROM items WHERE sku = $1 AND is_open", sku)
-            .fetch_optional(&self.db)
+            .fetch_optional(&mut *self.db.connection().await?)
             .await?;
         match found {
             Some(item) => Ok(Price { cents: item.cents, tags: item.tags }),

@@ -41,6 +41,7 @@ struct Up {
 }
 
 fn main() -> ExitCode {
+    end_quietly_without_a_reader();
     // If the program runs as a cargo subcommand, cargo passes `monolift` as the first argument.
     let arguments = std::env::args().enumerate();
     let arguments = arguments.filter(|(at, text)| !(*at == 1 && text == "monolift"));
@@ -67,6 +68,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `println!` panics when nobody reads the output any more, as in `cargo monolift config | head`. The program then
+/// ends without a word, as others do.
+fn end_quietly_without_a_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }
 
 /// Says what is wrong with the arguments. A URL among them may hold a password and is not shown.

@@ -300,6 +300,20 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_was_touched(mode: Mode) {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// A typo would otherwise leave the module without what it was given.
+#[tokio::test]
+async fn a_value_for_no_module_stops_the_start() {
+    let system = System::new(Mode::InProcess)
+        .module::<Needy>()
+        .share("needy", Journal::default())
+        .share("needi", 7_u64);
+    let text = system.try_start().await.unwrap_err().to_string();
+    assert!(
+        text.contains("the module `needi`, and there is none: did you mean `needy`?"),
+        "{text}"
+    );
+}
+
 #[every_mode]
 async fn a_stop_waits_for_what_is_in_flight(mode: Mode) {
     let worker = Arc::new(Obedient::default());

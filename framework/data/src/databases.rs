@@ -1,7 +1,7 @@
 //! The database of one module: opened once, however many fields ask for it.
 
 use crate::{
-    Db, DbSettings, History, Location, Migration, ModuleDatabase, OpenError,
+    Backend, Db, DbSettings, History, Location, Migration, ModuleDatabase, OpenError,
     work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
@@ -32,6 +32,8 @@ pub struct Source {
     pub work: &'static [&'static str],
     /// Its section of the settings; an error is what is wrong with it.
     pub settings: Result<DbSettings, String>,
+    /// The setting of its URL, as a variable.
+    pub variable: String,
     /// Where databases are that the settings do not place.
     pub folder: PathBuf,
     /// A pool that `main` hands in for the module, by its type.
@@ -157,6 +159,13 @@ async fn open<D: ModuleDatabase>(
     let settings = source.settings.as_ref().map_err(|error| injector.error(error.as_str()))?;
     let location = match &settings.url {
         Some(url) => Location::Url(url.expose().clone()),
+        None if !D::speaks(Backend::Sqlite) => {
+            let Source { module, variable, .. } = source;
+            return Err(injector.error(format!(
+                "it asks for PostgreSQL, and no database is set: give its URL as {variable} or as `url` in \
+                 [{module}.db], or hand in a pool by `app.pool(\"{module}\", pool)`"
+            )));
+        }
         None => Location::File(source.folder.join(format!("{}.db", source.module))),
     };
     let mut histories = vec![History::of(source.module, source.migrations)];

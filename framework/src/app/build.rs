@@ -343,7 +343,9 @@ async fn listen(
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
     let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
     let Some(address) = stated.or_else(free_port) else { return Ok(None) };
-    let refused = |error| StartError::new(format!("cannot listen on {address}")).because(error);
+    let setting = format!("process.{}.listen", place.process);
+    let refused =
+        |error| StartError::new(format!("cannot listen on {address} (`{setting}`)")).because(error);
     let listener = Listener::bind(&address).await.map_err(refused)?;
     let address = listener.address().map_err(refused)?;
     let local = served.all().into_iter().filter(|link| link.is_local());
@@ -387,8 +389,11 @@ async fn listen_http(
     address: &str,
     app: &RunningApp,
 ) -> Result<(HttpServer, SocketAddr), StartError> {
-    let refused =
-        |error| StartError::new(format!("the gateway cannot listen on {address}")).because(error);
+    let setting = format!("process.{}.http", app.process());
+    let refused = |error| {
+        StartError::new(format!("the gateway cannot listen on {address} (`{setting}`)"))
+            .because(error)
+    };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let router = app.routes().map_err(|clash| StartError::new(clash.to_string()))?;

@@ -8,9 +8,10 @@ use crate::{
     module::{ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted, missing_shared},
 };
 use monolift_data::DbSettings;
+use monolift_manifest::nearest;
 use std::{
     any::{Any, TypeId},
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -44,6 +45,7 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             }
         }
     }
+    errors.extend(facts.handed_to_nobody());
     let sections = sections(facts.settings, facts.modules).0;
     errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
@@ -94,6 +96,26 @@ impl Facts<'_> {
             }
         }
         providers
+    }
+
+    /// What `main` hands to modules that the manifest does not know. What it hands to one that lives elsewhere is
+    /// not needed.
+    fn handed_to_nobody(&self) -> Vec<StartError> {
+        let known: Vec<&str> =
+            self.place.manifest.modules.iter().map(|placed| placed.module.as_str()).collect();
+        let here = self.modules.iter().map(|entry| (entry.facts)().name);
+        let known: Vec<&str> = known.into_iter().chain(here).collect();
+        let names: BTreeSet<&str> = self.shared.keys().map(|(module, _)| module.as_str()).collect();
+        let unknown = names.into_iter().filter(|name| !known.contains(name));
+        unknown
+            .map(|name| {
+                let help = nearest(name, known.iter().copied())
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                StartError::new(format!(
+                    "main hands a value or a pool to the module `{name}`, and there is none{help}"
+                ))
+            })
+            .collect()
     }
 
     fn check_provider(

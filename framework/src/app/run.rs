@@ -3,7 +3,7 @@
 use super::{ASK, App, Linked, RunningApp, launcher::Launcher};
 use crate::module::StartErrors;
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it.
@@ -38,8 +38,7 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
 
 async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), StartErrors> {
     // Before anything starts, so that a signal during the start is not lost.
-    let stop = stop_signal();
-    tokio::pin!(stop);
+    let mut stop = Stop::listen();
     let mut launcher = Launcher::connect().await?;
     let app = prepare(App::new(linked)?);
     if std::env::var(ASK).is_ok_and(|question| question == "config") {
@@ -57,39 +56,48 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
                 println!("{} is ready", running.process());
                 launcher.tell(&running).await;
             }
-            () = &mut stop => return stopped(running).await,
-            () = launcher.gone(&running) => return stopped(running).await,
+            () = stop.asked() => return stopped(running, stop).await,
+            () = launcher.gone(&running) => return stopped(running, stop).await,
         }
     }
     tokio::select! {
-        () = stop => {}
+        () = stop.asked() => {}
         () = launcher.gone(&running) => {}
     }
-    stopped(running).await
+    stopped(running, stop).await
 }
 
-async fn stopped(running: RunningApp) -> Result<(), StartErrors> {
+async fn stopped(running: RunningApp, mut stop: Stop) -> Result<(), StartErrors> {
     let drain = running.manifest().calls.drain;
-    println!("stopping: what is in flight has {drain:?}");
-    running.stop().await;
+    println!("stopping: what is in flight has {drain:?}; ctrl-C again ends it at once");
+    tokio::select! {
+        () = running.stop() => {}
+        () = stop.asked() => println!("stopped at once: what was in flight is lost"),
+    }
     Ok(())
 }
 
-/// Ready when the process is asked to stop.
-fn stop_signal() -> impl Future<Output = ()> {
-    let terminate = signal(SignalKind::terminate());
-    async move {
-        let terminated = async {
-            match terminate {
-                Ok(mut terminate) => {
-                    terminate.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
+/// The signals that ask a process to stop.
+struct Stop {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Stop {
+    fn listen() -> Self {
+        let of = |kind| signal(kind).ok();
+        Self { terminate: of(SignalKind::terminate()), interrupt: of(SignalKind::interrupt()) }
+    }
+
+    /// Ready when the process is asked to stop, also once more.
+    async fn asked(&mut self) {
+        let one = async |signal: &mut Option<Signal>| match signal {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
         };
         tokio::select! {
-            () = terminated => {}
-            _ = tokio::signal::ctrl_c() => {}
+            () = one(&mut self.terminate) => {}
+            () = one(&mut self.interrupt) => {}
         }
     }
 }

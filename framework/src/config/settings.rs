@@ -12,8 +12,30 @@ use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 
 /// The framework's own sections.
 const OURS: [&str; 5] = ["process", "calls", "limits", "tls", "data"];
+/// Settings that are no section: only these have a variable without `__`.
+const SINGLE: [&str; 1] = ["data"];
 /// A module's keys that are the framework's.
 const OURS_IN_MODULE: [&str; 1] = ["db"];
+
+/// The variable that states the prefix of all others.
+const PREFIX: &str = "MONOLIFT_PREFIX";
+
+/// Whether a variable, without its prefix, can be a setting: a key in a section, or one of the few without.
+fn can_be_a_setting(key: &str) -> bool {
+    key.contains("__") || SINGLE.contains(&key.to_lowercase().as_str())
+}
+
+/// Whether this is what Kubernetes adds to a service's name for the variables that it sets in every container:
+/// `SHOP_ORDERS_SERVICE_HOST`, `SHOP_ORDERS_PORT_7100_TCP_ADDR`.
+fn is_of_kubernetes(rest: &str) -> bool {
+    let of_port = rest.strip_prefix("port").is_some_and(|rest| {
+        rest.is_empty()
+            || rest
+                .strip_prefix('_')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    rest == "service_host" || rest.starts_with("service_port") || of_port
+}
 
 /// Everything that was set, by section.
 #[derive(Clone, Default)]
@@ -23,6 +45,10 @@ pub struct Settings {
     origins: BTreeMap<String, String>,
     /// What the environment says, as it was written.
     texts: BTreeMap<String, String>,
+    /// What every variable of a setting begins with.
+    prefix: String,
+    /// Variables that begin so and cannot be settings: mostly the program's own, or those of Kubernetes.
+    others: Vec<String>,
 }
 
 /// Which sections there are, and nothing that they hold.
@@ -44,9 +70,13 @@ pub struct Setting {
 }
 
 impl Settings {
-    /// Reads `file`, if there is one, and the variables `<APP>_…`.
+    /// Reads `file`, if there is one, and the variables `<APP>_…`, or those with the prefix that
+    /// `MONOLIFT_PREFIX` states.
     pub fn read(app: &str, file: &Path) -> Result<Self, SettingsErrors> {
-        let prefix = format!("{}_", app.to_uppercase().replace('-', "_"));
+        let usual = || format!("{}_", app.to_uppercase().replace('-', "_"));
+        let prefix =
+            env::var(PREFIX).ok().filter(|prefix| !prefix.is_empty()).unwrap_or_else(usual);
+        let mut others = Vec::new();
         let mut figment = Figment::new();
         let mut origins = BTreeMap::new();
         if file.exists() {
@@ -72,6 +102,10 @@ impl Settings {
         for (name, text) in env::vars_os() {
             let Some(name) = name.to_str() else { continue };
             let Some(key) = name.strip_prefix(&prefix) else { continue };
+            if !can_be_a_setting(key) {
+                others.push(name.to_owned());
+                continue;
+            }
             let key = key.to_lowercase().replace("__", ".");
             match text.into_string() {
                 Ok(text) => {
@@ -88,13 +122,14 @@ impl Settings {
         if !errors.0.is_empty() {
             return Err(errors);
         }
-        let figment = figment.merge(Env::prefixed(&prefix).split("__"));
+        let variables = Env::prefixed(&prefix).filter(|key| can_be_a_setting(key.as_str()));
+        let figment = figment.merge(variables.split("__"));
         let data = figment.extract::<Dict>().map_err(|_| SettingsError {
             origin: file.display().to_string(),
             key: String::new(),
             message: "cannot be read as sections of settings".to_owned(),
         })?;
-        Ok(Self { sections: data, origins, texts })
+        Ok(Self { sections: data, origins, texts, prefix, others })
     }
 
     /// Settings made by hand, as for a test.
@@ -118,6 +153,7 @@ impl Settings {
             self.error(section, message)
         };
         let mut errors = SettingsErrors(unknown.map(problem).collect());
+        errors.0.extend(self.others.iter().filter_map(|name| self.meant(name, &known)));
         // The framework's own are looked at where they are read.
         let of_modules = self.sections.iter().filter(|(section, value)| {
             is_known(section) && !OURS.contains(&section.as_str()) && value.as_dict().is_none()
@@ -127,6 +163,36 @@ impl Settings {
             errors.0.push(self.error(section, format!("expected a section, found {found}")));
         }
         errors
+    }
+
+    /// What is wrong with a variable that cannot be a setting, if it looks as if it was meant to be one.
+    fn meant(&self, name: &str, known: &[&str]) -> Option<SettingsError> {
+        let key = name.strip_prefix(&self.prefix)?.to_lowercase();
+        let error = |message: String| {
+            Some(SettingsError { origin: name.to_owned(), key: String::new(), message })
+        };
+        let names = known.iter().map(|section| section.replace('-', "_"));
+        for section in names.filter(|section| !SINGLE.contains(&section.as_str())) {
+            let Some(rest) = key.strip_prefix(section.as_str()) else { continue };
+            if rest.is_empty() {
+                return error(format!("`{section}` is a section: name a key, `{name}__…`"));
+            }
+            let Some(rest) = rest.strip_prefix('_') else { continue };
+            if !rest.is_empty() && !is_of_kubernetes(rest) {
+                let meant = format!("{}{section}__{rest}", self.prefix).to_uppercase();
+                return error(format!(
+                    "two underscores stand behind a section: did you mean `{meant}`?"
+                ));
+            }
+        }
+        let near = nearest(&key, SINGLE)?;
+        error(format!("did you mean `{}{}`?", self.prefix, near.to_uppercase()))
+    }
+
+    /// The variable of a key.
+    pub(crate) fn variable(&self, key: &str) -> String {
+        let name = key.replace('-', "_").replace('.', "__").to_uppercase();
+        format!("{}{name}", self.prefix)
     }
 
     /// One of the framework's own sections, as `T`; its default when it is not there.

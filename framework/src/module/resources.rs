@@ -52,6 +52,7 @@ impl ForModule {
             migrations: facts.migrations,
             work: facts.work,
             settings: settings.map_err(|error| error.to_string()),
+            variable: resources.settings.variable(&format!("{module}.db.url")),
             folder: resources.data.clone(),
             pool: Box::new(move |kind| {
                 handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)

@@ -80,13 +80,51 @@ fn settings_that_are_wrong_stop_the_start() {
 }
 
 #[test]
+fn variables_that_are_no_settings_do_not_stop_the_start() {
+    let monolith = MONOLITH.program("app-monolith");
+    let run = MONOLITH
+        .run("foreign")
+        // The program's own, and what Kubernetes sets for services named `shop` and `shop-orders`.
+        .with("SHOP_HMAC_KEY", "secret")
+        .with("SHOP_PORT", "tcp://10.0.0.1:80")
+        .with("SHOP_SERVICE_HOST", "10.0.0.1")
+        .with("SHOP_PORT_80_TCP_ADDR", "10.0.0.1")
+        .with("SHOP_ORDERS_SERVICE_PORT", "7100")
+        .with("SHOP_ORDERS_PORT_7100_TCP", "tcp://10.0.0.1:7100");
+    let mut shop = run.start(&monolith);
+    let address = shop.http();
+    eventually("it is ready", || is_ready(&address));
+    shop.stop();
+    // What is nearly a setting is a mistake.
+    for (key, told) in [
+        ("SHOP_ORDERS_MAX_LINES", "did you mean `SHOP_ORDERS__MAX_LINES`?"),
+        ("SHOP_ORDERS", "`orders` is a section: name a key, `SHOP_ORDERS__…`"),
+        ("SHOP_DATE", "did you mean `SHOP_DATA`?"),
+    ] {
+        refused(MONOLITH.run("near").with(key, "3").start(&monolith), &[key, told]);
+    }
+    // All of them have another prefix.
+    let run = MONOLITH.run("prefix").with("MONOLIFT_PREFIX", "SHOPSET_");
+    refused(
+        run.with("SHOPSET_ORDERS__MAX_LINES", "many").start(&monolith),
+        &["SHOPSET_ORDERS__MAX_LINES"],
+    );
+}
+
+#[test]
 fn an_address_in_use_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let monolith = MONOLITH.program("app-monolith");
     for (key, told) in [
-        ("SHOP_PROCESS__MONOLITH__HTTP", format!("the gateway cannot listen on {address}")),
-        ("SHOP_PROCESS__MONOLITH__LISTEN", format!("cannot listen on {address}")),
+        (
+            "SHOP_PROCESS__MONOLITH__HTTP",
+            format!("the gateway cannot listen on {address} (`process.monolith.http`)"),
+        ),
+        (
+            "SHOP_PROCESS__MONOLITH__LISTEN",
+            format!("cannot listen on {address} (`process.monolith.listen`)"),
+        ),
     ] {
         let run = MONOLITH.run("taken").with(key, &address);
         refused(run.start(&monolith), &[&told, "in use"]);
@@ -190,7 +228,7 @@ fn a_start_that_fails_shows_no_password() {
         ("SHOP_STOCK__DEMO", "CANARY"),
         ("SHOP_LIMITS__RUNNING", "CANARY"),
         ("SHOP_PROCESS__MONOLITH__LISTEN", "CANARY"),
-        ("SHOP_DATABASE_PASSWORD", "CANARY"),
+        ("SHOP_ORDERS_DB_PASSWORD", "CANARY"),
     ];
     let monolith = MONOLITH.program("app-monolith");
     let fails = |what: &str, process: Process| {

@@ -303,6 +303,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_has_one_form() {
+        let reference = CallError::from(std::io::Error::other("x")).reference().unwrap();
+        let shown = reference.to_string();
+        assert_eq!(format!("{reference:?}"), shown);
+        assert_eq!(serde_json::to_string(&reference).unwrap(), format!("\"{shown}\""));
+    }
+
+    #[test]
     fn a_kind_of_a_newer_peer_is_read() {
         let error: CallError =
             serde_json::from_str(r#"{"kind":"moon_phase","message":"m","new":1}"#).unwrap();

@@ -2,6 +2,7 @@
 
 mod compare;
 mod http;
+mod hundred;
 mod kills;
 mod launcher;
 mod life;

@@ -1,8 +1,10 @@
 //! How a process starts and stops.
 
-use crate::support::{Obedient, WorkerClient, WorkerError, call_error, soon, system_with};
+use crate::support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, system_with};
 use monolift::{
-    CallErrorKind, Config, Db, Inject, Lifecycle, Shared, StartError, Tasks, async_trait,
+    CallErrorKind, Config, Db, Inject, Lifecycle, Shared, StartError, Tasks,
+    app::{App, Linked, Program},
+    async_trait,
     module::{Injector, Module, ModuleFacts},
     testing::{Mode, System, every_mode},
 };
@@ -303,13 +305,21 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_was_touched(mode: Mode) {
 /// A typo would otherwise leave the module without what it was given.
 #[tokio::test]
 async fn a_value_for_no_module_stops_the_start() {
-    let system = System::new(Mode::InProcess)
-        .module::<Needy>()
-        .share("needy", Journal::default())
-        .share("needi", 7_u64);
-    let text = system.try_start().await.unwrap_err().to_string();
+    let linked = Linked {
+        manifest: "app = \"club\"\nhost = \"club\"\n[modules]\nworker = \"club\"\n",
+        file: "the test's manifest",
+        root: "/nonexistent",
+        kind: Program::Host,
+        modules: &[],
+        calls: &[],
+        host_calls: &["worker"],
+        circles: &[],
+    };
+    let worker: Arc<dyn Worker> = Arc::<Obedient>::default();
+    let app = App::new(linked).unwrap().provide(worker).share("werker", 7_u64);
+    let text = app.start().await.unwrap_err().to_string();
     assert!(
-        text.contains("the module `needi`, and there is none: did you mean `needy`?"),
+        text.contains("the module `werker`, and there is none: did you mean `worker`?"),
         "{text}"
     );
 }

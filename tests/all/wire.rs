@@ -167,7 +167,8 @@ async fn another_application_and_another_protocol_are_refused_with_the_reason() 
         (us("bank", "test"), "it is part of `bank`, not of `test`"),
         (
             Peer { protocol: PROTOCOL + 1, oldest: None, ..us("test", "test") },
-            "it speaks version 3 of the protocol, and `worker` speaks 2",
+            "it speaks version 3 of the protocol, and `worker` speaks 2: two releases in a row understand \
+             each other, so upgrade one release at a time",
         ),
     ] {
         let mut socket = socket(&system).await;

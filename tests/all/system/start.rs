@@ -215,7 +215,7 @@ fn a_start_that_fails_shows_no_password() {
         "[orders]\nmax_lines = \"CANARY\"\n",
         "[calls]\ndeadline = \"CANARY\"\n",
         "[limits]\nmemory = \"CANARY\"\n",
-        "[process.monolith]\nhttp = \"http://shop:CANARY@db\"\n",
+        "[process.payments]\nlisten = \"http://shop:CANARY@db\"\n",
         "[tls]\nauthority = 7\nkey = \"CANARY\"\n",
     ];
     const VARIABLES: [(&str, &str); 10] = [

@@ -105,6 +105,8 @@ impl Drop for Server {
 async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::Receiver<bool>) {
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let mut connections = JoinSet::new();
+    // Each is said once until it is over, or a peer that connects in a loop would fill the log.
+    let (mut full, mut failing) = (false, false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -115,11 +117,14 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
         };
         match accepted {
             Ok(socket) => {
+                failing = false;
                 let Ok(place) = Arc::clone(&serving.places).try_acquire_owned() else {
-                    tracing::warn!(
-                        limit = serving.limits.connections,
-                        "a connection was refused: there are as many as there may be"
-                    );
+                    if !std::mem::replace(&mut full, true) {
+                        tracing::warn!(
+                            limit = serving.limits.connections,
+                            "a connection was refused: there are as many as there may be"
+                        );
+                    }
                     if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
                         let serving = Arc::clone(&serving);
                         connections.spawn(async move {
@@ -129,6 +134,7 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
                     }
                     continue;
                 };
+                full = false;
                 let (serving, draining) = (Arc::clone(&serving), draining.clone());
                 connections.spawn(async move {
                     let _place = place;
@@ -137,7 +143,9 @@ async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::
             }
             // Out of file descriptors, for one: it passes, and must not spin until then.
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 sleep(Duration::from_millis(50)).await;
             }
         }

@@ -108,13 +108,8 @@ fn a_target_that_is_not_tested_has_no_tests() {
         if kind == "custom-build" {
             continue;
         }
-        // The other sources of a library that has a program beside it are the library's.
-        let mut sources = vec![source.to_owned()];
-        let folder = source.parent().unwrap();
-        if kind == "lib" && folder.ends_with("src") {
-            sources.clear();
-            rust_files(folder, &mut sources);
-        }
+        let mut sources = Vec::new();
+        sources_of(source, &mut sources);
         for source in sources {
             let text = fs::read_to_string(&source).unwrap();
             let has = |what: &str| text.lines().any(|line| line.trim_start().starts_with(what));
@@ -138,13 +133,21 @@ fn a_target_that_is_not_tested_has_no_tests() {
     assert!(untested > 0);
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+/// The file, and those of the modules that it declares by `mod name;`. A library and a program may be beside each other.
+fn sources_of(file: &Path, found: &mut Vec<PathBuf>) {
+    let folder = match file.file_stem().unwrap().to_str().unwrap() {
+        "lib" | "main" | "mod" => file.parent().unwrap().to_owned(),
+        _ if found.is_empty() => file.parent().unwrap().to_owned(),
+        _ => file.with_extension(""),
+    };
+    found.push(file.to_owned());
+    for line in fs::read_to_string(file).unwrap().lines() {
+        let words = line.trim_start().strip_suffix(';').unwrap_or_default();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let [.., "mod", name] = words[..] else { continue };
+        let files = [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")];
+        if let Some(file) = files.iter().find(|file| file.exists()) {
+            sources_of(file, found);
         }
     }
 }

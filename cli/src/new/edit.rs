@@ -49,11 +49,23 @@ pub(super) fn dependencies(
     ] {
         let mut dependency = InlineTable::new();
         dependency.insert("path", path.into());
-        table.insert(&name, value(dependency));
+        insert_in_order(table, &name, value(dependency));
     }
-    table.sort_values();
     fs::write(file, document.to_string())?;
     Ok(file.to_owned())
+}
+
+/// Inserts before the first key that comes later in the alphabet. The other keys keep their order, which need not be the
+/// alphabet's.
+fn insert_in_order(table: &mut Table, name: &str, item: Item) {
+    let mut order: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
+    let place = order.iter().position(|key| key.as_str() > name).unwrap_or(order.len());
+    order.insert(place, name.to_owned());
+    table.insert(name, item);
+    // The keys of a dotted entry, such as `workspace` of `serde.workspace`, are sorted too. None of them is in `order`,
+    // so they stay as they are.
+    let rank = |key: &toml_edit::Key| order.iter().position(|known| known == key.get());
+    table.sort_values_by(|a, _, b, _| rank(a).cmp(&rank(b)));
 }
 
 /// Adds the module to a manifest: to the process with most modules, or to a process of its own if
@@ -78,4 +90,23 @@ pub(super) fn manifest(file: &Path, names: &Names) -> Result<PathBuf, Box<dyn Er
     }
     fs::write(file, document.to_string())?;
     Ok(file.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_lines_stay_where_they_are() {
+        let text = "# Calls.\ntokio.workspace = true\ntower = \"1\" # not sorted\nstream.workspace = true\n";
+        let mut document: DocumentMut = text.parse().unwrap();
+        insert_in_order(document.as_table_mut(), "tower-api", value("2"));
+        insert_in_order(document.as_table_mut(), "coupons", value("3"));
+        let mut rest: Vec<String> = document.to_string().lines().map(str::to_owned).collect();
+        let added =
+            |line: &String| ["coupons = \"3\"", "tower-api = \"2\""].contains(&line.as_str());
+        assert_eq!(rest.iter().position(added), Some(0), "{document}");
+        rest.retain(|line| !added(line));
+        assert_eq!(rest, text.lines().collect::<Vec<_>>(), "{document}");
+    }
 }

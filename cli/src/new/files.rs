@@ -1,10 +1,30 @@
 //! The files of a new module.
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
+    process::Command,
 };
 use toml_edit::DocumentMut;
+
+/// The edition of new packages in a workspace that does not say one.
+const EDITION: &str = "2024";
+
+/// Names that clash in every workspace.
+#[rustfmt::skip]
+const MEAN_SOMETHING_ELSE: [&str; 75] = [
+    // Words of Rust.
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    // Crates that every program has, and folders of cargo that cannot be a program's name.
+    "alloc", "core", "inventory", "proc-macro", "std", "test", "build", "deps", "examples", "incremental",
+    // Their types would be those that the new files use: `Call` has a `CallError`.
+    "call", "db", "deserialize", "error", "interface", "json-schema", "note", "option", "result", "serialize", "string",
+    // Variables of the new tests.
+    "missing", "mode", "system",
+];
 
 /// A module's name in the spellings that the files need.
 #[derive(Debug)]
@@ -27,9 +47,8 @@ impl Names {
                  beginning with a letter"
             ));
         }
-        // These names would clash with packages or words that every program uses.
-        if ["inventory", "monolift", "test", "core", "std", "alloc", "self", "crate", "super"]
-            .contains(&name)
+        if MEAN_SOMETHING_ELSE.contains(&name)
+            || name.starts_with("monolift")
             || name.ends_with("-api")
         {
             return Err(format!("`{name}` cannot be a module's name: it means something else"));
@@ -112,7 +131,31 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
     for (file, text) in &files {
         put(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
+    if let Err(error) = format(&files, edition(&workspace)) {
+        eprintln!("the new files are not formatted, run `cargo fmt`: {error}");
+    }
     Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+/// Formats the Rust files as the workspace's own rustfmt.toml says. Without this, the order of imports and the length of
+/// lines would depend on the module's name.
+fn format(files: &[(PathBuf, String)], edition: &str) -> Result<(), String> {
+    let program = env::var_os("RUSTFMT").unwrap_or_else(|| "rustfmt".into());
+    let sources = files.iter().map(|(file, _)| file);
+    let sources =
+        sources.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    let mut command = Command::new(&program);
+    let output = command.args(["--edition", edition]).args(sources).output();
+    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+fn edition(workspace: &DocumentMut) -> &str {
+    let package = workspace["workspace"].get("package");
+    package.and_then(|package| package.get("edition")?.as_str()).unwrap_or(EDITION)
 }
 
 fn put(file: &Path, text: &str) -> io::Result<()> {
@@ -143,7 +186,7 @@ fn package(
     let mut text = format!("[package]\nname = \"{name}\"\ndescription = \"{description}\"\n");
     for (key, otherwise) in [
         ("version", "\"0.1.0\""),
-        ("edition", "\"2024\""),
+        ("edition", &format!("\"{EDITION}\"")),
         ("rust-version", ""),
         ("license", ""),
         ("publish", "false"),
@@ -188,7 +231,22 @@ mod tests {
     fn names_are_a_packages() {
         let names = Names::of("gift-cards").unwrap();
         assert_eq!(names.fill("{name} {snake} {Name}"), "gift-cards gift_cards GiftCards");
-        for wrong in ["", "Coupons", "1st", "a_b", "a--b", "a-", "inventory", "stock-api", "ü"] {
+        for wrong in [
+            "",
+            "Coupons",
+            "1st",
+            "a_b",
+            "a--b",
+            "a-",
+            "inventory",
+            "stock-api",
+            "ü",
+            "async",
+            "note",
+            "call",
+            "monolift-call",
+            "build",
+        ] {
             assert!(Names::of(wrong).is_err(), "{wrong}");
         }
     }

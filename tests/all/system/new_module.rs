@@ -11,6 +11,7 @@ use std::process::Command;
 fn a_new_module_is_part_of_the_workspace() {
     let workspace = Workspace::copy();
     let cli = target().join("debug/cargo-monolift");
+    let bench = workspace.read("bench/Cargo.toml");
     let new = |name: &str| {
         let mut command = Command::new(&cli);
         command.args(["new", "module", name]).current_dir(&workspace.root).output().unwrap()
@@ -26,8 +27,19 @@ fn a_new_module_is_part_of_the_workspace() {
     assert!(refused("inventory").contains("it means something else"));
     assert!(refused("serde").contains("has a package `serde`"));
     assert!(refused("serde-json").contains("has a package `serde_json`"));
+    assert!(refused("async").contains("it means something else"));
+    assert!(refused("note").contains("it means something else"));
+
+    // Imports are in the order of the alphabet, which depends on the name.
+    let mut format =
+        workspace.cargo(&["fmt", "--check", "-p", "gift-cards", "-p", "gift-cards-api"]);
+    let output = format.env("CARGO_NET_OFFLINE", "true").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 
     // Comments and what else was there stay.
+    let after = workspace.read("bench/Cargo.toml");
+    let others = after.lines().filter(|line| !line.starts_with("gift-cards"));
+    assert_eq!(others.collect::<Vec<_>>(), bench.lines().collect::<Vec<_>>());
     let manifest = workspace.read("deployment.toml");
     assert!(manifest.contains("# Which process each module lives in."), "{manifest}");
     assert!(manifest.contains("gift-cards = \"monolith\""), "{manifest}");

@@ -10,6 +10,7 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    process::{self, Stdio},
 };
 
 /// Create the modules' schemas and roles on PostgreSQL
@@ -90,6 +91,9 @@ impl Init {
             Some(mut file) => file.write_all(sections.as_bytes())?,
             None => print!("{sections}"),
         }
+        if !sections.is_empty() {
+            warn_of_git(self.write.as_deref());
+        }
         Ok(())
     }
 
@@ -119,6 +123,35 @@ impl Init {
 fn new_file(path: &Path) -> Result<File, String> {
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
     file.map_err(|error| format!("{} cannot be made: {error}", path.display()))
+}
+
+/// Says that the URLs hold passwords if git could commit them.
+fn warn_of_git(written: Option<&Path>) {
+    let Some(file) = written else {
+        eprintln!(
+            "these URLs hold passwords: append them to a file that git ignores, or use --write FILE, \
+             which also keeps other users from reading them"
+        );
+        return warn_of_git(Some(Path::new("settings.toml")));
+    };
+    if git_would_add(file) {
+        let file = file.display();
+        eprintln!("git does not ignore {file}: add it to .gitignore, because it holds passwords");
+    }
+}
+
+/// Whether the file is in a repository of git that does not ignore it. Without git it is in none.
+fn git_would_add(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let mut git = process::Command::new("git");
+    git.arg("-C")
+        .arg(folder.unwrap_or(Path::new(".")))
+        .args(["check-ignore", "--quiet", "--"])
+        .arg(name);
+    // 0: it is ignored. 1: it is not. 128: this is no repository.
+    let status = git.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.code() == Some(1))
 }
 
 enum Made {
@@ -230,6 +263,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
 
     #[test]
     fn a_role_is_given_the_servers_address_and_nobody_elses_name() {
@@ -239,6 +273,21 @@ mod tests {
         assert_eq!(url, "postgres://shop_orders:7f@db:5433/shop?sslmode=require");
         assert!(Server::of("postgres://root@db").is_err());
         assert!(Server::of("sqlite://x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_git_would_commit_is_known() {
+        let folder = env::temp_dir().join(format!("monolift-ignored-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        // A parent of the temporary folder could be a repository, so this is one itself.
+        let init = process::Command::new("git").args(["init", "--quiet"]).arg(&folder).status();
+        assert!(init.unwrap().success());
+        fs::write(folder.join(".gitignore"), "/settings.toml\n").unwrap();
+        assert!(!git_would_add(&folder.join("settings.toml")));
+        assert!(git_would_add(&folder.join("passwords.toml")));
+        fs::remove_dir_all(folder.join(".git")).unwrap();
+        assert!(!git_would_add(&folder.join("passwords.toml")));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod error;
 mod isolation;
 mod location;
 mod migrate;
+mod newer;
 mod open;
 mod private;
 mod settings;

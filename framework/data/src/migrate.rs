@@ -1,8 +1,8 @@
 //! A module's migrations: applied when it starts, each module with its own history.
 
-use super::{Backend, OpenError};
+use super::{Backend, History, ModuleDatabase, OpenError, newer};
 use sqlx::{
-    Database, Pool, SqlSafeStr,
+    Pool, SqlSafeStr,
     migrate::{Migrate, MigrateError, MigrationType, Migrator},
 };
 use std::borrow::Cow;
@@ -10,24 +10,20 @@ use std::borrow::Cow;
 /// One file of `migrations/<module>/`: its name, such as `0001_orders.sql`, and its text.
 pub type Migration = (&'static str, &'static str);
 
-/// Applies what has not been applied, and writes down what was in `history`, a table. A migration
+/// Applies what has not been applied, and writes down what was in the table of `history`. A migration
 /// that was changed after it was applied is refused. Ones that only a newer release has are left
-/// alone and warned of, so that releases overlap and can be rolled back.
-pub(super) async fn migrate<D>(
+/// alone, so that releases overlap and can be rolled back: see [`newer`].
+pub(super) async fn migrate<D: ModuleDatabase>(
     pool: &Pool<D>,
     backend: Backend,
-    history: &str,
-    migrations: &[Migration],
-) -> Result<(), OpenError>
-where
-    D: Database,
-    D::Connection: Migrate,
-{
+    history: &History<'_>,
+) -> Result<(), OpenError> {
+    let History { table, migrations, .. } = history;
     if migrations.is_empty() {
         return Ok(());
     }
     let mut all = Vec::with_capacity(migrations.len());
-    for (name, text) in migrations {
+    for (name, text) in *migrations {
         let (version, description) = parse_name(name)?;
         all.push(sqlx::migrate::Migration::new(
             version,
@@ -38,7 +34,7 @@ where
         ));
     }
     let mut migrator = Migrator::with_migrations(all);
-    migrator.dangerous_set_table_name(history.to_owned());
+    migrator.dangerous_set_table_name(table.clone());
     migrator.set_ignore_missing(true);
     // On SQLite sqlx's lock does nothing; whoever opens the file holds one of its own.
     migrator.set_locking(backend == Backend::Postgres);
@@ -63,18 +59,13 @@ where
         let _ = connection.close().await;
         return Err(failed(error));
     }
-    let applied = connection.list_applied_migrations(history).await.map_err(failed)?;
+    let applied =
+        Migrate::list_applied_migrations(&mut *connection, table).await.map_err(failed)?;
     let newer: Vec<i64> = applied.iter().map(|one| one.version).collect();
     let newer: Vec<i64> =
         newer.into_iter().filter(|version| !migrator.version_exists(*version)).collect();
-    if !newer.is_empty() {
-        tracing::warn!(
-            history,
-            migrations = ?newer,
-            "this database has migrations that this release does not know: a newer one was here"
-        );
-    }
-    Ok(())
+    let known = migrator.iter().map(|one| one.version).max().unwrap_or_default();
+    newer::accept::<D>(&mut connection, history, known, &newer).await
 }
 
 /// `0001_create_orders.sql` to 1 and `create orders`.

@@ -27,12 +27,16 @@ pub struct History<'a> {
     pub table: String,
     /// What has to be in it.
     pub migrations: &'a [Migration],
+    /// A table that says which versions can use what newer migrations leave. Without one, newer migrations
+    /// are warned of.
+    pub readers: Option<&'static str>,
 }
 
 impl<'a> History<'a> {
     /// That of a module's own migrations.
     pub fn of(module: &str, migrations: &'a [Migration]) -> Self {
-        Self { table: format!("{}_migrations", module.replace('-', "_")), migrations }
+        let table = format!("{}_migrations", module.replace('-', "_"));
+        Self { table, migrations, readers: None }
     }
 }
 
@@ -89,7 +93,7 @@ impl<D: ModuleDatabase> Db<D> {
     /// Brings the database up to each of `histories`.
     pub(crate) async fn migrate(&self, histories: &[History<'_>]) -> Result<(), OpenError> {
         for history in histories {
-            migrate(self.pool(), self.backend(), &history.table, history.migrations).await?;
+            migrate(self.pool(), self.backend(), history).await?;
         }
         Ok(())
     }

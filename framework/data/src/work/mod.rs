@@ -20,6 +20,7 @@ mod ledger;
 mod model;
 mod queue;
 mod statements;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -29,39 +30,13 @@ pub use cron::{Cron, CronError};
 pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
 pub use queue::Work;
+pub(crate) use tables::history;
 pub use worker::Worker;
 
-use super::{History, Migration};
 use crate::call::Backoff;
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{error::Error, time::Duration};
-
-/// That of the framework's own table, in each module's database that has work.
-pub(crate) fn history() -> History<'static> {
-    History { table: "monolift_migrations".to_owned(), migrations: MIGRATIONS }
-}
-
-const MIGRATIONS: &[Migration] = &[(
-    "0001_work.sql",
-    "CREATE TABLE monolift_work (
-        id             TEXT   NOT NULL PRIMARY KEY,
-        module         TEXT   NOT NULL,
-        name           TEXT   NOT NULL,
-        key            TEXT,
-        payload        TEXT   NOT NULL,
-        trace          TEXT,
-        due_at_ms      BIGINT NOT NULL,
-        attempts       BIGINT NOT NULL,
-        holder         TEXT,
-        leased_till_ms BIGINT NOT NULL,
-        parked_at_ms   BIGINT,
-        error          TEXT,
-        made_at_ms     BIGINT NOT NULL,
-        UNIQUE (module, name, key)
-    );
-    CREATE INDEX monolift_work_due ON monolift_work (module, due_at_ms);",
-)];
 
 /// A kind of work: what is written down of it, and how it is tried again.
 ///

@@ -1,5 +1,6 @@
 //! The table's statements, for one module and the pieces that it knows.
 
+use super::tables::EPOCH;
 use crate::Backend;
 use std::sync::Arc;
 
@@ -51,27 +52,31 @@ impl Statements {
                 if names.is_empty() { "NULL".into() } else { places.join(", ") }
             )
         };
-        let held = "WHERE id = $1 AND holder = $2";
+        let own = format!("epoch <= {EPOCH}");
+        let held = format!("WHERE id = $1 AND holder = $2 AND {own}");
         let free = "holder = NULL, leased_till_ms = 0";
         Self {
             insert: format!(
                 "INSERT INTO monolift_work (module, id, name, key, payload, trace, due_at_ms, \
-                 attempts, leased_till_ms, made_at_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, 0, 0, {now}) \
+                 attempts, leased_till_ms, made_at_ms, epoch) \
+                 VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, 0, 0, {now}, {EPOCH}) \
                  ON CONFLICT (module, name, key) DO NOTHING"
             )
             .into(),
-            cancel: "DELETE FROM monolift_work WHERE module = $1 AND name = $2 AND key = $3".into(),
+            cancel: format!(
+                "DELETE FROM monolift_work WHERE module = $1 AND {own} AND name = $2 AND key = $3"
+            )
+            .into(),
             wait: format!(
                 "SELECT MIN(CASE WHEN leased_till_ms > due_at_ms THEN leased_till_ms \
                  ELSE due_at_ms END) - {now} FROM monolift_work \
-                 WHERE module = $1 AND parked_at_ms IS NULL AND {}",
+                 WHERE module = $1 AND {own} AND parked_at_ms IS NULL AND {}",
                 known(2)
             )
             .into(),
             claim: format!(
                 "WITH due AS MATERIALIZED (SELECT id FROM monolift_work WHERE module = $1 \
-                 AND parked_at_ms IS NULL AND due_at_ms <= {now} AND leased_till_ms <= {now} \
+                 AND {own} AND parked_at_ms IS NULL AND due_at_ms <= {now} AND leased_till_ms <= {now} \
                  AND {} ORDER BY due_at_ms LIMIT $4 {locked}) \
                  UPDATE monolift_work SET holder = $2, leased_till_ms = {now} + $3, \
                  attempts = attempts + 1 WHERE id IN (SELECT id FROM due) \
@@ -95,11 +100,13 @@ impl Statements {
                 "UPDATE monolift_work SET {free}, attempts = 0, error = $3, due_at_ms = $4 {held}"
             )
             .into(),
-            reschedule: "UPDATE monolift_work SET due_at_ms = $3 WHERE module = $1 AND name = $2 \
-                         AND holder IS NULL AND attempts = 0 AND due_at_ms > $3"
-                .into(),
+            reschedule: format!(
+                "UPDATE monolift_work SET due_at_ms = $3 WHERE module = $1 AND {own} AND name = $2 \
+                 AND holder IS NULL AND attempts = 0 AND due_at_ms > $3"
+            )
+            .into(),
             due: format!(
-                "SELECT COUNT(*) FROM monolift_work WHERE module = $1 AND name = $2 \
+                "SELECT COUNT(*) FROM monolift_work WHERE module = $1 AND {own} AND name = $2 \
                  AND parked_at_ms IS NULL AND due_at_ms <= {now}"
             )
             .into(),

@@ -1,6 +1,8 @@
 //! On SQLite, in a folder that goes with the test; on Postgres the same code runs in the
 //! whole-system tests.
 
+mod tables;
+
 use super::{Ledger, Perform, Piece, Recurring, Retry, Work, WorkKind, Worker, history};
 use crate::{Db, DbSettings, Location};
 use async_trait::async_trait;

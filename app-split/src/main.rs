@@ -1,4 +1,5 @@
-//! Builds and starts every process of `deployment.toml` on this machine: `cargo run -p app-split`.
+//! Builds and starts every process of `deployment.toml` on this machine: `cargo run -p app-split`. With
+//! `-- --only gateway,orders` it starts only these.
 
 fn main() -> std::process::ExitCode {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/deployment.toml");

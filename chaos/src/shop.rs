@@ -87,7 +87,7 @@ impl Shop {
         }
         let file = folder.join("deployment.toml");
         fs::write(&file, manifest)?;
-        let built = Built::of(&file, Options { release });
+        let built = Built::of(&file, &Options { release, ..Options::default() });
         let built = built.map_err(|error| anyhow::anyhow!("{error}"))?;
 
         let mut replicas = Vec::new();

@@ -21,7 +21,7 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         // Each program is run once to report its own settings.
-        let built = Built::of(&self.manifest, Options::default())?;
+        let built = Built::of(&self.manifest, &Options::default())?;
         for (process, program) in &built.programs {
             let answer = Command::new(program)
                 .env(ASK, "config")

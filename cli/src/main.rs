@@ -7,7 +7,7 @@ mod new;
 mod work;
 
 use clap::{Args, Parser, Subcommand};
-use monolift_cli::compare::Compare;
+use monolift_cli::{compare::Compare, up::Options};
 use std::{path::PathBuf, process::ExitCode};
 
 /// Tools for the modules of a workspace and for the processes that run them
@@ -35,9 +35,8 @@ struct Up {
     /// The manifest
     #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
     manifest: PathBuf,
-    /// Build with optimisations
-    #[arg(long)]
-    release: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
@@ -57,9 +56,7 @@ fn main() -> ExitCode {
         Command::Db(db) => db.run(),
         Command::New(new) => new.run(),
         Command::Work(work) => work.run(),
-        Command::Up(Up { manifest, release }) => {
-            monolift_cli::up::run(&manifest, monolift_cli::up::Options { release })
-        }
+        Command::Up(Up { manifest, options }) => monolift_cli::up::run(&manifest, &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

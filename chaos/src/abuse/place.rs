@@ -95,7 +95,8 @@ impl Programs {
         }
         let file = folder.join("deployment.toml");
         fs::write(&file, manifest)?;
-        let built = Built::of(&file, Options { release }).map_err(|error| anyhow!("{error}"))?;
+        let built = Built::of(&file, &Options { release, ..Options::default() })
+            .map_err(|error| anyhow!("{error}"))?;
         Ok(Self { shape, built, ports, gateway, folder })
     }
 }

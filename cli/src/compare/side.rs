@@ -60,7 +60,7 @@ impl Side {
         let short: String = chosen.name.chars().filter(|c| c.is_alphanumeric()).collect();
         // A folder of its own, because the next side's build replaces programs of the same name.
         plan.kept_as = format!("{}-compared-{short}", plan.app);
-        let programs = build::all(&plan, crate::up::Options { release })?;
+        let programs = build::all(&plan, &crate::up::Options { release, ..Default::default() })?;
         let folder = Folder::new(folder.join(format!("{RUNNING}{}-{short}", std::process::id())))?;
         plan.manifest = folder.0.join("deployment.toml");
         fs::write(&plan.manifest, manifests::with_free_ports(&chosen.file)?)?;

@@ -16,7 +16,7 @@ use std::{
 /// The program of each process, by the process's name.
 pub(crate) fn all(
     plan: &Plan,
-    options: Options,
+    options: &Options,
 ) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
     let services: Vec<&str> = plan
         .processes
@@ -51,7 +51,7 @@ pub(crate) fn all(
 /// Runs cargo. Returns the executables by name, whether or not they were up to date.
 fn build(
     plan: &Plan,
-    options: Options,
+    options: &Options,
     what: Vec<&str>,
     envs: &[(&str, std::ffi::OsString)],
 ) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {

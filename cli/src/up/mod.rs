@@ -7,6 +7,7 @@ pub(crate) mod plan;
 pub(crate) mod supervise;
 mod table;
 
+use clap::{Args, Parser};
 use plan::Plan;
 use std::{
     collections::BTreeMap,
@@ -16,16 +17,29 @@ use std::{
 };
 
 /// Options of [`run`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Options {
-    /// Build as `--release`.
+    /// Build with optimisations
+    #[arg(long)]
     pub release: bool,
+    /// Start only these processes, or those of these modules. Calls of the others fail as unreachable, unless you start
+    /// them yourself
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub only: Vec<String>,
+}
+
+/// Build and start every process of this application, and restart a process that dies
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Builds and starts the processes of `manifest`, and runs until ctrl-C. This is the whole `main`
-/// of a program.
+/// of a program, whose arguments are [`Options`].
 pub fn main(manifest: &Path) -> ExitCode {
-    match run(manifest, Options::default()) {
+    let Arguments { options } = Arguments::parse();
+    match run(manifest, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -51,8 +65,8 @@ pub struct Built {
 
 impl Built {
     /// Builds the programs of `manifest`.
-    pub fn of(manifest: &Path, options: Options) -> Result<Self, Box<dyn Error>> {
-        let plan = Plan::of(manifest)?;
+    pub fn of(manifest: &Path, options: &Options) -> Result<Self, Box<dyn Error>> {
+        let plan = Plan::of(manifest)?.only(&options.only)?;
         let programs = build::all(&plan, options)?;
         let modules = plan.processes.into_iter();
         let modules = modules.map(|process| (process.modules, process.replicas.len()));
@@ -67,8 +81,8 @@ impl Built {
 }
 
 /// Builds and starts the processes of `manifest`, and runs until ctrl-C or SIGTERM.
-pub fn run(manifest: &Path, options: Options) -> Result<(), Box<dyn Error>> {
-    let plan = Plan::of(manifest)?;
+pub fn run(manifest: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
+    let plan = Plan::of(manifest)?.only(&options.only)?;
     let programs = build::all(&plan, options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(supervise::run(plan, programs))

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     /// The root of the workspace.
     pub(crate) root: PathBuf,
     pub(crate) processes: Vec<Process>,
+    /// The names of processes that are not started. The others do not wait for them.
+    pub(crate) left_out: Vec<String>,
     /// How long calls in flight may take when the processes stop.
     pub(crate) drain: std::time::Duration,
 }
@@ -81,10 +83,44 @@ impl Plan {
             app: manifest.app.clone(),
             kept_as: manifest.app.clone(),
             processes: processes.collect::<Result<_, _>>()?,
+            left_out: Vec::new(),
             root: workspace.root.clone(),
             drain: manifest.calls.drain,
             manifest: file,
         })
+    }
+
+    /// Leaves out all processes but these, which are named by themselves or by one of their modules. No names mean all.
+    pub(crate) fn only(mut self, names: &[String]) -> Result<Self, String> {
+        let is_named = |process: &Process, name: &String| {
+            process.name == *name || process.modules.contains(name)
+        };
+        if let Some(unknown) =
+            names.iter().find(|name| !self.processes.iter().any(|process| is_named(process, name)))
+        {
+            let known: Vec<&str> =
+                self.processes.iter().map(|process| process.name.as_str()).collect();
+            return Err(format!(
+                "--only: {} has no process or module `{unknown}`; its processes are {}",
+                self.manifest.display(),
+                known.join(", ")
+            ));
+        }
+        if !names.is_empty() {
+            let (kept, left_out): (Vec<_>, Vec<_>) = self
+                .processes
+                .into_iter()
+                .partition(|process| names.iter().any(|name| is_named(process, name)));
+            self.processes = kept;
+            self.left_out = left_out.into_iter().map(|process| process.name).collect();
+        }
+        Ok(self)
+    }
+
+    /// Whether a process that reports to wait for this, as `stock at 127.0.0.1:7102`, waits for one that is left out.
+    pub(crate) fn is_left_out(&self, waited_for: &str) -> bool {
+        let process = waited_for.split_once(" at ").map_or(waited_for, |(process, _)| process);
+        self.left_out.iter().any(|name| name == process)
     }
 }
 
@@ -121,4 +157,56 @@ fn process_program(name: &str, workspace: &Workspace) -> Result<Program, Box<dyn
         )
         .into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let process = |(name, modules): (&str, &[&str])| Process {
+            name: name.to_owned(),
+            modules: modules.iter().map(ToString::to_string).collect(),
+            program: Program::Service(name.to_owned()),
+            replicas: Vec::new(),
+        };
+        let processes: [(&str, &[&str]); 3] =
+            [("stock", &["stock"]), ("sales", &["orders", "payments"]), ("gateway", &[])];
+        Plan {
+            app: "shop".to_owned(),
+            kept_as: "shop".to_owned(),
+            manifest: PathBuf::from("deployment.toml"),
+            root: PathBuf::new(),
+            processes: processes.into_iter().map(process).collect(),
+            left_out: Vec::new(),
+            drain: std::time::Duration::ZERO,
+        }
+    }
+
+    fn only(names: &[&str]) -> Result<Plan, String> {
+        plan().only(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.processes.iter().map(|process| process.name.as_str()).collect()
+    }
+
+    #[test]
+    fn processes_are_named_by_themselves_or_by_a_module() {
+        let some = only(&["gateway", "orders", "payments"]).unwrap();
+        assert_eq!(names(&some), ["sales", "gateway"]);
+        assert_eq!(some.left_out, ["stock"]);
+        assert!(some.is_left_out("stock at 127.0.0.1:7102"));
+        assert!(!some.is_left_out("sales at 127.0.0.1:7103"));
+        assert!(!some.is_left_out("stocks at 127.0.0.1:7104"));
+        let all = only(&[]).unwrap();
+        assert_eq!((names(&all).len(), all.left_out.len()), (3, 0));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_those_that_there_are() {
+        let error = only(&["stock", "stok"]).unwrap_err();
+        assert!(error.contains("no process or module `stok`"), "{error}");
+        assert!(error.ends_with("stock, sales, gateway"), "{error}");
+    }
 }

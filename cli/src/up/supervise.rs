@@ -64,7 +64,7 @@ pub(super) async fn run(
     let plan = Arc::new(plan);
     let launches = launches(&plan);
     let widest = launches.iter().map(|launch| launch.token.len()).max().unwrap_or_default();
-    let mut up = Up::new(&plan, &launches);
+    let mut up = Up::new(Arc::clone(&plan), &launches);
     let mut keepers = Vec::new();
     for (number, launch) in launches.into_iter().enumerate() {
         let program = programs[&plan.processes[launch.process].name].clone();
@@ -218,13 +218,14 @@ struct Up {
     /// The processes that have been ready at least once.
     been_ready: BTreeSet<String>,
     shown: bool,
+    plan: Arc<Plan>,
 }
 
 const STARTING: &str = "starting";
 const READY: &str = "ready";
 
 impl Up {
-    fn new(plan: &Plan, launches: &[Launch]) -> Self {
+    fn new(plan: Arc<Plan>, launches: &[Launch]) -> Self {
         let line = |launch: &Launch| {
             let modules = plan.processes[launch.process].modules.join(", ");
             let line = Line {
@@ -241,6 +242,7 @@ impl Up {
             life_lines: BTreeMap::new(),
             been_ready: BTreeSet::new(),
             shown: false,
+            plan,
         }
     }
 
@@ -278,7 +280,9 @@ impl Up {
         Ok(())
     }
 
-    fn reported(&mut self, report: Report) {
+    fn reported(&mut self, mut report: Report) {
+        // It would wait for these for ever. Its own `/readyz` still says that they are missing.
+        report.waiting_for.retain(|process| !self.plan.is_left_out(process));
         let Some(line) = self.line(&report.token) else { return };
         let http = report.http.map(|http| format!("http://{http}"));
         let addresses: Vec<String> = http.into_iter().chain(report.listen).collect();
@@ -296,7 +300,17 @@ impl Up {
         if !self.shown && self.lines.iter().all(|(_, line)| line.state == READY) {
             self.shown = true;
             let lines: Vec<Line> = self.lines.iter().map(|(_, line)| line.clone()).collect();
-            println!("{}all are ready; ctrl-C stops them", table(&lines));
+            println!("{}{}all are ready; ctrl-C stops them", table(&lines), self.not_started());
+        }
+    }
+
+    /// The line about processes that were left out.
+    fn not_started(&self) -> String {
+        match &self.plan.left_out[..] {
+            [] => String::new(),
+            names => {
+                format!("not started: {}; calls of them fail as unreachable\n", names.join(", "))
+            }
         }
     }
 }

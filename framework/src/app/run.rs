@@ -48,12 +48,18 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
     let running = app.start().await?;
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
+    let mut readiness = running.readiness();
     println!("{}", introduce(&running));
+    // Read before it is told, so that a change meanwhile is told as well.
+    let mut waits = !readiness.borrow_and_update().waiting_for.is_empty();
     launcher.tell(&running).await;
-    if !running.readiness().borrow().waiting_for.is_empty() {
+    while waits {
         tokio::select! {
-            () = running.ready() => {
-                println!("{} is ready", running.process());
+            _ = readiness.changed() => {
+                waits = !readiness.borrow_and_update().waiting_for.is_empty();
+                if !waits {
+                    println!("{} is ready", running.process());
+                }
                 launcher.tell(&running).await;
             }
             () = stop.asked() => return stopped(running, stop).await,

@@ -18,6 +18,10 @@ struct Launched {
 
 impl Launched {
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, arguments: &[&str]) -> Self {
         let workspace = Workspace::copy();
         workspace.build(&["app-split"], &[]);
         let data = std::env::temp_dir().join(format!("ml-up-{}-{name}", std::process::id()));
@@ -32,7 +36,7 @@ impl Launched {
             env.push((key, free_port()));
         }
         let program = workspace.program("app-split");
-        let mut launcher = Process::start_in(&program, &env, &workspace.root);
+        let mut launcher = Process::start_in(&program, arguments, &env, &workspace.root);
         launcher.says("all are ready");
         Self { launcher, gateway, data, workspace }
     }
@@ -99,4 +103,16 @@ fn a_launcher_that_is_killed_leaves_nothing_behind() {
     assert_eq!(get(&all.gateway, "/livez").status, 200);
     all.launcher.signal("KILL");
     eventually("they have all gone", || !pids.iter().copied().any(lives));
+}
+
+#[test]
+fn some_processes_are_started_and_calls_of_the_others_fail() {
+    let some = Launched::start_with("some", &["--only", "gateway,stock"]);
+    let started: Vec<String> = some.processes().into_keys().collect();
+    assert_eq!(started, ["gateway", "stock"], "{}", some.launcher.said());
+    let said = some.launcher.said();
+    assert!(said.contains("not started: "), "{said}");
+    assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
+    assert_eq!(order(&some.gateway, "first"), 503);
+    assert!(!is_ready(&some.gateway));
 }

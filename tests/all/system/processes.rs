@@ -22,11 +22,17 @@ pub struct Process {
 
 impl Process {
     pub fn start(program: &Path, env: &[(String, String)]) -> Self {
-        Self::start_in(program, env, Path::new("."))
+        Self::start_in(program, &[], env, Path::new("."))
     }
 
-    pub fn start_in(program: &Path, env: &[(String, String)], folder: &Path) -> Self {
+    pub fn start_in(
+        program: &Path,
+        arguments: &[&str],
+        env: &[(String, String)],
+        folder: &Path,
+    ) -> Self {
         let mut child = Command::new(program)
+            .args(arguments)
             .current_dir(folder)
             .env_remove("MONOLIFT_MANIFEST")
             .env_remove("MONOLIFT_SETTINGS")

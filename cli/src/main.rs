@@ -67,8 +67,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// `println!` panics when nobody reads the output any more, as in `cargo monolift config | head`. The program then
-/// ends without a word, as others do.
+/// `println!` panics when the reader of a pipe has gone, as in `cargo monolift config | head`. The program then ends
+/// without a message.
 fn end_quietly_without_a_reader() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -37,10 +37,10 @@ enum By {
     Server,
 }
 
-/// One thing that was said: a hello, or a frame, with its length.
+/// A hello or a frame, with the length before it, and the side that sent it.
 type Said = (By, Vec<u8>);
 
-/// Splits what one side has said into its hello and its frames.
+/// Splits the bytes that one side sent into its hello and its frames.
 fn split(by: By, bytes: &[u8]) -> Vec<Said> {
     let mut rest = bytes;
     let mut all = Vec::new();

@@ -45,7 +45,7 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             }
         }
     }
-    errors.extend(facts.handed_to_nobody());
+    errors.extend(facts.values_of_unknown_modules());
     let sections = sections(facts.settings, facts.modules).0;
     errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
@@ -98,9 +98,9 @@ impl Facts<'_> {
         providers
     }
 
-    /// What `main` hands to modules that the manifest does not know. What it hands to one that lives elsewhere is
-    /// not needed.
-    fn handed_to_nobody(&self) -> Vec<StartError> {
+    /// Refuses values and pools for modules that do not exist. Those for a module of another process are ignored: one
+    /// `main` can serve several manifests.
+    fn values_of_unknown_modules(&self) -> Vec<StartError> {
         let known: Vec<&str> =
             self.place.manifest.modules.iter().map(|placed| placed.module.as_str()).collect();
         let here = self.modules.iter().map(|entry| (entry.facts)().name);

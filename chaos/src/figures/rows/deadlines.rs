@@ -51,7 +51,7 @@ pub(in crate::figures) async fn measure() -> anyhow::Result<Promise> {
             }
             let seen = call_all(client).await?;
             drop(server);
-            let late = ways.late.lock().expect("nobody panics with it").clone();
+            let late = ways.late.lock().expect("no holder of the lock panics").clone();
             anyhow::Ok((peer, seen, late))
         }));
     }

@@ -15,7 +15,7 @@ pub(in crate::figures) async fn measure() -> anyhow::Result<Promise> {
         let p99 = |samples: Vec<Sample>| quantile(samples.iter().map(|one| one.took), 0.99);
         let healthy = p99(reads(&client, RATE, 10 * SECOND).await?);
         all.ways[0].takes.store(50_000, Relaxed);
-        // In the first moments nobody knows it.
+        // The client learns the replica's new latency during this second, which is not measured.
         reads(&client, RATE, SECOND).await?;
         let before = all.calls();
         let slow = p99(reads(&client, RATE, 10 * SECOND).await?);

@@ -24,19 +24,18 @@ tokio::task_local! {
 /// Who asks, until when, and as part of what.
 #[derive(Debug, Clone)]
 pub struct Context {
-    pub deadline: Instant,
-    pub trace: Trace,
-    /// Whether somebody further up has made this call, or one that led to it, again.
-    pub again: bool,
-    pub origin: Origin,
+    pub(crate) deadline: Instant,
+    pub(crate) trace: Trace,
+    again: bool,
+    pub(crate) origin: Origin,
     /// What few calls carry, behind one pointer, so that the rest copy nothing.
-    pub baggage: Option<Arc<Baggage>>,
+    baggage: Option<Arc<Baggage>>,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Baggage {
-    pub principal: Option<Principal>,
-    pub idempotency_key: Option<String>,
+struct Baggage {
+    principal: Option<Principal>,
+    idempotency_key: Option<String>,
 }
 
 /// On whose behalf a call is made.
@@ -117,15 +116,28 @@ impl Context {
         Self { deadline: now + left, ..Self::starting(now) }
     }
 
-    /// A new one, which has no time yet.
-    pub fn starting(deadline: Instant) -> Self {
-        Self { deadline, trace: Trace::start(), again: false, origin: Origin::OWN, baggage: None }
+    pub(crate) fn starting(deadline: Instant) -> Self {
+        Self::received(deadline, Trace::start(), Origin::OWN)
     }
 
-    /// Whether this is part of a call that was made again, because the first attempt failed. What is
-    /// called in it is not made again, so that retries do not multiply on the way down.
+    /// The context of a call that came from another process.
+    #[doc(hidden)]
+    pub fn received(deadline: Instant, trace: Trace, origin: Origin) -> Self {
+        Self { deadline, trace, again: false, origin, baggage: None }
+    }
+
+    /// Whether this call, or a call that led to it, is a retry. Its own calls are not retried, so that
+    /// retries do not multiply on the way down.
     pub fn is_again(&self) -> bool {
         self.again
+    }
+
+    /// The same, as a retry.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn made_again(mut self) -> Self {
+        self.again = true;
+        self
     }
 
     /// The instant by which the call ends.
@@ -167,7 +179,14 @@ impl Context {
         self
     }
 
+    /// Where the call comes from.
+    #[doc(hidden)]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
     /// The same, on behalf of this origin.
+    #[doc(hidden)]
     #[must_use]
     pub fn of(mut self, origin: Origin) -> Self {
         self.origin = origin;
@@ -175,6 +194,7 @@ impl Context {
     }
 
     /// The origin of the call that is running.
+    #[doc(hidden)]
     pub fn current_origin() -> Origin {
         Self::look(|context| context.origin).unwrap_or(Origin::OWN)
     }
@@ -194,6 +214,7 @@ impl Context {
     }
 
     /// Whether a frame can take what the context carries beside the payload of a call.
+    #[doc(hidden)]
     pub fn is_carried(&self) -> bool {
         // Only baggage is of any length, and few calls have some.
         let Some(baggage) = &self.baggage else { return true };
@@ -215,11 +236,13 @@ impl Context {
     }
 
     /// Runs a function, such as one poll, as part of this call.
+    #[doc(hidden)]
     pub fn enter<R>(self, work: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(self, work)
     }
 
-    /// Looks at the current context without copying it.
+    /// Reads the current context without a copy of it.
+    #[doc(hidden)]
     pub fn look<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
         CURRENT.try_with(look).ok()
     }

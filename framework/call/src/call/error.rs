@@ -161,6 +161,7 @@ impl CallError {
     }
 
     /// An internal error for a panic that was caught in `call`.
+    #[doc(hidden)]
     pub fn panicked(call: String, text: &str) -> Self {
         let reference = Reference::random();
         report::log(reference, &format!("{call} panicked: {text}"), None);
@@ -177,6 +178,7 @@ impl CallError {
     }
 
     /// Adds the number of attempts to the message.
+    #[doc(hidden)]
     #[must_use]
     pub fn after_attempts(mut self, attempts: u32) -> Self {
         if attempts > 1 {
@@ -186,6 +188,7 @@ impl CallError {
     }
 
     /// Names the call that failed, unless a call further down is named already.
+    #[doc(hidden)]
     #[must_use]
     pub fn during(mut self, call: String) -> Self {
         if self.call.is_empty() {
@@ -195,6 +198,7 @@ impl CallError {
     }
 
     /// Cuts the message to `limit` bytes.
+    #[doc(hidden)]
     #[must_use]
     pub fn in_short(mut self, limit: usize) -> Self {
         self.message.truncate(self.message.floor_char_boundary(limit));

@@ -14,11 +14,12 @@ use super::{CallError, CallErrorKind, Callee, RetryAdvice};
 use std::{
     cell::Cell,
     collections::BTreeSet,
+    fmt,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
@@ -50,15 +51,31 @@ pub struct Polled {
 /// What one call holds.
 #[derive(Debug)]
 pub struct Holdings {
-    /// `module.method`, or the work that is done.
-    by: String,
-    count: AtomicU32,
+    by: Holder,
+    /// What it holds now, the latest last.
+    held: Mutex<Vec<&'static Scarce>>,
     /// Whether the call fails that breaks the rule.
     strict: AtomicBool,
-    scarce: OnceLock<&'static Scarce>,
     broken: Mutex<Option<String>>,
     /// How its calls to other modules went; only for durable work, which is held back by that.
     calls: Option<Mutex<Calls>>,
+}
+
+/// The call that holds something.
+#[derive(Debug, Clone)]
+enum Holder {
+    Call(&'static Callee),
+    /// Durable work, or the start of a module.
+    Work(Arc<str>),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(callee) => callee.fmt(f),
+            Self::Work(name) => f.write_str(name),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,12 +100,14 @@ pub struct Scarce {
 
 /// Held by the call that was polled when it was made, until it is dropped.
 #[derive(Debug)]
-pub struct Hold(Option<Arc<Holdings>>);
+pub struct Hold(Option<(Arc<Holdings>, &'static Scarce)>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(holdings) = &self.0 {
-            holdings.count.fetch_sub(1, Relaxed);
+        let Some((holdings, scarce)) = &self.0 else { return };
+        let mut held = holdings.held();
+        if let Some(at) = held.iter().rposition(|held| std::ptr::eq(*held, *scarce)) {
+            held.remove(at);
         }
     }
 }
@@ -124,16 +143,15 @@ fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
 pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
     let mut polled = swap(Polled::default());
     if let (None, Some(callee)) = (&polled.holdings, polled.callee) {
-        polled.holdings = Some(Arc::new(Holdings::of(callee.to_string())));
+        polled.holdings = Some(Arc::new(Holdings::of(Holder::Call(callee))));
     }
     let hold = polled.holdings.clone();
     swap(polled);
-    if let Some(holdings) = &hold {
-        holdings.count.fetch_add(1, Relaxed);
+    Hold(hold.map(|holdings| {
+        holdings.held().push(scarce);
         holdings.strict.fetch_or(strict, Relaxed);
-        let _ = holdings.scarce.set(scarce);
-    }
-    Hold(hold)
+        (holdings, scarce)
+    }))
 }
 
 /// The call that is polled now asks for another of what it may hold. An error is what the caller is
@@ -165,9 +183,10 @@ impl Polled {
     }
 
     /// A call for durable work, which no client makes. Where its calls go is noted.
-    pub fn work(name: String) -> Self {
+    pub fn work(name: &str) -> Self {
         let calls = Some(Mutex::default());
-        Self { callee: None, holdings: Some(Arc::new(Holdings { calls, ..Holdings::of(name) })) }
+        let holdings = Holdings { calls, ..Holdings::of(Holder::Work(name.into())) };
+        Self { callee: None, holdings: Some(Arc::new(holdings)) }
     }
 
     /// For a task that the call spawns, which holds things of its own.
@@ -209,24 +228,27 @@ pub(super) fn broken(holdings: Option<&Arc<Holdings>>) -> Option<String> {
 }
 
 impl Holdings {
-    fn of(by: String) -> Self {
+    fn of(by: Holder) -> Self {
         Self {
             by,
-            count: AtomicU32::new(0),
+            held: Mutex::default(),
             strict: AtomicBool::new(false),
-            scarce: OnceLock::new(),
             broken: Mutex::default(),
             calls: None,
         }
     }
 
-    /// What it holds now, if anything.
-    fn scarce(&self) -> Option<&'static Scarce> {
-        if self.count.load(Relaxed) == 0 { None } else { self.scarce.get().copied() }
+    fn held(&self) -> MutexGuard<'_, Vec<&'static Scarce>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The latest of what it holds now.
+    fn latest(&self) -> Option<&'static Scarce> {
+        self.held().last().copied()
     }
 
     fn ask(&self) -> Result<(), String> {
-        let Some(Scarce { held, another, instead, .. }) = self.scarce() else { return Ok(()) };
+        let Some(Scarce { held, another, instead, .. }) = self.latest() else { return Ok(()) };
         self.break_rule("another", || {
             format!(
                 "{} asks for {another} while it holds {held}: as many callers at once as there are \
@@ -242,7 +264,7 @@ impl Holdings {
             // One that ended by its deadline has not been told of.
             calls.failed = calls.pending.replace(callee.module).or(calls.failed);
         }
-        let Some(Scarce { held, before_a_call, .. }) = self.scarce() else { return Ok(()) };
+        let Some(Scarce { held, before_a_call, .. }) = self.latest() else { return Ok(()) };
         let told = self.break_rule("call", || {
             format!(
                 "{} calls {callee} while it holds {held}: callers would wait for its connection as \
@@ -271,7 +293,7 @@ impl Holdings {
             broken.get_or_insert_with(|| text.clone());
             return Err(text);
         }
-        if is_new(&self.by, kind) {
+        if is_new(self.by.to_string(), kind) {
             let text = text();
             tracing::warn!("{text} (this is said once)");
         }
@@ -294,10 +316,10 @@ fn says_something_of_the_module(error: &CallError) -> bool {
 }
 
 /// Whether this has not been warned of.
-fn is_new(by: &str, kind: &'static str) -> bool {
+fn is_new(by: String, kind: &'static str) -> bool {
     static WARNED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
     let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    warned.len() < MOST_WARNINGS && warned.insert((by.to_owned(), kind))
+    warned.len() < MOST_WARNINGS && warned.insert((by, kind))
 }
 
 /// One poll, which may panic.
@@ -326,9 +348,16 @@ mod tests {
     use crate::call::Meter;
     use std::io;
 
-    const SEAT: Scarce = Scarce {
+    static SEAT: Scarce = Scarce {
         held: "a seat",
         another: "another seat",
+        instead: "stand up",
+        before_a_call: "stand up before",
+    };
+
+    static TABLE: Scarce = Scarce {
+        held: "a table",
+        another: "another table",
         instead: "stand up",
         before_a_call: "stand up before",
     };
@@ -361,7 +390,7 @@ mod tests {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
-            let around = swap(Polled::work(name.to_owned()));
+            let around = swap(Polled::work(name));
             work();
             leave(around);
         });
@@ -415,13 +444,30 @@ mod tests {
         assert_eq!(ask(), Ok(()));
     }
 
+    #[test]
+    fn what_is_told_is_what_is_held_then() {
+        logged("guest.moves", || {
+            let told = || ask().unwrap_err();
+            let seat = hold(&SEAT, true);
+            let table = hold(&TABLE, true);
+            assert!(told().contains("while it holds a table"), "{}", told());
+            drop(table);
+            assert!(told().contains("while it holds a seat"), "{}", told());
+            let table = hold(&TABLE, true);
+            drop(seat);
+            assert!(told().contains("while it holds a table"), "{}", told());
+            drop(table);
+            assert_eq!(ask(), Ok(()));
+        });
+    }
+
     #[tokio::test]
     async fn a_poll_that_panics_leaves_nothing_behind() {
         use futures_util::FutureExt;
         fn make() {
             panic!("a scene");
         }
-        let mut polled = Polled::work("guest.panic".to_owned());
+        let mut polled = Polled::work("guest.panic");
         let work = polled.follow(async {
             let _hold = hold(&SEAT, true);
             make();

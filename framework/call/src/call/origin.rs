@@ -50,7 +50,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Keyed, so that nobody can choose an address that shares another one's turns.
+/// Keyed, so that a client cannot choose an address whose hash is that of another client.
 fn hash(what: impl Hash) -> u32 {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     (KEY.hash_one(what) as u32).max(1)

@@ -12,6 +12,7 @@ use std::{any::Any, error::Error, fmt, panic::Location};
 pub struct Reference(u64);
 
 impl Reference {
+    #[doc(hidden)]
     pub fn random() -> Self {
         Self(chance::number())
     }

@@ -68,7 +68,7 @@ impl Turns {
 
     /// A place in line, from now on and not only from the first poll; `None` if there is no room in it.
     pub fn wait(self: &Arc<Self>, origin: Origin) -> Option<Waiting> {
-        let asked = self.order().ask(origin, None);
+        let asked = self.order().ask(origin);
         let state = match asked {
             Asked::Granted => State::Granted,
             Asked::Waits(number) => State::InLine(number),

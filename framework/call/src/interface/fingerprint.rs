@@ -27,8 +27,8 @@ impl Fingerprint {
     }
 }
 
-/// FNV-1a of 128 bits. Fingerprints tell apart versions of an interface, which nobody forges: who could, could
-/// serve anything under the right one. So the crates of a cryptographic hash are not needed here.
+/// FNV-1a of 128 bits. It need not be cryptographic: a fingerprint tells honest versions of an interface apart, and a
+/// peer that sends a false one could as well send false answers.
 struct Hash(u128);
 
 impl Hash {

@@ -197,7 +197,7 @@ impl Remote {
                         return Err(failed.error.after_attempts(attempts));
                     }
                     sleep(pause).await;
-                    call.context.again = true;
+                    call.context = call.context.made_again();
                 }
                 _ => return Err(failed.error.after_attempts(attempts)),
             }

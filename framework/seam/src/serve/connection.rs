@@ -350,7 +350,7 @@ impl<'a> Connection<'a> {
         }
         let Envelope { context, payload, timed, .. } = envelope;
         // What it says of its own clients divides its turns, and takes none of another peer.
-        let origin = context.origin.through(self.peer);
+        let origin = context.origin().through(self.peer);
         let context = context.of(origin);
         let place = serving.gate.enter();
         let waiting = match &place {

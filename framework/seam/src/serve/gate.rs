@@ -8,7 +8,7 @@ use super::Limits;
 use crate::{
     call::{
         CallError, CallErrorKind, Mean, Origin, RetryAdvice, clock, overdue,
-        turns::{self, Turns},
+        turns::{self, Place, Turns},
     },
     wire::overloaded,
 };
@@ -27,9 +27,6 @@ pub(super) struct Gate {
     /// How long calls take that do not end at once.
     took: Mean,
 }
-
-/// A call's place among those that run.
-pub(super) type Place = turns::Place;
 
 /// A call's place among those that wait.
 pub(super) struct Waiting {

@@ -244,9 +244,9 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     let left = u64::try_from(context.remaining().as_micros()).unwrap_or(u64::MAX);
     entry(out, DEADLINE_MICROS, &left.to_le_bytes());
     let mut trace = [0; 25];
-    trace[..16].copy_from_slice(&context.trace.trace_id.to_le_bytes());
-    trace[16..24].copy_from_slice(&context.trace.span_id.to_le_bytes());
-    trace[24] = u8::from(context.trace.sampled);
+    trace[..16].copy_from_slice(&context.trace().trace_id.to_le_bytes());
+    trace[16..24].copy_from_slice(&context.trace().span_id.to_le_bytes());
+    trace[24] = u8::from(context.trace().sampled);
     entry(out, TRACE, &trace);
     if let Some(principal) = context.principal() {
         entry(out, SUBJECT, principal.subject.as_bytes());
@@ -257,11 +257,12 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     if let Some(key) = context.idempotency_key() {
         entry(out, IDEMPOTENCY_KEY, key.as_bytes());
     }
-    if context.again {
+    if context.is_again() {
         entry(out, AGAIN, &[]);
     }
-    if context.origin.client != 0 {
-        entry(out, CLIENT, &context.origin.client.to_le_bytes());
+    let client = context.origin().client;
+    if client != 0 {
+        entry(out, CLIENT, &client.to_le_bytes());
     }
     out.put_u8(END);
 }
@@ -325,8 +326,10 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     // Clamped before it is added to the clock: the largest number that can be written is only a day.
     let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
     let trace = trace.unwrap_or_else(Trace::start);
-    let mut context =
-        Context { deadline: clock::now() + left, trace, again, origin, baggage: None };
+    let mut context = Context::received(clock::now() + left, trace, origin);
+    if again {
+        context = context.made_again();
+    }
     if let Some(principal) = principal {
         context = context.with_principal(principal);
     }

@@ -28,7 +28,7 @@ fn leave_place(turns: &Turns) {
 
 /// Waits for a place, and leaves it.
 fn visit(turns: &Turns, origin: Origin) {
-    let asked = turns.lock().unwrap().ask(origin, None);
+    let asked = turns.lock().unwrap().ask(origin);
     if let Asked::Waits(number) = asked {
         block_on(poll_fn(|cx| match turns.lock().unwrap().has_place(origin, number, cx.waker()) {
             true => Poll::Ready(()),
@@ -40,7 +40,7 @@ fn visit(turns: &Turns, origin: Origin) {
 
 /// Asks for a place and goes away, whether it has it by then or not.
 fn give_up(turns: &Turns, origin: Origin) {
-    let asked = turns.lock().unwrap().ask(origin, None);
+    let asked = turns.lock().unwrap().ask(origin);
     match asked {
         Asked::Granted => leave_place(turns),
         Asked::Waits(number) => {

@@ -10,7 +10,7 @@ use std::{
 /// leaves to them.
 const OTHERS: usize = 8;
 
-/// One that waits: its number, which grows, and whom to wake at its turn.
+/// Those that wait, by a number that grows, each with the waker of its last poll.
 type Line = BTreeMap<u64, Option<Waker>>;
 
 /// Lines that take turns. The first is next.
@@ -58,7 +58,7 @@ impl Order {
     }
 
     /// Takes a place, or waits for one.
-    pub(super) fn ask(&mut self, origin: Origin, waker: Option<&Waker>) -> Asked {
+    pub(super) fn ask(&mut self, origin: Origin) -> Asked {
         if self.enter() {
             return Asked::Granted;
         }
@@ -73,7 +73,7 @@ impl Order {
         }
         let number = self.next;
         self.next += 1;
-        of_key(clients, origin.client).insert(number, waker.cloned());
+        of_key(clients, origin.client).insert(number, None);
         self.waiting += 1;
         Asked::Waits(number)
     }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn wait(order: &mut Order, origin: Origin) -> (Origin, u64) {
-        match order.ask(origin, None) {
+        match order.ask(origin) {
             Asked::Waits(number) => (origin, number),
             asked => panic!("{asked:?}"),
         }
@@ -204,7 +204,7 @@ mod tests {
     fn a_flood_leaves_room_for_others() {
         let mut order = Order::new(0, 80);
         let mut flood = |peer| {
-            let asked = std::iter::repeat_with(|| order.ask(of(peer, 0), None));
+            let asked = std::iter::repeat_with(|| order.ask(of(peer, 0)));
             asked.take_while(|asked| *asked != Asked::Full).count()
         };
         // One peer has the room of one, a second one most of what is left to others, and so on.
@@ -213,13 +213,13 @@ mod tests {
             [80, 9, 0, 1, 0, 0]
         );
         // Clients of a peer share its room.
-        assert_eq!(order.ask(of(1, 5), None), Asked::Full);
+        assert_eq!(order.ask(of(1, 5)), Asked::Full);
         // One place in line for one peer, one for others.
         let mut order = Order::new(0, 1);
         wait(&mut order, of(1, 0));
-        assert_eq!(order.ask(of(1, 0), None), Asked::Full);
+        assert_eq!(order.ask(of(1, 0)), Asked::Full);
         wait(&mut order, of(2, 0));
-        assert_eq!(order.ask(of(3, 0), None), Asked::Full);
+        assert_eq!(order.ask(of(3, 0)), Asked::Full);
         assert_eq!(order.peers.len(), 2);
     }
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     proptest! {
-        /// Places are neither lost nor made, whoever comes, goes and leaves; and one that comes to a line of its
+        /// Places are neither lost nor made, in whatever order calls come and leave; and one that comes to a line of its
         /// own has its turn before any other line has had two.
         #[test]
         fn turns_are_fair(steps in prop::collection::vec((0..4_u32, 0..3_u32, 0..4_u8), 1..200)) {
@@ -249,7 +249,7 @@ mod tests {
             for (peer, client, step) in steps {
                 let origin = of(peer, client);
                 match step {
-                    0 | 1 => match order.ask(origin, None) {
+                    0 | 1 => match order.ask(origin) {
                         Asked::Granted => running += 1,
                         Asked::Waits(number) => waiting.push((origin, number)),
                         Asked::Full => unreachable!("there is room"),

@@ -97,7 +97,9 @@ fn a_call_that_is_made_again_says_so() {
             Message::Call(_, envelope) => envelope,
             other => panic!("{other:?}"),
         };
-        envelope.context.again = again;
+        if again {
+            envelope.context = envelope.context.made_again();
+        }
         let read = Message::read(&mut written(&Message::Call(7, envelope)), LIMIT);
         let Ok(Ok(Message::Call(7, envelope))) = read else { panic!("{read:?}") };
         assert_eq!(envelope.context.is_again(), again);

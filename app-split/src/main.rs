@@ -1,5 +1,5 @@
 //! Builds and starts every process of `deployment.toml` on this machine: `cargo run -p app-split`. With
-//! `-- --only gateway,orders` it starts only these.
+//! `-- --only gateway,orders` it starts only these, and with `--fakes` answers the calls of the others with examples.
 
 fn main() -> std::process::ExitCode {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/deployment.toml");

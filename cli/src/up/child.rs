@@ -1,7 +1,10 @@
 //! One started process: its connection to the launcher and its log.
 
 use super::plan::{Plan, Replica};
-use monolift::app::launcher;
+use monolift::{
+    app::{FAKES, launcher},
+    config::Settings,
+};
 use std::{
     io::IsTerminal,
     path::Path,
@@ -27,12 +30,14 @@ pub(crate) fn command(
 ) -> Command {
     let mut command = Command::new(program);
     let key = |what: &str| {
-        let name = |text: &str| text.to_uppercase().replace('-', "_");
-        format!("{}_PROCESS__{}__{what}", name(&plan.app), process.to_uppercase())
+        format!("{}PROCESS__{}__{what}", Settings::prefix(&plan.app), process.to_uppercase())
     };
     if let Some(Replica { listen, http }) = replica {
         command.envs(listen.as_ref().map(|listen| (key("LISTEN"), listen)));
         command.envs(http.as_ref().map(|http| (key("HTTP"), http)));
+    }
+    if !plan.fakes.is_empty() {
+        command.env(FAKES, plan.fakes.join(","));
     }
     command
         .env("MONOLIFT_MANIFEST", &plan.manifest)

@@ -26,6 +26,9 @@ pub struct Options {
     /// them yourself
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
+    /// With --only: answer the calls of the other modules with examples, made from the types of their answers
+    #[arg(long, requires = "only")]
+    pub fakes: bool,
 }
 
 /// Build and start every process of this application, and restart a process that dies
@@ -66,7 +69,7 @@ pub struct Built {
 impl Built {
     /// Builds the programs of `manifest`.
     pub fn of(manifest: &Path, options: &Options) -> Result<Self, Box<dyn Error>> {
-        let plan = Plan::of(manifest)?.only(&options.only)?;
+        let plan = Plan::of(manifest)?.only(&options.only, options.fakes)?;
         let programs = build::all(&plan, options)?;
         let modules = plan.processes.into_iter();
         let modules = modules.map(|process| (process.modules, process.replicas.len()));
@@ -82,7 +85,7 @@ impl Built {
 
 /// Builds and starts the processes of `manifest`, and runs until ctrl-C or SIGTERM.
 pub fn run(manifest: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
-    let plan = Plan::of(manifest)?.only(&options.only)?;
+    let plan = Plan::of(manifest)?.only(&options.only, options.fakes)?;
     let programs = build::all(&plan, options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(supervise::run(plan, programs))

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) processes: Vec<Process>,
     /// The names of processes that are not started. The others do not wait for them.
     pub(crate) left_out: Vec<String>,
+    /// The modules of these, if fakes answer for them.
+    pub(crate) fakes: Vec<String>,
     /// How long calls in flight may take when the processes stop.
     pub(crate) drain: std::time::Duration,
 }
@@ -84,6 +86,7 @@ impl Plan {
             kept_as: manifest.app.clone(),
             processes: processes.collect::<Result<_, _>>()?,
             left_out: Vec::new(),
+            fakes: Vec::new(),
             root: workspace.root.clone(),
             drain: manifest.calls.drain,
             manifest: file,
@@ -91,7 +94,8 @@ impl Plan {
     }
 
     /// Leaves out all processes but these, which are named by themselves or by one of their modules. No names mean all.
-    pub(crate) fn only(mut self, names: &[String]) -> Result<Self, String> {
+    /// With `fakes`, those that run answer for the others.
+    pub(crate) fn only(mut self, names: &[String], fakes: bool) -> Result<Self, String> {
         let is_named = |process: &Process, name: &String| {
             process.name == *name || process.modules.contains(name)
         };
@@ -112,6 +116,9 @@ impl Plan {
                 .into_iter()
                 .partition(|process| names.iter().any(|name| is_named(process, name)));
             self.processes = kept;
+            if fakes {
+                self.fakes = left_out.iter().flat_map(|process| process.modules.clone()).collect();
+            }
             self.left_out = left_out.into_iter().map(|process| process.name).collect();
         }
         Ok(self)
@@ -179,12 +186,13 @@ mod tests {
             root: PathBuf::new(),
             processes: processes.into_iter().map(process).collect(),
             left_out: Vec::new(),
+            fakes: Vec::new(),
             drain: std::time::Duration::ZERO,
         }
     }
 
     fn only(names: &[&str]) -> Result<Plan, String> {
-        plan().only(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        plan().only(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), true)
     }
 
     fn names(plan: &Plan) -> Vec<&str> {
@@ -195,7 +203,10 @@ mod tests {
     fn processes_are_named_by_themselves_or_by_a_module() {
         let some = only(&["gateway", "orders", "payments"]).unwrap();
         assert_eq!(names(&some), ["sales", "gateway"]);
-        assert_eq!(some.left_out, ["stock"]);
+        assert_eq!(
+            (&some.left_out[..], &some.fakes[..]),
+            (&["stock".to_owned()][..], &["stock".to_owned()][..])
+        );
         assert!(some.is_left_out("stock at 127.0.0.1:7102"));
         assert!(!some.is_left_out("sales at 127.0.0.1:7103"));
         assert!(!some.is_left_out("stocks at 127.0.0.1:7104"));

@@ -309,7 +309,12 @@ impl Up {
         match &self.plan.left_out[..] {
             [] => String::new(),
             names => {
-                format!("not started: {}; calls of them fail as unreachable\n", names.join(", "))
+                let calls = if self.plan.fakes.is_empty() {
+                    "fail as unreachable"
+                } else {
+                    "are answered with examples"
+                };
+                format!("not started: {}; calls of them {calls}\n", names.join(", "))
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     call::CallSettings,
     config::{Settings, SettingsErrors, overlay},
     gateway::{self, HttpLimits, HttpServer, OwnRoutesHere},
-    link::{Client, Interface, InterfaceEntry, Links, Loopback, interfaces},
+    link::{Client, Fake, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
@@ -13,13 +13,17 @@ use crate::{
 use monolift_manifest::{Address, DeadlineMode, Manifest};
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     env,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::{net::TcpListener, sync::watch};
+
+/// The variable that names modules of other processes, separated by commas. Calls of them are answered with examples:
+/// for development, without those processes.
+pub const FAKES: &str = "MONOLIFT_FAKES";
 
 /// A process that has not started yet.
 ///
@@ -41,6 +45,8 @@ pub struct App {
     shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
+    /// The modules whose calls are answered with examples.
+    fakes: BTreeSet<String>,
     hints: Vec<String>,
     docs: bool,
 }
@@ -91,7 +97,8 @@ impl App {
         for circle in linked.circles.iter().filter(|_| linked.kind == Program::Host) {
             tracing::info!(circle, "modules and this program call each other");
         }
-        Ok(Self::assemble(place, settings, data, entries, false))
+        let fakes = fakes(&place)?;
+        Ok(Self { fakes, ..Self::assemble(place, settings, data, entries, false) })
     }
 
     pub(crate) fn assemble(
@@ -119,6 +126,7 @@ impl App {
             shared: HashMap::new(),
             provided: Vec::new(),
             modules,
+            fakes: BTreeSet::new(),
             hints: Vec::new(),
             docs: true,
         }
@@ -233,6 +241,7 @@ impl App {
             links: self.links,
             call_settings: self.call_settings,
             modules: Vec::new(),
+            fakes: self.fakes,
             hints: self.hints,
             docs: self.docs,
             remotes: peers.remotes().clone(),
@@ -289,6 +298,10 @@ impl App {
                 }
                 continue;
             }
+            if self.fakes.contains(descriptor.module) {
+                self.links.any(entry).bind_carrier(Arc::new(Fake::new(self.place.bounds())));
+                continue;
+            }
             match peers.to(&self.place, descriptor.module) {
                 Ok(Some(way)) => {
                     self.links.any(entry).bind_carrier(way);
@@ -299,6 +312,30 @@ impl App {
             }
         }
         if errors.is_empty() { Ok(peers) } else { Err(StartErrors(errors)) }
+    }
+}
+
+/// The modules that [`FAKES`] names. They are modules of other processes.
+fn fakes(place: &ThisProcess) -> Result<BTreeSet<String>, StartErrors> {
+    let named = env::var(FAKES).unwrap_or_default();
+    let names = named.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut errors = Vec::new();
+    for name in names.clone() {
+        if place.runs_here(name) {
+            errors.push(StartError::new(format!(
+                "{FAKES} names `{name}`, which runs in this process"
+            )));
+        } else if !place.manifest.modules.iter().any(|placed| placed.module == name) {
+            let file = place.manifest.file.display();
+            errors.push(StartError::new(format!(
+                "{FAKES} names `{name}`, and {file} has no such module"
+            )));
+        }
+    }
+    if errors.is_empty() {
+        Ok(names.map(str::to_owned).collect())
+    } else {
+        Err(StartErrors(errors))
     }
 }
 

@@ -14,7 +14,7 @@ mod running;
 #[cfg(feature = "trim")]
 mod trim;
 
-pub use build::App;
+pub use build::{App, FAKES};
 pub use in_force::ASK;
 pub(crate) use linked::ThisProcess;
 pub use linked::{Linked, Program};

@@ -129,6 +129,10 @@ fn introduce(running: &RunningApp) -> String {
     for (module, database) in running.databases() {
         let _ = write!(text, "\n  {module:widest$}  {database}");
     }
+    if !running.fakes.is_empty() {
+        let fakes: Vec<&str> = running.fakes.iter().map(String::as_str).collect();
+        let _ = write!(text, "\n  fakes answer for {}: with examples, not with data", list(&fakes));
+    }
     let waiting = running.readiness().borrow().waiting_for.clone();
     if !waiting.is_empty() {
         let _ = write!(text, "\n  not ready yet: waiting for {}", waiting.join(", "));

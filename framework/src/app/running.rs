@@ -12,7 +12,12 @@ use crate::{
     wire::{Memory, MemoryInUse},
 };
 use monolift_manifest::{Address, Manifest};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a module's own `stop` and its tasks may take.
@@ -25,6 +30,7 @@ pub struct RunningApp {
     pub(super) links: Arc<Links>,
     pub(super) call_settings: Arc<CallSettings>,
     pub(super) modules: Vec<RunningModule>,
+    pub(super) fakes: BTreeSet<String>,
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,

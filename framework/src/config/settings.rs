@@ -70,12 +70,16 @@ pub struct Setting {
 }
 
 impl Settings {
+    /// What the variables of an application's settings begin with: `SHOP_`, or what `MONOLIFT_PREFIX` states.
+    pub fn prefix(app: &str) -> String {
+        let usual = || format!("{}_", app.to_uppercase().replace('-', "_"));
+        env::var(PREFIX).ok().filter(|prefix| !prefix.is_empty()).unwrap_or_else(usual)
+    }
+
     /// Reads `file`, if there is one, and the variables `<APP>_…`, or those with the prefix that
     /// `MONOLIFT_PREFIX` states.
     pub fn read(app: &str, file: &Path) -> Result<Self, SettingsErrors> {
-        let usual = || format!("{}_", app.to_uppercase().replace('-', "_"));
-        let prefix =
-            env::var(PREFIX).ok().filter(|prefix| !prefix.is_empty()).unwrap_or_else(usual);
+        let prefix = Self::prefix(app);
         let mut others = Vec::new();
         let mut figment = Figment::new();
         let mut origins = BTreeMap::new();

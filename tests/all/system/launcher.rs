@@ -116,3 +116,16 @@ fn some_processes_are_started_and_calls_of_the_others_fail() {
     assert_eq!(order(&some.gateway, "first"), 503);
     assert!(!is_ready(&some.gateway));
 }
+
+#[test]
+fn fakes_answer_for_processes_that_are_not_started() {
+    let some = Launched::start_with("fakes", &["--only", "gateway,orders", "--fakes"]);
+    let started: Vec<String> = some.processes().into_keys().collect();
+    assert_eq!(started, ["gateway", "orders"], "{}", some.launcher.said());
+    let said = some.launcher.said();
+    assert!(said.contains("are answered with examples"), "{said}");
+    // Orders, a real module, calls the fakes of users, stock and payments.
+    assert_eq!(order(&some.gateway, "first"), 200);
+    assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
+    assert!(is_ready(&some.gateway));
+}

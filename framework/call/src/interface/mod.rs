@@ -5,6 +5,7 @@
 mod carried;
 mod checks;
 mod descriptor;
+mod example;
 mod fingerprint;
 mod page;
 mod protocol;

@@ -5,6 +5,7 @@
 
 mod checked;
 mod erased;
+mod fake;
 mod handler;
 mod limit;
 mod loopback;
@@ -12,6 +13,7 @@ mod registry;
 mod undeclared;
 
 pub use erased::{AnyLink, ErasedInterface};
+pub use fake::Fake;
 pub use handler::{Answering, Handler, answering};
 pub use limit::Limited;
 pub use loopback::Loopback;

@@ -19,6 +19,7 @@ mod walk;
 mod tests;
 
 pub use pattern::UnknownPattern;
+pub(super) use pattern::matching;
 pub use violation::Violation;
 pub use walk::Walk;
 

@@ -5,10 +5,14 @@
 //! the process starts.
 
 use regex_automata::{Input, meta};
+use regex_syntax::hir::{Class, Hir, HirKind};
 use std::fmt;
 
 /// The most memory that one pattern may take.
 const LARGEST: usize = 1 << 20;
+
+/// The longest text that is made for a pattern.
+const LONGEST: usize = 1 << 10;
 
 /// What `\s` is in ECMAScript.
 const SPACES: &str = "\\t\\n\\x0B\\x0C\\r \\u{A0}\\u{1680}\\u{2000}-\\u{200A}\\u{2028}\\u{2029}\\u{202F}\\u{205F}\\u{3000}\\u{FEFF}";
@@ -46,6 +50,48 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// A text in which `pattern` is found, with this many characters, if one is found.
+pub(in crate::interface) fn matching(pattern: &str, least: usize, most: usize) -> Option<String> {
+    let known = Pattern::new(pattern).ok()?;
+    let parsed = regex_syntax::parse(&translated(pattern)).ok()?;
+    // What can be repeated without an end is repeated until the text is long enough.
+    (1..=least.clamp(1, LONGEST)).find_map(|times| {
+        let mut text = String::new();
+        write(&parsed, times, &mut text)?;
+        let length = text.chars().count();
+        (known.is_in(&text) && (least..=most).contains(&length)).then_some(text)
+    })
+}
+
+/// Writes the first text that matches. `times` is how often an unlimited repetition is made.
+fn write(part: &Hir, times: usize, text: &mut String) -> Option<()> {
+    match part.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
+        HirKind::Class(Class::Unicode(class)) => text.push(class.ranges().first()?.start()),
+        HirKind::Class(Class::Bytes(class)) => text.push(class.ranges().first()?.start().into()),
+        HirKind::Repetition(repetition) => {
+            let least = repetition.min as usize;
+            let most = repetition.max.map_or(usize::MAX, |most| most as usize);
+            let times = if most == least { least } else { times.clamp(least, most) };
+            if times > LONGEST {
+                return None;
+            }
+            for _ in 0..times {
+                write(&repetition.sub, times, text)?;
+            }
+        }
+        HirKind::Capture(capture) => write(&capture.sub, times, text)?,
+        HirKind::Concat(parts) => {
+            for part in parts {
+                write(part, times, text)?;
+            }
+        }
+        HirKind::Alternation(parts) => write(parts.first()?, times, text)?,
+    }
+    (text.len() <= LONGEST).then_some(())
 }
 
 fn translated(text: &str) -> String {
@@ -112,6 +158,17 @@ mod tests {
         assert!(found(r"^\/é.$", "/éü"));
         assert!(found(r"^\s[\s]\S$", "\u{a0}\u{feff}x") && !found(r"\s", "x"));
         assert!(found(r"\bb\b", "a b c") && !found(r"^\W$", "a"));
+    }
+
+    #[test]
+    fn a_text_is_made_for_a_pattern() {
+        let made = |pattern| matching(pattern, 0, 100).unwrap();
+        assert_eq!(made("^[a-z]+$"), "a");
+        assert_eq!(made(r"^(cash|card)-\d{4}$"), "cash-0000");
+        assert_eq!(made(r"^\+?[1-9]\d{1,3}$"), "+10");
+        assert_eq!(matching("^[a-z]*$", 5, 5).unwrap(), "aaaaa");
+        assert_eq!(matching("^[a-z]{3}$", 5, 9), None);
+        assert_eq!(matching("^a{4000}$", 0, 9000), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod planted;
 mod report;
 pub mod stages;
 pub mod turns;
+mod window;
 
 pub use crate::planted;
 pub use backoff::Backoff;
@@ -33,6 +34,7 @@ pub use origin::{Origin, network_of};
 pub use planted::{is_chosen, is_planted_here, plant};
 pub use report::{Reference, chain, panic_text};
 pub use stages::{Stages, Timed};
+pub use window::Window;
 
 /// The facts of a method that a call carries with it, fixed when the program is compiled.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! or opens it for longer. One that was opened again and again takes as many probes, one behind the
 //! other, up to a bound: that every second call goes well is not enough.
 
-use crate::call::Backoff;
+use crate::call::{Backoff, Window};
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -19,9 +19,7 @@ use tokio::time::Instant;
 /// So many failures in a row are a complaint.
 const IN_A_ROW: u32 = 5;
 /// A share of failures says something about so many calls, and not about fewer.
-const LEAST_SAMPLE: u32 = 20;
-/// How long calls are remembered, in buckets of a second each.
-const WINDOW: usize = 10;
+const LEAST_SAMPLE: u64 = 20;
 /// The longest that it is open at first, and at last.
 const FIRST_OPEN: Duration = Duration::from_secs(1);
 const LONGEST_OPEN: Duration = Duration::from_secs(30);
@@ -40,7 +38,6 @@ pub(super) struct Breaker {
 
 #[derive(Debug)]
 struct Inner {
-    since: Instant,
     course: BreakerState,
     /// How often it was opened, one time soon after another.
     times: u32,
@@ -49,7 +46,7 @@ struct Inner {
     /// When it was closed again.
     closed_at: Instant,
     failed_in_a_row: u32,
-    buckets: [Bucket; WINDOW],
+    recent: Recent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +56,17 @@ enum BreakerState {
     Probing,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    second: u64,
-    calls: u32,
-    failed: u32,
+/// The calls that ended lately.
+#[derive(Debug)]
+struct Recent {
+    calls: Window,
+    failed: Window,
+}
+
+impl Recent {
+    fn new(now: Instant) -> Self {
+        Self { calls: Window::new(now), failed: Window::new(now) }
+    }
 }
 
 /// What is held against a replica.
@@ -79,13 +82,12 @@ impl Breaker {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let inner = Inner {
-            since: now,
             course: BreakerState::Closed,
             times: 0,
             passed: 0,
             closed_at: now,
             failed_in_a_row: 0,
-            buckets: [Bucket::default(); WINDOW],
+            recent: Recent::new(now),
         };
         Self { open: AtomicBool::new(false), inner: Mutex::new(inner) }
     }
@@ -127,7 +129,7 @@ impl Breaker {
                 inner.course = BreakerState::Closed;
                 inner.closed_at = now;
                 inner.failed_in_a_row = 0;
-                inner.buckets = [Bucket::default(); WINDOW];
+                inner.recent = Recent::new(now);
                 self.open.store(false, Relaxed);
             }
             Some(false) => inner.open(now),
@@ -142,17 +144,12 @@ impl Breaker {
         if inner.course != BreakerState::Closed {
             return None;
         }
-        let second = inner.second(now);
-        let bucket = &mut inner.buckets[second as usize % WINDOW];
-        if bucket.second != second {
-            *bucket = Bucket { second, ..Bucket::default() };
-        }
-        bucket.calls += 1;
+        inner.recent.calls.add(now);
         if well {
             inner.failed_in_a_row = 0;
             return None;
         }
-        bucket.failed += 1;
+        inner.recent.failed.add(now);
         inner.failed_in_a_row += 1;
         if inner.failed_in_a_row >= IN_A_ROW {
             return Some(Complaint::InARow(inner.failed_in_a_row));
@@ -178,11 +175,6 @@ impl Breaker {
 }
 
 impl Inner {
-    /// The second that `now` is in; the first one is 1, so that an empty bucket belongs to none.
-    fn second(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.since).as_secs() + 1
-    }
-
     fn open(&mut self, now: Instant) {
         let pause = OPEN.pause(self.times);
         self.times = self.times.saturating_add(1);
@@ -191,13 +183,8 @@ impl Inner {
     }
 
     fn rate(&self, now: Instant) -> Option<f64> {
-        let second = self.second(now);
-        let recent = |bucket: &&Bucket| bucket.second + WINDOW as u64 > second;
-        let (calls, failed) =
-            self.buckets.iter().filter(recent).fold((0, 0), |(calls, failed), bucket| {
-                (calls + bucket.calls, failed + bucket.failed)
-            });
-        (calls >= LEAST_SAMPLE).then(|| f64::from(calls - failed) / f64::from(calls))
+        let (calls, failed) = (self.recent.calls.sum(now), self.recent.failed.sum(now));
+        (calls >= LEAST_SAMPLE).then(|| calls.saturating_sub(failed) as f64 / calls as f64)
     }
 }
 

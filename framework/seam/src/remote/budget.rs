@@ -1,20 +1,15 @@
 //! How often calls to a process may be made again: so that one that fails is not hammered by all who
 //! call it.
 //!
-//! Of the calls of the last ten seconds, counted in buckets of a second each, a part may be made again;
-//! and some more in each second, so that a caller who makes few calls may retry at all.
+//! Of the calls of the last ten seconds, a part may be made again; and some more in each second, so that a
+//! caller who makes few calls may retry at all.
 
+use crate::call::Window;
 use monolift_manifest::Retries;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::time::Instant;
-
-const WINDOW: usize = 10;
-const SECOND: u64 = 32;
-const COUNT: u64 = (1 << SECOND) - 1;
 
 #[derive(Debug)]
 pub(super) struct Budget {
-    since: Instant,
     calls: Window,
     retries: Window,
     allowed: Retries,
@@ -22,57 +17,25 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(allowed: Retries) -> Self {
-        let (calls, retries) = (Window::default(), Window::default());
-        Self { since: Instant::now(), calls, retries, allowed }
+        let now = Instant::now();
+        Self { calls: Window::new(now), retries: Window::new(now), allowed }
     }
 
     /// A call is made, for the first time.
     pub(super) fn count(&self, now: Instant) {
-        self.calls.add(self.second(now));
+        self.calls.add(now);
     }
 
     /// Whether one may be made again, which it is then.
     pub(super) fn take(&self, now: Instant) -> bool {
-        let second = self.second(now);
         let Retries { percent, per_second, .. } = self.allowed;
-        let most = self.calls.sum(second) * u64::from(percent) / 100
-            + u64::from(per_second) * WINDOW as u64;
-        let allowed = self.retries.sum(second) < most;
+        let most = self.calls.sum(now) * u64::from(percent) / 100
+            + u64::from(per_second) * Window::SECONDS;
+        let allowed = self.retries.sum(now) < most;
         if allowed {
-            self.retries.add(second);
+            self.retries.add(now);
         }
         allowed
-    }
-
-    /// The first one is 1, so that an empty bucket belongs to none.
-    fn second(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.since).as_secs() + 1
-    }
-}
-
-/// Counts of the last seconds. In each bucket is the second that it belongs to, and the count.
-#[derive(Debug, Default)]
-struct Window([AtomicU64; WINDOW]);
-
-impl Window {
-    fn add(&self, second: u64) {
-        let bucket = &self.0[second as usize % WINDOW];
-        let seen = bucket.load(Relaxed);
-        if seen >> SECOND == second {
-            bucket.fetch_add(1, Relaxed);
-            return;
-        }
-        // Another one may have begun the second meanwhile.
-        let begun = bucket.compare_exchange(seen, second << SECOND | 1, Relaxed, Relaxed);
-        if begun.is_err() {
-            bucket.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn sum(&self, second: u64) -> u64 {
-        let buckets = self.0.iter().map(|bucket| bucket.load(Relaxed));
-        let recent = buckets.filter(|bucket| (bucket >> SECOND) + WINDOW as u64 > second);
-        recent.map(|bucket| bucket & COUNT).sum()
     }
 }
 

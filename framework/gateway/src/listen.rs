@@ -14,6 +14,7 @@ use self::{
     watched::{Answered, Sent},
 };
 use super::{edge::trace, routes::identified, stall::Stall};
+use crate::serve::{Accepting, Acceptor};
 use axum::{
     Router,
     extract::ConnectInfo,
@@ -21,13 +22,13 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::{JoinHandle, JoinSet},
-    time::{Instant, sleep, timeout_at},
+    task::JoinSet,
+    time::{Instant, sleep},
 };
 use tower::Service;
 
@@ -68,73 +69,54 @@ impl Default for HttpLimits {
 
 /// A listener at work. It ends when this is dropped.
 #[derive(Debug)]
-pub struct HttpServer {
-    draining: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
+pub struct HttpServer(Accepting);
 
 impl HttpServer {
     /// Serves `router` to all who connect to `listener`. Handlers find the other end's address as
     /// axum's `ConnectInfo<SocketAddr>`.
     pub fn start(listener: TcpListener, router: Router, limits: HttpLimits) -> Self {
-        let (draining, drained) = watch::channel(false);
-        Self { draining, task: tokio::spawn(accept(listener, router, limits, drained)) }
+        let places = Arc::new(Places::new(limits.clients, limits.clients_per_address));
+        let refusals = Refusals::new();
+        Self(Accepting::start(Clients { listener, router, limits, places, refusals, full: false }))
     }
 
     /// Takes no new connection, closes those that are idle after a moment, and waits for the requests
     /// under way until `by`.
-    pub async fn drain(mut self, by: Instant) {
-        self.draining.send_replace(true);
-        if timeout_at(by, &mut self.task).await.is_err() {
+    pub async fn drain(self, by: Instant) {
+        if !self.0.drain(by).await {
             tracing::warn!("requests were still under way when the time to stop had passed");
         }
     }
 }
 
-impl Drop for HttpServer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn accept(
+/// The listener for clients.
+struct Clients {
     listener: TcpListener,
     router: Router,
     limits: HttpLimits,
-    mut draining: watch::Receiver<bool>,
-) {
-    let places = Arc::new(Places::new(limits.clients, limits.clients_per_address));
-    let refusals = Refusals::new();
-    let mut refused = JoinSet::new();
-    let (mut full, mut failing) = (false, false);
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            Some(_) = connections.join_next() => continue,
-            Some(_) = refused.join_next() => continue,
-            // Those who have connected already are served, also when this is about to go.
-            accepted = listener.accept() => accepted,
-            _ = draining.wait_for(|draining| *draining) => break,
-        };
-        let (socket, client) = match accepted {
-            Ok(accepted) => accepted,
-            // Out of file descriptors, for one: then a connection that only waits makes room. It
-            // passes, and must not spin until then.
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                }
-                let made_room = places.close_one().is_ok();
-                sleep(Duration::from_millis(if made_room { 2 } else { 50 })).await;
-                continue;
-            }
-        };
-        failing = false;
-        let Ok(taking) = places.take(client.ip()) else {
-            // Once each time, or whoever fills the places fills the log as well.
-            if !std::mem::replace(&mut full, true) {
-                let HttpLimits { clients, clients_per_address, .. } = limits;
+    places: Arc<Places>,
+    refusals: Refusals,
+    /// Whether the last client was refused. That is logged once, so that clients that fill the places do not
+    /// fill the log.
+    full: bool,
+}
+
+impl Acceptor for Clients {
+    type Connection = (TcpStream, SocketAddr);
+
+    async fn accept(&self) -> io::Result<Self::Connection> {
+        self.listener.accept().await
+    }
+
+    fn begin(
+        &mut self,
+        (socket, client): Self::Connection,
+        draining: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let Ok(taking) = self.places.take(client.ip()) else {
+            if !std::mem::replace(&mut self.full, true) {
+                let HttpLimits { clients, clients_per_address, .. } = self.limits;
                 tracing::warn!(
                     clients,
                     clients_per_address,
@@ -142,12 +124,12 @@ async fn accept(
                     "a client is refused: there are as many as there may be, and all are at work"
                 );
             }
-            refused.spawn(refusals.clone().tell(socket));
-            continue;
+            tasks.spawn(self.refusals.clone().tell(socket));
+            return;
         };
-        full = false;
-        let (router, draining) = (router.clone(), draining.clone());
-        connections.spawn(async move {
+        self.full = false;
+        let (router, limits, draining) = (self.router.clone(), self.limits, draining.clone());
+        tasks.spawn(async move {
             // Otherwise a small answer waits for the acknowledgement of the one before it.
             match socket.set_nodelay(true) {
                 Ok(()) => serve_client(socket, client, taking, router, limits, draining).await,
@@ -155,8 +137,10 @@ async fn accept(
             }
         });
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
+
+    fn make_room(&mut self) -> bool {
+        self.places.close_one().is_ok()
+    }
 }
 
 /// Serves a client, until it ends, has drained, or has to make room for another one.

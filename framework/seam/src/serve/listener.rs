@@ -1,17 +1,17 @@
-//! Accepting connections, and draining them.
+//! Serving the connections of other processes, as many as there may be.
 
 use super::{
-    Directory,
+    Accepting, Acceptor, Directory,
     gate::Gate,
     greeting::{self, Serving},
     handshakes::Handshakes,
 };
-use crate::wire::{Bounds, Listener, Memory, Peer, Tls};
-use std::{sync::Arc, time::Duration};
+use crate::wire::{Bounds, Listener, Memory, Peer, Socket, Tls};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    time::Instant,
 };
 
 /// What a listener holds its callers to.
@@ -53,12 +53,9 @@ impl Default for Limits {
 /// Connections beyond the limit that are told so, at one time; more are closed without a word.
 const TURNED_AWAY: usize = 16;
 
-/// A listener at work.
+/// A listener at work. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Server {
-    draining: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
-}
+pub struct Server(Accepting);
 
 impl Server {
     /// Serves `directory` to all who connect to `listener`; with `tls`, to those over TCP who prove who
@@ -71,7 +68,6 @@ impl Server {
         memory: Arc<Memory>,
         tls: Option<Tls>,
     ) -> Self {
-        let (draining, drained) = watch::channel(false);
         let serving = Arc::new(Serving {
             us,
             directory,
@@ -82,74 +78,58 @@ impl Server {
             limits,
             tls,
         });
-        Self { draining, task: tokio::spawn(accept(listener, serving, drained)) }
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        Self(Accepting::start(Peers { listener, serving, turned_away, full: false }))
     }
 
     /// Takes no new connection, tells callers to go elsewhere, and waits for the calls in flight until
     /// `by`.
-    pub async fn drain(mut self, by: Instant) {
-        self.draining.send_replace(true);
-        if timeout_at(by, &mut self.task).await.is_err() {
+    pub async fn drain(self, by: Instant) {
+        if !self.0.drain(by).await {
             tracing::warn!("calls were still in flight when the time to stop had passed");
-            self.task.abort();
         }
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// The listener for other processes.
+struct Peers {
+    listener: Listener,
+    serving: Arc<Serving>,
+    turned_away: Arc<Semaphore>,
+    /// Whether the last connection was refused. That is logged once, so that a peer that connects in a loop
+    /// does not fill the log.
+    full: bool,
 }
 
-async fn accept(listener: Listener, serving: Arc<Serving>, mut draining: watch::Receiver<bool>) {
-    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-    let mut connections = JoinSet::new();
-    // Each is said once until it is over, or a peer that connects in a loop would fill the log.
-    let (mut full, mut failing) = (false, false);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            Some(_) = connections.join_next() => continue,
-            // Those who have connected already are told, also when this is about to go.
-            accepted = listener.accept() => accepted,
-            _ = draining.wait_for(|draining| *draining) => break,
-        };
-        match accepted {
-            Ok(socket) => {
-                failing = false;
-                let Ok(place) = Arc::clone(&serving.places).try_acquire_owned() else {
-                    if !std::mem::replace(&mut full, true) {
-                        tracing::warn!(
-                            limit = serving.limits.connections,
-                            "a connection was refused: there are as many as there may be"
-                        );
-                    }
-                    if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
-                        let serving = Arc::clone(&serving);
-                        connections.spawn(async move {
-                            let _place = place;
-                            greeting::turn_away(socket, &serving).await;
-                        });
-                    }
-                    continue;
-                };
-                full = false;
-                let (serving, draining) = (Arc::clone(&serving), draining.clone());
-                connections.spawn(async move {
+impl Acceptor for Peers {
+    type Connection = Socket;
+
+    async fn accept(&self) -> io::Result<Socket> {
+        self.listener.accept().await
+    }
+
+    fn begin(&mut self, socket: Socket, draining: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+        let serving = Arc::clone(&self.serving);
+        let Ok(place) = Arc::clone(&serving.places).try_acquire_owned() else {
+            if !std::mem::replace(&mut self.full, true) {
+                tracing::warn!(
+                    limit = serving.limits.connections,
+                    "a connection was refused: there are as many as there may be"
+                );
+            }
+            if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
+                tasks.spawn(async move {
                     let _place = place;
-                    greeting::serve(socket, &serving, draining).await;
+                    greeting::turn_away(socket, &serving).await;
                 });
             }
-            // Out of file descriptors, for one: it passes, and must not spin until then.
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                }
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
+            return;
+        };
+        self.full = false;
+        let draining = draining.clone();
+        tasks.spawn(async move {
+            let _place = place;
+            greeting::serve(socket, &serving, draining).await;
+        });
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }

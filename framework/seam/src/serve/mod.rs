@@ -3,6 +3,7 @@
 //! It accepts, limits, checks who calls, and hands each call to its interface. It knows modules by
 //! their descriptors only.
 
+mod accept;
 mod conduct;
 mod connection;
 mod directory;
@@ -12,6 +13,7 @@ mod habit;
 mod handshakes;
 mod listener;
 
+pub use accept::{Accepting, Acceptor};
 pub use directory::{CallerCheck, Directory, WebCheck};
 pub use listener::{Limits, Server};
 

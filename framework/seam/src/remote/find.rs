@@ -2,8 +2,14 @@
 
 use crate::wire::Network;
 use futures_util::future::{BoxFuture, join_all};
-use monolift_manifest::Address;
-use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use monolift_manifest::{Address, AddressError};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often names are resolved again.
 pub(super) const RESOLVE: Duration = Duration::from_secs(5);
@@ -13,10 +19,42 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Knows where the replicas of a process are.
 pub(super) trait Find: fmt::Debug + Send + Sync {
     /// The addresses as they are now, or why that is not known.
-    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, String>>;
+    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, FindError>>;
 
     /// When to ask again.
     fn every(&self) -> Duration;
+}
+
+/// Why the addresses of a process are not known.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FindError {
+    /// No name has an address.
+    #[error("{}", joined(.0))]
+    Unresolved(Vec<Unresolved>),
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {error}", path = .path.display())]
+    File { path: PathBuf, error: io::Error },
+    /// A line of the file is no address.
+    #[error("{path}: line {line}: {error}", path = .path.display())]
+    Line { path: PathBuf, line: usize, error: AddressError },
+    /// No name server has answered. This is the error of the last one.
+    #[error("{name} by {server}: {error}")]
+    NameServer { name: String, server: SocketAddr, error: io::Error },
+    /// There are none.
+    #[error("no addresses")]
+    Nowhere,
+}
+
+/// A name without an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {error}")]
+pub(super) struct Unresolved {
+    name: String,
+    error: io::Error,
+}
+
+fn joined(errors: &[Unresolved]) -> String {
+    errors.iter().map(Unresolved::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether it is an address by itself. `localhost` is this machine, whichever of its addresses
@@ -36,7 +74,7 @@ pub(super) struct Names {
 }
 
 impl Find for Names {
-    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, String>> {
+    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, FindError>> {
         Box::pin(resolve(&*self.network, &self.names))
     }
 
@@ -49,11 +87,11 @@ impl Find for Names {
 pub(super) async fn resolve(
     network: &dyn Network,
     names: &[Address],
-) -> Result<Vec<Address>, String> {
+) -> Result<Vec<Address>, FindError> {
     let each = names.iter().map(async |name| match name {
         Address::Tcp(host_and_port) if !is_fixed(name) => {
             let found = network.resolve(host_and_port).await;
-            found.map_err(|error| format!("{host_and_port}: {error}"))
+            found.map_err(|error| Unresolved { name: host_and_port.clone(), error })
         }
         fixed => Ok(vec![fixed.clone()]),
     });
@@ -65,7 +103,10 @@ pub(super) async fn resolve(
             Err(error) => errors.push(error),
         }
     }
-    if addresses.is_empty() && !errors.is_empty() { Err(errors.join(", ")) } else { Ok(addresses) }
+    if addresses.is_empty() && !errors.is_empty() {
+        return Err(FindError::Unresolved(errors));
+    }
+    Ok(addresses)
 }
 
 /// A file with an address on each line; what is behind `#` is a remark.
@@ -75,15 +116,15 @@ pub(super) struct File {
 }
 
 impl Find for File {
-    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, String>> {
-        let path = self.path.clone();
+    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, FindError>> {
         Box::pin(async move {
-            let shown = path.display().to_string();
-            let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
-            let text = read.map_err(|error| error.to_string()).and_then(|read| {
-                read.map_err(|error| format!("{shown} cannot be read: {error}"))
-            })?;
-            addresses_in(&text).map_err(|error| format!("{shown}: {error}"))
+            let text = read(self.path.clone()).await;
+            let text = text.map_err(|error| FindError::File { path: self.path.clone(), error })?;
+            addresses_in(&text).map_err(|(line, error)| FindError::Line {
+                path: self.path.clone(),
+                line,
+                error,
+            })
         })
     }
 
@@ -92,12 +133,16 @@ impl Find for File {
     }
 }
 
-fn addresses_in(text: &str) -> Result<Vec<Address>, String> {
+/// Reads a file, in a thread that may block.
+pub(super) async fn read(path: PathBuf) -> io::Result<String> {
+    tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await?
+}
+
+/// The addresses, or the first line that is none, and why.
+fn addresses_in(text: &str) -> Result<Vec<Address>, (usize, AddressError)> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let stated = lines.enumerate().filter(|(_, line)| !line.is_empty());
-    stated
-        .map(|(number, line)| line.parse().map_err(|error| format!("line {}: {error}", number + 1)))
-        .collect()
+    stated.map(|(number, line)| line.parse().map_err(|error| (number + 1, error))).collect()
 }
 
 #[cfg(test)]
@@ -110,7 +155,20 @@ mod tests {
         let found = addresses_in(text).unwrap();
         let shown: Vec<String> = found.iter().map(Address::to_string).collect();
         assert_eq!(shown, ["10.0.0.1:7100", "unix:run/stock.sock"]);
-        assert!(addresses_in("a:1\nnonsense").unwrap_err().starts_with("line 2: expected"));
+        assert_eq!(addresses_in("a:1\nnonsense").unwrap_err(), (2, AddressError));
+    }
+
+    #[tokio::test]
+    async fn an_error_of_a_file_names_the_file() {
+        let path = std::env::temp_dir().join(format!("monolift-find-{}", std::process::id()));
+        let file = File { path: path.clone() };
+        let missing = file.find().await.unwrap_err();
+        assert!(matches!(missing, FindError::File { .. }), "{missing:?}");
+        std::fs::write(&path, "10.0.0.1:7100\nnonsense\n").unwrap();
+        let wrong = file.find().await.unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        let expected = format!("{}: line 2: {AddressError}", path.display());
+        assert_eq!(wrong, expected);
     }
 
     #[test]

@@ -69,6 +69,9 @@ mod tests {
         // One that is not known does not take the others with it.
         let some = found("gone.shop:7100, stock.shop:7100, 10.0.0.9:7100").await.unwrap();
         assert_eq!(some, [both[0], both[1], "10.0.0.9:7100"]);
-        assert_eq!(found("gone.shop:7100").await.unwrap_err(), "gone.shop:7100: no such name");
+        assert_eq!(
+            found("gone.shop:7100").await.unwrap_err().to_string(),
+            "gone.shop:7100: no such name"
+        );
     }
 }

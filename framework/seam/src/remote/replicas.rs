@@ -8,7 +8,7 @@ use super::{
     ReplicaAddress, Whereabouts,
     breaker::Complaint,
     connection::Connection,
-    find::Find,
+    find::{Find, FindError},
     finder::finder,
     replica::{Replica, Turn},
     retry::Verdict,
@@ -255,7 +255,7 @@ async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>, wanted: A
         let Some(replicas) = replicas.upgrade() else { return };
         let process = &replicas.whereabouts.process;
         let found = found.and_then(|addresses| {
-            if addresses.is_empty() { Err("no addresses".to_owned()) } else { Ok(addresses) }
+            if addresses.is_empty() { Err(FindError::Nowhere) } else { Ok(addresses) }
         });
         let why = match found {
             Ok(addresses) => {
@@ -265,7 +265,8 @@ async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>, wanted: A
                 replicas.set(addresses);
                 None
             }
-            Err(why) => {
+            Err(error) => {
+                let why = error.to_string();
                 if said.as_ref() != Some(&why) {
                     tracing::warn!(process, why, "its addresses are not known; the last ones stay");
                 }

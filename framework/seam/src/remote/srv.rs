@@ -4,7 +4,7 @@
 //! A name is taken as it is written: no search domains are tried. Of the records, those of the lowest
 //! priority count, each as much as the others: what a replica is given depends on how it does.
 
-use super::find::{Find, RESOLVE, resolve};
+use super::find::{self, Find, FindError, RESOLVE, resolve};
 use crate::wire::Network;
 use bytes::{Buf, BufMut};
 use futures_util::future::BoxFuture;
@@ -46,15 +46,16 @@ pub(super) struct Records {
 }
 
 impl Find for Records {
-    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, String>> {
+    fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, FindError>> {
         Box::pin(async move {
-            let settings = tokio::task::spawn_blocking(|| std::fs::read_to_string(SETTINGS)).await;
-            let settings = settings.map_err(|error| error.to_string())?.unwrap_or_default();
-            let mut why = "no name server".to_owned();
+            let settings = find::read(SETTINGS.into()).await.unwrap_or_default();
+            let mut why = FindError::Nowhere;
             for server in servers_in(&settings) {
                 match ask(server, &self.name).await {
                     Ok(records) => return resolve(&*self.network, &hosts(records)).await,
-                    Err(error) => why = format!("{} by {server}: {error}", self.name),
+                    Err(error) => {
+                        why = FindError::NameServer { name: self.name.clone(), server, error };
+                    }
                 }
             }
             Err(why)
@@ -148,23 +149,21 @@ fn query(id: u16, name: &str) -> Vec<u8> {
     out
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Unreadable {
-    /// It answers another question.
+    #[error("an answer to another question")]
     NotOurs,
+    #[error("an answer that cannot be read")]
     Malformed,
+    #[error("no such name")]
     NoSuchName,
+    #[error("the name server failed with code {0}")]
     Failed(u16),
 }
 
 impl From<Unreadable> for io::Error {
     fn from(error: Unreadable) -> Self {
-        Self::other(match error {
-            Unreadable::NotOurs => "an answer to another question".to_owned(),
-            Unreadable::Malformed => "an answer that cannot be read".to_owned(),
-            Unreadable::NoSuchName => "no such name".to_owned(),
-            Unreadable::Failed(code) => format!("the name server failed with code {code}"),
-        })
+        Self::other(error)
     }
 }
 

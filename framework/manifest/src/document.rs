@@ -1,12 +1,10 @@
 //! A TOML file as a tree that remembers where each key stands. It knows nothing of manifests or of Cargo.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use toml::Spanned;
+use toml_edit::{ImDocument, Item, TableLike};
 
 use crate::problem::Problem;
 
@@ -26,9 +24,10 @@ pub(crate) struct Table(pub(crate) Vec<Entry>);
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) value: Value,
-    /// The byte at which the key begins, and the one behind it.
-    start: usize,
-    end: usize,
+    /// The bytes at which the key and its value begin. A table that is not written behind its key (a `[table]`)
+    /// begins where its key does.
+    key_at: usize,
+    value_at: usize,
 }
 
 /// A value.
@@ -47,9 +46,8 @@ impl Document {
     pub(crate) fn parse(text: &str, file: &Path) -> Result<Document, Problem> {
         let mut document =
             Document { file: file.to_owned(), root: Table::default(), text: text.to_owned() };
-        match toml::from_str(text) {
-            Ok(Value::Table(root)) => document.root = root,
-            Ok(_) => {}
+        match ImDocument::parse(text) {
+            Ok(read) => document.root = Table::of(read.as_table()),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 return Err(document.problem(
@@ -76,18 +74,12 @@ impl Document {
 
     /// Where a key stands.
     pub(crate) fn key_position(&self, entry: &Entry) -> (usize, usize) {
-        self.position(entry.start)
+        self.position(entry.key_at)
     }
 
-    /// Where a key's value begins; where the key does if the value is not written behind it (a `[table]`).
+    /// Where a key's value begins.
     pub(crate) fn value_position(&self, entry: &Entry) -> (usize, usize) {
-        // The reader gives spans of keys; a value stands behind its key, spaces and an equals sign.
-        let rest = self.text.get(entry.end..).unwrap_or_default();
-        let value = rest
-            .trim_start_matches([' ', '\t'])
-            .strip_prefix('=')
-            .map(|rest| rest.trim_start_matches([' ', '\t']));
-        self.position(value.map_or(entry.start, |value| self.text.len() - value.len()))
+        self.position(entry.value_at)
     }
 
     pub(crate) fn problem(&self, (line, column): (usize, usize), message: String) -> Problem {
@@ -155,6 +147,21 @@ fn without_values(message: &str) -> String {
 }
 
 impl Table {
+    fn of(table: &dyn TableLike) -> Self {
+        let entries = table.iter().map(|(key, item)| {
+            let span = table.key(key).and_then(toml_edit::Key::span);
+            let key_at = span.map_or(0, |span| span.start);
+            let value_at = item.as_value().and_then(toml_edit::Value::span);
+            Entry {
+                key: key.to_owned(),
+                value: Value::of_item(item),
+                key_at,
+                value_at: value_at.map_or(key_at, |span| span.start),
+            }
+        });
+        Self(entries.collect())
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         self.0.iter().find(|entry| entry.key == key)
     }
@@ -198,6 +205,29 @@ impl Table {
 }
 
 impl Value {
+    fn of_item(item: &Item) -> Self {
+        match item {
+            Item::None => Value::Table(Table::default()),
+            Item::Value(value) => Value::of(value),
+            Item::Table(table) => Value::Table(Table::of(table)),
+            Item::ArrayOfTables(tables) => {
+                Value::Array(tables.iter().map(|table| Value::Table(Table::of(table))).collect())
+            }
+        }
+    }
+
+    fn of(value: &toml_edit::Value) -> Self {
+        match value {
+            toml_edit::Value::String(text) => Value::String(text.value().clone()),
+            toml_edit::Value::Integer(number) => Value::Integer(*number.value()),
+            toml_edit::Value::Boolean(value) => Value::Boolean(*value.value()),
+            toml_edit::Value::Float(_) => Value::Float,
+            toml_edit::Value::Datetime(_) => Value::Date,
+            toml_edit::Value::Array(values) => Value::Array(values.iter().map(Value::of).collect()),
+            toml_edit::Value::InlineTable(table) => Value::Table(Table::of(table)),
+        }
+    }
+
     /// What it is, with its article, for "…, found an integer".
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -208,61 +238,6 @@ impl Value {
             Value::Table(_) => "a table",
             Value::Float => "a float",
             Value::Date => "a date",
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any TOML value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(value))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Float)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(value) = values.next_element()? {
-            array.push(value);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut table = Table::default();
-        loop {
-            let key = match entries.next_key::<Spanned<String>>() {
-                Ok(Some(key)) => key,
-                Ok(None) => return Ok(Value::Table(table)),
-                // The reader hands out a date as a map of one key without a span; no other key lacks one.
-                Err(_) if table.0.is_empty() => return Ok(Value::Date),
-                Err(error) => return Err(error),
-            };
-            let (start, end) = (key.span().start, key.span().end);
-            table.0.push(Entry { key: key.into_inner(), value: entries.next_value()?, start, end });
         }
     }
 }
@@ -304,6 +279,26 @@ mod tests {
             .and_then(|d| d.table("e"))
             .expect("dotted");
         assert_eq!(nested.strings("f"), ["s"]);
+    }
+
+    #[test]
+    fn a_value_is_found_wherever_it_is_written() {
+        let text = "a.b  =  \"=\"\n\"c = d\" = { e =1, f.g = [\n 2 ] }\n[[h]]\ni = 3\n";
+        let document = parse(text).expect("valid");
+        let place = |table: &Table, key: &str| {
+            let entry = table.get(key).expect("a key");
+            (document.key_position(entry), document.value_position(entry))
+        };
+        let (root, c) = (&document.root, document.root.table("c = d").expect("a table"));
+        assert_eq!(place(root, "a"), ((1, 1), (1, 1)));
+        assert_eq!(place(root.table("a").expect("a"), "b"), ((1, 3), (1, 9)));
+        assert_eq!(place(root, "c = d"), ((2, 1), (2, 11)));
+        assert_eq!(place(c, "e"), ((2, 13), (2, 16)));
+        assert_eq!(place(c.table("f").expect("f"), "g"), ((2, 21), (2, 25)));
+        assert_eq!(place(root, "h"), ((4, 3), (4, 3)));
+        let Some(Entry { value: Value::Array(all), .. }) = root.get("h") else { panic!("no h") };
+        let [Value::Table(one)] = &all[..] else { panic!("not one table") };
+        assert_eq!(place(one, "i"), ((5, 1), (5, 5)));
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub trait Section: Sized + 'static {
 }
 
 /// What values a key takes.
-pub(crate) trait Kind {
+pub(crate) trait ValueType {
     type Value;
 
     /// Reads a value, or says what was expected.
@@ -139,10 +139,10 @@ macro_rules! key {
             name: stringify!($key),
             doc: $doc,
             set: |section, given| {
-                section.$key = crate::keys::Kind::read(&$kind, given)?;
+                section.$key = crate::keys::ValueType::read(&$kind, given)?;
                 Ok(())
             },
-            show: |section| crate::keys::Kind::show(&$kind, &section.$key),
+            show: |section| crate::keys::ValueType::show(&$kind, &section.$key),
         }
     };
 }
@@ -152,7 +152,7 @@ pub(crate) use {key, section};
 /// A whole number from the first to the second.
 pub(crate) struct Count<N>(pub(crate) N, pub(crate) N);
 
-impl<N: TryFrom<i128> + PartialOrd + fmt::Display> Kind for Count<N> {
+impl<N: TryFrom<i128> + PartialOrd + fmt::Display> ValueType for Count<N> {
     type Value = N;
 
     fn read(&self, given: Given<'_>) -> Result<N, String> {
@@ -178,7 +178,7 @@ impl<N: TryFrom<i128> + PartialOrd + fmt::Display> Kind for Count<N> {
 /// A size in bytes from the first to the second.
 pub(crate) struct Size(pub(crate) u64, pub(crate) u64);
 
-impl Kind for Size {
+impl ValueType for Size {
     type Value = usize;
 
     fn read(&self, given: Given<'_>) -> Result<usize, String> {
@@ -204,7 +204,7 @@ impl Kind for Size {
 /// A duration from the first to the second.
 pub(crate) struct Span(pub(crate) Duration, pub(crate) Duration);
 
-impl Kind for Span {
+impl ValueType for Span {
     type Value = Duration;
 
     fn read(&self, given: Given<'_>) -> Result<Duration, String> {
@@ -228,7 +228,7 @@ impl Kind for Span {
 /// A text that `read` takes.
 pub(crate) struct Text<T>(pub(crate) fn(&str) -> Result<T, String>, pub(crate) fn(&T) -> String);
 
-impl<T> Kind for Text<T> {
+impl<T> ValueType for Text<T> {
     type Value = T;
 
     fn read(&self, given: Given<'_>) -> Result<T, String> {
@@ -248,7 +248,7 @@ impl<T> Kind for Text<T> {
 /// What may be left out.
 pub(crate) struct Optional<K>(pub(crate) K);
 
-impl<K: Kind> Kind for Optional<K> {
+impl<K: ValueType> ValueType for Optional<K> {
     type Value = Option<K::Value>;
 
     fn read(&self, given: Given<'_>) -> Result<Self::Value, String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::document::{Document, Entry, Table, Value, shown_key};
-use crate::keys::{Count, Kind, Section};
+use crate::keys::{Count, Section, ValueType};
 use crate::manifest::{Manifest, Placement, Process, Replicas, TlsFiles};
 use crate::problem::{Problem, Problems};
 use crate::sections::{Retries, TlsKeys};

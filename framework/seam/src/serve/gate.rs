@@ -8,7 +8,7 @@ use super::Limits;
 use crate::{
     call::{
         CallError, CallErrorKind, Mean, Origin, RetryAdvice, clock, overdue,
-        turns::{self, Place, Turns},
+        turns::{Place, Turns, Waiting},
     },
     wire::overloaded,
 };
@@ -28,11 +28,11 @@ pub(super) struct Gate {
     took: Mean,
 }
 
-/// A call's place among those that wait.
-pub(super) struct Waiting {
+/// A call that waits, and the time until which it may.
+pub(super) struct Queued {
     gate: Arc<Gate>,
     by: Instant,
-    place: turns::Waiting,
+    place: Waiting,
 }
 
 impl Gate {
@@ -51,11 +51,11 @@ impl Gate {
     }
 
     /// A place in the queue; or, if there is none, what is said to the caller.
-    pub(super) fn queue(self: &Arc<Self>, origin: Origin) -> Result<Waiting, CallError> {
+    pub(super) fn queue(self: &Arc<Self>, origin: Origin) -> Result<Queued, CallError> {
         let Some(place) = self.turns.wait(origin) else {
             return Err(self.full("there are as many calls as may run, and as many as may wait"));
         };
-        Ok(Waiting { gate: Arc::clone(self), by: clock::now() + self.wait, place })
+        Ok(Queued { gate: Arc::clone(self), by: clock::now() + self.wait, place })
     }
 
     /// A call that ran in a task of its own has ended.
@@ -71,7 +71,7 @@ impl Gate {
     }
 }
 
-impl Waiting {
+impl Queued {
     /// Ready when it is this call's turn; or when it has waited for too long, with what is said to the
     /// caller.
     pub(super) async fn turn(self, deadline: Instant) -> Result<Place, CallError> {

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write as _};
 use serde::ser::{self, Serialize};
 
 use self::items::{Items, Size};
-use super::write::{ARRAY, Kind, MAP, Writer};
+use super::write::{ARRAY, MAP, Markers, Writer};
 use super::{Bounds, EXT_NEGATIVE, EXT_UNSIGNED, Error, MARK, NIL};
 
 type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -66,23 +66,23 @@ impl<'o> Encoder<'o> {
     }
 
     #[inline]
-    fn items(&mut self, kind: Kind, len: Option<usize>) -> Result<Items<'_, 'o>> {
+    fn items(&mut self, markers: Markers, len: Option<usize>) -> Result<Items<'_, 'o>> {
         self.enter()?;
         let size = match len {
             Some(len) => {
-                self.writer.header(kind, len)?;
+                self.writer.header(markers, len)?;
                 Size::Announced(len)
             }
-            None => Size::FilledInAt(self.writer.blank_header(kind)?),
+            None => Size::FilledInAt(self.writer.blank_header(markers)?),
         };
         Ok(Items::new(self, size))
     }
 
     #[inline]
-    fn variant_items(&mut self, name: &str, kind: Kind, len: usize) -> Result<Items<'_, 'o>> {
+    fn variant_items(&mut self, name: &str, markers: Markers, len: usize) -> Result<Items<'_, 'o>> {
         self.enter()?;
         self.variant(name)?;
-        Ok(self.items(kind, Some(len))?.of_variant())
+        Ok(self.items(markers, Some(len))?.of_variant())
     }
 }
 

@@ -105,13 +105,13 @@ impl<'o> Writer<'o> {
 
     /// Writes the header of an array or map in its shortest form.
     #[inline]
-    pub(super) fn header(&mut self, kind: Kind, len: usize) -> Result {
+    pub(super) fn header(&mut self, markers: Markers, len: usize) -> Result {
         if len < 16 {
-            self.put([kind.fix | len as u8])
+            self.put([markers.fix | len as u8])
         } else if let Ok(len) = u16::try_from(len) {
-            self.put16(kind.wide16, len)
+            self.put16(markers.wide16, len)
         } else if let Ok(len) = u32::try_from(len) {
-            self.put32(kind.wide32, len)
+            self.put32(markers.wide32, len)
         } else {
             Err(self.too_long())
         }
@@ -120,8 +120,8 @@ impl<'o> Writer<'o> {
     /// Writes the widest header for a length that is not known yet. Returns the position where
     /// [`Self::fill_in`] writes the length.
     #[inline]
-    pub(super) fn blank_header(&mut self, kind: Kind) -> Result<usize> {
-        self.put32(kind.wide32, 0)?;
+    pub(super) fn blank_header(&mut self, markers: Markers) -> Result<usize> {
+        self.put32(markers.wide32, 0)?;
         Ok(self.out.len() - 4)
     }
 
@@ -186,11 +186,11 @@ impl<'o> Writer<'o> {
 
 /// The markers of an array or a map: short, 16-bit and 32-bit length.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
+pub(super) struct Markers {
     fix: u8,
     wide16: u8,
     wide32: u8,
 }
 
-pub(super) const ARRAY: Kind = Kind { fix: 0x90, wide16: 0xdc, wide32: 0xdd };
-pub(super) const MAP: Kind = Kind { fix: 0x80, wide16: 0xde, wide32: 0xdf };
+pub(super) const ARRAY: Markers = Markers { fix: 0x90, wide16: 0xdc, wide32: 0xdd };
+pub(super) const MAP: Markers = Markers { fix: 0x80, wide16: 0xde, wide32: 0xdf };

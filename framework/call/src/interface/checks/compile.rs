@@ -3,7 +3,7 @@
 use super::{
     UnknownPattern,
     held::Number,
-    node::{Count, Kind, Node, Range},
+    node::{Count, JsonType, Node, Range},
     pattern::Pattern,
 };
 use serde_json::{Map, Value};
@@ -59,9 +59,9 @@ impl<'a> Compiler<'a> {
             most: says.get(most).and_then(Value::as_u64),
         };
         node.kinds = match says.get("type") {
-            Some(Value::String(name)) => Kind::named(name).into_iter().collect(),
+            Some(Value::String(name)) => JsonType::named(name).into_iter().collect(),
             Some(Value::Array(names)) => {
-                names.iter().filter_map(|name| Kind::named(name.as_str()?)).collect()
+                names.iter().filter_map(|name| JsonType::named(name.as_str()?)).collect()
             }
             _ => Vec::new(),
         };
@@ -105,7 +105,7 @@ impl<'a> Compiler<'a> {
                 node.also.push(self.add(second));
             }
         }
-        let is_null = |at: &usize| self.nodes[*at].kinds == [Kind::Null];
+        let is_null = |at: &usize| self.nodes[*at].kinds == [JsonType::Null];
         let mut others = node.one_of.iter().copied().filter(|at| !is_null(at));
         if let (Some(only), None) = (others.next(), others.next()) {
             node.option_of = Some(only);

@@ -1,7 +1,7 @@
 //! A value that is kept while it is seen which of several schemas it follows.
 
 use super::{
-    node::{Kind, Node},
+    node::{JsonType, Node},
     violation::{Segment, Violation},
 };
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -111,18 +111,18 @@ impl Held {
         }
     }
 
-    fn is_of(&self, kind: Kind) -> bool {
+    fn is_of(&self, kind: JsonType) -> bool {
         match self {
-            Self::Null => kind == Kind::Null,
-            Self::Bool(_) => kind == Kind::Boolean,
+            Self::Null => kind == JsonType::Null,
+            Self::Bool(_) => kind == JsonType::Boolean,
             Self::Number(number) => {
-                kind == Kind::Number || kind == Kind::Integer && number.is_whole()
+                kind == JsonType::Number || kind == JsonType::Integer && number.is_whole()
             }
-            Self::Text(_) => kind == Kind::String,
+            Self::Text(_) => kind == JsonType::String,
             // serde_bytes and its like call themselves arrays of numbers.
-            Self::Bytes => kind == Kind::Array || kind == Kind::String,
-            Self::List(_) => kind == Kind::Array,
-            Self::Map(_) => kind == Kind::Object,
+            Self::Bytes => kind == JsonType::Array || kind == JsonType::String,
+            Self::List(_) => kind == JsonType::Array,
+            Self::Map(_) => kind == JsonType::Object,
         }
     }
 

@@ -26,7 +26,7 @@ pub use walk::Walk;
 use self::{
     compile::Compiler,
     held::{Held, Number},
-    node::{Kind, Node},
+    node::{JsonType, Node},
     violation::Sink,
 };
 use super::Method;
@@ -129,14 +129,14 @@ impl Checks {
     /// `Some` where a list is expected, with the node of its items.
     fn is_list(&self, root: usize) -> Option<Option<usize>> {
         let all = node::gather(&self.nodes, root);
-        all.into_iter().find(|node| node.is_of(Kind::Array)).map(|node| node.items)
+        all.into_iter().find(|node| node.is_of(JsonType::Array)).map(|node| node.items)
     }
 
     /// A text as the number that it stands for, where numbers are expected.
     fn read_text(&self, node: Option<usize>, text: &str) -> Held {
         let all = node.map_or_else(Vec::new, |node| node::gather(&self.nodes, node));
         let wants = |kind| all.iter().any(|node| node.is_of(kind));
-        if (wants(Kind::Integer) || wants(Kind::Number)) && !wants(Kind::String) {
+        if (wants(JsonType::Integer) || wants(JsonType::Number)) && !wants(JsonType::String) {
             if let Ok(number) = text.parse::<i128>() {
                 return Held::Number(Number::Whole(number));
             }

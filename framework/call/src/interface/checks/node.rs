@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// The types of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonType {
     Null,
     Boolean,
     Integer,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Object,
 }
 
-impl Kind {
+impl JsonType {
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "null" => Self::Null,
@@ -54,7 +54,7 @@ pub(super) struct Node {
     pub(super) option_of: Option<usize>,
 
     /// Empty where the schema does not say.
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<JsonType>,
     pub(super) values: Option<Vec<Value>>,
     pub(super) required: Vec<String>,
     /// No properties but those that are named.
@@ -62,7 +62,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn is_of(&self, kind: Kind) -> bool {
+    pub(super) fn is_of(&self, kind: JsonType) -> bool {
         self.kinds.contains(&kind)
     }
 

@@ -170,6 +170,7 @@ pub(crate) mod process {
             in_flight: 256,
             memory: Arc::default(),
             retries: Retries::default(),
+            thresholds: Default::default(),
         };
         let link = Link::<I>::unbound(Arc::default());
         // Which of several lanes a thread takes depends on the thread.

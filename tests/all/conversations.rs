@@ -285,6 +285,7 @@ fn client_over(network: Arc<dyn Network>, connect: &str, in_flight: usize) -> Wo
         in_flight,
         memory: Arc::default(),
         retries: Retries::default(),
+        thresholds: Default::default(),
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));

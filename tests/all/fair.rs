@@ -88,6 +88,7 @@ fn client(address: &Address, us: &str) -> WellClient {
         in_flight: 4096,
         memory: Arc::default(),
         retries: Retries { attempts: 1, ..Retries::default() },
+        thresholds: Default::default(),
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));

@@ -318,6 +318,7 @@ async fn calling() -> (Arc<Obedient>, Server, WorkerClient, Arc<Memory>) {
         in_flight: 16,
         memory: Arc::clone(&memory),
         retries: Retries::default(),
+        thresholds: Default::default(),
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));

@@ -68,6 +68,7 @@ pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerC
         in_flight: 16,
         memory: Arc::default(),
         retries: Retries::default(),
+        thresholds: Default::default(),
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));

@@ -163,6 +163,7 @@ pub(super) fn client<I: Interface + ?Sized>(connect: Connect, retries: Retries) 
         in_flight: 4096,
         memory: Arc::default(),
         retries,
+        thresholds: Default::default(),
     };
     let link = Link::<I>::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 8)));

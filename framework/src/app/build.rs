@@ -408,6 +408,7 @@ async fn listen(
         wait: manifest.limits.wait,
         hello: manifest.limits.hello,
         handshakes: manifest.limits.handshakes,
+        ..Limits::default()
     };
     let server = Server::start(listener, us, directory, limits, memory, tls);
     Ok(Some((server, address)))

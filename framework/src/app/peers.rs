@@ -93,6 +93,7 @@ impl Peers {
                 .get(process)
                 .map(|stated| stated.retries)
                 .unwrap_or_default(),
+            thresholds: Default::default(),
         };
         let remote = Arc::new(Remote::new(whereabouts, connections));
         self.remotes.insert(process.to_owned(), Arc::<Remote>::clone(&remote));

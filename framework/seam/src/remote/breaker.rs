@@ -16,23 +16,41 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// So many failures in a row are a complaint.
-const IN_A_ROW: u32 = 5;
-/// A share of failures says something about so many calls, and not about fewer.
-const LEAST_SAMPLE: u64 = 20;
-/// The longest that it is open at first, and at last.
-const FIRST_OPEN: Duration = Duration::from_secs(1);
-const LONGEST_OPEN: Duration = Duration::from_secs(30);
-const OPEN: Backoff = Backoff::half(FIRST_OPEN, LONGEST_OPEN);
-/// The most probes that have to go well in a row.
-const PROBES: u32 = 5;
-/// A replica that has gone well for so long begins anew.
-const FORGIVEN: Duration = Duration::from_secs(60);
+/// When a replica is left out, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerThresholds {
+    /// This many failures in a row are a complaint.
+    pub in_a_row: u32,
+    /// The least number of calls in the last ten seconds whose share of failures is judged.
+    pub least_sample: u64,
+    /// The longest that the breaker is open at first. It doubles each time.
+    pub first_open: Duration,
+    /// The longest that it is open at last.
+    pub longest_open: Duration,
+    /// The most probes that have to go well in a row.
+    pub probes: u32,
+    /// A replica that was not left out for this long begins anew with `first_open`.
+    pub forgiven: Duration,
+}
+
+impl Default for BreakerThresholds {
+    fn default() -> Self {
+        Self {
+            in_a_row: 5,
+            least_sample: 20,
+            first_open: Duration::from_secs(1),
+            longest_open: Duration::from_secs(30),
+            probes: 5,
+            forgiven: Duration::from_secs(60),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// Whether it is anything but closed, which callers ask first.
     open: AtomicBool,
+    thresholds: BreakerThresholds,
     inner: Mutex<Inner>,
 }
 
@@ -79,7 +97,7 @@ pub(super) enum Complaint {
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(thresholds: BreakerThresholds) -> Self {
         let now = Instant::now();
         let inner = Inner {
             course: BreakerState::Closed,
@@ -89,7 +107,7 @@ impl Breaker {
             failed_in_a_row: 0,
             recent: Recent::new(now),
         };
-        Self { open: AtomicBool::new(false), inner: Mutex::new(inner) }
+        Self { open: AtomicBool::new(false), thresholds, inner: Mutex::new(inner) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -121,7 +139,7 @@ impl Breaker {
             return false;
         }
         match well {
-            Some(true) if inner.passed + 1 < inner.times.min(PROBES) => {
+            Some(true) if inner.passed + 1 < inner.times.min(self.thresholds.probes) => {
                 inner.passed += 1;
                 inner.course = BreakerState::Open { until: now };
             }
@@ -132,7 +150,7 @@ impl Breaker {
                 inner.recent = Recent::new(now);
                 self.open.store(false, Relaxed);
             }
-            Some(false) => inner.open(now),
+            Some(false) => inner.open(now, &self.thresholds),
             None => inner.course = BreakerState::Open { until: now },
         }
         inner.course == BreakerState::Closed
@@ -151,40 +169,42 @@ impl Breaker {
         }
         inner.recent.failed.add(now);
         inner.failed_in_a_row += 1;
-        if inner.failed_in_a_row >= IN_A_ROW {
+        if inner.failed_in_a_row >= self.thresholds.in_a_row {
             return Some(Complaint::InARow(inner.failed_in_a_row));
         }
-        inner.rate(now).map(Complaint::Rate)
+        inner.rate(now, &self.thresholds).map(Complaint::Rate)
     }
 
     /// The part of its calls that went well in the last ten seconds, if there were enough to tell.
     pub(super) fn rate(&self, now: Instant) -> Option<f64> {
-        self.inner().rate(now)
+        self.inner().rate(now, &self.thresholds)
     }
 
     pub(super) fn open(&self, now: Instant) {
         let mut inner = self.inner();
         if inner.course == BreakerState::Closed {
-            if now.duration_since(inner.closed_at) > FORGIVEN {
+            if now.duration_since(inner.closed_at) > self.thresholds.forgiven {
                 inner.times = 0;
             }
-            inner.open(now);
+            inner.open(now, &self.thresholds);
             self.open.store(true, Relaxed);
         }
     }
 }
 
 impl Inner {
-    fn open(&mut self, now: Instant) {
-        let pause = OPEN.pause(self.times);
+    fn open(&mut self, now: Instant, thresholds: &BreakerThresholds) {
+        let BreakerThresholds { first_open, longest_open, .. } = *thresholds;
+        let pause = Backoff::half(first_open, longest_open).pause(self.times);
         self.times = self.times.saturating_add(1);
         self.passed = 0;
         self.course = BreakerState::Open { until: now + pause };
     }
 
-    fn rate(&self, now: Instant) -> Option<f64> {
+    fn rate(&self, now: Instant, thresholds: &BreakerThresholds) -> Option<f64> {
         let (calls, failed) = (self.recent.calls.sum(now), self.recent.failed.sum(now));
-        (calls >= LEAST_SAMPLE).then(|| calls.saturating_sub(failed) as f64 / calls as f64)
+        (calls >= thresholds.least_sample)
+            .then(|| calls.saturating_sub(failed) as f64 / calls as f64)
     }
 }
 
@@ -193,13 +213,16 @@ mod tests {
     use super::*;
     use crate::call::chance;
 
+    const FIRST_OPEN: Duration = Duration::from_secs(1);
+    const LONGEST_OPEN: Duration = Duration::from_secs(30);
+
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
     }
 
     #[tokio::test(start_paused = true)]
     async fn five_failures_in_a_row_are_a_complaint() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(BreakerThresholds::default());
         let now = Instant::now();
         for _ in 0..3 {
             (0..4).for_each(|_| assert_eq!(breaker.learn(now, false), None));
@@ -212,9 +235,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_second_failure_is_one_from_the_least_sample_on() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(BreakerThresholds::default());
         let now = Instant::now();
-        for call in 1..LEAST_SAMPLE {
+        for call in 1..20 {
             assert_eq!(breaker.learn(now, call % 2 == 1), None, "{call}");
         }
         assert_eq!(breaker.rate(now), None);
@@ -227,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_open_for_a_while_and_then_lets_one_probe_through() {
         chance::seed(1);
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(BreakerThresholds::default());
         let now = Instant::now();
         breaker.open(now);
         assert!(!breaker.is_closed() && !breaker.begin_probe(now + secs(0.49)));
@@ -251,7 +274,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_never_open_for_longer_than_half_a_minute_and_forgives() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(BreakerThresholds::default());
         let mut now = Instant::now();
         breaker.open(now);
         for _ in 0..20 {
@@ -260,7 +283,7 @@ mod tests {
             breaker.end_probe(now, Some(false));
         }
         let closes = |now| {
-            for _ in 0..PROBES {
+            for _ in 0..5 {
                 assert!(breaker.begin_probe(now));
                 breaker.end_probe(now, Some(true));
             }
@@ -272,8 +295,35 @@ mod tests {
         assert!(!breaker.begin_probe(now + FIRST_OPEN));
         now += LONGEST_OPEN;
         closes(now);
-        now += FORGIVEN + secs(1.0);
+        now += secs(61.0);
         breaker.open(now);
         assert!(breaker.begin_probe(now + FIRST_OPEN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_thresholds_can_be_others() {
+        let (first_open, longest_open) = (secs(10.0), secs(20.0));
+        let breaker = Breaker::new(BreakerThresholds {
+            in_a_row: 2,
+            least_sample: 4,
+            first_open,
+            longest_open,
+            probes: 1,
+            forgiven: secs(60.0),
+        });
+        let mut now = Instant::now();
+        assert_eq!(breaker.learn(now, false), None);
+        assert_eq!(breaker.learn(now, false), Some(Complaint::InARow(2)));
+        (0..2).for_each(|_| assert_eq!(breaker.learn(now, true), None));
+        assert_eq!(breaker.rate(now), Some(0.5));
+        breaker.open(now);
+        for longest in [first_open, longest_open, longest_open] {
+            assert!(!breaker.begin_probe(now + longest.mul_f64(0.49)));
+            now += longest;
+            assert!(breaker.begin_probe(now));
+            breaker.end_probe(now, Some(false));
+        }
+        now += longest_open;
+        assert!(breaker.begin_probe(now) && breaker.end_probe(now, Some(true)));
     }
 }

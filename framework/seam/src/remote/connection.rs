@@ -75,7 +75,8 @@ impl Connection {
             .await
             .map_err(|error| error.to_string())?;
         compare(whereabouts, &served);
-        let calls = Arc::new(Calls::new(whereabouts.in_flight, Arc::clone(&whereabouts.memory)));
+        let (memory, pulse) = (Arc::clone(&whereabouts.memory), whereabouts.thresholds.pulse);
+        let calls = Arc::new(Calls::new(whereabouts.in_flight, memory, pulse));
         let connection = Arc::new(Self {
             calls: Arc::clone(&calls),
             methods: methods(&whereabouts.interfaces, &served),

@@ -15,7 +15,10 @@ mod replica;
 mod replicas;
 mod retry;
 mod srv;
+mod thresholds;
 
+pub use breaker::BreakerThresholds;
 pub use process::{Remote, Whereabouts};
+pub use thresholds::Thresholds;
 
 use process::ReplicaAddress;

@@ -1,6 +1,7 @@
 //! Another process, as this one calls it: attempts at a call, and what is made of how they end.
 
 use super::{
+    Thresholds,
     budget::Budget,
     connection::Unanswered,
     replica::Replica,
@@ -54,6 +55,8 @@ pub struct Whereabouts {
     pub memory: Arc<Memory>,
     /// How often calls are made, when they fail.
     pub retries: Retries,
+    /// When a replica counts as failing.
+    pub thresholds: Thresholds,
 }
 
 /// One replica, as its lanes see it.
@@ -192,7 +195,8 @@ impl Remote {
             match failed.verdict.again(idempotent) {
                 Some(Again::Freely) => {}
                 Some(Again::WithinBudget(least)) if may_retry => {
-                    let pause = retry::pause(attempts, least);
+                    let pause =
+                        retry::pause(self.whereabouts.thresholds.retry_pauses, attempts, least);
                     if pause >= call.context.remaining() || !self.budget.take(clock::now()) {
                         return Err(failed.error.after_attempts(attempts));
                     }

@@ -39,12 +39,13 @@ pub(super) struct Replica {
 impl Replica {
     pub(super) fn new(target: ReplicaAddress, connections: usize) -> Self {
         let target = Arc::new(target);
+        let breaker = Breaker::new(target.whereabouts.thresholds.breaker);
         let lanes = (0..connections.max(1)).map(|at| Lane::new(Arc::clone(&target), at == 0));
         Self {
             lanes: lanes.collect(),
             target,
             load: Load::new(),
-            breaker: Breaker::new(),
+            breaker,
             resting: Mutex::new(None),
         }
     }

@@ -19,9 +19,6 @@ use crate::{
 };
 use std::time::Duration;
 
-/// The pauses between attempts at one call.
-const PAUSES: Backoff = Backoff::full(Duration::from_millis(10), Duration::from_secs(1));
-
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -128,14 +125,17 @@ fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
 }
 
 /// The pause before the next attempt, on top of the pause that the other side asked for.
-pub(super) fn pause(attempts: u32, least: Duration) -> Duration {
-    least.saturating_add(PAUSES.pause(attempts.saturating_sub(1)))
+pub(super) fn pause(pauses: Backoff, attempts: u32, least: Duration) -> Duration {
+    least.saturating_add(pauses.pause(attempts.saturating_sub(1)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{encode_error, refuse};
+    use crate::{
+        remote::Thresholds,
+        wire::{encode_error, refuse},
+    };
 
     static CALLEE: Callee = Callee {
         module: "stock",
@@ -147,8 +147,9 @@ mod tests {
 
     #[test]
     fn a_pause_that_was_asked_for_is_kept() {
-        assert!(pause(1, Duration::from_secs(3)) >= Duration::from_secs(3));
-        assert!(pause(1, Duration::ZERO) <= Duration::from_millis(10));
+        let pauses = Thresholds::default().retry_pauses;
+        assert!(pause(pauses, 1, Duration::from_secs(3)) >= Duration::from_secs(3));
+        assert!(pause(pauses, 1, Duration::ZERO) <= Duration::from_millis(10));
     }
 
     #[test]

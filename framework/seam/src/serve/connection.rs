@@ -149,7 +149,7 @@ impl<'a> Connection<'a> {
             rights: serving.directory.rights_of(&peer.process),
             bounds: Bounds { bytes: bounds.bytes.min(peer.payload_limit), ..bounds },
             leaving: None,
-            pulse: Pulse::new(),
+            pulse: Pulse::new(serving.limits.pulse),
             conduct: Conduct::default(),
             account: Account::of(serving.memory.peer(&peer.process)),
             unwritten: 0,

@@ -6,7 +6,7 @@ use super::{
     greeting::{self, Serving},
     handshakes::Handshakes,
 };
-use crate::wire::{Bounds, Listener, Memory, Peer, Socket, Tls};
+use crate::wire::{Bounds, Listener, Memory, Peer, PulseThresholds, Socket, Tls};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
@@ -33,6 +33,8 @@ pub struct Limits {
     pub hello: Duration,
     /// Connections at once that have not said hello yet. When there is one more, the oldest is closed.
     pub handshakes: usize,
+    /// When a peer counts as gone.
+    pub pulse: PulseThresholds,
 }
 
 impl Default for Limits {
@@ -46,6 +48,7 @@ impl Default for Limits {
             wait: Duration::from_millis(100),
             hello: Duration::from_secs(5),
             handshakes: 256,
+            pulse: PulseThresholds::default(),
         }
     }
 }

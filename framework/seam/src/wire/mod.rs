@@ -20,6 +20,7 @@ pub use frame::{Envelope, FrameError, Message};
 pub use hello::{HelloError, Interfaces, OLDEST, PROTOCOL, Peer, Refusal, Served, greet, receive};
 pub use memory::{Account, Charge, DEFAULT_MEMORY, ExpectedAnswer, Memory, MemoryInUse};
 pub(crate) use pulse::Pulse;
+pub use pulse::PulseThresholds;
 pub use socket::{Accept, Listener, Machine, Network, Socket, Stream, connect};
 pub use tls::{Tls, TlsError};
 pub use transport::Transport;

@@ -10,20 +10,37 @@ use crate::call::planted;
 use std::{future::Future, io, mem, pin::Pin, task::Context, time::Duration};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Time between two looks at a connection while calls wait, and after a ping.
-const BEAT: Duration = Duration::from_millis(250);
-/// Time between two looks while no call waits.
-const REST: Duration = Duration::from_secs(5);
-/// A peer is silent after this many beats without a word, each of which began with a ping.
-const SILENT: u32 = 4;
-/// A connection ends after this many beats in which nothing was heard, or nothing was taken of what
-/// waits to be written.
-const GONE: u32 = 40;
-/// The longest that one long message may take to arrive.
-const LONG: Duration = Duration::from_secs(30);
+/// When a peer is silent, and when a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PulseThresholds {
+    /// Time between two looks at a connection while calls wait, and after a ping.
+    pub beat: Duration,
+    /// Time between two looks while no call waits.
+    pub rest: Duration,
+    /// A peer is silent after this many beats without a word, each of which began with a ping.
+    pub silent: u32,
+    /// A connection ends after this many beats in which nothing was heard, or nothing was taken of what
+    /// waits to be written.
+    pub gone: u32,
+    /// The longest that one long message may take to arrive.
+    pub long: Duration,
+}
+
+impl Default for PulseThresholds {
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_millis(250),
+            rest: Duration::from_secs(5),
+            silent: 4,
+            gone: 40,
+            long: Duration::from_secs(30),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Pulse {
+    thresholds: PulseThresholds,
     timer: Pin<Box<Sleep>>,
     resting: bool,
     reads: u64,
@@ -38,9 +55,10 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(thresholds: PulseThresholds) -> Self {
         Self {
-            timer: Box::pin(sleep(REST)),
+            thresholds,
+            timer: Box::pin(sleep(thresholds.rest)),
             resting: true,
             reads: 0,
             heard: true,
@@ -54,7 +72,7 @@ impl Pulse {
     pub(crate) fn quicken(&mut self, cx: &mut Context<'_>) {
         if self.resting {
             self.resting = false;
-            self.timer.as_mut().reset(Instant::now() + BEAT);
+            self.timer.as_mut().reset(Instant::now() + self.thresholds.beat);
             // Registers the waker; the timer cannot be over yet.
             let _ = self.timer.as_mut().poll(cx);
         }
@@ -71,11 +89,12 @@ impl Pulse {
             self.reads = transport.reads();
             (self.heard, self.quiet) = (true, 0);
         }
+        let PulseThresholds { beat, rest, silent, gone, .. } = self.thresholds;
         while self.timer.as_mut().poll(cx).is_ready() {
             if !mem::take(&mut self.heard) && !planted!("silence-is-golden") {
                 self.quiet += 1;
-                if self.quiet > GONE {
-                    return Err(timed_out(format!("nothing was heard for {:?}", BEAT * GONE)));
+                if self.quiet > gone {
+                    return Err(timed_out(format!("nothing was heard for {:?}", beat * gone)));
                 }
                 transport.ping();
             }
@@ -85,22 +104,23 @@ impl Pulse {
             if self.resting {
                 transport.shrink();
             }
-            let next = if self.resting { REST } else { BEAT };
+            let next = if self.resting { rest } else { beat };
             self.timer.as_mut().reset(Instant::now() + next);
         }
-        Ok(self.quiet >= SILENT)
+        Ok(self.quiet >= silent)
     }
 
     fn look_for_stalls<Out, In>(&mut self, transport: &Transport<Out, In>) -> io::Result<()> {
+        let PulseThresholds { beat, gone, long, .. } = self.thresholds;
         let taken = transport.taken();
         let stalls = transport.unwritten() > 0 && taken == self.taken;
         self.stalled = if stalls { self.stalled + 1 } else { 0 };
         self.taken = taken;
-        if self.stalled > GONE {
-            return Err(timed_out(format!("nothing was taken for {:?}", BEAT * GONE)));
+        if self.stalled > gone {
+            return Err(timed_out(format!("nothing was taken for {:?}", beat * gone)));
         }
-        if transport.long_since().is_some_and(|since| since.elapsed() > LONG) {
-            return Err(timed_out(format!("a message did not arrive within {LONG:?}")));
+        if transport.long_since().is_some_and(|since| since.elapsed() > long) {
+            return Err(timed_out(format!("a message did not arrive within {long:?}")));
         }
         Ok(())
     }
@@ -124,6 +144,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     type Ours = Transport<ClientMessage<Envelope>, Response<Answer>>;
+
+    // The defaults.
+    const BEAT: Duration = Duration::from_millis(250);
+    const REST: Duration = Duration::from_secs(5);
+    const SILENT: u32 = 4;
+    const GONE: u32 = 40;
+    const LONG: Duration = Duration::from_secs(30);
 
     /// Our end, and the other.
     fn connected() -> (Ours, DuplexStream) {
@@ -149,7 +176,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_is_silent_and_then_gone() {
         let (mut ours, mut theirs) = connected();
-        let mut pulse = Pulse::new();
+        let mut pulse = Pulse::new(PulseThresholds::default());
         let start = Instant::now();
         poll_fn(|cx| {
             pulse.quicken(cx);
@@ -171,6 +198,21 @@ mod tests {
         let gone = until(&mut pulse, &mut ours, false).await.unwrap_err();
         assert_eq!(gone.to_string(), "nothing was heard for 10s");
         assert_eq!(start.elapsed(), BEAT * (GONE + 1) + BEAT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_thresholds_can_be_others() {
+        let (mut ours, _theirs) = connected();
+        let (beat, rest) = (Duration::from_millis(10), Duration::from_millis(50));
+        let thresholds =
+            PulseThresholds { beat, rest, silent: 1, gone: 3, ..PulseThresholds::default() };
+        let mut pulse = Pulse::new(thresholds);
+        let start = Instant::now();
+        until(&mut pulse, &mut ours, true).await.unwrap();
+        // The first beat comes after a rest, and is forgiven.
+        assert_eq!(start.elapsed(), rest + beat);
+        let gone = until(&mut pulse, &mut ours, false).await.unwrap_err();
+        assert_eq!(gone.to_string(), "nothing was heard for 30ms");
     }
 
     /// Polls, and reads what arrives, until the connection ends.
@@ -207,7 +249,7 @@ mod tests {
         let request =
             tarpc::Request { context: crate::wire::tarpc_context(), id: 1, message: envelope };
         Pin::new(&mut ours).start_send(ClientMessage::Request(request)).unwrap();
-        let mut pulse = Pulse::new();
+        let mut pulse = Pulse::new(PulseThresholds::default());
         poll_fn(|cx| {
             pulse.quicken(cx);
             Poll::Ready(())
@@ -243,7 +285,7 @@ mod tests {
                 sleep(BEAT).await;
             }
         });
-        let mut pulse = Pulse::new();
+        let mut pulse = Pulse::new(PulseThresholds::default());
         let start = Instant::now();
         assert_eq!(ends(&mut pulse, &mut ours).await, "a message did not arrive within 30s");
         assert!(start.elapsed() < LONG + 2 * REST);

@@ -24,7 +24,7 @@ mod tests;
 
 use crate::{
     call::stages::Probe,
-    wire::{Answer, Charge, Envelope, Memory, Transport},
+    wire::{Answer, Charge, Envelope, Memory, PulseThresholds, Transport},
 };
 use futures_util::task::AtomicWaker;
 use list::{Ending, List, Terms};
@@ -60,6 +60,7 @@ pub(super) struct Calls {
     /// Whether the other side has said that it is going to close the connection.
     leaving: AtomicBool,
     told_to_leave: Notify,
+    pulse: PulseThresholds,
 }
 
 /// What goes into the list: a call, and the room that its caller keeps for its answer.
@@ -95,7 +96,7 @@ struct Request {
 
 impl Calls {
     /// For a connection that takes `places` calls at once. Further calls wait in line.
-    pub(super) fn new(places: usize, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(places: usize, memory: Arc<Memory>, pulse: PulseThresholds) -> Self {
         Self {
             list: Mutex::new(List::new(places)),
             memory,
@@ -104,6 +105,7 @@ impl Calls {
             silent: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             told_to_leave: Notify::new(),
+            pulse,
         }
     }
 

@@ -51,7 +51,7 @@ impl Calls {
             left: Leftovers::default(),
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
-            pulse: Pulse::new(),
+            pulse: Pulse::new(self.pulse),
         };
         let ended = poll_fn(|cx| {
             let polled = self.poll(&mut running, transport.as_mut(), cx);

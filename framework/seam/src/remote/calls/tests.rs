@@ -30,7 +30,7 @@ fn connection(places: usize, buffer: usize) -> (Arc<Calls>, ClientTransport, Pla
     let socket = Socket::Other(Box::new(ours));
     let transport = Transport::new(socket, BytesMut::new(), PAYLOAD_LIMIT);
     let played = Played { socket: theirs, input: BytesMut::new() };
-    (Arc::new(Calls::new(places, Arc::default())), transport, played)
+    (Arc::new(Calls::new(places, Arc::default(), Default::default())), transport, played)
 }
 
 fn call_with(
@@ -287,7 +287,7 @@ impl AsyncWrite for Reset {
 async fn an_answer_that_is_there_when_a_write_fails_is_handed_out() {
     let socket = Socket::Other(Box::new(Reset::default()));
     let transport = Transport::new(socket, BytesMut::new(), PAYLOAD_LIMIT);
-    let calls = Arc::new(Calls::new(4, Arc::default()));
+    let calls = Arc::new(Calls::new(4, Arc::default(), Default::default()));
     let mut answered = Box::pin(call(&calls, 1));
     assert!(poll!(&mut answered).is_pending());
     let mut running = pin!(Arc::clone(&calls).run(transport));

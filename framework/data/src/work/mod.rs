@@ -29,7 +29,7 @@ pub use circuit::Circuit;
 pub use cron::{Cron, CronError};
 pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
-pub use queue::Work;
+pub use queue::{UnlistedWork, Work};
 pub(crate) use tables::history;
 pub use worker::Worker;
 

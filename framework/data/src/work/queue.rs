@@ -32,6 +32,19 @@ pub struct Work<D: Database = Any> {
     nudge: Arc<Notify>,
 }
 
+/// A piece was enqueued whose kind its module does not list: it would never be done. It is the source of the
+/// [`sqlx::Error::Configuration`] that enqueueing returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the module `{module}` does not list work named `{name}`: add its type to `#[module(…, work = […])]`"
+)]
+pub struct UnlistedWork {
+    /// The module that enqueued it.
+    pub module: &'static str,
+    /// The name of its kind.
+    pub name: &'static str,
+}
+
 impl<D: Database> Clone for Work<D> {
     fn clone(&self) -> Self {
         Self {
@@ -102,12 +115,8 @@ impl<D: ModuleDatabase> Work<D> {
         piece: &P,
     ) -> Result<bool, sqlx::Error> {
         if !self.known.contains(&P::NAME) {
-            return Err(sqlx::Error::Protocol(format!(
-                "the module `{}` does not list work named `{}`: add its type to \
-                 `#[module(…, work = […])]`",
-                self.module,
-                P::NAME
-            )));
+            let unlisted = UnlistedWork { module: self.module, name: P::NAME };
+            return Err(sqlx::Error::Configuration(unlisted.into()));
         }
         let payload =
             serde_json::to_string(piece).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;

@@ -3,7 +3,9 @@
 
 mod tables;
 
-use super::{Ledger, Perform, Piece, Recurring, Retry, Work, WorkKind, Worker, history};
+use super::{
+    Ledger, Perform, Piece, Recurring, Retry, UnlistedWork, Work, WorkKind, Worker, history,
+};
 use crate::{Db, DbSettings, Location};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -216,7 +218,11 @@ async fn a_key_is_there_once_and_can_be_cancelled() {
     assert_eq!(left(&Ledger::of(db.clone(), "shop")).await, (1, 0));
     // Work of a kind that the module does not list would never be done.
     let mut tx = db.write().await.unwrap();
-    let error = work.enqueue(&mut tx, &Tick).await.unwrap_err().to_string();
+    let error = work.enqueue(&mut tx, &Tick).await.unwrap_err();
+    let sqlx::Error::Configuration(source) = &error else { panic!("{error:?}") };
+    let unlisted = UnlistedWork { module: "shop", name: "tick" };
+    assert_eq!(source.downcast_ref::<UnlistedWork>(), Some(&unlisted));
+    let error = error.to_string();
     assert!(error.contains("`tick`") && error.contains("work = ["), "{error}");
 }
 

@@ -1,6 +1,6 @@
 //! What the gateway holds a request to, and an answer: the same in front of one process and of several.
 
-use crate::support::soon;
+use crate::{support::soon, system};
 use monolift::{
     CallError, CallErrorKind, InterfaceError, async_trait,
     testing::{Mode, RunningSystem, System, every_mode},
@@ -16,10 +16,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
 const FRAME: usize = 64 * 1024;
 
@@ -160,17 +157,14 @@ impl Front {
     }
 
     async fn ask(&self, verb: &str, path: &str, body: &str) -> (u16, String) {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let asked = format!(
-            "{verb} {path} HTTP/1.1\r\nhost: desk\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        socket.write_all(asked.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        soon(socket.read_to_string(&mut answer)).await.unwrap();
-        let status = answer[9..12].parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        let (address, verb, path) = (self.address.to_string(), verb.to_owned(), path.to_owned());
+        let body = body.to_owned();
+        let headers = [("content-type", "application/json")];
+        let asking = tokio::task::spawn_blocking(move || {
+            system::request(&address, &verb, &path, &headers, &body)
+        });
+        let answer = soon(asking).await.unwrap().unwrap();
+        (answer.status, answer.body)
     }
 
     /// The status and the detail of a problem.

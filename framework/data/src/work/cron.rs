@@ -1,7 +1,7 @@
 //! When work recurs: `30 3 * * 1-5`, or `@every 10s`.
 
 use monolift_manifest::quantity;
-use std::{fmt, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +25,9 @@ pub struct Fields {
 }
 
 /// Why a schedule cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct CronError(String);
-
-impl fmt::Display for CronError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CronError {}
 
 impl FromStr for Cron {
     type Err = CronError;

@@ -21,7 +21,7 @@
 use crate::call::{Context, Origin, Principal, Trace, clock, planted};
 use crate::carry::{Answer, Outcome, Payload};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 /// The bytes of a length.
 pub(super) const LENGTH: usize = 4;
@@ -101,9 +101,10 @@ pub(super) struct Prefix {
 
 /// Why a stream of frames cannot be read on. The connection ends: where the next frame begins is
 /// no longer known, or the peer speaks something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A frame says that it is longer than any may be.
+    #[error("a frame of {length} bytes, where {limit} are allowed")]
     TooLong {
         /// What it says.
         length: usize,
@@ -111,21 +112,9 @@ pub enum FrameError {
         limit: usize,
     },
     /// A frame's bytes are not what its kind has.
+    #[error("a malformed frame: {0}")]
     Malformed(&'static str),
 }
-
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { length, limit } => {
-                write!(f, "a frame of {length} bytes, where {limit} are allowed")
-            }
-            Self::Malformed(what) => write!(f, "a malformed frame: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for FrameError {}
 
 impl Message {
     /// Appends the frame to `out`, but for a payload that is long: copying that would cost more than

@@ -7,7 +7,7 @@ use super::{Bounds, Socket, codec};
 use crate::interface::Fingerprint;
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeSet, fmt, io, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -83,30 +83,21 @@ enum Reply {
 }
 
 /// Why two processes did not come together.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum HelloError {
     /// The socket failed.
+    #[error("{0}")]
     Io(io::Error),
     /// Nothing was said in time.
+    #[error("no hello within {0:?}")]
     TimedOut(Duration),
     /// What was said is not a hello of ours.
+    #[error("not a peer of this application: {0}")]
     NotOurs(String),
     /// The other side refused.
+    #[error("refused: {0}")]
     Refused(String),
 }
-
-impl fmt::Display for HelloError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::TimedOut(after) => write!(f, "no hello within {after:?}"),
-            Self::NotOurs(what) => write!(f, "not a peer of this application: {what}"),
-            Self::Refused(why) => write!(f, "refused: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for HelloError {}
 
 impl From<io::Error> for HelloError {
     fn from(error: io::Error) -> Self {

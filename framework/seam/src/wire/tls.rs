@@ -32,16 +32,9 @@ impl fmt::Debug for Tls {
 }
 
 /// Why the TLS files cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct TlsError(String);
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for TlsError {}
 
 impl Tls {
     /// Reads the files of this process.

@@ -10,36 +10,44 @@ use super::Bounds;
 const MESSAGE_MAX_BYTES: usize = 400;
 
 /// Why a value could not be encoded or decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The encoded value is longer than [`Bounds::bytes`].
+    #[error("the value is longer than {limit} bytes")]
     TooLong {
         /// The bound, in bytes.
         limit: usize,
     },
     /// The value nests deeper than [`Bounds::nesting`].
+    #[error("the value nests deeper than {limit} levels")]
     TooDeep {
         /// The bound, in levels.
         limit: usize,
     },
     /// The input ends inside a value.
+    #[error("the input ends inside a value")]
     Truncated,
     /// Bytes follow the value.
+    #[error("{bytes} bytes follow the value")]
     Trailing {
         /// How many.
         bytes: usize,
     },
     /// A string is not UTF-8.
+    #[error("a string is not valid UTF-8")]
     Utf8,
     /// The mark of a nested `Some` stands before a value that does not need it.
+    #[error("the mark of a nested option stands before a plain value")]
     StrayMark,
     /// An extension type that this codec does not use, or one with the wrong length.
+    #[error("extension type {kind} is not known, or not of this length")]
     UnknownExtension {
         /// The type number that was found.
         kind: u8,
     },
     /// A `Serialize` implementation announced a number of items and wrote a different one.
+    #[error("{announced} items were announced, but {given} were given")]
     Length {
         /// The number that was announced.
         announced: usize,
@@ -47,41 +55,16 @@ pub enum Error {
         given: usize,
     },
     /// A map key without a value, or a value without a key.
+    #[error("a map has a key without a value, or a value without a key")]
     Unpaired,
     /// A `Deserialize` implementation left part of its value unread.
+    #[error("part of the value was left unread")]
     Unread,
     /// An error of serde, or of a `Serialize` or `Deserialize` implementation: a wrong type, a
     /// missing field, an unknown variant. Long messages are cut.
+    #[error("{0}")]
     Custom(String),
 }
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { limit } => write!(f, "the value is longer than {limit} bytes"),
-            Self::TooDeep { limit } => write!(f, "the value nests deeper than {limit} levels"),
-            Self::Truncated => f.write_str("the input ends inside a value"),
-            Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the value"),
-            Self::Utf8 => f.write_str("a string is not valid UTF-8"),
-            Self::StrayMark => {
-                f.write_str("the mark of a nested option stands before a plain value")
-            }
-            Self::UnknownExtension { kind } => {
-                write!(f, "extension type {kind} is not known, or not of this length")
-            }
-            Self::Length { announced, given } => {
-                write!(f, "{announced} items were announced, but {given} were given")
-            }
-            Self::Unpaired => {
-                f.write_str("a map has a key without a value, or a value without a key")
-            }
-            Self::Unread => f.write_str("part of the value was left unread"),
-            Self::Custom(message) => f.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 impl serde::ser::Error for Error {
     fn custom<T: Display>(message: T) -> Self {

@@ -6,11 +6,13 @@ use std::fmt;
 const LONGEST: usize = 400;
 
 /// Why the arguments of a request cannot be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum BindError {
     /// An argument is nowhere.
+    #[error("`{0}` is missing")]
     Missing(&'static str),
     /// Anything else.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -38,17 +40,6 @@ impl serde::de::Error for BindError {
         Self::Other(format!("argument `{name}` is given twice"))
     }
 }
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(name) => write!(f, "`{name}` is missing"),
-            Self::Other(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
 
 fn shortened(mut text: String) -> String {
     if text.len() > LONGEST {

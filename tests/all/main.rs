@@ -20,6 +20,7 @@ mod held;
 mod in_flight;
 mod lifecycle;
 mod limit;
+mod log;
 mod macros;
 mod one_build;
 mod panics;

@@ -4,9 +4,10 @@
 //! What a request says of who passed it on is the gateway's, in the monolith as well: a client cannot
 //! say it.
 
-use super::{Problem, answer::response};
+use super::{Problem, edge, routes::identified};
 use crate::{
     call::{CallError, CallErrorKind},
+    plain::Failure,
     remote::Remote,
 };
 use axum::{
@@ -61,9 +62,14 @@ impl Forward {
 
     /// Passes one on.
     pub(super) async fn pass(self: Arc<Self>, request: Request) -> Response {
+        let trace = edge::trace(request.headers());
         match self.answer(request).await {
             Ok(response) => response,
-            Err(error) => response(Problem::of_call(&error)),
+            Err(error) => {
+                let mut response = identified(Problem::of_call(&error), trace);
+                response.extensions_mut().insert(Box::new(Failure::of(&error)));
+                response
+            }
         }
     }
 

@@ -2,12 +2,16 @@
 
 use super::{
     Problem,
-    answer::response,
     edge::{Edge, idempotency_key},
+    log::{self, RequestId, RouteTemplate},
+    routes::identified,
 };
-use crate::call::{CallError, CallErrorKind, CallSettings};
+use crate::{
+    call::{CallError, CallErrorKind, CallSettings, Trace, clock},
+    plain::Failure,
+};
 use axum::{
-    http::{Method, Request, Uri},
+    http::{Method, Request, StatusCode, Uri},
     response::Response,
 };
 use futures_util::future::BoxFuture;
@@ -19,7 +23,7 @@ use std::{
 use tokio::time::timeout_at;
 use tower::{Layer, Service};
 
-type OnDeadline = Arc<dyn Fn() -> Response + Send + Sync>;
+type OnDeadline = Arc<dyn Fn(Trace) -> Response + Send + Sync>;
 
 /// Gives each request of an existing program a [`Context`](monolift_call::Context), so that the calls it
 /// makes share one deadline and one trace.
@@ -43,13 +47,16 @@ pub struct CallLayer {
 impl CallLayer {
     /// A layer that gives requests what `settings` say.
     pub fn new(settings: Arc<CallSettings>) -> Self {
-        Self { settings, on_deadline: Arc::new(overdue) }
+        Self {
+            settings,
+            on_deadline: Arc::new(|trace| identified(Problem::of_call(&overdue()), trace)),
+        }
     }
 
     /// The same, with `response` as the answer to a request whose deadline has passed.
     #[must_use]
     pub fn on_deadline(mut self, response: impl Fn() -> Response + Send + Sync + 'static) -> Self {
-        self.on_deadline = Arc::new(response);
+        self.on_deadline = Arc::new(move |_| response());
         self
     }
 }
@@ -94,13 +101,20 @@ where
             // The program may know keys of another kind; they are its own matter.
             .with_key(idempotency_key(request.headers()).ok().flatten());
         let what = What { method: request.method().clone(), uri: request.uri().clone() };
-        let deadline = edge.context.deadline();
+        let route = RouteTemplate::of(request.method(), request.extensions());
+        let (deadline, trace, began) =
+            (edge.context.deadline(), edge.context.trace(), clock::now());
         let work = edge.context.clone().enter(|| self.inner.call(request));
         let work = edge.run(what, work);
         let on_deadline = Arc::clone(on_deadline);
-        Box::pin(
-            async move { timeout_at(deadline, work).await.unwrap_or_else(|_| Ok(on_deadline())) },
-        )
+        Box::pin(async move {
+            timeout_at(deadline, work).await.unwrap_or_else(|_| {
+                let status = StatusCode::GATEWAY_TIMEOUT.as_u16();
+                let failure = Failure::of(&overdue());
+                log::failed(&route, Some(RequestId(trace)), began, status, &failure);
+                Ok(on_deadline(trace))
+            })
+        })
     }
 }
 
@@ -116,9 +130,8 @@ impl fmt::Display for What {
     }
 }
 
-fn overdue() -> Response {
-    let error = CallError::new(CallErrorKind::DeadlineExceeded, "the deadline passed");
-    response(Problem::of_call(&error))
+fn overdue() -> CallError {
+    CallError::new(CallErrorKind::DeadlineExceeded, "the deadline passed")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     HttpLimits, RouteError,
     forward::{Forward, say_forwarded},
-    listen,
+    listen, log,
 };
 use crate::{serve::Web, wire::Socket};
 use axum::{Router, extract::Request, routing::any};
@@ -61,6 +61,7 @@ pub fn own_routes(
             }
         };
     }
+    let router = log::failures_logged(router);
     Ok(router.layer(axum::middleware::map_request(async |mut request: Request| {
         say_forwarded(&mut request);
         request

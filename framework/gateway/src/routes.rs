@@ -5,7 +5,7 @@ mod endpoint;
 mod tests;
 
 use self::endpoint::Endpoint;
-use super::{HttpAnswer, HttpEntry, Problem, REQUEST_ID, answer::response, edge};
+use super::{HttpAnswer, HttpEntry, Problem, REQUEST_ID, answer::response, edge, log::RequestId};
 use crate::{
     call::{CallSettings, Trace},
     interface::{Checks, HttpMethod, InterfaceDescriptor, Method, Part, Route, UnknownPattern},
@@ -106,9 +106,8 @@ fn routes_of(
         let calls = entry.calls(links);
         for (number, (method, route)) in routed {
             if super::described::PATHS.contains(&route.path) {
-                let route = format!("{} {}", route.method.as_str(), route.path);
                 let first = "the gateway itself".to_owned();
-                return Err(RouteError::clash(&route, first, named(method)));
+                return Err(RouteError::clash(&route.to_string(), first, named(method)));
             }
             let place =
                 places.entry(shape(route.path)).or_insert_with(|| PathMethods::at(route.path));
@@ -150,8 +149,7 @@ impl PathMethods {
 
     fn claim(&mut self, method: &'static Method, route: Route) -> Result<(), RouteError> {
         if let Some((_, first)) = self.claims.iter().find(|(verb, _)| *verb == route.method) {
-            let route = format!("{} {}", route.method.as_str(), route.path);
-            return Err(RouteError::clash(&route, named(first), named(method)));
+            return Err(RouteError::clash(&route.to_string(), named(first), named(method)));
         }
         self.claims.push((route.method, method));
         Ok(())
@@ -205,7 +203,7 @@ async fn wrong_verb(headers: HeaderMap) -> Response {
 /// Says in a response which trace it belongs to.
 pub(super) fn identified(answer: impl Into<HttpAnswer>, trace: Trace) -> Response {
     let mut response = response(answer);
-    let id = HeaderValue::try_from(format!("{:032x}", trace.trace_id));
+    let id = HeaderValue::try_from(RequestId(trace).to_string());
     response.headers_mut().insert(REQUEST_ID, id.expect("hexadecimal digits stand in any header"));
     response
 }

@@ -15,6 +15,8 @@ pub enum Given<'a> {
     Text(&'a str),
     /// A whole number of a file.
     Whole(i128),
+    /// `true` or `false` of a file.
+    Truth(bool),
     /// An environment variable. It has no type of its own: digits are a number where one is expected.
     Variable(&'a str),
     /// Anything else: what it is, with its article.
@@ -27,6 +29,7 @@ impl Given<'_> {
         match self {
             Given::Text(_) => "a string",
             Given::Whole(_) => "an integer",
+            Given::Truth(_) => "a boolean",
             Given::Variable(_) => "another text",
             Given::Other(kind) => kind,
         }
@@ -160,7 +163,7 @@ impl<N: TryFrom<i128> + PartialOrd + fmt::Display> ValueType for Count<N> {
         let number = match given {
             Given::Whole(number) => Some(number),
             Given::Variable(text) if is_number(text) => Some(text.parse().unwrap_or(i128::MAX)),
-            Given::Text(_) | Given::Variable(_) | Given::Other(_) => None,
+            Given::Text(_) | Given::Truth(_) | Given::Variable(_) | Given::Other(_) => None,
         };
         let Some(number) = number else {
             let found = given.kind();
@@ -188,8 +191,12 @@ impl ValueType for Size {
                 quantity::size(text).map_err(|error| error.to_string())?
             }
             Given::Whole(bytes) => u64::try_from(bytes).unwrap_or(0),
-            Given::Other(found) => {
-                return Err(format!("{}, found {found}", quantity::QuantityError::NotASize));
+            Given::Truth(_) | Given::Other(_) => {
+                return Err(format!(
+                    "{}, found {}",
+                    quantity::QuantityError::NotASize,
+                    given.kind()
+                ));
             }
         };
         let fits = (least..=most).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
@@ -225,6 +232,26 @@ impl ValueType for Span {
     }
 }
 
+/// `true` or `false`.
+pub(crate) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn read(&self, given: Given<'_>) -> Result<bool, String> {
+        match given {
+            Given::Truth(truth) => Ok(truth),
+            Given::Variable("true") => Ok(true),
+            Given::Variable("false") => Ok(false),
+            other => Err(format!("must be `true` or `false`, found {}", other.kind())),
+        }
+    }
+
+    fn show(&self, value: &bool) -> Option<String> {
+        Some(value.to_string())
+    }
+}
+
 /// A text that `read` takes.
 pub(crate) struct Text<T>(pub(crate) fn(&str) -> Result<T, String>, pub(crate) fn(&T) -> String);
 
@@ -234,7 +261,7 @@ impl<T> ValueType for Text<T> {
     fn read(&self, given: Given<'_>) -> Result<T, String> {
         match given {
             Given::Text(text) | Given::Variable(text) => (self.0)(text),
-            Given::Whole(_) | Given::Other(_) => {
+            Given::Whole(_) | Given::Truth(_) | Given::Other(_) => {
                 Err(format!("must be a string, found {}", given.kind()))
             }
         }

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::connect::Connect;
 use crate::parse;
 use crate::problem::Problems;
-use crate::sections::{Calls, Limits, Retries};
+use crate::sections::{Calls, Http, Limits, Retries};
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Manifest {
     pub processes: BTreeMap<String, Process>,
     /// `[calls]`.
     pub calls: Calls,
+    /// `[http]`.
+    pub http: Http,
     /// `[limits]`.
     pub limits: Limits,
     /// `[tls]`.

@@ -32,7 +32,7 @@ impl<'a> Parser<'a> {
         self.known(
             root,
             "at the top of a manifest",
-            &["app", "host", "modules", "process", "calls", "limits", "tls"],
+            &["app", "host", "modules", "process", "calls", "http", "limits", "tls"],
         );
         let app = self.value(root, "app", |value| name(text(value)?));
         let host = self.value(root, "host", |value| name(text(value)?));
@@ -58,6 +58,7 @@ impl<'a> Parser<'a> {
             modules: self.modules(),
             processes: self.processes(),
             calls: self.top_section("calls"),
+            http: self.top_section("http"),
             limits: self.top_section("limits"),
             tls: self.tls(),
             file: self.document.file.clone(),

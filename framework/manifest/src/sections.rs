@@ -1,4 +1,4 @@
-//! Every key of `[process.*]`, `[calls]`, `[limits]` and `[tls]`: the manifest and settings are both read by these
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[limits]` and `[tls]`: the manifest and settings are both read by these
 //! tables. A new key is one line here, and one in `settings.reference.toml`.
 
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::address::{Address, AddressError};
 use crate::connect::{Connect, ConnectError};
-use crate::keys::{Count, Key, Optional, Section, Size, Span, Text, key, section};
+use crate::keys::{Count, Flag, Key, Optional, Section, Size, Span, Text, key, section};
 use crate::manifest::{DeadlineMode, Process, TlsFiles};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
 
@@ -73,6 +73,15 @@ section! {
     drain: Duration = Duration::from_secs(20), Span(Duration::ZERO, LONGEST);
     /// to each other process, at most; as many as there are cores, and at least 8
     connections: Option<usize> = None, Optional(Count(1, 1024));
+}
+
+section! {
+    /// `[http]`: what a gateway does with every request.
+    #[derive(Copy)]
+    Http;
+
+    /// one line in the log for each request: its route, status, duration and id
+    access_log: bool = false, Flag;
 }
 
 section! {

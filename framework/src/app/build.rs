@@ -434,8 +434,9 @@ async fn listen_http(
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let router = app.routes().map_err(|clash| StartError::new(clash.to_string()))?;
+    let router = app.routes_unlogged().map_err(|clash| StartError::new(clash.to_string()))?;
     let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
+    let router = app.access_logged(router);
     let stated = &app.manifest().limits;
     let limits = HttpLimits {
         clients: stated.clients,

@@ -3,7 +3,7 @@
 use super::App;
 use crate::{config::Setting, module::Wanted};
 use monolift_data::DbSettings;
-use monolift_manifest::{Calls, Limits, Process, Retries, Section, TlsKeys};
+use monolift_manifest::{Calls, Http, Limits, Process, Retries, Section, TlsKeys};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
 pub const ASK: &str = "MONOLIFT_ASK";
@@ -40,6 +40,9 @@ impl App {
         }
         for key in Calls::KEYS {
             add(format!("calls.{}", key.name), key.show(&manifest.calls));
+        }
+        for key in Http::KEYS {
+            add(format!("http.{}", key.name), key.show(&manifest.http));
         }
         for key in Limits::KEYS {
             add(format!("limits.{}", key.name), key.show(&manifest.limits));

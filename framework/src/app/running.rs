@@ -57,6 +57,19 @@ impl RunningApp {
     /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and
     /// `/docs`: to be merged into a host's own router, or served by itself.
     pub fn routes(&self) -> Result<axum::Router, RouteError> {
+        self.routes_unlogged().map(|routes| self.access_logged(routes))
+    }
+
+    /// `router` with the access log, if that is switched on.
+    pub(super) fn access_logged(&self, router: axum::Router) -> axum::Router {
+        match self.place.manifest.http.access_log {
+            true => gateway::access_logged(router),
+            false => router,
+        }
+    }
+
+    /// The routes without the access log, for a router that has more.
+    pub(super) fn routes_unlogged(&self) -> Result<axum::Router, RouteError> {
         let manifest = &self.place.manifest;
         // Other applications of the workspace may be linked, and are none of this one's business.
         let ours =

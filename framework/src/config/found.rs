@@ -12,7 +12,7 @@ pub(super) fn given(value: &Value) -> Given<'_> {
             (None, Some(number)) => Given::Whole(number),
             (None, None) => Given::Other("a float"),
         },
-        Value::Bool(..) => Given::Other("a boolean"),
+        Value::Bool(_, truth) => Given::Truth(*truth),
         Value::Char(..) => Given::Other("a character"),
         Value::Empty(..) => Given::Other("nothing"),
         Value::Dict(..) => Given::Other("a section"),

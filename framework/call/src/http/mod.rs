@@ -11,5 +11,5 @@ mod protocol;
 pub use bind::check;
 pub use entry::{Calls, HttpEntry};
 pub use http::StatusCode;
-pub use problem::Problem;
+pub use problem::{Failure, Problem};
 pub use protocol::{Http, HttpAnswer, HttpCall};

@@ -25,6 +25,33 @@ pub struct Problem {
     /// In how many seconds to ask again.
     #[serde(skip)]
     retry_after: Option<NonZeroU16>,
+    #[serde(skip)]
+    failure: Option<Box<Failure>>,
+}
+
+/// Why a request failed, for the log of the gateway. It is never sent to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The call that failed, as `module.method`. Empty if the method of the route failed by itself.
+    pub call: String,
+    /// How it failed, such as `deadline-exceeded`.
+    pub code: &'static str,
+    /// The number under which an internal error was logged, in the process where it happened.
+    pub reference: Option<Reference>,
+    /// What happened, with the names of processes and addresses.
+    pub text: String,
+}
+
+impl Failure {
+    /// The failure that `error` is.
+    pub fn of(error: &CallError) -> Self {
+        Self {
+            call: error.call().to_owned(),
+            code: ErrorResponse::of(error).code,
+            reference: error.reference(),
+            text: error.message().to_owned(),
+        }
+    }
 }
 
 impl Problem {
@@ -38,6 +65,7 @@ impl Problem {
             code,
             reference: None,
             retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(NonZeroU16::MIN),
+            failure: None,
         }
     }
 
@@ -47,24 +75,28 @@ impl Problem {
             return Self::of_call(error);
         }
         let ErrorResponse { status, code, .. } = error.response();
+        let (status, text) = (status_of(status), error.to_string());
+        let failure = status.is_server_error().then(|| {
+            let (call, text) = (String::new(), text.clone());
+            Box::new(Failure { call, code, reference: None, text })
+        });
         Self {
             kind: Cow::Owned(format!("urn:monolift:{interface}:{code}")),
             title: Cow::Owned(title(code)),
-            ..Self::new(status_of(status), code, error.to_string())
+            failure,
+            ..Self::new(status, code, text)
         }
     }
 
     /// What a client hears of a call that did not end with an answer of its module.
     pub fn of_call(error: &CallError) -> Self {
         let ErrorResponse { status, code, .. } = ErrorResponse::of(error);
-        let detail = match for_strangers(error.kind()) {
-            None => error.message(),
-            Some(text) => {
-                tracing::warn!(%error, code, "a request failed");
-                text
-            }
-        };
-        let problem = Self::new(status_of(status), code, detail);
+        let status = status_of(status);
+        let hidden = for_strangers(error.kind());
+        let problem = Self::new(status, code, hidden.unwrap_or(error.message()));
+        // What is kept from the client has to be in the log.
+        let is_logged = hidden.is_some() || status.is_server_error();
+        let failure = is_logged.then(|| Box::new(Failure::of(error)));
         let retry_after = match error.retry_advice() {
             None => problem.retry_after,
             Some(RetryAdvice::Never) => None,
@@ -73,7 +105,7 @@ impl Problem {
                 Some(NonZeroU16::new(pause.as_secs_f64().ceil() as u16).unwrap_or(NonZeroU16::MIN))
             }
         };
-        Self { reference: error.reference(), retry_after, ..problem }
+        Self { reference: error.reference(), retry_after, failure, ..problem }
     }
 
     /// The status that it is answered with.
@@ -118,8 +150,8 @@ fn status_of(status: u16) -> StatusCode {
 impl From<Problem> for HttpAnswer {
     fn from(problem: Problem) -> Self {
         let body = serde_json::to_vec(&problem).expect("texts and numbers are always JSON");
-        let (status, retry_after) = (problem.status, problem.retry_after);
-        Self { status, content_type: Some(CONTENT_TYPE), body: body.into(), retry_after }
+        let Problem { status, retry_after, failure, .. } = problem;
+        Self { status, content_type: Some(CONTENT_TYPE), body: body.into(), retry_after, failure }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Calls as HTTP: arguments read from a request, answers written as JSON.
 
-use super::{Problem, bind};
+use super::{Failure, Problem, bind};
 use crate::interface::Carried;
 use crate::{
     call::{CallError, CallErrorKind, Callee, InterfaceError},
@@ -49,6 +49,14 @@ pub struct HttpAnswer {
     pub body: Bytes,
     /// In how many seconds to ask again, where that may help.
     pub retry_after: Option<NonZeroU16>,
+    /// Why the request failed, if the gateway has to log it.
+    pub failure: Option<Box<Failure>>,
+}
+
+impl HttpAnswer {
+    fn well(status: u16, content_type: Option<&'static str>, body: Bytes) -> Self {
+        Self { status, content_type, body, retry_after: None, failure: None }
+    }
 }
 
 impl Protocol for Http {
@@ -99,10 +107,9 @@ fn write<T: Serialize>(answer: &T, frame: Bounds) -> Result<HttpAnswer, CallErro
     })?;
     // `()` and unit structs hold nothing; a `None` is null too, but that is an answer.
     if size_of::<T>() == 0 && body == b"null" {
-        let (body, retry_after) = (Bytes::new(), None);
-        return Ok(HttpAnswer { status: 204, content_type: None, body, retry_after });
+        return Ok(HttpAnswer::well(204, None, Bytes::new()));
     }
-    Ok(HttpAnswer { status: 200, content_type: Some(JSON), body: body.into(), retry_after: None })
+    Ok(HttpAnswer::well(200, Some(JSON), body.into()))
 }
 
 /// What would stop this between processes stops it here too, so that a client sees the same in front

@@ -3,7 +3,7 @@
 use super::{Fingerprint, Schema};
 use crate::call::{Callee, ErrorResponse};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
-use std::sync::OnceLock;
+use std::{fmt, sync::OnceLock};
 
 /// An interface as its trait declares it.
 #[derive(Debug)]
@@ -67,6 +67,15 @@ pub struct Route {
     /// The argument that is the whole body. If `None`, the body is an object of the arguments that
     /// the path does not name.
     pub body: Option<&'static str>,
+}
+
+/// ```text
+/// GET /products/{sku}/stock
+/// ```
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_str(), self.path)
+    }
 }
 
 /// The HTTP verbs that a route can have.

@@ -5,9 +5,10 @@ use crate::{
     HttpAnswer, HttpCall, Problem,
     answer::charged,
     body,
-    call::{CallError, CallSettings, panic_text},
+    call::{CallError, CallSettings, clock, panic_text},
     edge::{Edge, LONGEST_KEY, idempotency_key},
     interface::{Checks, HttpMethod, Method, Route},
+    log::{self, RequestId},
     plain::{Calls, check},
     query,
     wire::{Bounds, Memory},
@@ -42,9 +43,15 @@ impl Endpoint {
         let (parts, body) = request.into_parts();
         let own = self.method.callee.deadline;
         let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
-        let trace = edge.context.trace();
+        let (trace, began) = (edge.context.trace(), clock::now());
         let answer = self.answer_within(edge, parts, body).await;
-        let answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
+        let mut answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
+        if let Some(mut failure) = answer.failure.take() {
+            if failure.call.is_empty() {
+                failure.call = self.method.callee.to_string();
+            }
+            log::failed(self.route, Some(RequestId(trace)), began, answer.status, &failure);
+        }
         identified(answer, trace)
     }
 

@@ -4,8 +4,8 @@ use crate::document::{Value, shown_key};
 use crate::keys::Given;
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
-const SETTINGS_SECTIONS: [&str; 8] =
-    ["process", "modules", "calls", "limits", "tls", "data", "app", "host"];
+const SETTINGS_SECTIONS: [&str; 9] =
+    ["process", "modules", "calls", "http", "limits", "tls", "data", "app", "host"];
 /// A crate of the dependency graph: `cargo run -p` with this name would be ambiguous.
 const AMBIGUOUS_PACKAGE: &str = "inventory";
 
@@ -57,6 +57,7 @@ pub(super) fn module_name(key: &str) -> Result<(), String> {
 pub(super) fn given(value: &Value) -> Given<'_> {
     match value {
         Value::String(text) => Given::Text(text),
+        Value::Boolean(truth) => Given::Truth(*truth),
         Value::Integer(number) => Given::Whole((*number).into()),
         other => Given::Other(other.kind()),
     }

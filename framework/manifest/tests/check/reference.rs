@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use monolift_manifest::{Calls, Given, Key, Limits, Process, Retries, Section, TlsKeys};
+use monolift_manifest::{Calls, Given, Http, Key, Limits, Process, Retries, Section, TlsKeys};
 
 /// The lines below a header, up to the next blank one, as key, value and comment.
 fn lines_below<'a>(reference: &'a str, header: &str) -> Vec<(&'a str, &'a str, &'a str)> {
@@ -42,6 +42,7 @@ fn every_key_is_in_the_reference_with_its_default_and_its_doc_line() {
     let mut wrong = missing(&reference, "[process.monolith]", &Process::default());
     wrong.extend(missing(&reference, "[process.payments.retries]", &Retries::default()));
     wrong.extend(missing(&reference, "[calls]", &Calls::default()));
+    wrong.extend(missing(&reference, "[http]", &Http::default()));
     wrong.extend(missing(&reference, "[tls]", &TlsKeys::default()));
     wrong.extend(missing(&reference, "[limits]", &Limits::default()));
     assert!(wrong.is_empty(), "settings.reference.toml should have\n{}", wrong.join("\n"));
@@ -54,7 +55,9 @@ fn every_default_is_taken() {
         for key in S::KEYS {
             let Some(shown) = key.show(&S::default()) else { continue };
             let mut section = S::default();
-            let from_file = shown.parse().map_or(Given::Text(&shown), Given::Whole);
+            let number = || shown.parse().map(Given::Whole).ok();
+            let truth = || shown.parse().map(Given::Truth).ok();
+            let from_file = number().or_else(truth).unwrap_or(Given::Text(&shown));
             assert_eq!(key.set(&mut section, from_file), Ok(()), "{}", key.name);
             assert_eq!(key.set(&mut section, Given::Variable(&shown)), Ok(()), "{}", key.name);
             assert_eq!(section, S::default());
@@ -64,6 +67,7 @@ fn every_default_is_taken() {
     taken::<Process>();
     taken::<Retries>();
     taken::<Calls>();
+    taken::<Http>();
     taken::<TlsKeys>();
     taken::<Limits>();
 }

@@ -61,6 +61,8 @@ struct Inner {
     times: u32,
     /// Probes that went well since.
     passed: u32,
+    /// Whether a probe has begun since it was opened.
+    probed: bool,
     /// When it was closed again.
     closed_at: Instant,
     failed_in_a_row: u32,
@@ -87,6 +89,23 @@ impl Recent {
     }
 }
 
+/// A change of a breaker that its owner logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BreakerChange {
+    /// It was opened, or opened again after a probe, for this long.
+    Opened(Duration),
+    /// It lets its first probe through since it was opened.
+    HalfOpen,
+    /// It is closed again.
+    Closed,
+}
+
+/// A call that a breaker lets through while it is not closed. Its end has to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Probe {
+    pub(super) change: Option<BreakerChange>,
+}
+
 /// What is held against a replica.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Complaint {
@@ -103,6 +122,7 @@ impl Breaker {
             course: BreakerState::Closed,
             times: 0,
             passed: 0,
+            probed: false,
             closed_at: now,
             failed_in_a_row: 0,
             recent: Recent::new(now),
@@ -118,25 +138,27 @@ impl Breaker {
         !self.open.load(Relaxed)
     }
 
-    /// Whether the next call is to be the probe. Then it is one, and its end has to be told.
-    pub(super) fn begin_probe(&self, now: Instant) -> bool {
+    /// Makes the next call the probe, if one is due.
+    pub(super) fn begin_probe(&self, now: Instant) -> Option<Probe> {
         if self.is_closed() {
-            return false;
+            return None;
         }
         let mut inner = self.inner();
-        let due = matches!(inner.course, BreakerState::Open { until } if now >= until);
-        if due {
-            inner.course = BreakerState::Probing;
+        match inner.course {
+            BreakerState::Open { until } if now >= until => {
+                inner.course = BreakerState::Probing;
+                let was_probed = std::mem::replace(&mut inner.probed, true);
+                Some(Probe { change: (!was_probed).then_some(BreakerChange::HalfOpen) })
+            }
+            _ => None,
         }
-        due
     }
 
-    /// The probe went well, or it did not; or nobody waited for its end. Says whether it is closed
-    /// again.
-    pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) -> bool {
+    /// The probe went well, or it did not; or nobody waited for its end.
+    pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) -> Option<BreakerChange> {
         let mut inner = self.inner();
         if inner.course != BreakerState::Probing {
-            return false;
+            return None;
         }
         match well {
             Some(true) if inner.passed + 1 < inner.times.min(self.thresholds.probes) => {
@@ -149,11 +171,12 @@ impl Breaker {
                 inner.failed_in_a_row = 0;
                 inner.recent = Recent::new(now);
                 self.open.store(false, Relaxed);
+                return Some(BreakerChange::Closed);
             }
-            Some(false) => inner.open(now, &self.thresholds),
+            Some(false) => return Some(inner.open(now, &self.thresholds)),
             None => inner.course = BreakerState::Open { until: now },
         }
-        inner.course == BreakerState::Closed
+        None
     }
 
     /// A call has ended while it is closed.
@@ -180,25 +203,29 @@ impl Breaker {
         self.inner().rate(now, &self.thresholds)
     }
 
-    pub(super) fn open(&self, now: Instant) {
+    /// Opens it, if it is closed.
+    pub(super) fn open(&self, now: Instant) -> Option<BreakerChange> {
         let mut inner = self.inner();
-        if inner.course == BreakerState::Closed {
-            if now.duration_since(inner.closed_at) > self.thresholds.forgiven {
-                inner.times = 0;
-            }
-            inner.open(now, &self.thresholds);
-            self.open.store(true, Relaxed);
+        if inner.course != BreakerState::Closed {
+            return None;
         }
+        if now.duration_since(inner.closed_at) > self.thresholds.forgiven {
+            inner.times = 0;
+        }
+        self.open.store(true, Relaxed);
+        Some(inner.open(now, &self.thresholds))
     }
 }
 
 impl Inner {
-    fn open(&mut self, now: Instant, thresholds: &BreakerThresholds) {
+    fn open(&mut self, now: Instant, thresholds: &BreakerThresholds) -> BreakerChange {
         let BreakerThresholds { first_open, longest_open, .. } = *thresholds;
         let pause = Backoff::half(first_open, longest_open).pause(self.times);
         self.times = self.times.saturating_add(1);
         self.passed = 0;
+        self.probed = false;
         self.course = BreakerState::Open { until: now + pause };
+        BreakerChange::Opened(pause)
     }
 
     fn rate(&self, now: Instant, thresholds: &BreakerThresholds) -> Option<f64> {
@@ -253,22 +280,24 @@ mod tests {
         let breaker = Breaker::new(BreakerThresholds::default());
         let now = Instant::now();
         breaker.open(now);
-        assert!(!breaker.is_closed() && !breaker.begin_probe(now + secs(0.49)));
+        assert!(!breaker.is_closed() && breaker.begin_probe(now + secs(0.49)).is_none());
         let later = now + FIRST_OPEN;
-        assert!(breaker.begin_probe(later));
-        assert!(!breaker.begin_probe(later));
+        let half_open = Some(Probe { change: Some(BreakerChange::HalfOpen) });
+        assert_eq!(breaker.begin_probe(later), half_open);
+        assert_eq!(breaker.begin_probe(later), None);
         // It failed: now it takes longer.
-        breaker.end_probe(later, Some(false));
-        assert!(!breaker.begin_probe(later + secs(0.99)));
+        let reopened = breaker.end_probe(later, Some(false));
+        assert!(matches!(reopened, Some(BreakerChange::Opened(_))), "{reopened:?}");
+        assert_eq!(breaker.begin_probe(later + secs(0.99)), None);
         let later = later + 2 * FIRST_OPEN;
-        assert!(breaker.begin_probe(later));
+        assert_eq!(breaker.begin_probe(later), half_open);
         // Whoever made it went away: the next one is the probe.
-        breaker.end_probe(later, None);
-        assert!(breaker.begin_probe(later));
+        assert_eq!(breaker.end_probe(later, None), None);
+        assert_eq!(breaker.begin_probe(later), Some(Probe { change: None }));
         // It was open twice: two have to go well.
-        breaker.end_probe(later, Some(true));
-        assert!(!breaker.is_closed() && breaker.begin_probe(later));
-        breaker.end_probe(later, Some(true));
+        assert_eq!(breaker.end_probe(later, Some(true)), None);
+        assert!(!breaker.is_closed() && breaker.begin_probe(later).is_some());
+        assert_eq!(breaker.end_probe(later, Some(true)), Some(BreakerChange::Closed));
         assert!(breaker.is_closed());
     }
 
@@ -279,12 +308,12 @@ mod tests {
         breaker.open(now);
         for _ in 0..20 {
             now += LONGEST_OPEN;
-            assert!(breaker.begin_probe(now));
+            assert!(breaker.begin_probe(now).is_some());
             breaker.end_probe(now, Some(false));
         }
         let closes = |now| {
             for _ in 0..5 {
-                assert!(breaker.begin_probe(now));
+                assert!(breaker.begin_probe(now).is_some());
                 breaker.end_probe(now, Some(true));
             }
             assert!(breaker.is_closed());
@@ -292,12 +321,12 @@ mod tests {
         now += LONGEST_OPEN;
         closes(now);
         breaker.open(now);
-        assert!(!breaker.begin_probe(now + FIRST_OPEN));
+        assert_eq!(breaker.begin_probe(now + FIRST_OPEN), None);
         now += LONGEST_OPEN;
         closes(now);
         now += secs(61.0);
         breaker.open(now);
-        assert!(breaker.begin_probe(now + FIRST_OPEN));
+        assert!(breaker.begin_probe(now + FIRST_OPEN).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -318,12 +347,13 @@ mod tests {
         assert_eq!(breaker.rate(now), Some(0.5));
         breaker.open(now);
         for longest in [first_open, longest_open, longest_open] {
-            assert!(!breaker.begin_probe(now + longest.mul_f64(0.49)));
+            assert_eq!(breaker.begin_probe(now + longest.mul_f64(0.49)), None);
             now += longest;
-            assert!(breaker.begin_probe(now));
+            assert!(breaker.begin_probe(now).is_some());
             breaker.end_probe(now, Some(false));
         }
         now += longest_open;
-        assert!(breaker.begin_probe(now) && breaker.end_probe(now, Some(true)));
+        assert!(breaker.begin_probe(now).is_some());
+        assert_eq!(breaker.end_probe(now, Some(true)), Some(BreakerChange::Closed));
     }
 }

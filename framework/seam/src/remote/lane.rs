@@ -6,6 +6,8 @@
 //! jitter, which grows with each failure. The first lane of a replica then connects again by itself, so that
 //! a replica that is back is found. The other lanes connect when they are asked for. While callers have no
 //! other replica, the pause is short, so that each caller hears of an attempt that began after its call.
+//!
+//! The first lane also logs when its replica goes down and when it is up again.
 
 use super::{
     ReplicaAddress,
@@ -123,9 +125,10 @@ async fn run(
     mut failures: u32,
     kept: Option<Arc<Notify>>,
 ) {
+    let mut log = StateLog { of: kept.is_some().then(|| Arc::clone(&target)), up: None };
     loop {
         let began = Instant::now();
-        let ended = connect(&lane, &target).await;
+        let ended = connect(&lane, &target, &mut log).await;
         let now = Instant::now();
         let was_well = ended.as_ref().is_ok_and(|lasted| *lasted >= BRIEF);
         failures = if was_well { 0 } else { failures };
@@ -138,6 +141,9 @@ async fn run(
         };
         failures = failures.saturating_add(1);
         let is_lost = ended.is_ok();
+        if let Err(why) = &ended {
+            log.is_down(why);
+        }
         let failed = ended.err().map(|why| (began, why));
         let stays = set(&lane, &target, None, State::Down { failures, failed, until });
         let (true, Some(urgent)) = (stays, &kept) else { return };
@@ -156,28 +162,61 @@ async fn run(
 }
 
 /// Connects, and stays until that ends. The result is how long it lasted, or why it did not come to it.
-async fn connect(lane: &Weak<Current>, target: &Arc<ReplicaAddress>) -> Result<Duration, String> {
+async fn connect(
+    lane: &Weak<Current>,
+    target: &Arc<ReplicaAddress>,
+    log: &mut StateLog,
+) -> Result<Duration, String> {
     let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
     let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
     let Opened { connection, calls, transport } = opened?;
     let since = Instant::now();
-    let process = &target.whereabouts.process;
+    log.is_up();
     let mut running = Box::pin(Arc::clone(&calls).run(transport));
     // From here on only the lane holds it, and whoever calls.
     set(lane, target, Some(connection), State::Up);
     tokio::select! {
         biased;
         ended = &mut running => match ended {
-            Ok(()) => tracing::debug!(process, "the other side closed the connection"),
-            Err(why) => tracing::info!(process, %why, "a connection was lost"),
+            Ok(()) => log.is_down("it closed the connection"),
+            Err(why) => log.is_down(&format!("the connection was lost: {why}")),
         },
         () = calls.told_to_leave() => {
-            tracing::debug!(process, "the other side is about to go");
+            log.is_down("it is stopping");
             // It ends when the calls that are under way have.
             tokio::spawn(running);
         }
     }
     Ok(since.elapsed())
+}
+
+/// Logs the changes of a replica's state, each once.
+struct StateLog {
+    /// The replica; `None` in a lane that does not speak for it.
+    of: Option<Arc<ReplicaAddress>>,
+    /// Whether it is up, as far as the log says.
+    up: Option<bool>,
+}
+
+impl StateLog {
+    fn is_up(&mut self) {
+        let before = self.up.replace(true);
+        let Some(ReplicaAddress { address, whereabouts, .. }) = self.of.as_deref() else { return };
+        let process = &whereabouts.process;
+        match before {
+            None => tracing::debug!(process, %address, "a replica is up"),
+            Some(false) => tracing::info!(process, %address, "a replica is up again"),
+            Some(true) => {}
+        }
+    }
+
+    fn is_down(&mut self, why: &str) {
+        let before = self.up.replace(false);
+        let Some(ReplicaAddress { address, whereabouts, .. }) = self.of.as_deref() else { return };
+        if before != Some(false) {
+            tracing::warn!(process = whereabouts.process, %address, why, "a replica is down");
+        }
+    }
 }
 
 /// Sets how a lane stands, unless it is gone, which is the result.

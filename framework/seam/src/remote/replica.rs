@@ -3,7 +3,7 @@
 
 use super::{
     ReplicaAddress,
-    breaker::{Breaker, Complaint},
+    breaker::{Breaker, BreakerChange, Complaint},
     connection::Connection,
     lane::Lane,
     load::Load,
@@ -52,6 +52,22 @@ impl Replica {
 
     pub(super) fn address(&self) -> &Address {
         &self.target.address
+    }
+
+    /// Logs a change of its breaker.
+    pub(super) fn log(&self, change: BreakerChange) {
+        let (process, address) = (&self.target.whereabouts.process, &self.target.address);
+        match change {
+            BreakerChange::Opened(pause) => {
+                tracing::warn!(process, %address, ?pause, "a replica is ejected: its calls fail");
+            }
+            BreakerChange::HalfOpen => {
+                tracing::info!(process, %address, "an ejected replica is half-open: it gets a call on trial");
+            }
+            BreakerChange::Closed => {
+                tracing::info!(process, %address, "an ejected replica answers again, and takes calls as before");
+            }
+        }
     }
 
     /// Has a connection made soon, since no other replica is connected.
@@ -157,10 +173,12 @@ impl Turn {
             self.replica.rest(now, advice);
         }
         if self.is_probe {
+            let change = breaker.end_probe(now, well);
             // The latencies from before it was left out are out of date.
-            if breaker.end_probe(now, well) {
+            if change == Some(BreakerChange::Closed) {
                 load.forget();
             }
+            change.into_iter().for_each(|change| self.replica.log(change));
             return None;
         }
         well.and_then(|well| breaker.learn(now, well))

@@ -128,13 +128,15 @@ impl Replicas {
         let is_other =
             |replica: &Arc<Replica>| other_than.is_none_or(|other| !Arc::ptr_eq(other, replica));
         let well = |replica: &Arc<Replica>| is_other(replica) && replica.is_well(now);
-        let probe = list.iter().find(|replica| {
-            !replica.breaker.is_closed()
-                && replica.up().is_some_and(|connection| !connection.is_silent())
-                && replica.breaker.begin_probe(now)
+        let probe = list.iter().find_map(|replica| {
+            let may_be = !replica.breaker.is_closed()
+                && replica.up().is_some_and(|connection| !connection.is_silent());
+            let probe = may_be.then(|| replica.breaker.begin_probe(now)).flatten()?;
+            probe.change.into_iter().for_each(|change| replica.log(change));
+            Some(replica)
         });
         let (replica, is_probe) = match probe {
-            Some(probe) => (probe, true),
+            Some(replica) => (replica, true),
             None => {
                 let chosen = cheaper(&list, well, now)
                     .or_else(|| cheaper(&list, |replica| replica.is_well(now), now))
@@ -210,10 +212,8 @@ impl Replicas {
                 !rates.is_empty() && own < mean * MUCH_WORSE
             }
         };
-        if is_out {
-            replica.breaker.open(now);
-            let (process, address) = (&self.whereabouts.process, replica.address());
-            tracing::warn!(process, %address, ?complaint, "a replica is left out for a while");
+        if is_out && let Some(change) = replica.breaker.open(now) {
+            replica.log(change);
         }
     }
 }

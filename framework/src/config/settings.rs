@@ -25,16 +25,21 @@ fn can_be_a_setting(key: &str) -> bool {
     key.contains("__") || SINGLE.contains(&key.to_lowercase().as_str())
 }
 
-/// Whether this is what Kubernetes adds to a service's name for the variables that it sets in every container:
-/// `SHOP_ORDERS_SERVICE_HOST`, `SHOP_ORDERS_PORT_7100_TCP_ADDR`.
+/// Whether a variable ends as those that Kubernetes sets in every container for each service: `…_SERVICE_HOST`,
+/// `…_SERVICE_PORT`, `…_SERVICE_PORT_HTTP`, `…_PORT`, `…_PORT_7100_TCP`, `…_PORT_7100_TCP_ADDR`. Before that is the
+/// service's name, which may begin with a module's: `shop-orders-db`.
 fn is_of_kubernetes(rest: &str) -> bool {
-    let of_port = rest.strip_prefix("port").is_some_and(|rest| {
-        rest.is_empty()
-            || rest
-                .strip_prefix('_')
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    rest == "service_host" || rest.starts_with("service_port") || of_port
+    let words: Vec<&str> = rest.split('_').collect();
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_protocol = |word: &str| matches!(word, "tcp" | "udp" | "sctp");
+    (0..words.len()).any(|at| match &words[at..] {
+        ["service", "host"] | ["service", "port", ..] | ["port"] => true,
+        ["port", number, protocol] => is_number(number) && is_protocol(protocol),
+        ["port", number, protocol, "proto" | "port" | "addr"] => {
+            is_number(number) && is_protocol(protocol)
+        }
+        _ => false,
+    })
 }
 
 /// Everything that was set, by section.

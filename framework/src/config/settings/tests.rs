@@ -124,3 +124,39 @@ fn a_secret_is_not_among_the_settings_that_are_shown() {
     assert_eq!(shown, ["…", "\"plain\"", "…"]);
     assert_eq!(format!("{settings:?}"), "{\"orders\"}");
 }
+
+#[test]
+fn a_variable_of_kubernetes_is_told_by_its_end() {
+    for of_kubernetes in [
+        "service_host",
+        "db_service_host",
+        "db_service_port",
+        "db_read_only_service_port_postgres",
+        "port",
+        "db_port",
+        "db_port_5432_tcp",
+        "db_port_5432_tcp_proto",
+        "db_port_5432_tcp_port",
+        "db_port_5432_udp_addr",
+    ] {
+        assert!(is_of_kubernetes(of_kubernetes), "{of_kubernetes}");
+    }
+    for meant in
+        ["max_lines", "host", "db_url", "port_number", "port_5432", "service", "db_port_tcp_addr"]
+    {
+        assert!(!is_of_kubernetes(meant), "{meant}");
+    }
+}
+
+/// A service `shop-orders-db` beside an application `shop` with a module `orders`.
+#[test]
+fn a_service_whose_name_begins_with_a_modules_stops_no_start() {
+    let unknown = |name: &str| {
+        let mut settings = of("");
+        settings.others.push(format!("{}{name}", settings.prefix));
+        told(&settings.unknown_sections(["orders"].into_iter()))
+    };
+    assert_eq!(unknown("ORDERS_DB_SERVICE_HOST"), [""; 0]);
+    assert_eq!(unknown("ORDERS_DB_PORT_5432_TCP_ADDR"), [""; 0]);
+    assert_eq!(unknown("ORDERS_MAX_LINES").len(), 1);
+}

@@ -14,10 +14,9 @@ pub(crate) fn interface_error(input: TokenStream) -> TokenStream {
         return errors.finish().unwrap_or_default();
     };
     let expanded = expand(&input, &mut errors);
-    match errors.finish() {
-        None => expanded.unwrap_or_default(),
-        Some(errors) => errors,
-    }
+    // With the implementation, so that its absence gives no further errors where the type is used.
+    let errors = errors.finish();
+    quote!(#errors #expanded)
 }
 
 fn expand(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
@@ -100,9 +99,11 @@ fn call_variant<'a>(
         }
         if let Some(from) = field.attrs.iter().find(|attribute| attribute.path().is_ident("from")) {
             errors.at(from, "`InterfaceError` implements this `From` already: take `#[from]` off");
+            return None;
         }
         if let Some(first) = found {
             errors.at(variant, format!("`{}` holds a `CallError` already", first.ident));
+            return None;
         }
         found = Some(variant);
     }

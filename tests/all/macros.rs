@@ -43,10 +43,7 @@ pub(crate) trait Odd: std::fmt::Debug {
     #[deadline("2m")]
     async fn r#move(&self, r#type: u32, #[serde(default)] r#in: Option<u32>) -> Result<u32>;
 
-    /// A body of the trait's own, for modules that have none.
-    async fn provided(&self, mut_: u8) -> Result<u8> {
-        Ok(mut_ + 1)
-    }
+    async fn next(&self, mut_: u8) -> Result<u8>;
 
     async fn nothing(&self) -> Result<()>;
 }
@@ -73,6 +70,10 @@ impl Odd for Module {
         Ok(r#type + r#in.unwrap_or_default())
     }
 
+    async fn next(&self, mut_: u8) -> Result<u8> {
+        Ok(mut_ + 1)
+    }
+
     async fn nothing(&self) -> Result<()> {
         Ok(())
     }
@@ -86,7 +87,7 @@ async fn unusual_names_do_not_meet_the_expansions_own(mode: Mode) {
     assert_eq!(told, "1 Arguments(2) 3 4 5 Arguments(6) 7");
     assert_eq!(odd.r#move(1, Some(2)).await.unwrap(), 3);
     assert_eq!(odd.r#move(1, None).await.unwrap(), 1);
-    assert_eq!(odd.provided(1).await.unwrap(), 2);
+    assert_eq!(odd.next(1).await.unwrap(), 2);
     odd.nothing().await.unwrap();
     system.stop().await;
 }
@@ -97,7 +98,7 @@ async fn a_client_is_an_implementation_itself() {
         OddClient::new(odd)
     }
     let odd = take(OddClient::new(Module));
-    assert_eq!(odd.provided(1).await.unwrap(), 2);
+    assert_eq!(odd.next(1).await.unwrap(), 2);
 }
 
 #[test]

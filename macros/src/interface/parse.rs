@@ -111,6 +111,13 @@ fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Method> {
             format!("a method of an interface is async: write `async fn {name}`"),
         );
     }
+    if function.default.is_some() {
+        let message = format!(
+            "a method of an interface has no body: the module that provides the interface implements `{name}`, and a \
+             call of it goes to that module. End the declaration with `;`"
+        );
+        errors.at(&name, message);
+    }
     if !signature.generics.params.is_empty() {
         errors.at(
             &signature.generics,

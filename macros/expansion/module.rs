@@ -25,6 +25,7 @@ const _: () = {
     );
     static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
         name: "sales",
+        package: ::core::env!("CARGO_PKG_NAME"),
         calls: DECLARED,
         provides: &[
             ::monolift::link::InterfaceEntry::of::<dyn Orders>(),

@@ -245,6 +245,7 @@ fn facts(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> Tok
     quote! {
         static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
             name: #module,
+            package: ::core::env!("CARGO_PKG_NAME"),
             calls: DECLARED,
             provides: &[#(#provides),*],
             needs: &[#(#needs),*],

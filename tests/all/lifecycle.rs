@@ -302,6 +302,75 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_was_touched(mode: Mode) {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// A program with `text` as its manifest, whose own code is the worker.
+fn host(text: String) -> App {
+    let linked = Linked {
+        manifest: text.leak(),
+        file: "the test's manifest",
+        root: "/nonexistent",
+        kind: Program::Host,
+        modules: &[],
+        calls: &[],
+        host_calls: &["worker"],
+        circles: &[],
+    };
+    let worker: Arc<dyn Worker> = Arc::<Obedient>::default();
+    App::new(linked).unwrap().provide(worker)
+}
+
+/// The port of `address`, or 0.
+fn port(address: &str) -> u16 {
+    address.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_further_replica_on_one_machine_takes_the_next_port() {
+    let free = |below: u16| {
+        (below..u16::MAX - 3).step_by(4).find(|first| {
+            (*first..first + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok())
+        })
+    };
+    let first = free(20_000 + (std::process::id() % 20_000) as u16).expect("four free ports");
+    let start = async || {
+        let text = format!(
+            "app = \"club\"\nhost = \"club\"\n[modules]\nworker = \"club\"\n[process.club]\nreplicas = 2\n\
+             listen = \"127.0.0.1:{first}\"\nhttp = \"127.0.0.1:{}\"\n",
+            first + 2
+        );
+        host(text).start().await
+    };
+    let mut running = Vec::new();
+    for replica in 0..2 {
+        let app = start().await.unwrap();
+        assert_eq!(port(&app.address().unwrap().to_string()), first + replica);
+        assert_eq!(app.http_address().unwrap().port(), first + 2 + replica);
+        running.push(app);
+    }
+    let refused = start().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the addresses of all 2 replicas are in use")
+            && refused.contains("write `replicas = 3` below [process.club]"),
+        "{refused}"
+    );
+    for app in running {
+        app.stop().await;
+    }
+}
+
+/// Its code is in this program alone, so calls would find it nowhere.
+#[tokio::test]
+async fn a_hosts_own_module_that_is_placed_elsewhere_stops_the_start() {
+    let text = "app = \"club\"\nhost = \"club\"\n[modules]\nworker = \"club\"\nstubborn = \"other\"\n\
+                [process.other]\nlisten = \"127.0.0.1:7199\"\n";
+    let text = host(text.to_owned()).start().await.unwrap_err().to_string();
+    assert!(
+        text.contains(
+            "the test's manifest places `stubborn` in the process `other`, and its code is in the package `tests`"
+        ),
+        "{text}"
+    );
+}
+
 /// A typo would otherwise leave the module without what it was given.
 #[tokio::test]
 async fn a_value_for_no_module_stops_the_start() {

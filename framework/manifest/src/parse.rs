@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::document::{Document, Entry, Table, Value, shown_key};
-use crate::keys::{Count, Section, ValueType};
-use crate::manifest::{Manifest, Placement, Process, Replicas, TlsFiles};
+use crate::keys::Section;
+use crate::manifest::{Manifest, Placement, Process, TlsFiles};
 use crate::problem::{Problem, Problems};
 use crate::sections::{Retries, TlsKeys};
 use crate::suggest::nearest;
@@ -104,18 +104,14 @@ impl<'a> Parser<'a> {
                     .push(Problem { help: Some(format!("write [process.{key}]")), ..problem });
                 continue;
             };
-            let known = [&Process::names()[..], &["retries", "replicas"]].concat();
+            let known = [&Process::names()[..], &["retries"]].concat();
             self.known(table, &format!("in [process.{}]", shown_key(&entry.key)), &known);
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
             let (http_position, listen_position) = (position("http"), position("listen"));
-            let replicas = self.value(table, "replicas", |value| {
-                Count(1, Replicas::MOST).read(given(value)).map(Replicas)
-            });
             let mut process = Process {
                 retries: self.retries(&entry.key, table),
-                replicas: replicas.unwrap_or_default(),
                 line,
                 column,
                 http_position,

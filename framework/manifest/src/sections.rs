@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::address::{Address, AddressError};
 use crate::connect::{Connect, ConnectError};
-use crate::keys::{Count, Flag, Key, Optional, Section, Size, Span, Text, key, section};
-use crate::manifest::{DeadlineMode, Process, TlsFiles};
+use crate::keys::{
+    Count, Flag, Given, Key, Kind, Optional, Section, Size, Span, Text, key, section,
+};
+use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
 
 const AN_INSTANT: Duration = Duration::from_millis(1);
@@ -147,7 +149,27 @@ impl Section for Process {
             "where others reach it, when that is not `listen`: hosts, `srv:name` or `file:path`",
             Optional(Text(connect, Connect::to_string))
         ),
+        key!(
+            replicas,
+            "how many of it run on this machine: each further one listens a port higher",
+            ReplicaCount
+        ),
     ];
+}
+
+/// How many of a process run.
+struct ReplicaCount;
+
+impl Kind for ReplicaCount {
+    type Value = Replicas;
+
+    fn read(&self, given: Given<'_>) -> Result<Replicas, String> {
+        Count(1, Replicas::MOST).read(given).map(Replicas)
+    }
+
+    fn show(&self, replicas: &Replicas) -> Option<String> {
+        Some(replicas.0.to_string())
+    }
 }
 
 /// A path. What is in the file, or a URL, is no path, and may be a secret.

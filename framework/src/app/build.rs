@@ -1,6 +1,8 @@
 //! What an author's `main` says about a process before it starts.
 
-use super::{Linked, Program, RunningApp, check, linked::ThisProcess, peers::Peers};
+use super::{
+    Linked, Program, RunningApp, check, linked::ThisProcess, listen::first_free, peers::Peers,
+};
 use crate::{
     call::CallSettings,
     config::{Settings, SettingsErrors, overlay},
@@ -10,7 +12,7 @@ use crate::{
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
-use monolift_manifest::{Address, DeadlineMode, Manifest};
+use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
@@ -212,6 +214,7 @@ impl App {
             settings: &self.settings,
             shared: &self.shared,
             modules: &here,
+            linked: &self.modules,
             provided: self.provided.iter().map(|(entry, _)| *entry).collect(),
         })?;
         let served = if self.encoded {
@@ -358,12 +361,12 @@ async fn bring_up(
     let own = app.modules.iter().filter_map(|module| module.routes.clone());
     let own: Vec<_> = own.collect();
     let memory = Arc::clone(&app.memory);
-    let listening = listen(&app.place, &resources.served, own, memory, tls).await?;
+    let listening = listen(&app.place, &resources, own, memory, tls).await?;
     if let Some((server, address)) = listening {
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
-        app.http = Some(listen_http(address, app).await?);
+        app.http = Some(listen_http(address, app, &resources.settings).await?);
     }
     Ok(())
 }
@@ -371,7 +374,7 @@ async fn bring_up(
 /// Listens for other processes, if any may call.
 async fn listen(
     place: &ThisProcess,
-    served: &Links,
+    resources: &Resources,
     own_routes: Vec<(&'static str, Router)>,
     memory: Arc<Memory>,
     tls: Option<Tls>,
@@ -380,12 +383,14 @@ async fn listen(
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
     let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
     let Some(address) = stated.or_else(free_port) else { return Ok(None) };
-    let setting = format!("process.{}.listen", place.process);
-    let refused =
-        |error| StartError::new(format!("cannot listen on {address} (`{setting}`)")).because(error);
-    let listener = Listener::bind(&address).await.map_err(refused)?;
-    let address = listener.address().map_err(refused)?;
-    let local = served.all().into_iter().filter(|link| link.is_local());
+    let all = place.replicas(&resources.settings, "listen", address, Process::listens);
+    let (listener, address) = first_free(all, async |address| Listener::bind(address).await)
+        .await
+        .map_err(|refusal| refusal.of("cannot listen", "listen", place))?;
+    let unknown =
+        |error| StartError::new(format!("the address of {address} is unknown")).because(error);
+    let address = listener.address().map_err(unknown)?;
+    let local = resources.served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
     let mut directory = Directory::new(handlers, caller_check(place));
     if !own_routes.is_empty() {
@@ -426,14 +431,17 @@ fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
 async fn listen_http(
     address: &str,
     app: &RunningApp,
+    settings: &Settings,
 ) -> Result<(HttpServer, SocketAddr), StartError> {
-    let setting = format!("process.{}.http", app.process());
-    let refused = |error| {
-        StartError::new(format!("the gateway cannot listen on {address} (`{setting}`)"))
-            .because(error)
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
+    let address = Address::Tcp(address.to_owned());
+    let all = app.place.replicas(settings, "http", address, Process::https);
+    let (listener, address) =
+        first_free(all, async |address| TcpListener::bind(address.to_string()).await)
+            .await
+            .map_err(|refusal| refusal.of("the gateway cannot listen", "http", &app.place))?;
+    let unknown =
+        |error| StartError::new(format!("the address of {address} is unknown")).because(error);
+    let address = listener.local_addr().map_err(unknown)?;
     let router = app.routes_unlogged().map_err(|clash| StartError::new(clash.to_string()))?;
     let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
     let router = app.access_logged(router);

@@ -20,6 +20,8 @@ pub(super) struct Facts<'a> {
     pub(super) settings: &'a Settings,
     pub(super) shared: &'a HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     pub(super) modules: &'a [ModuleEntry],
+    /// Every module that is linked, also those that run elsewhere.
+    pub(super) linked: &'a [ModuleEntry],
     pub(super) provided: Vec<InterfaceEntry>,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             }
         }
     }
+    errors.extend(facts.hosts_own_elsewhere());
     errors.extend(facts.values_of_unknown_modules());
     let sections = sections(facts.settings, facts.modules).0;
     errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
@@ -96,6 +99,26 @@ impl Facts<'_> {
             }
         }
         providers
+    }
+
+    /// Modules in the host's own package that the manifest places in another process. No other program has their
+    /// code. The build refuses that too, of the manifest that it reads.
+    fn hosts_own_elsewhere(&self) -> Vec<StartError> {
+        let ThisProcess { manifest, process, .. } = self.place;
+        if manifest.host.as_deref() != Some(process.as_str()) {
+            return Vec::new();
+        }
+        let own = self.linked.iter().map(|entry| (entry.facts)());
+        let own = own.filter(|module| module.name != module.package);
+        own.filter_map(|ModuleFacts { name, package, .. }| {
+            let other = manifest.process_of(name).filter(|other| other != process)?;
+            Some(StartError::new(format!(
+                "{} places `{name}` in the process `{other}`, and its code is in the package `{package}` of this \
+                 program: place it in `{process}`, or move it into packages `{name}` and `{name}-api` of its own",
+                manifest.file.display()
+            )))
+        })
+        .collect()
     }
 
     /// Refuses values and pools for modules that do not exist. Those for a module of another process are ignored: one

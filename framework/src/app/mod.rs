@@ -8,6 +8,7 @@ mod check;
 mod in_force;
 pub mod launcher;
 mod linked;
+mod listen;
 mod peers;
 mod run;
 mod running;

@@ -43,6 +43,8 @@ pub trait Module: Sized + Send + Sync + 'static {
 pub struct ModuleFacts {
     /// Its name in the manifest.
     pub name: &'static str,
+    /// The package that it was compiled in. It has the module's name, unless the module is in a host's own crate.
+    pub package: &'static str,
     /// The modules whose api packages it depends on.
     pub calls: &'static [&'static str],
     /// The interfaces that it provides.

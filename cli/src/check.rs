@@ -16,8 +16,8 @@ impl Check {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         let text = fs::read_to_string(&self.manifest)
             .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
-        let manifest = Manifest::parse(&text, &self.manifest)?;
         let workspace = Workspace::find(&env::current_dir()?)?;
+        let manifest = Manifest::parse_in(&text, &self.manifest, &workspace, None)?;
         let graph = Graph::check(&manifest, &workspace, None)?;
         for process in manifest.all_processes() {
             println!("{process}");

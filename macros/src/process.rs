@@ -60,7 +60,7 @@ pub(crate) fn process(input: TokenStream) -> TokenStream {
                 manifest = named;
             }
         }
-        let program = Program::read(&manifest, input.manifest.span())?;
+        let program = Program::read(&manifest, None, input.manifest.span())?;
         let linked = program.process(&process, input.process.span())?;
         Ok((tracked, linked, input.prepare))
     };
@@ -75,7 +75,7 @@ pub(crate) fn service(input: TokenStream) -> TokenStream {
             Some(named) => named,
             None => workspace(span)?.root.join("deployment.toml"),
         };
-        let linked = Program::read(&manifest, span)?.service(span)?;
+        let linked = Program::read(&manifest, None, span)?.service(span)?;
         let tracked = quote! {
             const _: ::core::option::Option<&str> = ::core::option_env!("MONOLIFT_MANIFEST");
         };
@@ -88,7 +88,8 @@ pub(crate) fn host(input: TokenStream) -> TokenStream {
     let read = || {
         let manifest: LitStr = syn::parse2(input)?;
         let file = package_directory().join(manifest.value());
-        Program::read(&file, manifest.span())?.host(manifest.span())
+        let package = package();
+        Program::read(&file, Some(&package), manifest.span())?.host(manifest.span())
     };
     read().unwrap_or_else(|error| {
         let error = syn::Error::into_compile_error(error);
@@ -112,6 +113,10 @@ fn main_or_error(read: syn::Result<(TokenStream, TokenStream, Option<Expr>)>) ->
             quote!(#error fn main() {})
         }
     }
+}
+
+fn package() -> String {
+    std::env::var("CARGO_PKG_NAME").unwrap_or_default()
 }
 
 fn package_directory() -> PathBuf {
@@ -142,17 +147,17 @@ struct Program {
 }
 
 impl Program {
-    fn read(file: &Path, span: Span) -> syn::Result<Self> {
+    /// `host` is the package of the host, if this is it.
+    fn read(file: &Path, host: Option<&str>, span: Span) -> syn::Result<Self> {
         let workspace = workspace(span)?;
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let file = file.canonicalize().unwrap_or(file);
         let text = std::fs::read_to_string(&file).map_err(|error| {
             syn::Error::new(span, format!("{} cannot be read: {error}", file.display()))
         })?;
-        let manifest = Manifest::parse(&text, workspace.relative(&file))
+        let manifest = Manifest::parse_in(&text, workspace.relative(&file), &workspace, host)
             .map_err(|problems| at(span, &problems))?;
-        let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-        Ok(Self { workspace, package, file, manifest })
+        Ok(Self { workspace, package: package(), file, manifest })
     }
 
     fn process(&self, process: &str, span: Span) -> syn::Result<TokenStream> {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::address::Address;
 use crate::connect::Connect;
-use crate::parse;
+use crate::graph::Graph;
+use crate::parse::{self, Parsed};
 use crate::problem::Problems;
 use crate::sections::{Calls, Http, Limits, Retries};
+use crate::workspace::Workspace;
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
 #[derive(Debug, Clone)]
@@ -58,7 +60,7 @@ pub struct Process {
     pub connect: Option<Connect>,
     /// How often others try when a call to it fails.
     pub retries: Retries,
-    /// How many of it run. The first listens where the manifest says, each further one a port higher.
+    /// How many of it run on one machine. The first listens where the manifest says, each further one a port higher.
     pub replicas: Replicas,
     /// The line of its table in the manifest, from 1.
     pub line: usize,
@@ -140,7 +142,26 @@ impl Manifest {
     /// Unknown keys, wrong types, bad names, addresses and quantities are refused, all of them at once. Whether the
     /// modules exist and who calls whom is [`Graph::check`](crate::Graph::check)'s to say.
     pub fn parse(text: &str, file: &Path) -> Result<Manifest, Problems> {
-        parse::manifest(text, file)
+        let parsed = parse::manifest(text, file)?;
+        parsed.problems.unless_empty(parsed.manifest)
+    }
+
+    /// As [`Manifest::parse`], of a manifest that [`Graph::check`](crate::Graph::check) is to check next. If the text
+    /// has mistakes that leave the modules and processes known, what that check finds is reported with them.
+    pub fn parse_in(
+        text: &str,
+        file: &Path,
+        workspace: &Workspace,
+        host_package: Option<&str>,
+    ) -> Result<Manifest, Problems> {
+        let Parsed { manifest, mut problems, graph_is_known } = parse::manifest(text, file)?;
+        if graph_is_known
+            && !problems.is_empty()
+            && let Err(more) = Graph::check(&manifest, workspace, host_package)
+        {
+            problems.extend(more);
+        }
+        problems.unless_empty(manifest)
     }
 
     /// The modules that live in a process, in the order of the file.

@@ -6,24 +6,36 @@ use std::path::Path;
 use crate::document::{Document, Entry, Table, Value, shown_key};
 use crate::keys::Section;
 use crate::manifest::{Manifest, Placement, Process, TlsFiles};
-use crate::problem::{Problem, Problems};
+use crate::problem::{Problem, Problems, UNKNOWN_KEY};
 use crate::sections::{Retries, TlsKeys};
 use crate::suggest::nearest;
 
 mod values;
 use values::{given, module_name, name, text};
 
-pub(crate) fn manifest(text: &str, file: &Path) -> Result<Manifest, Problems> {
+/// A manifest, and what is wrong with its text.
+pub(crate) struct Parsed {
+    pub(crate) manifest: Manifest,
+    pub(crate) problems: Problems,
+    /// Whether the mistakes leave the modules and processes as they were meant. Otherwise what a check of the
+    /// graph finds may follow from these mistakes.
+    pub(crate) graph_is_known: bool,
+}
+
+pub(crate) fn manifest(text: &str, file: &Path) -> Result<Parsed, Problems> {
     let document = Document::parse(text, file)?;
-    let mut parser = Parser { document: &document, problems: Problems::default() };
+    let mut parser =
+        Parser { document: &document, problems: Problems::default(), graph_is_known: true };
     let manifest = parser.manifest();
-    parser.problems.0.sort_by_key(|problem| (problem.line, problem.column));
-    parser.problems.unless_empty(manifest)
+    let Parser { mut problems, graph_is_known, .. } = parser;
+    problems.0.sort_by_key(|problem| (problem.line, problem.column));
+    Ok(Parsed { manifest, problems, graph_is_known })
 }
 
 struct Parser<'a> {
     document: &'a Document,
     problems: Problems,
+    graph_is_known: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -34,6 +46,10 @@ impl<'a> Parser<'a> {
             "at the top of a manifest",
             &["app", "host", "modules", "process", "calls", "http", "limits", "tls"],
         );
+        self.graph_is_known = !root.0.iter().any(|entry| {
+            let near = nearest(&entry.key, ["host", "modules", "process"]);
+            near.is_some_and(|near| near != entry.key)
+        });
         let app = self.value(root, "app", |value| name(text(value)?));
         let host = self.value(root, "host", |value| name(text(value)?));
         if root.get("app").is_none() {
@@ -52,11 +68,13 @@ impl<'a> Parser<'a> {
         let position =
             |key: &str| root.get(key).map_or((1, 1), |entry| self.document.key_position(entry));
         let (host_position, modules_position) = (position("host"), position("modules"));
+        let (modules, processes) = (self.modules(), self.processes());
+        self.graph_is_known &= self.problems.0.iter().all(|problem| problem.is_unknown_key());
         Manifest {
             app: app.unwrap_or_default(),
             host,
-            modules: self.modules(),
-            processes: self.processes(),
+            modules,
+            processes,
             calls: self.top_section("calls"),
             http: self.top_section("http"),
             limits: self.top_section("limits"),
@@ -106,6 +124,10 @@ impl<'a> Parser<'a> {
             };
             let known = [&Process::names()[..], &["retries"]].concat();
             self.known(table, &format!("in [process.{}]", shown_key(&entry.key)), &known);
+            self.graph_is_known &= table.0.iter().all(|entry| {
+                known.contains(&entry.key.as_str())
+                    || nearest(&entry.key, known.iter().copied()).is_none()
+            });
             let position = |key: &str| {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
@@ -197,7 +219,7 @@ impl<'a> Parser<'a> {
 
     fn known(&mut self, table: &Table, place: &str, known: &[&str]) {
         for entry in table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let message = format!("unknown key `{}` {place}", shown_key(&entry.key));
+            let message = format!("{UNKNOWN_KEY}`{}` {place}", shown_key(&entry.key));
             let help = match nearest(&entry.key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys are `{}`", known.join("`, `")),

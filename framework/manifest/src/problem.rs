@@ -34,6 +34,16 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+/// What begins the message about a key that no table has.
+pub(crate) const UNKNOWN_KEY: &str = "unknown key ";
+
+impl Problem {
+    /// Whether it is about a key that no table has.
+    pub(crate) fn is_unknown_key(&self) -> bool {
+        self.message.starts_with(UNKNOWN_KEY)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;

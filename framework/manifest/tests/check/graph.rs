@@ -365,3 +365,31 @@ fn listeners_on_one_address() {
     let machine = |host: &str| format!("listen = \"0.0.0.0:7100\"\nconnect = \"{host}:7100\"");
     shop().graph(&text(&machine("monolith"), &machine("payments")));
 }
+
+/// One build tells all of it.
+#[test]
+fn an_unknown_key_hides_no_other_mistake() {
+    let shop = shop();
+    let workspace = shop.find("").expect("a workspace");
+    let told = |text: &str| {
+        let file = std::path::Path::new("deployment.toml");
+        let told = monolift_manifest::Manifest::parse_in(text, file, &workspace, None);
+        shop.shown(&told.expect_err("a refusal"))
+    };
+    let unplaced = &ALL[..2];
+    let text = manifest(unplaced, "[calls]\ndeadlin = \"2s\"\n");
+    assert_eq!(
+        told(&text),
+        "deployment.toml:6:1: unknown key `deadlin` in [calls]\n  help: did you mean `deadline`?\n\
+         deployment.toml:2:2: module `stock` (modules/stock) is placed nowhere, and `orders` depends on \
+         `stock-api` (modules/orders/Cargo.toml:5)\n  help: add `stock = \"monolith\"` under [modules]"
+    );
+    // What follows from the first mistake is not told.
+    let text = manifest(&SPLIT, "[process.payments]\nlisten_on = \"127.0.0.1:7104\"\n");
+    let text = text.replace("listen_on", "lisen");
+    assert_eq!(told(&text).matches("deployment.toml").count(), 1, "{}", told(&text));
+    assert_eq!(
+        told(&text.replace("[modules]", "[module]")).matches("is placed nowhere").count(),
+        0
+    );
+}

@@ -96,6 +96,8 @@ const _: () = {
                 method: ::monolift::interface::HttpMethod::Get,
                 path: "/products/{sku}/stock",
                 body: ::core::option::Option::None,
+                created: ::core::option::Option::None,
+                idempotency_key: false,
             }),
             arguments: &[
                 ::monolift::interface::Argument {
@@ -114,6 +116,18 @@ const _: () = {
                 Level,
                 StockError,
             > as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES,
+            gives: {
+                type __Error = <Result<
+                    Level,
+                    StockError,
+                > as ::monolift::interface::Returned>::Error;
+                let _ = |error: &__Error| {
+                    ::core::matches!(error, __Error::UnknownProduct { .. })
+                };
+                ::core::option::Option::Some(
+                    &["unknown-product"] as &'static [&'static str],
+                )
+            },
         },
         ::monolift::interface::Method {
             callee: ::monolift::call::Callee {
@@ -128,7 +142,13 @@ const _: () = {
             docs: "",
             idempotent: false,
             limit: ::core::option::Option::Some(4u32),
-            route: ::core::option::Option::None,
+            route: ::core::option::Option::Some(::monolift::interface::Route {
+                method: ::monolift::interface::HttpMethod::Post,
+                path: "/holds",
+                body: ::core::option::Option::None,
+                created: ::core::option::Option::Some("/holds/{id}"),
+                idempotency_key: true,
+            }),
             arguments: &[
                 ::monolift::interface::Argument {
                     name: "order",
@@ -157,6 +177,7 @@ const _: () = {
                 Reservation,
                 StockError,
             > as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES,
+            gives: ::core::option::Option::None,
         },
     ];
     static DESCRIPTOR: ::monolift::interface::InterfaceDescriptor = ::monolift::interface::InterfaceDescriptor {

@@ -31,8 +31,10 @@ fn an_interface() {
             /// Units on hand for one product.
             #[http(GET, "/products/{sku}/stock")]
             #[idempotent]
+            #[errors(UnknownProduct)]
             async fn level(&self, sku: &str) -> Result<Level, StockError>;
 
+            #[http(POST, "/holds", created = "/holds/{id}", idempotency_key)]
             #[deadline("30s")]
             #[limit(4)]
             async fn reserve(

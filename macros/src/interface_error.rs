@@ -129,7 +129,7 @@ fn status(variant: &Variant, errors: &mut Errors) -> Option<u16> {
 }
 
 /// `UnknownProduct` to `unknown-product`.
-fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     let mut out = String::new();
     for (at, character) in name.char_indices() {
         if character.is_uppercase() && at > 0 {

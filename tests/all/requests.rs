@@ -51,6 +51,12 @@ pub struct Note {
     pub any: Value,
 }
 
+/// A copy of a note.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Copied {
+    pub name: String,
+}
+
 /// Notes, with bounds.
 #[monolift::interface(module = "desk")]
 pub trait Desk {
@@ -66,6 +72,15 @@ pub trait Desk {
         #[schemars(length(min = 1))] lines: Vec<Line>,
     ) -> Result<usize, DeskError>;
 
+    /// Copies one.
+    ///
+    /// # Errors
+    ///
+    /// `DeskError::Unknown` in Rust.
+    #[http(POST, "/notes/{id}/copies", created = "/notes/{id}/copies/{name}", idempotency_key)]
+    #[errors(Unknown)]
+    async fn copy(&self, id: Id, name: Option<String>) -> Result<Copied, DeskError>;
+
     /// Reads some.
     #[http(GET, "/notes")]
     #[idempotent]
@@ -80,6 +95,7 @@ pub trait Desk {
     /// One of so many characters.
     #[http(GET, "/long/{length}")]
     #[idempotent]
+    #[errors()]
     async fn long(&self, length: usize) -> Result<String, DeskError>;
 
     /// A list in a list, so often.
@@ -110,6 +126,11 @@ impl Desk for Wooden {
     async fn lines(&self, _: Id, lines: Vec<Line>) -> Result<usize, DeskError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(lines.len())
+    }
+
+    async fn copy(&self, _: Id, name: Option<String>) -> Result<Copied, DeskError> {
+        let name = name.ok_or_else(|| DeskError::Unknown("a note without a name".to_owned()))?;
+        Ok(Copied { name })
     }
 
     async fn read(&self, _: Vec<Id>, limit: Option<u32>) -> Result<u32, DeskError> {
@@ -157,14 +178,19 @@ impl Front {
     }
 
     async fn ask(&self, verb: &str, path: &str, body: &str) -> (u16, String) {
+        let answer = self.answered(verb, path, body).await;
+        (answer.status, answer.body)
+    }
+
+    /// The whole answer.
+    async fn answered(&self, verb: &str, path: &str, body: &str) -> system::Response {
         let (address, verb, path) = (self.address.to_string(), verb.to_owned(), path.to_owned());
         let body = body.to_owned();
         let headers = [("content-type", "application/json")];
         let asking = tokio::task::spawn_blocking(move || {
             system::request(&address, &verb, &path, &headers, &body)
         });
-        let answer = soon(asking).await.unwrap().unwrap();
-        (answer.status, answer.body)
+        soon(asking).await.unwrap().unwrap()
     }
 
     /// The status and the detail of a problem.
@@ -373,5 +399,40 @@ async fn bounds_stand_in_the_description(mode: Mode) {
     assert_eq!(schemas["Note"].get("additionalProperties"), None);
     let body = r#"{"id":"a","lines":[],"colour":1}"#;
     assert_eq!(front.ask("POST", "/notes", body).await.0, 200);
+    front.system.stop().await;
+}
+
+#[every_mode]
+async fn what_is_made_has_a_place(mode: Mode) {
+    let front = Front::start(mode).await;
+    let made = front.answered("POST", "/notes/a%2Fb/copies", r#"{"name":"c d"}"#).await;
+    assert_eq!((made.status, made.body.as_str()), (201, r#"{"name":"c d"}"#));
+    assert_eq!(made.header("location"), Some("/notes/a%2Fb/copies/c%20d"));
+    let refused = front.answered("POST", "/notes/a/copies", "{}").await;
+    assert_eq!((refused.status, refused.header("location")), (404, None));
+    front.system.stop().await;
+}
+
+#[every_mode]
+async fn a_description_says_what_a_method_does_and_no_more(mode: Mode) {
+    let front = Front::start(mode).await;
+    let (_, text) = front.ask("GET", "/openapi.json", "").await;
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let paths = &document["paths"];
+    let copy = &paths["/notes/{id}/copies"]["post"];
+    assert_eq!(copy["description"], "Copies one.");
+    let made = &copy["responses"]["201"];
+    assert_eq!(made["headers"]["Location"]["schema"]["type"], "string", "{copy:#}");
+    assert_eq!(copy["responses"].get("200"), None);
+    assert!(copy["responses"].get("404").is_some(), "{copy:#}");
+    let has_key = |operation: &Value| {
+        let parameters = operation["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "Idempotency-Key"))
+    };
+    assert!(has_key(copy));
+    assert!(!has_key(&paths["/notes"]["post"]), "the module does not read it");
+    // All errors are listed, unless the method names those that it gives.
+    assert!(paths["/notes"]["get"]["responses"].get("404").is_some());
+    assert_eq!(paths["/long/{length}"]["get"]["responses"].get("404"), None);
     front.system.stop().await;
 }

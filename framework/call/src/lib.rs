@@ -110,6 +110,11 @@ pub use start_error::{StartError, StartErrors};
 /// - `#[http(VERB, "/path/{argument}")]` gives the method a route. Arguments that the path does not
 ///   name come from the query (GET, DELETE) or from the members of a JSON body (POST, PUT, PATCH).
 ///   With `body = argument` that argument is the whole body.
+/// - `created = "/orders/{id}"` in `#[http(…)]` makes a success of a POST a 201 with a `location`. The names are arguments
+///   in the path or fields of the answer.
+/// - `idempotency_key` in `#[http(…)]` says that the module reads the header `idempotency-key`.
+/// - `#[errors(Unknown, SoldOut)]` lists the variants of the error that the method gives, for its description. Without it
+///   all are described.
 /// - `#[schemars(length(max = 200))]`, `range(min = 1)` or `pattern("^[a-z]+$")`, on a field of a type
 ///   or on an argument, bounds a value. Bounds are in `/openapi.json`. The gateway refuses a request
 ///   that is out of bounds with a 400 that names the place (`lines[3].quantity`), before the call is

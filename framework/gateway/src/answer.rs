@@ -20,6 +20,10 @@ pub(crate) fn response(answer: impl Into<HttpAnswer>) -> Response {
         let value = HeaderValue::from_static(content_type);
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
+    // A path with what it names percent-encoded: it stands in any header.
+    if let Some(place) = answer.location.and_then(|place| HeaderValue::try_from(place).ok()) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
     if let Some(seconds) = answer.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.get().into());
     }

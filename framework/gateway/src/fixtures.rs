@@ -79,11 +79,12 @@ const fn method(
         docs: "",
         idempotent: true,
         limit: None,
-        route: Some(Route { method, path, body: None }),
+        route: Some(Route { method, path, body: None, created: None, idempotency_key: false }),
         arguments,
         answer: Schema::of::<Value>(),
         error: Schema::of::<ShelfError>(),
         responses: ShelfError::RESPONSES,
+        gives: None,
     }
 }
 

@@ -3,85 +3,59 @@
 //! What is in it is what the traits say, and nothing of where a module runs: the document is the
 //! same in a monolith and in front of services.
 
-use super::routes::{path_names, shape};
+mod prose;
+mod schemas;
+
+use self::schemas::{PROBLEM, Schemas};
+use super::routes::shape;
 use crate::{
     call::ErrorResponse,
     interface::{Argument, HttpMethod, InterfaceDescriptor, Method, Route},
 };
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Where schemas that have a name are.
-const SCHEMAS: &str = "#/components/schemas/";
-
 /// The document for the routed methods of `interfaces`.
 pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.definitions_path = "/components/schemas".into();
-    settings.meta_schema = None;
-    // One for all: two types of one name get two names.
-    let mut generator = SchemaGenerator::new(settings);
+    let mut schemas = Schemas::default();
     let mut places: BTreeMap<String, PathItem> = BTreeMap::new();
-    let mut tags = Vec::new();
+    let (mut tags, mut operations) = (Vec::new(), Vec::new());
     for interface in interfaces {
         let routed: Vec<(&Method, Route)> =
             interface.methods.iter().filter_map(|method| Some((method, method.route?))).collect();
         if routed.is_empty() {
             continue;
         }
-        tags.push(json!({ "name": interface.module, "description": interface.docs.trim() }));
+        let docs = prose::shown(interface.docs);
+        tags.push(json!({ "name": interface.module, "description": docs }));
+        let mut generator = Schemas::generator();
+        let first = operations.len();
         for (method, route) in routed {
             let place = places.entry(shape(route.path)).or_insert_with(|| PathItem::at(route.path));
             let operation = operation(interface, method, route, place.path, &mut generator);
-            place.operations.insert(route.method.as_str().to_lowercase(), operation);
+            let verb = route.method.as_str().to_lowercase();
+            operations.push((shape(route.path), verb, operation));
+        }
+        schemas.add(interface.name, generator.take_definitions(true), first..operations.len());
+    }
+    let schemas = schemas.named(&mut operations);
+    for (shape, verb, operation) in operations {
+        if let Some(place) = places.get_mut(&shape) {
+            place.operations.insert(verb, operation);
         }
     }
     let paths: Map<String, Value> = places
         .into_values()
         .map(|place| (place.path.to_owned(), place.operations.into()))
         .collect();
-    let mut schemas = generator.take_definitions(true);
-    schemas.insert("Problem".to_owned(), problem());
-    let mut document = json!({
+    json!({
         "openapi": "3.1.0",
         "info": { "title": app, "version": "1" },
         "tags": tags,
         "paths": paths,
         "components": { "schemas": schemas },
-    });
-    without_hidden_lines(&mut document);
-    document
-}
-
-/// Takes out what rustdoc does not show either: lines of examples that begin with `#`.
-fn without_hidden_lines(value: &mut Value) {
-    match value {
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                match value {
-                    Value::String(text) if key == "description" && text.contains("```") => {
-                        *text = shown_lines(text);
-                    }
-                    value => without_hidden_lines(value),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_hidden_lines),
-        _ => {}
-    }
-}
-
-fn shown_lines(text: &str) -> String {
-    let mut in_code = false;
-    let shown = text.lines().filter(|line| {
-        let line = line.trim_start();
-        if line.starts_with("```") {
-            in_code = !in_code;
-        }
-        !(in_code && (line == "#" || line.starts_with("# ")))
-    });
-    shown.collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// One shape of path, as the first of its methods writes it: names differ, and the place is one.
@@ -103,11 +77,11 @@ fn operation(
     shown_path: &'static str,
     generator: &mut SchemaGenerator,
 ) -> Value {
-    let docs = method.docs.trim();
+    let docs = prose::shown(method.docs);
     let summary = docs.split("\n\n").next().unwrap_or_default().replace('\n', " ");
     let in_path = |argument: &Argument| {
-        let at = path_names(route.path).position(|name| name == argument.name)?;
-        path_names(shown_path).nth(at)
+        let at = Route::names(route.path).position(|name| name == argument.name)?;
+        Route::names(shown_path).nth(at)
     };
     let by_query = |argument: &Argument| match (route.method, route.body) {
         (HttpMethod::Get | HttpMethod::Delete, _) => true,
@@ -137,10 +111,10 @@ fn operation(
     if !members.is_empty() {
         body = Some(object(members));
     }
-    if route.method == HttpMethod::Post && !method.idempotent {
+    if route.idempotency_key {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Under which the request may be repeated.",
+            "description": "A request that is sent again under its key is done once.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
         }));
     }
@@ -149,7 +123,7 @@ fn operation(
         "tags": [interface.module],
         "summary": summary,
         "description": docs,
-        "responses": responses(interface, method, body.is_some(), generator),
+        "responses": responses(interface, method, route, body.is_some(), generator),
     });
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
@@ -188,6 +162,7 @@ fn takes_null(schema: &Value) -> bool {
 fn responses(
     interface: &InterfaceDescriptor,
     method: &Method,
+    route: Route,
     has_body: bool,
     generator: &mut SchemaGenerator,
 ) -> Value {
@@ -197,11 +172,22 @@ fn responses(
         responses.insert("204".to_owned(), json!({ "description": "Done." }));
     } else {
         let content = json!({ "application/json": { "schema": answer } });
-        responses.insert("200".to_owned(), json!({ "description": "Done.", "content": content }));
+        let mut response = json!({ "description": "Done.", "content": content });
+        let status = match route.created {
+            Some(place) => {
+                response["description"] = "Made.".into();
+                let said = format!("Where it is: `{place}`.");
+                response["headers"] =
+                    json!({ "Location": { "description": said, "schema": { "type": "string" } } });
+                "201"
+            }
+            None => "200",
+        };
+        responses.insert(status.to_owned(), response);
     }
     let mut problems: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-    for ErrorResponse { status, code, docs } in method.responses {
-        let docs = docs.trim().replace('\n', " ");
+    for ErrorResponse { status, code, docs } in method.error_responses() {
+        let docs = prose::shown(docs).replace('\n', " ");
         let text = format!("`urn:monolift:{}:{code}` {docs}", interface.name);
         problems.entry(*status).or_default().push(text.trim().to_owned());
     }
@@ -217,29 +203,12 @@ fn responses(
         problems.entry(*status).or_default().push((*text).to_owned());
     }
     for (status, texts) in problems {
-        let schema = json!({ "$ref": format!("{SCHEMAS}Problem") });
+        let schema = json!({ "$ref": PROBLEM });
         let content = json!({ "application/problem+json": { "schema": schema } });
         let response = json!({ "description": texts.join("\n\n"), "content": content });
         responses.insert(status.to_string(), response);
     }
     responses.into()
-}
-
-/// What every error is, as in RFC 9457.
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "description": "What went wrong, as in RFC 9457.",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": { "type": "string", "description": "`urn:monolift:<interface>:<code>` for an error of a module, else `about:blank`." },
-            "title": { "type": "string" },
-            "status": { "type": "integer" },
-            "detail": { "type": "string", "description": "For a person." },
-            "code": { "type": "string", "description": "For a program." },
-            "reference": { "type": "string", "description": "Under which an internal error is in the log." },
-        },
-    })
 }
 
 #[cfg(test)]
@@ -256,15 +225,6 @@ mod tests {
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
             _ => {}
         }
-    }
-
-    #[test]
-    fn lines_that_rustdoc_hides_are_hidden_here() {
-        let text = "# A title\n```\n# use a::B;\n#\nlet b = B;\n#[test]\n```\n# Another";
-        let mut document = json!({ "a": [{ "description": text, "title": text }] });
-        without_hidden_lines(&mut document);
-        let expected = "# A title\n```\nlet b = B;\n#[test]\n```\n# Another";
-        assert_eq!(document, json!({ "a": [{ "description": expected, "title": text }] }));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use axum::{
     response::Response,
     routing::{MethodFilter, MethodRouter},
 };
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Why the routes cannot be served.
@@ -31,6 +33,8 @@ enum Mistake {
     Clash { route: String, first: String, second: String },
     /// A bound of an argument that cannot be enforced.
     Pattern { method: String, error: UnknownPattern },
+    /// A place of what is made names a field that the answer does not have.
+    Created { method: String, place: &'static str, field: &'static str },
 }
 
 impl RouteError {
@@ -58,6 +62,11 @@ impl fmt::Display for RouteError {
                 )
             }
             Mistake::Pattern { method, error } => write!(f, "{method}: {error}"),
+            Mistake::Created { method, place, field } => write!(
+                f,
+                "{method}: `created = \"{place}\"` names `{field}`, which is no argument in the path and \
+                 no field that every answer has"
+            ),
         }
     }
 }
@@ -112,13 +121,14 @@ fn routes_of(
             let place =
                 places.entry(shape(route.path)).or_insert_with(|| PathMethods::at(route.path));
             place.claim(method, route)?;
+            place_exists(method, route)?;
             let checks = Checks::of(method)
                 .map_err(|error| RouteError(Mistake::Pattern { method: named(method), error }))?;
             let endpoint = Arc::new(Endpoint {
                 method,
                 checks: Some(checks).filter(|checks| checks.bound(Part::Arguments)),
                 route,
-                path_names: path_names(route.path).collect(),
+                path_names: Route::names(route.path).collect(),
                 number,
                 calls: Arc::clone(&calls),
                 settings: Arc::clone(settings),
@@ -156,6 +166,26 @@ impl PathMethods {
     }
 }
 
+/// Refuses a place of what is made that names a field which the answer does not have.
+fn place_exists(method: &Method, route: Route) -> Result<(), RouteError> {
+    let Some(place) = route.created else { return Ok(()) };
+    let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
+    let answer = Value::from((method.answer.0)(&mut generator));
+    let definitions = Value::from(generator.take_definitions(true));
+    let named = answer["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    let answer = named.map_or(&answer, |name| &definitions[name]);
+    let required = |name: &str| {
+        answer["required"].as_array().is_some_and(|all| all.iter().any(|field| field == name))
+    };
+    let in_path: Vec<&str> = Route::names(route.path).collect();
+    match Route::names(place).find(|name| !in_path.contains(name) && !required(name)) {
+        Some(field) => {
+            Err(RouteError(Mistake::Created { method: self::named(method), place, field }))
+        }
+        None => Ok(()),
+    }
+}
+
 /// ``` `Stock::level` of the module `stock` ```
 fn named(method: &Method) -> String {
     let callee = &method.callee;
@@ -166,10 +196,6 @@ fn named(method: &Method) -> String {
 pub(super) fn shape(path: &str) -> String {
     let segments = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
     segments.collect::<Vec<_>>().join("/")
-}
-
-pub(super) fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 /// A GET answers HEAD too, as HTTP has it.

@@ -235,7 +235,7 @@ impl ValueType for Span {
 /// `true` or `false`.
 pub(crate) struct Flag;
 
-impl Kind for Flag {
+impl ValueType for Flag {
     type Value = bool;
 
     fn read(&self, given: Given<'_>) -> Result<bool, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::address::{Address, AddressError};
 use crate::connect::{Connect, ConnectError};
 use crate::keys::{
-    Count, Flag, Given, Key, Kind, Optional, Section, Size, Span, Text, key, section,
+    Count, Flag, Given, Key, Optional, Section, Size, Span, Text, ValueType, key, section,
 };
 use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
@@ -160,7 +160,7 @@ impl Section for Process {
 /// How many of a process run.
 struct ReplicaCount;
 
-impl Kind for ReplicaCount {
+impl ValueType for ReplicaCount {
     type Value = Replicas;
 
     fn read(&self, given: Given<'_>) -> Result<Replicas, String> {

@@ -9,10 +9,11 @@ use syn::{
     Attribute, Ident, Lit, LitStr, Token, TraitItemFn,
     ext::IdentExt,
     parse::{Parse, ParseStream},
+    punctuated::Punctuated,
     spanned::Spanned,
 };
 
-const OURS: [&str; 4] = ["http", "idempotent", "deadline", "limit"];
+const OURS: [&str; 5] = ["http", "idempotent", "deadline", "limit", "errors"];
 /// The highest `#[limit]`: as many calls as a process ever runs at once.
 const HIGHEST_LIMIT: u32 = 1 << 20;
 /// What the compiler knows, and means the same in a trait as anywhere.
@@ -28,13 +29,17 @@ pub(super) struct MethodAttributes {
     pub(super) deadline: Option<Duration>,
     pub(super) limit: Option<u32>,
     pub(super) http: Option<Http>,
+    /// The variants of the error that the method gives.
+    pub(super) gives: Option<Vec<Ident>>,
 }
 
-/// `#[http(POST, "/orders/{id}", body = order)]`.
+/// `#[http(POST, "/orders", body = order, created = "/orders/{id}", idempotency_key)]`.
 pub(super) struct Http {
     pub(super) verb: Ident,
     pub(super) path: LitStr,
     pub(super) body: Option<Ident>,
+    pub(super) created: Option<LitStr>,
+    pub(super) idempotency_key: bool,
 }
 
 impl Parse for Http {
@@ -50,46 +55,38 @@ impl Parse for Http {
         }
         input.parse::<Token![,]>()?;
         let path: LitStr = input.parse()?;
-        let mut body = None;
-        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+        let (mut body, mut created, mut idempotency_key) = (None, None, false);
+        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             let key: Ident = input.parse()?;
-            if key != "body" {
-                return Err(syn::Error::new(key.span(), "write `body = argument`"));
+            let name = key.to_string();
+            let twice = match name.as_str() {
+                "body" => {
+                    input.parse::<Token![=]>()?;
+                    body.replace(input.parse()?).is_some()
+                }
+                "created" => {
+                    input.parse::<Token![=]>()?;
+                    created.replace(input.parse()?).is_some()
+                }
+                "idempotency_key" => std::mem::replace(&mut idempotency_key, true),
+                _ => {
+                    let known = "write `body = argument`, `created = \"/path/{field}\"` or \
+                                 `idempotency_key`";
+                    return Err(syn::Error::new(key.span(), known));
+                }
+            };
+            if twice {
+                return Err(syn::Error::new(key.span(), format!("`{name}` stands here twice")));
             }
-            input.parse::<Token![=]>()?;
-            body = Some(input.parse()?);
-            input.parse::<Option<Token![,]>>()?;
         }
-        Ok(Self { verb, path, body })
+        Ok(Self { verb, path, body, created, idempotency_key })
     }
 }
 
 impl Http {
     /// The names in the path, or what is wrong with it.
     pub(super) fn path_names(&self) -> Result<Vec<String>, String> {
-        let path = self.path.value();
-        let Some(rest) = path.strip_prefix('/') else {
-            return Err("a path begins with `/`".to_owned());
-        };
-        let mut names = Vec::new();
-        for segment in rest.split('/') {
-            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            match name {
-                Some(name) if is_name(name) => {
-                    if names.iter().any(|known| known == name) {
-                        return Err(format!("`{{{name}}}` stands twice in this path"));
-                    }
-                    names.push(name.to_owned());
-                }
-                None if !segment.contains(['{', '}', '?', '#', ' ', '*', ':']) => {}
-                _ => {
-                    return Err(format!(
-                        "`{segment}` is no segment of a path: write plain text, or `{{argument}}`"
-                    ));
-                }
-            }
-        }
-        Ok(names)
+        names_in(&self.path.value())
     }
 
     /// The path with its names taken out: two routes with the same shape are the same route.
@@ -99,6 +96,31 @@ impl Http {
             |segment: &str| if segment.starts_with('{') { "{}".into() } else { segment.to_owned() };
         format!("{} {}", self.verb, path.split('/').map(plain).collect::<Vec<_>>().join("/"))
     }
+}
+
+fn names_in(path: &str) -> Result<Vec<String>, String> {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err("a path begins with `/`".to_owned());
+    };
+    let mut names = Vec::new();
+    for segment in rest.split('/') {
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match name {
+            Some(name) if is_name(name) => {
+                if names.iter().any(|known| known == name) {
+                    return Err(format!("`{{{name}}}` stands twice in this path"));
+                }
+                names.push(name.to_owned());
+            }
+            None if !segment.contains(['{', '}', '?', '#', ' ', '*', ':']) => {}
+            _ => {
+                return Err(format!(
+                    "`{segment}` is no segment of a path: write plain text, or `{{argument}}`"
+                ));
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Whether an argument can be called so, words of the language included: `r#type` is `type` here.
@@ -136,6 +158,20 @@ impl MethodAttributes {
                 errors.at(body, format!("a {} has no body", http.verb));
             }
         }
+        if let Some(created) = &http.created {
+            if http.verb != "POST" {
+                errors
+                    .at(created, format!("a {} makes nothing: `created` is for a POST", http.verb));
+            }
+            if let Err(message) = names_in(&created.value()) {
+                errors.at(created, message);
+            }
+        }
+        if http.idempotency_key && matches!(http.verb.to_string().as_str(), "GET" | "DELETE") {
+            let message =
+                format!("a {} may always be repeated: it needs no idempotency key", http.verb);
+            errors.at(&http.verb, message);
+        }
     }
 }
 
@@ -160,6 +196,7 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
             "idempotent" => attribute.meta.require_path_only().map(|_| found.idempotent = true),
             "deadline" => deadline(attribute).map(|deadline| found.deadline = Some(deadline)),
             "limit" => limit(attribute).map(|limit| found.limit = Some(limit)),
+            "errors" => variants(attribute).map(|gives| found.gives = Some(gives)),
             "http" => attribute.parse_args::<Http>().map(|http| found.http = Some(http)),
             unknown => Err(unknown_attribute(attribute, unknown)),
         };
@@ -175,10 +212,16 @@ fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
     let help = match nearest(last, OURS) {
         Some(near) => format!("did you mean `#[{near}]`?"),
         None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]`, \
-                 `#[deadline(\"30s\")]` and `#[limit(4)]`"
+                 `#[deadline(\"30s\")]`, `#[limit(4)]` and `#[errors(Variant)]`"
             .to_owned(),
     };
     syn::Error::new(attribute.path().span(), format!("unknown attribute `{name}`: {help}"))
+}
+
+/// `#[errors(Unknown, SoldOut)]`, or `#[errors()]` for a method that gives none of its own.
+fn variants(attribute: &Attribute) -> syn::Result<Vec<Ident>> {
+    let named = attribute.parse_args_with(Punctuated::<Ident, Token![,]>::parse_terminated)?;
+    Ok(named.into_iter().collect())
 }
 
 fn deadline(attribute: &Attribute) -> syn::Result<Duration> {

@@ -1,6 +1,7 @@
 //! Emits the trait, its client, its descriptor and its registration.
 
 use super::parse::{Argument, Interface, Method};
+use crate::interface_error::kebab;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, ItemTrait, ext::IdentExt, spanned::Spanned};
@@ -243,10 +244,17 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
                     quote!(::core::option::Option::Some(#body))
                 }
             };
+            let created = match &http.created {
+                None => quote!(::core::option::Option::None),
+                Some(created) => quote!(::core::option::Option::Some(#created)),
+            };
+            let idempotency_key = http.idempotency_key;
             quote!(::core::option::Option::Some(::monolift::interface::Route {
                 method: ::monolift::interface::HttpMethod::#verb,
                 path: #path,
                 body: #body,
+                created: #created,
+                idempotency_key: #idempotency_key,
             }))
         }
     };
@@ -268,6 +276,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
     let responses = quote_spanned!(returns.span()=>
         <<#returns as ::monolift::interface::Returned>::Error as ::monolift::InterfaceError>::RESPONSES
     );
+    let gives = gives(returns, attributes.gives.as_deref());
     quote! {
         ::monolift::interface::Method {
             callee: ::monolift::call::Callee {
@@ -285,8 +294,28 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
             answer: #answer,
             error: #error,
             responses: #responses,
+            gives: #gives,
         }
     }
+}
+
+/// ```text
+/// #[errors(SoldOut)]
+/// ```
+/// becomes the codes of the variants. The pattern makes the compiler refuse a variant that the error does not have.
+fn gives(returns: &syn::Type, variants: Option<&[Ident]>) -> TokenStream {
+    let Some(variants) = variants else { return quote!(::core::option::Option::None) };
+    let codes = variants.iter().map(|variant| kebab(&variant.unraw().to_string()));
+    let checked = (!variants.is_empty()).then(|| {
+        quote! {
+            type __Error = <#returns as ::monolift::interface::Returned>::Error;
+            let _ = |error: &__Error| ::core::matches!(error, #(__Error::#variants { .. })|*);
+        }
+    });
+    quote!({
+        #checked
+        ::core::option::Option::Some(&[#(#codes),*] as &'static [&'static str])
+    })
 }
 
 /// The schema of an argument's type, with what the argument's own attributes add to it.

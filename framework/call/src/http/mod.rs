@@ -4,6 +4,7 @@
 //! responses together.
 
 mod bind;
+mod created;
 mod entry;
 mod problem;
 mod protocol;

@@ -151,7 +151,8 @@ impl From<Problem> for HttpAnswer {
     fn from(problem: Problem) -> Self {
         let body = serde_json::to_vec(&problem).expect("texts and numbers are always JSON");
         let Problem { status, retry_after, failure, .. } = problem;
-        Self { status, content_type: Some(CONTENT_TYPE), body: body.into(), retry_after, failure }
+        let (content_type, location) = (Some(CONTENT_TYPE), None);
+        Self { status, content_type, location, body: body.into(), retry_after, failure }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Calls as HTTP: arguments read from a request, answers written as JSON.
 
-use super::{Failure, Problem, bind};
+use super::{Failure, Problem, bind, created::Created};
 use crate::interface::Carried;
 use crate::{
     call::{CallError, CallErrorKind, Callee, InterfaceError},
@@ -45,6 +45,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// What the body is, when there is one.
     pub content_type: Option<&'static str>,
+    /// Where the thing is that the request made.
+    pub location: Option<String>,
     /// The body.
     pub body: Bytes,
     /// In how many seconds to ask again, where that may help.
@@ -54,8 +56,8 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    fn well(status: u16, content_type: Option<&'static str>, body: Bytes) -> Self {
-        Self { status, content_type, body, retry_after: None, failure: None }
+    fn success(status: u16, content_type: Option<&'static str>, body: Bytes) -> Self {
+        Self { status, content_type, location: None, body, retry_after: None, failure: None }
     }
 }
 
@@ -63,7 +65,7 @@ impl Protocol for Http {
     type Input = HttpCall;
     type Output = HttpAnswer;
 
-    async fn run<A, F, T, E>(input: HttpCall, call: impl FnOnce(A) -> F + Send) -> HttpAnswer
+    async fn run<A, F, T, E>(mut input: HttpCall, call: impl FnOnce(A) -> F + Send) -> HttpAnswer
     where
         A: DeserializeOwned + Send,
         F: Future<Output = Result<T, E>> + Send,
@@ -75,10 +77,15 @@ impl Protocol for Http {
             Ok(arguments) => arguments,
             Err(problem) => return problem.into(),
         };
+        let created = Created::of(&mut input);
         drop(input);
         match call(arguments).await {
             Ok(answer) => {
-                write(&answer, frame).unwrap_or_else(|error| Problem::of_call(&error).into())
+                let written = write(&answer, frame).and_then(|answer| match created {
+                    Some(created) => created.answered(answer),
+                    None => Ok(answer),
+                });
+                written.unwrap_or_else(|error| Problem::of_call(&error).into())
             }
             Err(error) => {
                 // A call error is cut to what a frame holds, wherever it comes from.
@@ -107,9 +114,9 @@ fn write<T: Serialize>(answer: &T, frame: Bounds) -> Result<HttpAnswer, CallErro
     })?;
     // `()` and unit structs hold nothing; a `None` is null too, but that is an answer.
     if size_of::<T>() == 0 && body == b"null" {
-        return Ok(HttpAnswer::well(204, None, Bytes::new()));
+        return Ok(HttpAnswer::success(204, None, Bytes::new()));
     }
-    Ok(HttpAnswer::well(200, Some(JSON), body.into()))
+    Ok(HttpAnswer::success(200, Some(JSON), body.into()))
 }
 
 /// What would stop this between processes stops it here too, so that a client sees the same in front

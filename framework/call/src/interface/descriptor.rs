@@ -44,6 +44,9 @@ pub struct Method {
     pub error: Schema,
     /// The HTTP response of each error.
     pub responses: &'static [ErrorResponse],
+    /// The codes of the errors that this method gives, as `#[errors(…)]` names them. If `None`, it may
+    /// give all of `responses`.
+    pub gives: Option<&'static [&'static str]>,
 }
 
 /// An argument of a method.
@@ -67,6 +70,18 @@ pub struct Route {
     /// The argument that is the whole body. If `None`, the body is an object of the arguments that
     /// the path does not name.
     pub body: Option<&'static str>,
+    /// Where the thing is that the call made, such as `/orders/{id}`. Names are arguments in the path
+    /// or fields of the answer. A success is then 201 with a `location`.
+    pub created: Option<&'static str>,
+    /// Whether the module reads the header `idempotency-key` of a request for this method.
+    pub idempotency_key: bool,
+}
+
+impl Route {
+    /// The names in a path: `id` of `/orders/{id}`.
+    pub fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
+        path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
 }
 
 /// ```text
@@ -114,6 +129,14 @@ impl Method {
     /// The method's name.
     pub fn name(&self) -> &'static str {
         self.callee.method
+    }
+
+    /// The HTTP responses of the errors that this method gives.
+    pub fn error_responses(&self) -> impl Iterator<Item = &'static ErrorResponse> {
+        let gives = self.gives;
+        let given =
+            move |error: &&ErrorResponse| gives.is_none_or(|gives| gives.contains(&error.code));
+        self.responses.iter().filter(given)
     }
 
     /// The schemas of the arguments, the answer and the error, in one document.

@@ -160,5 +160,5 @@ fn two_methods_with_one_route_are_both_named() {
 #[test]
 fn a_shape_is_a_path_without_names() {
     assert_eq!(shape("/products/{sku}/stock"), "/products/{}/stock");
-    assert_eq!(path_names("/a/{b}/c/{d}").collect::<Vec<_>>(), ["b", "d"]);
+    assert_eq!(Route::names("/a/{b}/c/{d}").collect::<Vec<_>>(), ["b", "d"]);
 }

@@ -12,17 +12,19 @@ pub trait Orders {
     /// Places an order: the units are held, and the payment is authorised, or nothing is.
     ///
     /// Under one `Idempotency-Key` a customer has one order, however often it is sent.
-    #[http(POST, "/orders", body = order)]
+    #[http(POST, "/orders", body = order, idempotency_key)]
     async fn place(&self, order: NewOrder) -> Result<Order, OrdersError>;
 
     /// One order.
     #[http(GET, "/orders/{id}")]
     #[idempotent]
+    #[errors(UnknownOrder)]
     async fn get(&self, id: OrderId) -> Result<Order, OrdersError>;
 
     /// A customer's orders, by their numbers.
     #[http(GET, "/orders")]
     #[idempotent]
+    #[errors()]
     async fn list(
         &self,
         user: UserId,
@@ -37,6 +39,7 @@ pub trait Orders {
     /// Cancels an order: its units go back on the shelf, and its payment is given back.
     #[http(POST, "/orders/{id}/cancel")]
     #[idempotent]
+    #[errors(UnknownOrder, NotPlaced)]
     async fn cancel(&self, id: OrderId) -> Result<Order, OrdersError>;
 }
 

@@ -19,7 +19,7 @@ static CALLEE: Callee = Callee {
 fn call(method: HttpMethod, body: Option<&'static str>) -> HttpCall {
     HttpCall {
         callee: &CALLEE,
-        route: Route { method, path: "/", body },
+        route: Route { method, path: "/", body, created: None, idempotency_key: false },
         path: Vec::new(),
         query: Vec::new(),
         body: bytes::Bytes::new(),

@@ -93,6 +93,7 @@ fn method(arguments: &'static [Argument], answer: Schema) -> Method {
         answer,
         error: Schema::of::<CallError>(),
         responses: &[],
+        gives: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod compress;
 mod described;
+#[cfg(feature = "docs")]
 mod docs;
 mod edge;
 #[cfg(test)]
@@ -26,6 +27,8 @@ mod start;
 
 pub use compress::compressed;
 pub use described::described;
+#[cfg(all(test, feature = "docs"))]
+use described::described_paths;
 pub use edge::REQUEST_ID;
 pub use forward::Forward;
 pub use health::{Readiness, health};

@@ -47,7 +47,8 @@ impl RouteError {
 pub fn paths(serves: impl Fn(&'static InterfaceDescriptor) -> bool) -> Vec<(String, String)> {
     let linked = inventory::iter::<HttpEntry>.into_iter().map(HttpEntry::descriptor);
     let methods = linked.filter(|entry| serves(entry)).flat_map(|entry| entry.methods);
-    let own = super::described::PATHS.iter().map(|path| (*path, "the gateway itself".to_owned()));
+    let own =
+        super::described::described_paths().map(|path| (path, "the gateway itself".to_owned()));
     let routed = methods.filter_map(|method| Some((method.route?.path, named(method))));
     routed.chain(own).map(|(path, whose)| (path.to_owned(), whose)).collect()
 }
@@ -114,7 +115,7 @@ fn routes_of(
         }
         let calls = entry.calls(links);
         for (number, (method, route)) in routed {
-            if super::described::PATHS.contains(&route.path) {
+            if super::described::described_paths().any(|path| path == route.path) {
                 let first = "the gateway itself".to_owned();
                 return Err(RouteError::clash(&route.to_string(), first, named(method)));
             }

@@ -31,16 +31,15 @@ pub fn with_start_page(router: Router, app: &str, docs: bool) -> Router {
 
 /// An application's name has no letter that HTML knows.
 fn page(app: &str, docs: bool) -> String {
-    let described = if docs {
-        "<li><a href=\"/docs\">/docs</a>: what can be asked here</li>\n\
-         <li><a href=\"/openapi.json\">/openapi.json</a>: the same for programs</li>\n"
-    } else {
-        ""
-    };
+    let page =
+        "<li><a href=\"/docs\">/docs</a>: what can be asked here, with a form to try it</li>\n";
+    let page = if docs && cfg!(feature = "docs") { page } else { "" };
+    let document = "<li><a href=\"/openapi.json\">/openapi.json</a>: the same for programs</li>\n";
+    let document = if docs { document } else { "" };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{app}</title>\n</head>\n<body>\n<h1>{app}</h1>\n<ul>\n{described}\
+         <title>{app}</title>\n</head>\n<body>\n<h1>{app}</h1>\n<ul>\n{page}{document}\
          <li><a href=\"/readyz\">/readyz</a>: whether it can be sent requests</li>\n\
          <li><a href=\"/livez\">/livez</a>: whether it lives</li>\n</ul>\n</body>\n</html>\n"
     )

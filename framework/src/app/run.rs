@@ -118,7 +118,7 @@ fn introduce(running: &RunningApp) -> String {
     }
     if let Some(address) = running.http_address() {
         let _ = write!(text, "\n  http://{address}");
-        if running.docs {
+        if running.docs && cfg!(feature = "docs") {
             let _ = write!(text, "\n  http://{address}/docs");
         }
         for hint in &running.hints {

@@ -104,6 +104,34 @@ async fn the_database_keeps_a_module_to_its_own_tables() {
     assert!(said.contains("NOT isolated") && said.contains("reaches stock.products"), "{said}");
 }
 
+/// A database for each module is the other way to keep them apart.
+#[tokio::test]
+async fn a_role_that_owns_its_database_is_isolated_once_no_other_role_may_connect() {
+    let postgres = Postgres::start();
+    let admin = postgres.database("shop");
+    let mut admin_connection = PgConnection::connect(&admin).await.unwrap();
+    for statement in [
+        "CREATE ROLE owner LOGIN",
+        "CREATE DATABASE owned OWNER owner",
+        "CREATE ROLE stranger LOGIN",
+    ] {
+        admin_connection.execute(statement).await.unwrap();
+    }
+    let url = admin.replace("postgres@", "owner@").replace("/shop", "/owned");
+    let db = open(&url, "stock", "CREATE TABLE products (sku TEXT NOT NULL)").await;
+    let said = db.isolation().await.unwrap().to_string();
+    assert!(said.contains("NOT isolated: role owner shares it with stranger"), "{said}");
+    assert!(said.contains("cargo monolift db init"), "it says what to do: {said}");
+
+    admin_connection.execute("REVOKE CONNECT ON DATABASE owned FROM PUBLIC").await.unwrap();
+    let (role, schema) = ("owner".to_owned(), "public".to_owned());
+    assert_eq!(db.isolation().await.unwrap(), Isolation::Role { role, schema });
+
+    admin_connection.execute("GRANT CONNECT ON DATABASE owned TO stranger").await.unwrap();
+    let said = db.isolation().await.unwrap().to_string();
+    assert!(said.contains("shares it with stranger"), "{said}");
+}
+
 #[tokio::test]
 async fn modules_can_share_a_schema_and_keep_histories_of_their_own() {
     let postgres = Postgres::start();

@@ -26,6 +26,9 @@ pub enum Isolation {
     },
 }
 
+/// What to do about a role that is not isolated.
+const ISOLATE: &str = "`cargo monolift db init` makes a role that reaches a schema of its own only";
+
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -34,7 +37,8 @@ impl fmt::Display for Isolation {
                 write!(f, "schema {schema}, isolated: role {role} reaches nothing else")
             }
             Self::Shared { role, schema, reaches } => {
-                write!(f, "schema {schema}, NOT isolated: role {role} {}", reaches.join(", "))
+                let reaches = reaches.join(", ");
+                write!(f, "schema {schema}, NOT isolated: role {role} {reaches}; {ISOLATE}")
             }
         }
     }
@@ -46,10 +50,13 @@ const WHO: &str = "SELECT current_user::TEXT, COALESCE(current_schema()::TEXT, '
     WHERE rolname = current_user)";
 const WHO_COLUMNS: &[Column] = &[Column::Text, Column::Text, Column::Number];
 
-/// Roles that we could become, and tables of others that we may touch.
+/// Roles that we could become, tables of others that we may touch, and roles that may use our schema.
+/// The owner of a database is the only member of `pg_database_owner` there. The owner of the schema is no
+/// stranger to a role that does not own it: that is who migrates.
 const REACH: &str = "\
     SELECT 'can become ' || rolname::TEXT FROM pg_roles \
-    WHERE rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER') \
+    WHERE rolname <> current_user AND rolname <> 'pg_database_owner' \
+    AND pg_has_role(current_user, oid, 'MEMBER') \
     UNION ALL \
     SELECT 'reaches ' || nspname::TEXT || '.' || relname::TEXT \
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
@@ -62,7 +69,10 @@ const REACH: &str = "\
     UNION ALL \
     SELECT 'shares it with ' || rolname::TEXT FROM pg_roles, pg_namespace \
     WHERE nspname = current_schema() AND rolname <> current_user AND rolcanlogin \
-    AND NOT rolsuper AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') \
+    AND NOT rolsuper AND has_database_privilege(pg_roles.oid, current_database(), 'CONNECT') \
+    AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') \
+    AND (pg_has_role(current_user, nspowner, 'USAGE') \
+        OR NOT pg_has_role(pg_roles.oid, nspowner, 'USAGE')) \
     LIMIT 3";
 
 impl<D: ModuleDatabase> Db<D> {

@@ -25,6 +25,7 @@ mod macros;
 mod one_build;
 mod panics;
 mod peers;
+mod pools;
 mod postgres;
 mod refused_data;
 mod replicas;

@@ -13,13 +13,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What a field needs of this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// A database.
-    Database,
-    /// A database with a table for durable work.
-    Work,
+/// What a field needs of this crate: a database. It can be a pool that `main` hands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// The type of that pool.
+    pub pool: TypeId,
+}
+
+impl Need {
+    fn of<D: ModuleDatabase>() -> AnyNeed {
+        AnyNeed::other(Self { pool: TypeId::of::<sqlx::Pool<D>>() })
+    }
 }
 
 /// What a database is opened from.
@@ -48,7 +52,7 @@ pub type Pools = Box<dyn Fn(TypeId) -> Option<Arc<dyn Any + Send + Sync>> + Send
 
 impl<D: ModuleDatabase> Inject for Db<D> {
     fn need() -> AnyNeed {
-        AnyNeed::other(Need::Database)
+        Need::of::<D>()
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
@@ -58,7 +62,7 @@ impl<D: ModuleDatabase> Inject for Db<D> {
 
 impl<D: ModuleDatabase> Inject for Work<D> {
     fn need() -> AnyNeed {
-        AnyNeed::other(Need::Work)
+        Need::of::<D>()
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {

@@ -6,7 +6,7 @@
 use super::Backend;
 use futures_util::future::BoxFuture;
 use sqlx::{Any, Database, Pool, Postgres, Row, Sqlite, migrate::Migrate};
-use std::sync::Arc;
+use std::{any::TypeId, sync::Arc};
 
 /// A database that a module can ask for: `Db`, `Db<Postgres>` or `Db<Sqlite>`.
 pub trait ModuleDatabase: Driver {
@@ -46,6 +46,17 @@ impl ModuleDatabase for Sqlite {
     fn speaks(backend: Backend) -> bool {
         backend == Backend::Sqlite
     }
+}
+
+/// The database that a pool of this type is for, as a field's type names it: `Postgres` for `Pool<Postgres>`.
+/// `None` for a type that is no pool of a module's database.
+pub fn pool_of(kind: TypeId) -> Option<&'static str> {
+    let pools = [
+        (TypeId::of::<Pool<Any>>(), "Any"),
+        (TypeId::of::<Pool<Postgres>>(), "Postgres"),
+        (TypeId::of::<Pool<Sqlite>>(), "Sqlite"),
+    ];
+    pools.into_iter().find(|(pool, _)| *pool == kind).map(|(_, database)| database)
 }
 
 /// A value of the framework's own statements.

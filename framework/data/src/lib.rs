@@ -25,7 +25,7 @@ pub use connection::Connection;
 pub use constraint::OnConstraint;
 pub use databases::{Databases, Need, Pools, Source, Working};
 pub use db::{Backend, Db};
-pub use driver::{Column, Driver, ModuleDatabase, Value};
+pub use driver::{Column, Driver, ModuleDatabase, Value, pool_of};
 pub use error::OpenError;
 pub use isolation::Isolation;
 pub use location::Location;

@@ -13,6 +13,7 @@ use crate::{
     wire::{Listener, Memory, Peer, Tls},
 };
 use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
+use monolift_data::ModuleDatabase;
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
@@ -159,9 +160,10 @@ impl App {
     }
 
     /// Hands a pool to one module, for its field `Db<D>`: its tables stay where they are, and its
-    /// migrations stay the application's.
+    /// migrations stay the application's. The process does not start if no field has the pool's type: a
+    /// `Db` alone is a `Db<Any>` and takes a `Pool<Any>`.
     #[must_use]
-    pub fn pool<D: sqlx::Database>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
+    pub fn pool<D: ModuleDatabase>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
         self.share(module, pool)
     }
 

@@ -7,7 +7,7 @@ use crate::{
     link::InterfaceEntry,
     module::{ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted, missing_shared},
 };
-use monolift_data::DbSettings;
+use monolift_data::{DbSettings, pool_of};
 use monolift_manifest::nearest;
 use std::{
     any::{Any, TypeId},
@@ -36,9 +36,12 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             errors.push(StartError::new(message).of(module.name, ""));
         }
         let has_database =
-            module.needs.iter().any(|(_, need)| matches!(need().into(), Wanted::Database));
+            module.needs.iter().any(|(_, need)| matches!(need().into(), Wanted::Database(_)));
         if !module.work.is_empty() && !has_database {
             let message = "it lists work and has no database to write it down in: add `db: Db`";
+            errors.push(StartError::new(message).of(module.name, ""));
+        }
+        for message in facts.pools_of_another_type(module) {
             errors.push(StartError::new(message).of(module.name, ""));
         }
         for (field, need) in module.needs {
@@ -141,6 +144,43 @@ impl Facts<'_> {
             .collect()
     }
 
+    /// A pool whose type no field has. The module would open a database of its own instead, and its rows would
+    /// be there.
+    fn pools_of_another_type(&self, module: &ModuleFacts) -> Vec<String> {
+        let handed_in = self.shared.keys().filter(|(name, _)| name == module.name);
+        let handed_in = handed_in.filter_map(|(_, kind)| Some((pool_of(*kind)?, *kind)));
+        let handed_in: BTreeMap<&str, TypeId> = handed_in.collect();
+        let needs: Vec<Wanted> = module.needs.iter().map(|(_, need)| need().into()).collect();
+        let takes = |kind: TypeId| {
+            let is = |need: &Wanted| match need {
+                Wanted::Database(need) => need.pool == kind,
+                Wanted::Shared(value, _) => *value == kind,
+                _ => false,
+            };
+            needs.iter().any(is)
+        };
+        let databases = needs.iter().filter_map(|need| match need {
+            Wanted::Database(need) => pool_of(need.pool),
+            _ => None,
+        });
+        let databases: BTreeSet<String> = databases.map(|one| format!("`Pool<{one}>`")).collect();
+        let databases: Vec<String> = databases.into_iter().collect();
+        let wrong = handed_in.into_iter().filter(|(_, kind)| !takes(*kind));
+        wrong
+            .map(|(pool, _)| match &databases[..] {
+                [] => format!(
+                    "main hands in a `Pool<{pool}>`, and no field takes one: add `db: Db<{pool}>`, or leave the \
+                     pool out"
+                ),
+                some => format!(
+                    "main hands in a `Pool<{pool}>`, and no field takes one: its database takes a {}; make \
+                     the field a `Db<{pool}>`, or hand in a pool of the field's type",
+                    some.join(" or a ")
+                ),
+            })
+            .collect()
+    }
+
     fn check_provider(
         &self,
         interface: &InterfaceDescriptor,
@@ -180,7 +220,7 @@ impl Facts<'_> {
         match need {
             Wanted::Nothing => None,
             // Looked at by `sections`.
-            Wanted::Database | Wanted::Settings(_) => None,
+            Wanted::Database(_) | Wanted::Settings(_) => None,
             Wanted::Shared(id, name) => {
                 let there = self.shared.contains_key(&(module.to_owned(), id));
                 (!there).then(|| missing_shared(name))
@@ -224,7 +264,7 @@ pub(super) fn sections(settings: &Settings, modules: &[ModuleEntry]) -> Settings
                 Wanted::Settings(section) => {
                     errors.keep((section.check)(settings, module.name));
                 }
-                Wanted::Database if !std::mem::replace(&mut database, true) => {
+                Wanted::Database(_) if !std::mem::replace(&mut database, true) => {
                     errors.keep(settings.group::<DbSettings>(module.name, "db").map(drop));
                 }
                 _ => {}

@@ -60,7 +60,7 @@ impl App {
         for entry in self.entries_here() {
             let module = (entry.facts)();
             let needs: Vec<Wanted> = module.needs.iter().map(|(_, need)| need().into()).collect();
-            if needs.iter().any(|need| matches!(need, Wanted::Database)) {
+            if needs.iter().any(|need| matches!(need, Wanted::Database(_))) {
                 all.extend(self.database_in_force(module.name));
             }
             for need in needs {

@@ -35,7 +35,7 @@ pub(crate) enum Wanted {
     /// A value that `main` hands in.
     Shared(TypeId, &'static str),
     /// A database, also for durable work.
-    Database,
+    Database(monolift_data::Need),
 }
 
 impl From<Need> for Wanted {
@@ -49,8 +49,8 @@ impl From<Need> for Wanted {
             Self::Settings(*need)
         } else if let Some(SharedNeed(id, name)) = other.downcast_ref() {
             Self::Shared(*id, name)
-        } else if other.is::<monolift_data::Need>() {
-            Self::Database
+        } else if let Some(need) = other.downcast_ref::<monolift_data::Need>() {
+            Self::Database(*need)
         } else {
             Self::Nothing
         }

@@ -84,6 +84,24 @@ async fn the_database_keeps_a_module_to_its_own_tables() {
         assert!(error.contains("permission denied for schema stock"), "{become_other}: {error}");
     }
 
+    // A role that changes rows only, beside the owner that migrates.
+    let mut admin_connection = PgConnection::connect(&admin).await.unwrap();
+    for statement in [
+        "CREATE ROLE shop_stock_run LOGIN",
+        "ALTER ROLE shop_stock_run IN DATABASE shop SET search_path = stock",
+        "GRANT USAGE ON SCHEMA stock TO shop_stock_run",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA stock TO shop_stock_run",
+    ] {
+        admin_connection.execute(statement).await.unwrap();
+    }
+    let run = admin.replace("postgres@", "shop_stock_run@");
+    let db = open(&run, "stock", "CREATE TABLE products (sku TEXT NOT NULL)").await;
+    let (role, schema) = ("shop_stock_run".to_owned(), "stock".to_owned());
+    assert_eq!(db.isolation().await.unwrap(), Isolation::Role { role, schema });
+    for statement in ["DROP OWNED BY shop_stock_run", "DROP ROLE shop_stock_run"] {
+        admin_connection.execute(statement).await.unwrap();
+    }
+
     // Nothing of that is known where all have one role, and it is said.
     let all = open(&admin, "stock", "CREATE TABLE products (sku TEXT NOT NULL)").await;
     let said = all.isolation().await.unwrap().to_string();
@@ -93,7 +111,6 @@ async fn the_database_keeps_a_module_to_its_own_tables() {
     let (again, urls) = run_init(&admin, "stock,orders");
     assert!(again.status.success());
     assert!(urls.is_empty(), "{urls:?}");
-    let mut admin_connection = PgConnection::connect(&admin).await.unwrap();
     for grant in [
         "GRANT USAGE ON SCHEMA stock TO shop_orders",
         "GRANT SELECT ON stock.products TO shop_orders",

@@ -22,6 +22,7 @@ mod lifecycle;
 mod limit;
 mod log;
 mod macros;
+mod migrations;
 mod one_build;
 mod panics;
 mod peers;

@@ -5,7 +5,8 @@ use crate::{
     work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
-use monolift_call::{Inject, Injector, StartError, inject::Need as AnyNeed};
+use monolift_call::{Inject, Injector, Secret, StartError, inject::Need as AnyNeed};
+use monolift_manifest::Migrate;
 use std::{
     any::{Any, TypeId},
     fmt,
@@ -18,11 +19,25 @@ use std::{
 pub struct Need {
     /// The type of that pool.
     pub pool: TypeId,
+    /// Applies what the module's database lacks, and opens nothing for the module.
+    pub migrate: fn(&Source) -> BoxFuture<'_, Result<Migrated, OpenError>>,
+}
+
+/// What was done to a module's database, and where it is.
+#[derive(Debug)]
+pub struct Migrated {
+    /// The database.
+    pub location: String,
+    /// The migrations that it lacked.
+    pub applied: Vec<&'static str>,
 }
 
 impl Need {
     fn of<D: ModuleDatabase>() -> AnyNeed {
-        AnyNeed::other(Self { pool: TypeId::of::<sqlx::Pool<D>>() })
+        AnyNeed::other(Self {
+            pool: TypeId::of::<sqlx::Pool<D>>(),
+            migrate: |source| Box::pin(migrate::<D>(source)),
+        })
     }
 }
 
@@ -42,6 +57,8 @@ pub struct Source {
     pub folder: PathBuf,
     /// A pool that `main` hands in for the module, by its type.
     pub pool: Pools,
+    /// When migrations are applied, unless the module's section says otherwise.
+    pub migrate: Migrate,
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub strict: bool,
@@ -144,42 +161,75 @@ impl Databases {
     }
 }
 
+/// A pool that `main` hands in belongs to an older application, and so do its migrations. The framework's own
+/// table is the framework's.
+const HANDED_IN: &str = "the pool that main hands in";
+
+impl Source {
+    fn handed_in<D: ModuleDatabase>(&self) -> Option<Db<D>> {
+        let pool = (self.pool)(TypeId::of::<sqlx::Pool<D>>())?;
+        let pool = pool.downcast::<sqlx::Pool<D>>().ok()?;
+        Some(Db::new(sqlx::Pool::clone(&pool), D::backend(&pool)))
+    }
+
+    /// The settings, with what holds for all modules where the module's section says nothing.
+    fn settings(&self) -> Result<DbSettings, OpenError> {
+        let mut settings = self.settings.clone().map_err(OpenError::new)?;
+        settings.migrate = settings.migrate.or(Some(self.migrate));
+        Ok(settings)
+    }
+
+    fn location<D: ModuleDatabase>(&self, url: Option<&Secret>) -> Result<Location, OpenError> {
+        let Self { module, variable, folder, .. } = self;
+        match url {
+            Some(url) => Ok(Location::Url(url.expose().clone())),
+            None if !D::speaks(Backend::Sqlite) => Err(OpenError::new(format!(
+                "it asks for PostgreSQL, and no database is set: give its URL as {variable} or as `url` in \
+                 [{module}.db], or hand in a pool by `app.pool(\"{module}\", pool)`"
+            ))),
+            None => Ok(Location::File(folder.join(format!("{module}.db")))),
+        }
+    }
+
+    fn histories(&self) -> Vec<History<'static>> {
+        let own = History::of(self.module, self.migrations);
+        let has_work = !self.work.is_empty();
+        std::iter::once(own).chain(has_work.then(work::history)).collect()
+    }
+}
+
 async fn open<D: ModuleDatabase>(
     source: &Source,
     injector: &Injector,
 ) -> Result<(Db<D>, String), StartError> {
     let failed = |error: OpenError| injector.error("its database").because(error);
-    let has_work = !source.work.is_empty();
-    // A pool that `main` hands in belongs to an older application, and so do its migrations. The
-    // framework's own table is the framework's.
-    let pool = (source.pool)(TypeId::of::<sqlx::Pool<D>>());
-    if let Some(pool) = pool.and_then(|pool| pool.downcast::<sqlx::Pool<D>>().ok()) {
-        let db = Db::new(sqlx::Pool::clone(&pool), D::backend(&pool));
-        if has_work {
-            db.migrate(&[work::history()]).await.map_err(failed)?;
+    let settings = source.settings().map_err(|error| injector.error(error.to_string()))?;
+    if let Some(db) = source.handed_in::<D>() {
+        if !source.work.is_empty() {
+            db.prepare(&settings, &[work::history()]).await.map_err(failed)?;
         }
-        return Ok((db, "the pool that main hands in".to_owned()));
+        return Ok((db, HANDED_IN.to_owned()));
     }
-    let settings = source.settings.as_ref().map_err(|error| injector.error(error.as_str()))?;
-    let location = match &settings.url {
-        Some(url) => Location::Url(url.expose().clone()),
-        None if !D::speaks(Backend::Sqlite) => {
-            let Source { module, variable, .. } = source;
-            return Err(injector.error(format!(
-                "it asks for PostgreSQL, and no database is set: give its URL as {variable} or as `url` in \
-                 [{module}.db], or hand in a pool by `app.pool(\"{module}\", pool)`"
-            )));
-        }
-        None => Location::File(source.folder.join(format!("{}.db", source.module))),
-    };
-    let mut histories = vec![History::of(source.module, source.migrations)];
-    if has_work {
-        histories.push(work::history());
-    }
-    let db = Db::open(&location, settings, &histories).await.map_err(failed)?;
+    let location = source.location::<D>(settings.url.as_ref());
+    let location = location.map_err(|error| injector.error(error.to_string()))?;
+    let db = Db::open(&location, &settings, &source.histories()).await.map_err(failed)?;
     let described = match db.isolation().await {
         Ok(isolation) => format!("{location}, {isolation}"),
         Err(error) => format!("{location}, and what it reaches cannot be told: {error}"),
     };
     Ok((db, described))
+}
+
+async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenError> {
+    if let Some(db) = source.handed_in::<D>() {
+        let has_work = !source.work.is_empty();
+        let histories = if has_work { vec![work::history()] } else { Vec::new() };
+        let applied = db.migrate(&histories).await?;
+        return Ok(Migrated { location: HANDED_IN.to_owned(), applied });
+    }
+    let settings = source.settings()?;
+    let location = source.location::<D>(settings.migrate_url.as_ref().or(settings.url.as_ref()))?;
+    let settings = DbSettings { connections: Some(1), ..settings };
+    let applied = Db::<D>::migrate_at(&location, &settings, &source.histories()).await?;
+    Ok(Migrated { location: location.to_string(), applied })
 }

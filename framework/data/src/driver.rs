@@ -122,6 +122,12 @@ pub trait Driver: Database<Connection: Migrate> {
         values: Vec<Value>,
     ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
+    /// Runs a statement without values by itself: one that cannot be prepared, or must not be in a transaction.
+    fn run(
+        connection: &mut Self::Connection,
+        sql: Arc<str>,
+    ) -> BoxFuture<'_, Result<(), sqlx::Error>>;
+
     /// The rows of a statement's answer.
     fn rows<'a>(
         connection: &'a mut Self::Connection,
@@ -147,6 +153,16 @@ macro_rules! driver {
                     },
                 );
                 Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
+            }
+
+            fn run(
+                connection: &mut Self::Connection,
+                sql: Arc<str>,
+            ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+                Box::pin(async move {
+                    let sql = sqlx::AssertSqlSafe(sql);
+                    sqlx::raw_sql(sql).execute(connection).await.map(drop)
+                })
             }
 
             fn rows<'a>(

@@ -2,8 +2,9 @@
 
 use super::{
     Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, check_url,
-    migrate, private,
+    migrate, private, verify,
 };
+use monolift_manifest::Migrate;
 use sqlx::{
     ConnectOptions, Connection, Pool,
     pool::PoolOptions,
@@ -41,12 +42,74 @@ impl<'a> History<'a> {
 }
 
 impl<D: ModuleDatabase> Db<D> {
-    /// Opens the database at `location` and brings it up to each of `histories`.
+    /// Opens the database at `location` and brings it up to each of `histories`, or refuses it if it lacks a
+    /// migration and its settings say that none is applied.
     pub async fn open(
         location: &Location,
         settings: &DbSettings,
         histories: &[History<'_>],
     ) -> Result<Self, OpenError> {
+        let (db, lock) = Self::connect(location, settings).await?;
+        db.prepare(settings, histories).await?;
+        drop(lock);
+        match db.backend() {
+            Backend::Sqlite => {
+                let writer = pool(location, Backend::Sqlite, settings, 1).await;
+                Ok(db.with_writer(writer.map_err(|error| cannot_open(location, error))?))
+            }
+            Backend::Postgres => Ok(db),
+        }
+    }
+
+    /// Brings the database at `location` up to each of `histories`, whatever its settings say of migrations.
+    pub async fn migrate_at(
+        location: &Location,
+        settings: &DbSettings,
+        histories: &[History<'_>],
+    ) -> Result<Vec<&'static str>, OpenError> {
+        let (db, _lock) = Self::connect(location, settings).await?;
+        let applied = db.migrate(histories).await?;
+        db.pool().close().await;
+        Ok(applied)
+    }
+
+    /// Applies what the database lacks of `histories`, or refuses it, as its settings say.
+    pub(crate) async fn prepare(
+        &self,
+        settings: &DbSettings,
+        histories: &[History<'_>],
+    ) -> Result<(), OpenError> {
+        match settings.migrate {
+            Some(Migrate::Never) => self.verify(histories).await,
+            Some(Migrate::Start) | None => self.migrate(histories).await.map(drop),
+        }
+    }
+
+    /// Brings the database up to each of `histories`, and returns the names of the migrations that it applied.
+    pub(crate) async fn migrate(
+        &self,
+        histories: &[History<'_>],
+    ) -> Result<Vec<&'static str>, OpenError> {
+        let mut applied = Vec::new();
+        for history in histories {
+            applied.extend(migrate(self.pool(), self.backend(), history).await?);
+        }
+        Ok(applied)
+    }
+
+    /// Refuses a database that lacks a migration of `histories`.
+    async fn verify(&self, histories: &[History<'_>]) -> Result<(), OpenError> {
+        for history in histories {
+            verify(self.pool(), self.backend(), history).await?;
+        }
+        Ok(())
+    }
+
+    /// The pool of `location`, and the right to prepare it while the lock is kept.
+    async fn connect(
+        location: &Location,
+        settings: &DbSettings,
+    ) -> Result<(Self, Option<File>), OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         if let Location::Url(url) = location {
@@ -73,30 +136,14 @@ impl<D: ModuleDatabase> Db<D> {
                 None
             }
         };
-        let failed = |error| OpenError::from_source(format!("{location} cannot be opened"), error);
-        let pool = pool(location, backend, settings, settings.connections());
-        let pool: Pool<D> = pool.await.map_err(failed)?;
-        let db = Self::new(pool, backend);
-        db.migrate(histories).await?;
-        drop(lock);
-        match backend {
-            Backend::Sqlite => {
-                let writer = self::pool(location, backend, settings, 1).await.map_err(failed)?;
-                Ok(db.with_writer(writer))
-            }
-            Backend::Postgres => Ok(db),
-        }
+        let pool = pool(location, backend, settings, settings.connections()).await;
+        let pool: Pool<D> = pool.map_err(|error| cannot_open(location, error))?;
+        Ok((Self::new(pool, backend), lock))
     }
 }
 
-impl<D: ModuleDatabase> Db<D> {
-    /// Brings the database up to each of `histories`.
-    pub(crate) async fn migrate(&self, histories: &[History<'_>]) -> Result<(), OpenError> {
-        for history in histories {
-            migrate(self.pool(), self.backend(), history).await?;
-        }
-        Ok(())
-    }
+fn cannot_open(location: &Location, error: sqlx::Error) -> OpenError {
+    OpenError::from_source(format!("{location} cannot be opened"), error)
 }
 
 async fn pool<D: ModuleDatabase>(

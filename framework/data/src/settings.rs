@@ -2,6 +2,7 @@
 
 use super::check_url;
 use monolift_call::Secret;
+use monolift_manifest::Migrate;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected},
@@ -19,6 +20,13 @@ pub struct DbSettings {
     pub connections: Option<u32>,
     /// What a commit survives on SQLite.
     pub durability: Durability,
+    /// Where a program's `migrate` applies the module's migrations, as a role that may: `url`, unless it says
+    /// more.
+    #[serde(deserialize_with = "url")]
+    pub migrate_url: Option<Secret>,
+    /// When they are applied; what `[db]` says, unless it says more.
+    #[serde(deserialize_with = "migrate")]
+    pub migrate: Option<Migrate>,
 }
 
 /// What a commit survives on SQLite. On Postgres its own `synchronous_commit` says that.
@@ -53,6 +61,13 @@ fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
             Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected.as_str()))
         }
     }
+}
+
+fn migrate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Migrate>, D::Error> {
+    let text = String::deserialize(from)?;
+    Migrate::read(&text).map(Some).map_err(|_| {
+        D::Error::invalid_value(Unexpected::Other("another text"), &"`start` or `never`")
+    })
 }
 
 fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {

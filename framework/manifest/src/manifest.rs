@@ -8,7 +8,7 @@ use crate::connect::Connect;
 use crate::graph::Graph;
 use crate::parse::{self, Parsed};
 use crate::problem::Problems;
-use crate::sections::{Calls, Http, Limits, Retries};
+use crate::sections::{Calls, Databases, Http, Limits, Retries};
 use crate::workspace::Workspace;
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
@@ -28,6 +28,8 @@ pub struct Manifest {
     pub http: Http,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[db]`.
+    pub db: Databases,
     /// `[tls]`.
     pub tls: Option<TlsFiles>,
     /// The file that it was read from.

@@ -44,7 +44,7 @@ impl<'a> Parser<'a> {
         self.known(
             root,
             "at the top of a manifest",
-            &["app", "host", "modules", "process", "calls", "http", "limits", "tls"],
+            &["app", "host", "modules", "process", "calls", "http", "limits", "db", "tls"],
         );
         self.graph_is_known = !root.0.iter().any(|entry| {
             let near = nearest(&entry.key, ["host", "modules", "process"]);
@@ -78,6 +78,7 @@ impl<'a> Parser<'a> {
             calls: self.top_section("calls"),
             http: self.top_section("http"),
             limits: self.top_section("limits"),
+            db: self.top_section("db"),
             tls: self.tls(),
             file: self.document.file.clone(),
             host_position,

@@ -1,6 +1,7 @@
-//! Every key of `[process.*]`, `[calls]`, `[http]`, `[limits]` and `[tls]`: the manifest and settings are both read by these
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both read by these
 //! tables. A new key is one line here, and one in `settings.reference.toml`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -136,6 +137,44 @@ impl From<TlsFiles> for TlsKeys {
         let TlsFiles { authority, certificate, key } = files;
         let authority = Some(authority.display().to_string());
         Self { authority, certificate: Some(certificate), key: Some(key) }
+    }
+}
+
+section! {
+    /// `[db]`: what holds for the databases of all modules, unless `[<module>.db]` says otherwise.
+    #[derive(Copy)]
+    Databases;
+
+    /// or "never": a start that finds a migration missing is refused, and a program's `migrate` applies them
+    migrate: Migrate = Migrate::Start, Text(Migrate::read, |migrate| migrate.to_string());
+}
+
+/// When migrations are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// When a process starts.
+    Start,
+    /// Never by a process that starts: a job does so before.
+    Never,
+}
+
+impl Migrate {
+    /// Reads it as it is written.
+    pub fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "start" => Ok(Self::Start),
+            "never" => Ok(Self::Never),
+            _ => Err("expected `start` or `never`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Migrate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Never => "never",
+        })
     }
 }
 

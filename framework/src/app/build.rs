@@ -42,10 +42,10 @@ pub struct App {
     pub(super) settings: Settings,
     pub(super) data: PathBuf,
     call_settings: Arc<CallSettings>,
-    links: Arc<Links>,
+    pub(super) links: Arc<Links>,
     encoded: bool,
-    strict: bool,
-    shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
+    pub(super) strict: bool,
+    pub(super) shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     provided: Vec<(InterfaceEntry, Bind)>,
     modules: Vec<ModuleEntry>,
     /// The modules whose calls are answered with examples.
@@ -210,15 +210,7 @@ impl App {
 
     /// Checks everything, then makes the modules, connects them and listens.
     pub async fn start(mut self) -> Result<RunningApp, StartErrors> {
-        let here: Vec<ModuleEntry> = self.entries_here();
-        check::everything(&check::Facts {
-            place: &self.place,
-            settings: &self.settings,
-            shared: &self.shared,
-            modules: &here,
-            linked: &self.modules,
-            provided: self.provided.iter().map(|(entry, _)| *entry).collect(),
-        })?;
+        let here = self.checked_entries()?;
         let served = if self.encoded {
             Arc::new(Links::new(Arc::clone(&self.call_settings)))
         } else {
@@ -234,6 +226,7 @@ impl App {
             served: Arc::clone(&served),
             shared: self.shared,
             data: self.data,
+            migrate: self.place.manifest.db.migrate,
             strict: self.strict,
         });
         for (_, bind) in std::mem::take(&mut self.provided) {
@@ -264,6 +257,20 @@ impl App {
                 Err(error.into())
             }
         }
+    }
+
+    /// The entries of the modules that run here, once everything is checked.
+    pub(super) fn checked_entries(&self) -> Result<Vec<ModuleEntry>, StartErrors> {
+        let here = self.entries_here();
+        check::everything(&check::Facts {
+            place: &self.place,
+            settings: &self.settings,
+            shared: &self.shared,
+            modules: &here,
+            linked: &self.modules,
+            provided: self.provided.iter().map(|(entry, _)| *entry).collect(),
+        })?;
+        Ok(here)
     }
 
     /// The entries of the modules that run here, those that are called before those that call them.

@@ -3,7 +3,7 @@
 use super::App;
 use crate::{config::Setting, module::Wanted};
 use monolift_data::DbSettings;
-use monolift_manifest::{Calls, Http, Limits, Process, Retries, Section, TlsKeys};
+use monolift_manifest::{Calls, Databases, Http, Limits, Process, Retries, Section, TlsKeys};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
 pub const ASK: &str = "MONOLIFT_ASK";
@@ -47,6 +47,9 @@ impl App {
         for key in Limits::KEYS {
             add(format!("limits.{}", key.name), key.show(&manifest.limits));
         }
+        for key in Databases::KEYS {
+            add(format!("db.{}", key.name), key.show(&manifest.db));
+        }
         let tls = manifest.tls.clone().map(TlsKeys::from).unwrap_or_default();
         for key in TlsKeys::KEYS {
             add(format!("tls.{}", key.name), key.show(&tls));
@@ -72,18 +75,21 @@ impl App {
         all
     }
 
-    fn database_in_force(&self, module: &str) -> [Setting; 3] {
+    fn database_in_force(&self, module: &str) -> [Setting; 5] {
         let db: DbSettings = self.settings.group(module, "db").unwrap_or_default();
         let file = self.data.join(format!("{module}.db"));
         let url = db.url.as_ref().map_or_else(|| file.display().to_string(), ToString::to_string);
-        let setting = |key: &str, value: String| {
+        let setting = |key: &str, value: Option<String>| {
             let key = format!("{module}.db.{key}");
-            Setting { origin: self.settings.origin(&key), value: Some(value), key }
+            Setting { origin: self.settings.origin(&key), value, key }
         };
+        let migrate = db.migrate.unwrap_or(self.place.manifest.db.migrate);
         [
-            setting("url", url),
-            setting("connections", db.connections().to_string()),
-            setting("durability", format!("{:?}", db.durability).to_lowercase()),
+            setting("url", Some(url)),
+            setting("connections", Some(db.connections().to_string())),
+            setting("durability", Some(format!("{:?}", db.durability).to_lowercase())),
+            setting("migrate", Some(migrate.to_string())),
+            setting("migrate_url", db.migrate_url.as_ref().map(ToString::to_string)),
         ]
     }
 }

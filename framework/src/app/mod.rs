@@ -9,6 +9,7 @@ mod in_force;
 pub mod launcher;
 mod linked;
 mod listen;
+mod migrate;
 mod peers;
 mod run;
 mod running;

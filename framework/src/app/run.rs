@@ -2,11 +2,13 @@
 
 use super::{ASK, App, Linked, RunningApp, launcher::Launcher};
 use crate::module::StartErrors;
+use monolift_data::Migrated;
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it.
+/// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it. With the argument `migrate` it only
+/// applies the migrations of the process's modules.
 ///
 /// `prepare` is what an author's `main` adds: `|app| app.share("orders", mailer)`.
 pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
@@ -45,6 +47,9 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
         println!("{}", serde_json::json!(app.settings_in_force()));
         return Ok(());
     }
+    if std::env::args().nth(1).is_some_and(|argument| argument == "migrate") {
+        return migrate(app).await;
+    }
     let running = app.start().await?;
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
@@ -71,6 +76,17 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
         () = launcher.gone(&running) => {}
     }
     stopped(running, stop).await
+}
+
+/// What a job does before the processes of a release start.
+async fn migrate(app: App) -> Result<(), StartErrors> {
+    for (module, Migrated { location, applied }) in app.migrate().await? {
+        match &applied[..] {
+            [] => println!("{module}: {location} lacks no migration"),
+            some => println!("{module}: {location}: applied {}", some.join(", ")),
+        }
+    }
+    Ok(())
 }
 
 async fn stopped(running: RunningApp, mut stop: Stop) -> Result<(), StartErrors> {

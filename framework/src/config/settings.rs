@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 
 /// The framework's own sections.
-const OURS: [&str; 6] = ["process", "calls", "http", "limits", "tls", "data"];
+const OURS: [&str; 7] = ["process", "calls", "http", "limits", "db", "tls", "data"];
 /// Settings that are no section: only these have a variable without `__`.
 const SINGLE: [&str; 1] = ["data"];
 /// A module's keys that are the framework's.

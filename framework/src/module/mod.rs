@@ -18,5 +18,6 @@ pub use monolift_call::{
     inject::{Inject, Injector, Need},
 };
 pub use resources::Resources;
+pub(crate) use resources::source;
 pub use routes::{Router, Routes};
 pub use tasks::Tasks;

@@ -4,6 +4,7 @@ use super::{ModuleFacts, Tasks};
 use crate::config::Settings;
 use monolift_call::{Injector, inject::Provide, link::Links};
 use monolift_data::{Databases, Source};
+use monolift_manifest::Migrate;
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
@@ -24,6 +25,8 @@ pub struct Resources {
     pub(crate) shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     /// Where the embedded databases are.
     pub(crate) data: PathBuf,
+    /// When migrations are applied, unless a module's section says otherwise.
+    pub(crate) migrate: Migrate,
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub(crate) strict: bool,
@@ -36,6 +39,25 @@ impl Resources {
     }
 }
 
+/// What a module's database is opened from.
+pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source {
+    let settings = resources.settings.group(facts.name, "db");
+    let (module, handed_in) = (facts.name, Arc::clone(resources));
+    Source {
+        module,
+        migrations: facts.migrations,
+        work: facts.work,
+        settings: settings.map_err(|error| error.to_string()),
+        variable: resources.settings.variable(&format!("{module}.db.url")),
+        folder: resources.data.clone(),
+        pool: Box::new(move |kind| {
+            handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)
+        }),
+        migrate: resources.migrate,
+        strict: resources.strict,
+    }
+}
+
 /// What a process has for one of its modules.
 pub(super) struct ForModule {
     pub(super) resources: Arc<Resources>,
@@ -45,20 +67,7 @@ pub(super) struct ForModule {
 
 impl ForModule {
     pub(super) fn new(facts: &ModuleFacts, resources: Arc<Resources>, tasks: Tasks) -> Self {
-        let settings = resources.settings.group(facts.name, "db");
-        let (module, handed_in) = (facts.name, Arc::clone(&resources));
-        let databases = Databases::new(Source {
-            module,
-            migrations: facts.migrations,
-            work: facts.work,
-            settings: settings.map_err(|error| error.to_string()),
-            variable: resources.settings.variable(&format!("{module}.db.url")),
-            folder: resources.data.clone(),
-            pool: Box::new(move |kind| {
-                handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)
-            }),
-            strict: resources.strict,
-        });
+        let databases = Databases::new(source(facts, &resources));
         Self { resources, tasks, databases }
     }
 

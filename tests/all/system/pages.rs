@@ -59,6 +59,7 @@ const COMMANDS: &[(&str, Check)] = &[
     ("SHOP_ORDERS__DB__URL=postgres://shop@localhost/shop cargo run", Start),
     ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
     ("RUST_LOG=warn,monolift=debug cargo run", Start),
+    ("cargo run -- migrate", By("a_job_migrates_and_the_processes_need_not")),
     ("cargo run -p club", By("clients_cannot_tell_how_far_the_program_has_come")),
     (
         "CLUB_PROFILES__DB__URL=$DATABASE_URL cargo run -p profiles",

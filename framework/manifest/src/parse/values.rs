@@ -4,8 +4,8 @@ use crate::document::{Value, shown_key};
 use crate::keys::Given;
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
-const SETTINGS_SECTIONS: [&str; 9] =
-    ["process", "modules", "calls", "http", "limits", "tls", "data", "app", "host"];
+const SETTINGS_SECTIONS: [&str; 10] =
+    ["process", "modules", "calls", "http", "limits", "db", "tls", "data", "app", "host"];
 /// A crate of the dependency graph: `cargo run -p` with this name would be ambiguous.
 const AMBIGUOUS_PACKAGE: &str = "inventory";
 

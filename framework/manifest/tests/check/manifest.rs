@@ -204,7 +204,7 @@ fn wrong_types() {
 
 #[test]
 fn names() {
-    for module in ["process", "modules", "calls", "limits", "app", "host"] {
+    for module in ["process", "modules", "calls", "limits", "db", "app", "host"] {
         assert_eq!(
             wrong("[modules]", &format!("{module} = \"old\"")),
             format!(

@@ -1,0 +1,42 @@
+//! What a job does before the processes of a release start: it applies migrations, and starts nothing.
+
+use super::App;
+use crate::module::{Resources, StartError, StartErrors, Wanted, source};
+use monolift_data::Migrated;
+use std::sync::Arc;
+
+impl App {
+    /// Applies what the databases of this process's modules lack, and starts nothing. It connects by the
+    /// `migrate_url` of each module, where there is one.
+    pub async fn migrate(self) -> Result<Vec<(&'static str, Migrated)>, StartErrors> {
+        let here = self.checked_entries()?;
+        let resources = Arc::new(Resources {
+            settings: self.settings,
+            links: Arc::clone(&self.links),
+            served: self.links,
+            shared: self.shared,
+            data: self.data,
+            migrate: self.place.manifest.db.migrate,
+            strict: self.strict,
+        });
+        let (mut all, mut errors) = (Vec::new(), Vec::new());
+        for entry in here {
+            let facts = (entry.facts)();
+            let mut pools = Vec::new();
+            for (_, need) in facts.needs {
+                let Wanted::Database(need) = need().into() else { continue };
+                if pools.contains(&need.pool) {
+                    continue;
+                }
+                pools.push(need.pool);
+                match (need.migrate)(&source(facts, &resources)).await {
+                    Ok(migrated) => all.push((facts.name, migrated)),
+                    // The modules do not share what they migrate, so the others go on.
+                    Err(error) => errors
+                        .push(StartError::new("its database").of(facts.name, "").because(error)),
+                }
+            }
+        }
+        if errors.is_empty() { Ok(all) } else { Err(StartErrors(errors)) }
+    }
+}

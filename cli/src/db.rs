@@ -1,5 +1,6 @@
 //! `cargo monolift db init`: creates a schema and a login role for each module.
 
+use crate::migrations;
 use clap::{Args, Subcommand};
 use monolift_manifest::Manifest;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -105,11 +106,7 @@ impl Init {
         if !self.modules.is_empty() {
             return Ok(self.modules.clone());
         }
-        // Migrations are beside the manifest, or at the root of the workspace if the manifest is
-        // beside a program.
-        let beside = self.manifest.parent().unwrap_or(Path::new(""));
-        let roots = [beside.join("migrations"), PathBuf::from("migrations")];
-        let has = |module: &&&str| roots.iter().any(|root| root.join(module).is_dir());
+        let has = |module: &&&str| migrations::of(&self.manifest, module).is_some();
         let modules: Vec<String> = placed.iter().filter(has).map(|&name| name.to_owned()).collect();
         if modules.is_empty() {
             return Err(

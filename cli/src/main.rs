@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod db;
+mod migrations;
 mod new;
 mod work;
 

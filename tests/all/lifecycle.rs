@@ -45,6 +45,7 @@ macro_rules! noted {
             fn facts() -> &'static ModuleFacts {
                 static FACTS: ModuleFacts = ModuleFacts {
                     name: $name,
+                    package: $name,
                     calls: &$calls,
                     provides: &[],
                     needs: &[("journal", <Shared<Journal> as Inject>::need)],

@@ -12,8 +12,8 @@ use crate::{
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
-use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
 use monolift_data::ModuleDatabase;
+use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},

@@ -69,8 +69,14 @@ mod tests {
 
     fn answered(place: &'static str, body: &'static str) -> Result<HttpAnswer, CallError> {
         let body = body.as_bytes().into();
-        let answer =
-            HttpAnswer { status: 200, content_type: None, location: None, body, retry_after: None, failure: None };
+        let answer = HttpAnswer {
+            status: 200,
+            content_type: None,
+            location: None,
+            body,
+            retry_after: None,
+            failure: None,
+        };
         Created { place, path: vec![("cart", "a/b".to_owned())] }.answered(answer)
     }
 

@@ -74,12 +74,12 @@ fn figure(value: f64, unit: &str) -> String {
 }
 
 /// The range of the rounds, or one number if its ends look the same.
-fn range(low: f64, high: f64) -> String {
+pub(super) fn range(low: f64, high: f64) -> String {
     let (low, high) = (short(low), short(high));
     if low == high { low } else { format!("{low}…{high}") }
 }
 
-fn rounds_in_words(rounds: usize) -> String {
+pub(super) fn rounds_in_words(rounds: usize) -> String {
     if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") }
 }
 

@@ -1,6 +1,9 @@
 //! The comparison as text for a terminal.
 
-use super::figures::{Comparison, SideFigures};
+use super::{
+    figures::{Comparison, SideFigures},
+    html::{range, rounds_in_words},
+};
 use load::Spread;
 use std::fmt;
 
@@ -10,7 +13,7 @@ pub(super) struct Shown<'a>(pub(super) &'a Comparison);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { load, seconds, rounds, machine, sides, ratios, noise } = self.0;
-        writeln!(f, "{load}; {rounds} rounds of {seconds} s a side; {machine}\n")?;
+        writeln!(f, "{load}; {} of {seconds} s a side; {machine}\n", rounds_in_words(*rounds))?;
         let [one, other] = &sides[..] else { return Ok(()) };
         let Some(ratios) = ratios else { return Ok(()) };
         let over = format!("{}/{}", other.name, one.name);
@@ -19,7 +22,7 @@ impl fmt::Display for Shown<'_> {
         let mut row = |name: &str, figure: fn(&SideFigures) -> Spread, unit: &str, ratio: f64| {
             let cell = |side: &SideFigures| {
                 let Spread { median, low, high } = figure(side);
-                format!("{} ({}…{}) {unit}", short(median), short(low), short(high))
+                format!("{} ({}) {unit}", short(median), range(low, high))
             };
             writeln!(f, "{name:14} {:>24} {:>24} {ratio:>16.2}", cell(one), cell(other))
         };
@@ -79,4 +82,65 @@ fn calls(f: &mut fmt::Formatter<'_>, side: &SideFigures) -> fmt::Result {
     }
     let module = short(side.calls.module);
     writeln!(f, "  {:10} {module:>10} µs, and what the modules in turn wait for", "modules")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::figures::{Calls, Ratios};
+
+    #[test]
+    fn one_round_is_said_in_the_singular_and_has_no_range() {
+        let side = |name: &str| {
+            let one = || Spread { median: 0.7, low: 0.7, high: 0.7 };
+            SideFigures {
+                name: name.to_owned(),
+                processes: 1,
+                p50: one(),
+                p90: one(),
+                p99: one(),
+                p999: Spread { median: 2.0, low: 1.0, high: 3.0 },
+                throughput: one(),
+                cpu: one(),
+                memory: one(),
+                failed: 0,
+                failure: None,
+                requests: Vec::new(),
+                curve: Vec::new(),
+                calls: Calls {
+                    count: 0.0,
+                    encode: 0.0,
+                    queue: 0.0,
+                    wire: 0.0,
+                    dispatch: 0.0,
+                    decode: 0.0,
+                    module: 0.0,
+                },
+            }
+        };
+        let mut comparison = Comparison {
+            load: "a load".to_owned(),
+            seconds: 2,
+            rounds: 1,
+            machine: "a machine".to_owned(),
+            sides: vec![side("monolith"), side("split")],
+            ratios: Some(Ratios {
+                p50: 1.0,
+                p90: 1.0,
+                p99: 1.0,
+                p999: 1.0,
+                throughput: 1.0,
+                cpu: 1.0,
+                memory: 1.0,
+            }),
+            noise: Vec::new(),
+        };
+        let text = Shown(&comparison).to_string();
+        assert!(text.contains("a load; 1 round of 2 s a side"), "{text}");
+        assert!(text.contains("0.70 (0.70) ms") && !text.contains("0.70…0.70"), "{text}");
+        assert!(text.contains("2.00 (1.00…3.00) ms"), "{text}");
+        comparison.rounds = 3;
+        let text = Shown(&comparison).to_string();
+        assert!(text.contains("a load; 3 rounds of 2 s a side"), "{text}");
+    }
 }

@@ -164,6 +164,28 @@ fn commands_of_the_pages_succeed() {
     monolith.stop();
 }
 
+/// The start prints commands to try.
+#[test]
+fn commands_of_the_start_succeed() {
+    let run = Run::new("tried").listening("monolith").gateway("monolith");
+    let mut monolith = run.start(&target().join("debug/app-monolith"));
+    let address = monolith.http();
+    eventually("the monolith is ready", || is_ready(&address));
+    // It is the last that is printed.
+    monolith.says("\"sku\": \"tea\"");
+    let text = monolith.said().replace("\\\n", "");
+    let commands: Vec<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("try: ")).collect();
+    assert_eq!(commands.len(), 3, "{text}");
+    for command in commands {
+        let typed = command.replacen("curl ", "curl --silent --show-error --fail ", 1);
+        let output = Command::new("bash").args(["-c", &typed]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {said}");
+    }
+    monolith.stop();
+}
+
 #[test]
 fn settings_of_the_pages_start_the_shop() {
     let postgres = Postgres::start();

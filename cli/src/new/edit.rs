@@ -69,12 +69,13 @@ fn insert_in_order(table: &mut Table, name: &str, item: Item) {
 }
 
 /// Adds the module to a manifest: to the process with most modules, or to a process of its own if
-/// every module has one.
+/// every module has one. A process with one module of another name is shared.
 pub(super) fn manifest(file: &Path, names: &Names) -> Result<PathBuf, Box<dyn Error>> {
     let read = readable(file).ok_or("the manifest cannot be read")?;
     let mut document: DocumentMut = fs::read_to_string(file)?.parse()?;
     let fullest = read.all_processes().max_by_key(|process| read.modules_of(process).count());
-    let shared = fullest.filter(|process| read.modules_of(process).count() > 1);
+    let shared =
+        fullest.filter(|process| read.modules_of(process).any(|module| module != *process));
     let process = shared.unwrap_or(&names.name);
     document["modules"][&names.name] = value(process);
     if shared.is_none() {

@@ -158,7 +158,7 @@ fn edition(workspace: &DocumentMut) -> &str {
     package.and_then(|package| package.get("edition")?.as_str()).unwrap_or(EDITION)
 }
 
-fn put(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn put(file: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -1,6 +1,7 @@
-//! `cargo monolift new module NAME`: creates a module with its interface, a migration and its place
-//! in the manifests.
+//! `cargo monolift new`: creates an application, or a module with its interface, a migration and its place in the
+//! manifests.
 
+mod app;
 mod edit;
 mod files;
 
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Add something to the workspace
+/// Create an application, or a module in this workspace
 #[derive(Debug, Args)]
 pub(crate) struct New {
     #[command(subcommand)]
@@ -23,6 +24,16 @@ pub(crate) struct New {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Create an application: a workspace with a first module, a program that runs it in one process and one
+    /// that runs it in several
+    App {
+        /// Its name, which is also the name of its folder
+        name: String,
+        /// A checkout of Monolift that it depends on. Without it: the checkout that this tool was built from,
+        /// or else the registry
+        #[arg(long, value_name = "FOLDER")]
+        monolift: Option<PathBuf>,
+    },
     /// Create a module: its api package, its package, a first migration, and its line in the
     /// manifests
     Module {
@@ -33,43 +44,61 @@ enum Command {
 
 impl New {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
-        let Command::Module { name } = self.command;
-        let workspace = Workspace::find(&env::current_dir()?)?;
-        let names = Names::of(&name)?;
-        if let Some(taken) = [name.clone(), format!("{name}-api")]
-            .into_iter()
-            .find(|name| workspace.package(name).is_some())
-        {
-            return Err(format!("there is a package `{taken}` already").into());
+        match self.command {
+            Command::App { name, monolift } => new_app(&name, monolift.as_deref()),
+            Command::Module { name } => new_module(&name),
         }
-        let root = workspace.root.clone();
-        if let Some(taken) = locked(&root, &name) {
-            return Err(format!(
-                "`{name}` cannot be a module's name: {} has a package `{taken}`, and `cargo run -p {name}` \
-                 could mean either",
-                root.join("Cargo.lock").display()
-            )
-            .into());
-        }
-        let mut written = files::write(&root, &names)?;
-        written.extend(edit::members(&root, &names)?);
-        let programs = programs(&workspace);
-        for program in &programs {
-            written.push(edit::dependencies(&program.cargo_toml, &root, &names)?);
-        }
-        for file in manifests(&root, &programs) {
-            written.push(edit::manifest(&file, &names)?);
-        }
-        for file in &written {
-            println!("  {}", file.strip_prefix(&root).unwrap_or(file).display());
-        }
-        println!(
-            "the module `{name}` is there. Try it: cargo test -p {name}; then cargo run, and\n\
-             curl -X PUT localhost:8080/{name}/one -H 'content-type: application/json' \
-             -d '{{\"text\": \"hello\"}}'"
-        );
-        Ok(())
     }
+}
+
+fn new_app(name: &str, monolift: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let here = env::current_dir()?;
+    let monolift = app::Monolift::find(monolift)?;
+    for file in app::write(&here, name, &monolift)? {
+        println!("  {}", file.strip_prefix(&here).unwrap_or(&file).display());
+    }
+    println!(
+        "the application `{name}` is there. Try it: cd {name}; then cargo test --workspace, and cargo run"
+    );
+    Ok(())
+}
+
+fn new_module(name: &str) -> Result<(), Box<dyn Error>> {
+    let workspace = Workspace::find(&env::current_dir()?)?;
+    let names = Names::of(name)?;
+    if let Some(taken) = [name.to_owned(), format!("{name}-api")]
+        .into_iter()
+        .find(|name| workspace.package(name).is_some())
+    {
+        return Err(format!("there is a package `{taken}` already").into());
+    }
+    let root = workspace.root.clone();
+    if let Some(taken) = locked(&root, name) {
+        return Err(format!(
+            "`{name}` cannot be a module's name: {} has a package `{taken}`, and `cargo run -p {name}` \
+             could mean either",
+            root.join("Cargo.lock").display()
+        )
+        .into());
+    }
+    let mut written = files::write(&root, &names)?;
+    written.extend(edit::members(&root, &names)?);
+    let programs = programs(&workspace);
+    for program in &programs {
+        written.push(edit::dependencies(&program.cargo_toml, &root, &names)?);
+    }
+    for file in manifests(&root, &programs) {
+        written.push(edit::manifest(&file, &names)?);
+    }
+    for file in &written {
+        println!("  {}", file.strip_prefix(&root).unwrap_or(file).display());
+    }
+    println!(
+        "the module `{name}` is there. Try it: cargo test -p {name}; then cargo run, and\n\
+         curl -X PUT localhost:8080/{name}/one -H 'content-type: application/json' \
+         -d '{{\"text\": \"hello\"}}'"
+    );
+    Ok(())
 }
 
 /// The package of the dependency graph that has this name, or is the same in Rust.

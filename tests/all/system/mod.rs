@@ -7,6 +7,7 @@ mod kills;
 mod launcher;
 mod life;
 mod manifest;
+mod new_app;
 mod new_module;
 mod pages;
 mod placements;

@@ -51,6 +51,7 @@ const COMMANDS: &[(&str, Check)] = &[
     ("cargo monolift work", Runs),
     ("cargo monolift work retry orders", Runs),
     ("cargo monolift new module coupons", By("a_new_module_is_part_of_the_workspace")),
+    ("cargo monolift new app shop2", By("a_new_application_runs_and_takes_another_module")),
     ("cargo test -p coupons", By("a_new_module_is_part_of_the_workspace")),
     (
         "cargo monolift db init --admin postgres://postgres@localhost/shop --write settings.toml",

@@ -186,7 +186,8 @@ impl Keeper {
 
     fn start(&mut self) -> std::io::Result<Started> {
         let process = &self.plan.processes[self.launch.process];
-        let replica = (self.launch.replica > 0).then(|| &process.replicas[self.launch.replica]);
+        // Each replica keeps its address, also when it finds another program there.
+        let replica = (process.replicas.len() > 1).then(|| &process.replicas[self.launch.replica]);
         let reports = Reports { socket: &self.socket, token: &self.launch.token };
         let command = command(&self.plan, &process.name, replica, &self.program, reports);
         Started::new(command, &self.prefix)

@@ -6,7 +6,7 @@
 use crate::call::{CallSettings, Context, Origin, Principal, Trace, planted};
 use axum::{
     extract::ConnectInfo,
-    http::{Extensions, HeaderMap, HeaderName},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue},
 };
 use std::{fmt::Display, future::Future, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -85,6 +85,16 @@ impl Edge {
 pub(super) fn trace(headers: &HeaderMap) -> Trace {
     let header = headers.get(TRACEPARENT).and_then(|header| header.to_str().ok());
     header.and_then(Trace::parse).unwrap_or_else(Trace::start)
+}
+
+/// States the trace in headers that state none that can be read.
+pub(super) fn set_trace(headers: &mut HeaderMap, trace: Trace) {
+    let stated = headers.get(TRACEPARENT).and_then(|header| header.to_str().ok());
+    if stated.and_then(Trace::parse).is_none()
+        && let Ok(value) = HeaderValue::from_str(&trace.to_string())
+    {
+        headers.insert(TRACEPARENT, value);
+    }
 }
 
 /// The key under which a request may be repeated; an error when it is none that can be kept.

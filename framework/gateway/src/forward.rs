@@ -61,8 +61,10 @@ impl Forward {
     }
 
     /// Passes one on.
-    pub(super) async fn pass(self: Arc<Self>, request: Request) -> Response {
+    pub(super) async fn pass(self: Arc<Self>, mut request: Request) -> Response {
         let trace = edge::trace(request.headers());
+        // The other process logs it under the same id.
+        edge::set_trace(request.headers_mut(), trace);
         match self.answer(request).await {
             Ok(response) => response,
             Err(error) => {

@@ -45,6 +45,7 @@ pub(crate) fn failed(
     failure: &Failure,
 ) {
     let Failure { call, code, reference, text } = failure;
+    // A field is escaped, and the text may hold what a client sent.
     tracing::warn!(
         %route,
         status,
@@ -53,7 +54,8 @@ pub(crate) fn failed(
         reference = reference.map(tracing::field::display),
         took = ?began.elapsed(),
         request_id = request_id.map(tracing::field::display),
-        "a request failed: {text}"
+        why = text,
+        "a request failed"
     );
 }
 
@@ -83,7 +85,7 @@ pub fn access_logged(router: Router) -> Router {
         let began = Instant::now();
         let response = next.run(request).await;
         let (status, took) = (response.status().as_u16(), began.elapsed());
-        let request_id = request_id(&response);
+        let request_id = request_id(&response).map(tracing::field::display);
         tracing::info!(target: "monolift::access", %route, status, ?took, request_id, "a request");
         response
     }))

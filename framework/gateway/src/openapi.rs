@@ -37,7 +37,11 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
             let verb = route.method.as_str().to_lowercase();
             operations.push((shape(route.path), verb, operation));
         }
-        schemas.add(interface.name, generator.take_definitions(true), first..operations.len());
+        schemas.add(
+            (interface.module, interface.name),
+            generator.take_definitions(true),
+            first..operations.len(),
+        );
     }
     let schemas = schemas.named(&mut operations);
     for (shape, verb, operation) in operations {

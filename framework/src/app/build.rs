@@ -101,6 +101,12 @@ impl App {
             tracing::info!(circle, "modules and this program call each other");
         }
         let fakes = fakes(&place)?;
+        if !fakes.is_empty() {
+            tracing::warn!(
+                ?fakes,
+                "{FAKES} is set: calls of these modules are answered with examples"
+            );
+        }
         Ok(Self { fakes, ..Self::assemble(place, settings, data, entries, false) })
     }
 

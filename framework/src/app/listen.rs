@@ -14,34 +14,47 @@ impl ThisProcess {
         key: &str,
         stated: Address,
         replicas: impl Fn(&Process) -> Vec<Address>,
-    ) -> Vec<Address> {
-        let own = settings.origin(&format!("process.{}.{key}", self.process)).is_some();
+    ) -> Places {
+        let is_own = settings.origin(&format!("process.{}.{key}", self.process)).is_some();
         let all = self.manifest.processes.get(&self.process).map(replicas);
-        all.filter(|all| !own && !all.is_empty()).unwrap_or_else(|| vec![stated])
+        let addresses =
+            all.filter(|all| !is_own && !all.is_empty()).unwrap_or_else(|| vec![stated]);
+        Places { addresses, is_own }
     }
+}
+
+/// Where a process may listen.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The first one first.
+    addresses: Vec<Address>,
+    /// Whether the settings state the only one, which is that of this process alone.
+    is_own: bool,
 }
 
 /// Why a process cannot listen.
 #[derive(Debug)]
 pub(super) struct Refusal {
     address: Address,
+    is_own: bool,
     /// How many addresses were tried.
     tried: usize,
     error: io::Error,
 }
 
-/// Binds the first of `addresses` that is not in use.
+/// Binds the first of the addresses that is not in use.
 pub(super) async fn first_free<T>(
-    addresses: Vec<Address>,
+    places: Places,
     bind: impl AsyncFn(&Address) -> io::Result<T>,
 ) -> Result<(T, Address), Refusal> {
+    let Places { addresses, is_own } = places;
     let mut refusal = None;
     for (before, address) in addresses.into_iter().enumerate() {
         match bind(&address).await {
             Ok(bound) => return Ok((bound, address)),
             Err(error) => {
                 let is_in_use = error.kind() == ErrorKind::AddrInUse;
-                let refused = Refusal { address, tried: before + 1, error };
+                let refused = Refusal { address, is_own, tried: before + 1, error };
                 if !is_in_use {
                     return Err(refused);
                 }
@@ -55,18 +68,21 @@ pub(super) async fn first_free<T>(
 impl Refusal {
     /// The same, as a start tells it. `key` is that of the address.
     pub(super) fn of(self, what: &str, key: &str, place: &ThisProcess) -> StartError {
-        let Self { address, tried, error } = self;
+        let Self { address, is_own, tried, error } = self;
         let process = &place.process;
         let mut text = format!("{what} on {address} (`process.{process}.{key}`)");
         if error.kind() == ErrorKind::AddrInUse {
             let further = tried + 1;
-            text += &match tried {
-                1 => "; is this process running already?".to_owned(),
-                tried => format!("; the addresses of all {tried} replicas are in use"),
-            };
-            text += &format!(
-                " For one more replica on this machine, write `replicas = {further}` below [process.{process}]"
+            let advice = format!(
+                "for one more replica on this machine, write `replicas = {further}` below [process.{process}]"
             );
+            text += &match tried {
+                _ if is_own => {
+                    "; the settings state it for this process alone: state another one".to_owned()
+                }
+                1 => format!("; is this process running already? If so, {advice}"),
+                tried => format!("; the addresses of all {tried} replicas are in use: {advice}"),
+            };
         }
         StartError::new(text).because(error)
     }

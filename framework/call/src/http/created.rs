@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Where a thing that is made will be.
+/// The location of the resource that a call created.
 pub(super) struct Created {
     place: &'static str,
     /// The arguments in the request's path. A place may name them too.

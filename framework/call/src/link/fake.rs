@@ -7,24 +7,33 @@ use crate::{
     carry::{Answer, Bounds, Carrier, Outcome, Outgoing, codec, unwritable},
 };
 use futures_util::future::BoxFuture;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// Answers calls with examples.
 #[derive(Debug)]
 pub struct Fake {
     bounds: Bounds,
+    /// By interface and method. `None` where none can be made.
+    examples: Mutex<HashMap<(&'static str, usize), Option<Value>>>,
 }
 
 impl Fake {
     /// A fake whose arguments and answers keep these bounds.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds }
+        Self { bounds, examples: Mutex::default() }
     }
 
     fn answer(&self, call: &Outgoing<'_>) -> Result<Answer, CallError> {
         // What could not be sent to the module fails here too.
         call.payload(self.bounds)?;
         let method = &call.interface.methods[call.method];
-        let example = method.example().ok_or_else(|| {
+        let mut examples = self.examples.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = examples.entry((call.interface.name, call.method));
+        let example = known.or_insert_with(|| method.example()).as_ref().ok_or_else(|| {
             let text = format!(
                 "the fake of {} has no example of its answer: its schema lets none be made, so give its type one \
                  (`#[schemars(example = …)]`)",
@@ -33,7 +42,7 @@ impl Fake {
             CallError::new(CallErrorKind::BadAnswer, text)
         })?;
         let mut payload = Vec::new();
-        codec::encode(&example, self.bounds, &mut payload)
+        codec::encode(example, self.bounds, &mut payload)
             .map_err(|error| unwritable(CallErrorKind::BadAnswer, &error))?;
         Ok(Answer { outcome: Outcome::Answer, payload: payload.into() })
     }

@@ -1,7 +1,8 @@
 //! The schemas that have a name, and the names.
 //!
 //! A name says what a type is, and does not depend on which other modules there are: each interface has a generator of
-//! its own. If types of two interfaces have one name and differ, each is qualified by its interface: `Stock.Line`.
+//! its own. If types of two interfaces have one name and differ, each is qualified by its interface: `Stock.Line`. If
+//! these have one name too, each is qualified by its module as well: `stock.Api.Line`.
 
 use super::prose;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -21,6 +22,7 @@ pub(super) const PROBLEM: &str = "#problem";
 pub(super) struct Schemas(Vec<OfInterface>);
 
 struct OfInterface {
+    module: &'static str,
     name: &'static str,
     schemas: Map<String, Value>,
     /// Its operations, among all.
@@ -38,11 +40,11 @@ impl Schemas {
 
     pub(super) fn add(
         &mut self,
-        name: &'static str,
+        (module, name): (&'static str, &'static str),
         schemas: Map<String, Value>,
         operations: Range<usize>,
     ) {
-        self.0.push(OfInterface { name, schemas, operations });
+        self.0.push(OfInterface { module, name, schemas, operations });
     }
 
     /// All schemas, and the references of the operations to them.
@@ -51,11 +53,16 @@ impl Schemas {
         operations: &mut [(String, String, Value)],
     ) -> Map<String, Value> {
         let ambiguous = self.ambiguous();
+        let mut interfaces: BTreeMap<&str, usize> = BTreeMap::new();
+        for interface in &self.0 {
+            *interfaces.entry(interface.name).or_default() += 1;
+        }
         let mut all = Map::from_iter([("Problem".to_owned(), problem())]);
-        for OfInterface { name, schemas, operations: own } in &mut self.0 {
-            let qualified = |known: &str| match ambiguous.contains(known) {
-                true => format!("{name}.{known}"),
-                false => known.to_owned(),
+        for OfInterface { module, name, schemas, operations: own } in &mut self.0 {
+            let qualified = |known: &str| match (ambiguous.contains(known), interfaces[*name]) {
+                (false, _) => known.to_owned(),
+                (true, 1) => format!("{name}.{known}"),
+                (true, _) => format!("{module}.{name}.{known}"),
             };
             for (_, _, operation) in &mut operations[own.clone()] {
                 rename(operation, &qualified);
@@ -202,15 +209,16 @@ mod tests {
         }
     }
 
+    /// The name of an interface, and the type that its one operation has.
+    type Named = (&'static str, fn(&mut SchemaGenerator) -> schemars::Schema);
+
     /// The names, and what each operation refers to, of interfaces with one operation each.
-    fn named(
-        all: &[(&'static str, fn(&mut SchemaGenerator) -> schemars::Schema)],
-    ) -> (Vec<String>, Vec<Value>) {
+    fn named(all: &[Named]) -> (Vec<String>, Vec<Value>) {
         let (mut schemas, mut operations) = (Schemas::default(), Vec::new());
         for (at, (name, schema)) in all.iter().enumerate() {
             let mut generator = Schemas::generator();
             operations.push((String::new(), String::new(), schema(&mut generator).into()));
-            schemas.add(name, generator.take_definitions(true), at..at + 1);
+            schemas.add(("shop", name), generator.take_definitions(true), at..at + 1);
         }
         let named = schemas.named(&mut operations);
         let operations = operations.into_iter().map(|(_, _, schema)| schema["$ref"].clone());

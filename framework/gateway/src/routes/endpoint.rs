@@ -15,7 +15,7 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{FromRequestParts, RawPathParams, Request},
+    extract::{FromRequestParts, OriginalUri, RawPathParams, Request},
     http::{StatusCode, request::Parts},
     response::Response,
 };
@@ -44,6 +44,7 @@ impl Endpoint {
         let own = self.method.callee.deadline;
         let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
         let (trace, began) = (edge.context.trace(), clock::now());
+        let prefix = self.route.created.and_then(|_| prefix(&parts));
         let answer = self.answer_within(edge, parts, body).await;
         let mut answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
         if let Some(mut failure) = answer.failure.take() {
@@ -51,6 +52,9 @@ impl Endpoint {
                 failure.call = self.method.callee.to_string();
             }
             log::failed(self.route, Some(RequestId(trace)), began, answer.status, &failure);
+        }
+        if let (Some(prefix), Some(place)) = (prefix, &mut answer.location) {
+            place.insert_str(0, &prefix);
         }
         identified(answer, trace)
     }
@@ -113,5 +117,26 @@ impl Endpoint {
         // A router around this one may have taken some from the front of the path.
         let given = given.iter().rev().zip(self.path_names.iter().rev());
         Ok(given.map(|(value, name)| (*name, (*value).to_owned())).collect())
+    }
+}
+
+/// What stands before the path in a host that has nested the routes: `/api`.
+fn prefix(parts: &Parts) -> Option<String> {
+    let whole = parts.extensions.get::<OriginalUri>()?.path();
+    whole.strip_suffix(parts.uri.path()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_below_a_prefix_know_it() {
+        let (mut parts, ()) = axum::http::Request::post("/orders").body(()).unwrap().into_parts();
+        assert_eq!(prefix(&parts), None);
+        for (whole, expected) in [("/orders", ""), ("/api/v1/orders?a=b", "/api/v1")] {
+            parts.extensions.insert(OriginalUri(whole.parse().unwrap()));
+            assert_eq!(prefix(&parts).as_deref(), Some(expected));
+        }
     }
 }

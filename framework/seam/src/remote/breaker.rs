@@ -154,7 +154,7 @@ impl Breaker {
         }
     }
 
-    /// The probe went well, or it did not; or nobody waited for its end.
+    /// The probe went well, or it did not, or its caller was dropped.
     pub(super) fn end_probe(&self, now: Instant, well: Option<bool>) -> Option<BreakerChange> {
         let mut inner = self.inner();
         if inner.course != BreakerState::Probing {

@@ -141,11 +141,12 @@ async fn run(
         };
         failures = failures.saturating_add(1);
         let is_lost = ended.is_ok();
-        if let Err(why) = &ended {
+        let failed = ended.err().map(|why| (began, why));
+        let why = failed.as_ref().map(|(_, why)| why.clone());
+        let stays = set(&lane, &target, None, State::Down { failures, failed, until });
+        if let (true, Some(why)) = (stays, &why) {
             log.is_down(why);
         }
-        let failed = ended.err().map(|why| (began, why));
-        let stays = set(&lane, &target, None, State::Down { failures, failed, until });
         let (true, Some(urgent)) = (stays, &kept) else { return };
         if planted!("connects-once") && is_lost {
             std::future::pending::<()>().await;
@@ -177,7 +178,9 @@ async fn connect(
     set(lane, target, Some(connection), State::Up);
     tokio::select! {
         biased;
+        // Without the lane, this process closed the connection: the replica's address is no longer known.
         ended = &mut running => match ended {
+            _ if lane.strong_count() == 0 => {}
             Ok(()) => log.is_down("it closed the connection"),
             Err(why) => log.is_down(&format!("the connection was lost: {why}")),
         },

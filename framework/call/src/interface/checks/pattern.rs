@@ -1,11 +1,11 @@
 //! The patterns of JSON schema, as a regular expression of Rust.
 //!
-//! JSON schema means those of ECMAScript. `\d`, `\w` and `\b` know ASCII only there, and all of Unicode
-//! here, and `\s` is another set of characters, so these are translated. What has no counterpart (look-around, references back) is refused when
-//! the process starts.
+//! JSON schema means those of ECMAScript. `\d`, `\w` and `\b` know ASCII only there, and all of Unicode here, and `\s`
+//! is another set of characters, so these are translated. What has no counterpart (look-around, references back) is
+//! refused when the process starts.
 
 use regex_automata::{Input, meta};
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind};
 use std::fmt;
 
 /// The most memory that one pattern may take.
@@ -70,7 +70,7 @@ fn write(part: &Hir, times: usize, text: &mut String) -> Option<()> {
     match part.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
-        HirKind::Class(Class::Unicode(class)) => text.push(class.ranges().first()?.start()),
+        HirKind::Class(Class::Unicode(class)) => text.push(letter_of(class)?),
         HirKind::Class(Class::Bytes(class)) => text.push(class.ranges().first()?.start().into()),
         HirKind::Repetition(repetition) => {
             let least = repetition.min as usize;
@@ -92,6 +92,15 @@ fn write(part: &Hir, times: usize, text: &mut String) -> Option<()> {
         HirKind::Alternation(parts) => write(parts.first()?, times, text)?,
     }
     (text.len() <= LONGEST).then_some(())
+}
+
+/// A character of the class, which can be read if there is such a one.
+fn letter_of(class: &ClassUnicode) -> Option<char> {
+    let has = |letter: &char| {
+        class.ranges().iter().any(|range| (range.start()..=range.end()).contains(letter))
+    };
+    let readable = "aA0".chars().chain('!'..='~').chain([' ']);
+    readable.into_iter().find(has).or_else(|| Some(class.ranges().first()?.start()))
 }
 
 fn translated(text: &str) -> String {
@@ -166,6 +175,7 @@ mod tests {
         assert_eq!(made("^[a-z]+$"), "a");
         assert_eq!(made(r"^(cash|card)-\d{4}$"), "cash-0000");
         assert_eq!(made(r"^\+?[1-9]\d{1,3}$"), "+10");
+        assert_eq!((made("^.+$"), made(r"^[^a]\S$")), ("a".to_owned(), "Aa".to_owned()));
         assert_eq!(matching("^[a-z]*$", 5, 5).unwrap(), "aaaaa");
         assert_eq!(matching("^[a-z]{3}$", 5, 9), None);
         assert_eq!(matching("^a{4000}$", 0, 9000), None);

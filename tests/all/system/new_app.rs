@@ -3,14 +3,14 @@
 use super::{
     http::request,
     processes::{Run, eventually, is_ready},
-    workspace::{builds_into, folder, target},
+    workspace::{builds_into, target},
 };
 use std::{fs, path::Path, process::Command};
 
 #[test]
 fn a_new_application_runs_and_takes_another_module() {
-    let parent = folder().join("new-app");
-    let _ = fs::remove_dir_all(&parent);
+    // Outside of this workspace, whose settings of cargo would count as well.
+    let parent = std::env::temp_dir().join(format!("ml-new-app-{}", std::process::id()));
     fs::create_dir_all(&parent).unwrap();
     let root = parent.join("shop2");
     let cli = |folder: &Path, arguments: &[&str]| {
@@ -64,4 +64,5 @@ fn a_new_application_runs_and_takes_another_module() {
     let answer = request(&address, "PUT", "/coupons/one", &[], note).unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, note));
     monolith.stop();
+    fs::remove_dir_all(&parent).unwrap();
 }

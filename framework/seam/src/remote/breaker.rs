@@ -1,10 +1,11 @@
 //! Whether a replica answers well enough to be called: a circuit breaker.
 //!
-//! It is *closed* while calls go well. Failures in a row, or too many of those in the last ten seconds,
-//! are a complaint; whoever knows the other replicas decides whether it is then *opened*, for a
-//! jittered while that doubles each time. After that, one call is a probe: it closes the breaker again,
-//! or opens it for longer. One that was opened again and again takes as many probes, one behind the
-//! other, up to a bound: that every second call goes well is not enough.
+//! It is *closed* while calls succeed. Several failures in a row, or a high rate of failures in the last ten
+//! seconds, are a complaint. The list of replicas, which can compare them, decides whether the breaker is then
+//! *opened*: calls avoid the replica for a pause with jitter that doubles each time. After the pause, one call is a
+//! probe. If it succeeds, the breaker is closed; if not, it is opened for longer. A breaker that was opened several
+//! times in short order needs as many successful probes in a row, up to a bound, so that a replica that fails every
+//! second call stays out.
 
 use crate::call::{Backoff, Window};
 use std::{
@@ -21,15 +22,15 @@ use tokio::time::Instant;
 pub struct BreakerThresholds {
     /// This many failures in a row are a complaint.
     pub in_a_row: u32,
-    /// The least number of calls in the last ten seconds whose share of failures is judged.
+    /// The failure rate counts only if there were at least this many calls in the last ten seconds.
     pub least_sample: u64,
-    /// The longest that the breaker is open at first. It doubles each time.
+    /// The upper bound of the first pause. It doubles each time.
     pub first_open: Duration,
-    /// The longest that it is open at last.
+    /// The upper bound of every pause.
     pub longest_open: Duration,
-    /// The most probes that have to go well in a row.
+    /// The most probes that must succeed in a row.
     pub probes: u32,
-    /// A replica that was not left out for this long begins anew with `first_open`.
+    /// A breaker that stayed closed for this long starts again with `first_open`.
     pub forgiven: Duration,
 }
 
@@ -48,7 +49,7 @@ impl Default for BreakerThresholds {
 
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// Whether it is anything but closed, which callers ask first.
+    /// Whether it is open or half-open. Callers read this without the lock.
     open: AtomicBool,
     thresholds: BreakerThresholds,
     inner: Mutex<Inner>,
@@ -57,9 +58,9 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 struct Inner {
     course: BreakerState,
-    /// How often it was opened, one time soon after another.
+    /// How often it was opened without having stayed closed for `forgiven` in between.
     times: u32,
-    /// Probes that went well since.
+    /// Successful probes since it was opened.
     passed: u32,
     /// Whether a probe has begun since it was opened.
     probed: bool,
@@ -100,18 +101,18 @@ pub(super) enum BreakerChange {
     Closed,
 }
 
-/// A call that a breaker lets through while it is not closed. Its end has to be told.
+/// A call that a breaker lets through while it is not closed. Its end must be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Probe {
     pub(super) change: Option<BreakerChange>,
 }
 
-/// What is held against a replica.
+/// Why a replica should be avoided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Complaint {
-    /// It has failed every time, lately.
+    /// This many calls in a row have failed.
     InARow(u32),
-    /// Of its calls, only this part went well.
+    /// Only this part of its recent calls succeeded.
     Rate(f64),
 }
 
@@ -198,7 +199,7 @@ impl Breaker {
         inner.rate(now, &self.thresholds).map(Complaint::Rate)
     }
 
-    /// The part of its calls that went well in the last ten seconds, if there were enough to tell.
+    /// The success rate of the last ten seconds, if there were enough calls.
     pub(super) fn rate(&self, now: Instant) -> Option<f64> {
         self.inner().rate(now, &self.thresholds)
     }
@@ -269,7 +270,7 @@ mod tests {
         }
         assert_eq!(breaker.rate(now), None);
         assert_eq!(breaker.learn(now, false), Some(Complaint::Rate(0.5)));
-        // What is older than the window counts no more.
+        // Calls older than the window no longer count.
         assert_eq!(breaker.rate(now + secs(9.99)), Some(0.5));
         assert_eq!(breaker.rate(now + secs(10.0)), None);
     }
@@ -291,10 +292,10 @@ mod tests {
         assert_eq!(breaker.begin_probe(later + secs(0.99)), None);
         let later = later + 2 * FIRST_OPEN;
         assert_eq!(breaker.begin_probe(later), half_open);
-        // Whoever made it went away: the next one is the probe.
+        // Its caller was dropped: the next call is the probe.
         assert_eq!(breaker.end_probe(later, None), None);
         assert_eq!(breaker.begin_probe(later), Some(Probe { change: None }));
-        // It was open twice: two have to go well.
+        // It was opened twice, so two probes must succeed.
         assert_eq!(breaker.end_probe(later, Some(true)), None);
         assert!(!breaker.is_closed() && breaker.begin_probe(later).is_some());
         assert_eq!(breaker.end_probe(later, Some(true)), Some(BreakerChange::Closed));

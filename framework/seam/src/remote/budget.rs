@@ -1,8 +1,8 @@
-//! How often calls to a process may be made again: so that one that fails is not hammered by all who
-//! call it.
+//! The retry budget of a process: a bound on retries, so that its callers do not multiply the load on a process that
+//! fails.
 //!
-//! Of the calls of the last ten seconds, a part may be made again; and some more in each second, so that a
-//! caller who makes few calls may retry at all.
+//! Retries may be a part of the calls of the last ten seconds, plus a few in each second, so that a process with few
+//! calls can retry at all.
 
 use crate::call::Window;
 use monolift_manifest::Retries;
@@ -21,12 +21,12 @@ impl Budget {
         Self { calls: Window::new(now), retries: Window::new(now), allowed }
     }
 
-    /// A call is made, for the first time.
+    /// Counts the first attempt at a call.
     pub(super) fn count(&self, now: Instant) {
         self.calls.add(now);
     }
 
-    /// Whether one may be made again, which it is then.
+    /// Takes one retry from the budget, if one is left.
     pub(super) fn take(&self, now: Instant) -> bool {
         let Retries { percent, per_second, .. } = self.allowed;
         let most = self.calls.sum(now) * u64::from(percent) / 100
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(taken(&budget, now), 100);
         (0..1_000).for_each(|_| budget.count(now));
         assert_eq!(taken(&budget, now), 200);
-        // Within the window nothing comes back; after it all does, and what was called is forgotten.
+        // Within the window no retry is given back. After it, all are, and the calls no longer count.
         assert_eq!(taken(&budget, now + Duration::from_millis(9_999)), 0);
         assert_eq!(taken(&budget, now + Duration::from_secs(10)), 100);
     }

@@ -42,22 +42,22 @@ pub(super) struct Connection {
     address: Address,
 }
 
-/// How a call on a connection ended, when no answer came.
+/// Why a call on a connection has no answer.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// It was never sent.
+    /// The call was not sent.
     NotSent,
-    /// The connection ended while it was under way.
+    /// The connection ended while the call was in flight.
     Lost,
     /// Its deadline passed.
     Overdue,
-    /// Its answer found no room in this process.
+    /// The memory limit of this process left no room for the answer.
     NoRoom,
-    /// It cannot be sent.
+    /// The call cannot be encoded or is too long.
     Impossible(CallError),
 }
 
-/// A connection that was made, and whose task does not run yet.
+/// A connection after its hello. The caller runs its task.
 pub(super) struct Opened {
     pub(super) connection: Arc<Connection>,
     pub(super) calls: Arc<Calls>,
@@ -65,7 +65,7 @@ pub(super) struct Opened {
 }
 
 impl Connection {
-    /// Connects and greets.
+    /// Connects and exchanges hellos.
     pub(super) async fn open(target: &ReplicaAddress) -> Result<Opened, String> {
         let whereabouts = &*target.whereabouts;
         let Whereabouts { process, tls, network, bounds, .. } = whereabouts;
@@ -143,7 +143,7 @@ impl Connection {
     }
 }
 
-/// A call is not made, since its arguments or its answer would find no room.
+/// The error of a call whose arguments or answer exceed the memory that is left.
 fn no_room() -> CallError {
     overloaded("the calls of this process to others hold as many bytes as they may (limits.memory)")
 }

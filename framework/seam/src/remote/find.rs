@@ -13,15 +13,15 @@ use std::{
 
 /// How often names are resolved again.
 pub(super) const RESOLVE: Duration = Duration::from_secs(5);
-/// How often a file is looked at.
+/// How often a file is read again.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Knows where the replicas of a process are.
+/// A source of the addresses of a process's replicas.
 pub(super) trait Find: fmt::Debug + Send + Sync {
     /// The addresses as they are now, or why that is not known.
     fn find(&self) -> BoxFuture<'_, Result<Vec<Address>, FindError>>;
 
-    /// When to ask again.
+    /// The interval between two look-ups.
     fn every(&self) -> Duration;
 }
 
@@ -57,8 +57,7 @@ fn joined(errors: &[Unresolved]) -> String {
     errors.iter().map(Unresolved::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether it is an address by itself. `localhost` is this machine, whichever of its addresses
-/// answers.
+/// Whether the address needs no look-up. `localhost` is left to the system, which tries all its addresses.
 pub(super) fn is_fixed(address: &Address) -> bool {
     address.host_and_port().is_none_or(|(host, _)| {
         let ip = host.trim_start_matches('[').trim_end_matches(']');
@@ -66,7 +65,7 @@ pub(super) fn is_fixed(address: &Address) -> bool {
     })
 }
 
-/// Hosts' names, each of which stands for all the addresses that it has.
+/// Host names. Each stands for all addresses that it resolves to.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) names: Vec<Address>,
@@ -83,7 +82,7 @@ impl Find for Names {
     }
 }
 
-/// All addresses that these have. One that has none now does not take the others with it.
+/// Resolves all names. A name that cannot be resolved is left out, unless none can be.
 pub(super) async fn resolve(
     network: &dyn Network,
     names: &[Address],
@@ -109,7 +108,7 @@ pub(super) async fn resolve(
     Ok(addresses)
 }
 
-/// A file with an address on each line; what is behind `#` is a remark.
+/// A file with an address on each line. `#` begins a comment.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) path: PathBuf,

@@ -1,4 +1,4 @@
-//! Which way of finding replicas `connect` means.
+//! Chooses the source of addresses that `connect` in the manifest names.
 
 use super::{
     find::{File, Find, Names, is_fixed},
@@ -8,7 +8,7 @@ use crate::wire::Network;
 use monolift_manifest::{Address, Connect};
 use std::sync::Arc;
 
-/// What `connect` says: addresses that stay as they are, or who knows them.
+/// What `connect` names: fixed addresses, or a source of addresses.
 pub(super) fn finder(
     connect: &Connect,
     network: &Arc<dyn Network>,
@@ -66,7 +66,7 @@ mod tests {
         };
         let both = ["10.0.0.1:7100", "[fd00::1]:7100"];
         assert_eq!(found("stock.shop:7100").await.unwrap(), both);
-        // One that is not known does not take the others with it.
+        // An unknown name does not hide the addresses of the others.
         let some = found("gone.shop:7100, stock.shop:7100, 10.0.0.9:7100").await.unwrap();
         assert_eq!(some, [both[0], both[1], "10.0.0.9:7100"]);
         assert_eq!(

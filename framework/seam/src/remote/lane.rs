@@ -38,11 +38,11 @@ pub(super) struct Lane {
     /// Weak in the connection's task: when the lane is dropped, the connection ends.
     current: Arc<Current>,
     target: Arc<ReplicaAddress>,
-    /// Whether it connects again without being asked for.
+    /// Whether it reconnects by itself.
     kept: bool,
 }
 
-/// The state of a lane. The connection is kept apart from it, so that callers take no lock.
+/// The state of a lane. The connection is outside of the lock, so that callers take none.
 #[derive(Debug)]
 struct Current {
     state: Mutex<State>,
@@ -90,7 +90,7 @@ impl Lane {
         }
     }
 
-    /// Has an attempt made soon, since callers have no other replica.
+    /// Cuts the pause short, since callers have no other replica.
     pub(super) fn begin_urgently(&self) {
         if self.kept && matches!(*self.current.state(), State::Down { .. }) {
             self.current.urgent.notify_one();
@@ -117,8 +117,8 @@ impl Lane {
     }
 }
 
-/// Makes the connection and sees to it until it ends; again and again, if it is to be kept, and sooner
-/// if that becomes urgent.
+/// Connects, and runs the connection until it ends. A lane that is kept then reconnects after a pause, which `kept` cuts
+/// short.
 async fn run(
     lane: Weak<Current>,
     target: Arc<ReplicaAddress>,
@@ -136,7 +136,7 @@ async fn run(
         let urgent_from = match &ended {
             Ok(_) if was_well => now,
             Ok(_) => now + URGENT_PAUSE,
-            // One that takes its time is not made so often.
+            // Slow attempts are made less often.
             Err(_) => now + URGENT_PAUSE.max(now - began),
         };
         failures = failures.saturating_add(1);
@@ -162,7 +162,7 @@ async fn run(
     }
 }
 
-/// Connects, and stays until that ends. The result is how long it lasted, or why it did not come to it.
+/// Connects, and runs the connection until it ends. Returns how long it lasted, or why there was none.
 async fn connect(
     lane: &Weak<Current>,
     target: &Arc<ReplicaAddress>,
@@ -174,7 +174,7 @@ async fn connect(
     let since = Instant::now();
     log.is_up();
     let mut running = Box::pin(Arc::clone(&calls).run(transport));
-    // From here on only the lane holds it, and whoever calls.
+    // From here on the lane and the callers hold the connection.
     set(lane, target, Some(connection), State::Up);
     tokio::select! {
         biased;
@@ -186,7 +186,7 @@ async fn connect(
         },
         () = calls.told_to_leave() => {
             log.is_down("it is stopping");
-            // It ends when the calls that are under way have.
+            // It ends with its last call in flight.
             tokio::spawn(running);
         }
     }
@@ -195,7 +195,7 @@ async fn connect(
 
 /// Logs the changes of a replica's state, each once.
 struct StateLog {
-    /// The replica; `None` in a lane that does not speak for it.
+    /// The replica. `None` in all lanes but the first.
     of: Option<Arc<ReplicaAddress>>,
     /// Whether it is up, as far as the log says.
     up: Option<bool>,
@@ -222,7 +222,7 @@ impl StateLog {
     }
 }
 
-/// Sets how a lane stands, unless it is gone, which is the result.
+/// Sets the state of a lane. Returns false if the lane was dropped.
 fn set(
     lane: &Weak<Current>,
     target: &ReplicaAddress,

@@ -1,8 +1,8 @@
 //! The expected cost of one more call to a replica, so that replicas can be compared: the recent latency
 //! of its calls, to the power of 3/2, times its calls in flight.
 //!
-//! A call that is slower than expected moves the latency half of the way up at once. Quicker calls bring it
-//! down slowly. So does time, so that a replica that was slow is tried again now and then.
+//! A call that is slower than expected moves the latency half of the way up at once. Quicker calls move it down slowly.
+//! Time does too, so that a replica that was slow gets a call now and then.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 /// In this time an old latency loses about two thirds of its weight.
 const MEMORY: Duration = Duration::from_secs(1);
-/// Each quicker call brings the latency down by this part of the difference, so that one slow moment is
-/// soon forgotten where there are many calls.
+/// Each quicker call moves the latency down by this part of the difference: under load, one slow moment is soon
+/// forgotten.
 const SHARE: f64 = 1.0 / 8.0;
 /// Cost of a replica with calls in flight and no answer yet: high enough that any measured replica wins.
 const UNKNOWN: f64 = 1e15;
@@ -46,12 +46,12 @@ impl Load {
         if peak == 0.0 && in_flight > 0.0 {
             return UNKNOWN + in_flight;
         }
-        // More than in proportion: that many calls are in flight to a replica does not make it as many
-        // times slower, and one that is ten times slower would be taken whenever some come together.
+        // The power makes latency count more than calls in flight. In proportion, a burst of ten calls would send one to a
+        // replica that is ten times slower.
         peak.max(1.0) * peak.max(1.0).sqrt() * (in_flight + 1.0)
     }
 
-    /// How long a call takes, in nanoseconds; 0 if none has been answered yet.
+    /// The latency, in nanoseconds; 0 before the first answer.
     pub(super) fn peak(&self) -> f64 {
         f64::from_bits(self.peak.load(Relaxed))
     }
@@ -64,7 +64,7 @@ impl Load {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// A call has been answered after so long. Two that learn at once may lose one's lesson.
+    /// Records an answer after `took`. Of two concurrent updates one may be lost.
     pub(super) fn learn(&self, now: Instant, took: Duration) {
         let (took, at) = (took.as_nanos() as f64, self.nanos(now));
         let peak = self.peak() * self.weight(at);
@@ -79,8 +79,7 @@ impl Load {
         self.at.store(at, Relaxed);
     }
 
-    /// A call has failed after so long, which says something only if it was slow: a replica that
-    /// fails fast is not a fast one.
+    /// Records a failure after `took`. It counts only if it was slow: failing fast makes no replica fast.
     pub(super) fn learn_of_failure(&self, now: Instant, took: Duration) {
         if self.peak() == 0.0 {
             self.learn(now, took.max(FAILED_FIRST));
@@ -89,7 +88,7 @@ impl Load {
         }
     }
 
-    /// A call has taken so long, and whether it would have been answered soon is not known.
+    /// Records a call that was given up after `took`.
     pub(super) fn learn_if_slow(&self, now: Instant, took: Duration) {
         let peak = self.peak();
         if peak > 0.0 && took.as_nanos() as f64 > peak {
@@ -97,7 +96,7 @@ impl Load {
         }
     }
 
-    /// What is known of it counts no more.
+    /// Forgets the latency.
     pub(super) fn forget(&self) {
         self.peak.store(0, Relaxed);
     }
@@ -106,7 +105,7 @@ impl Load {
         u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// What an old figure is worth by now.
+    /// The latency with the weight of its age.
     fn weight(&self, at: u64) -> f64 {
         let passed = at.saturating_sub(self.at.load(Relaxed)) as f64;
         (-passed / MEMORY.as_nanos() as f64).exp()
@@ -119,7 +118,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What a call costs that takes so many nanoseconds.
+    /// The cost of a call with this latency in nanoseconds.
     fn alone(nanos: f64) -> f64 {
         nanos * nanos.sqrt()
     }
@@ -172,11 +171,11 @@ mod tests {
         assert_eq!(load.cost(now), alone(5e6));
         load.learn_of_failure(now, 7 * MS);
         assert_eq!(load.cost(now), alone(6e6));
-        // Nor does one that has answered nothing else.
+        // The same before any answer.
         let failing = Load::new();
         failing.learn_of_failure(now, MS / 10);
         assert_eq!(failing.cost(now), alone(1e9));
-        // Who only looked whether it is there has learned nothing.
+        // Reading the cost changes nothing.
         let unknown = Load::new();
         unknown.learn_if_slow(now, MS);
         assert_eq!(unknown.peak(), 0.0);

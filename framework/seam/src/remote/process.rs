@@ -1,4 +1,4 @@
-//! Another process, as this one calls it: attempts at a call, and what is made of how they end.
+//! Another process, as this one calls it: attempts at a call, and the verdict on each.
 
 use super::{
     Thresholds,
@@ -43,9 +43,9 @@ pub struct Whereabouts {
     /// The interfaces that this process was built with: what it can call, if the other side serves
     /// it.
     pub interfaces: Vec<&'static InterfaceDescriptor>,
-    /// How the two prove who they are, over TCP; without it they believe each other.
+    /// TLS over TCP. Without it, the names in the hello are unverified.
     pub tls: Option<Tls>,
-    /// What the two hold each other to.
+    /// The bounds of frames.
     pub bounds: Bounds,
     /// How long the hello may take.
     pub hello: Duration,
@@ -53,22 +53,22 @@ pub struct Whereabouts {
     pub in_flight: usize,
     /// What the calls are charged to, with the room for their answers.
     pub memory: Arc<Memory>,
-    /// How often calls are made, when they fail.
+    /// How often failed calls are retried.
     pub retries: Retries,
     /// When a replica counts as failing.
     pub thresholds: Thresholds,
 }
 
-/// One replica, as its lanes see it.
+/// The target of a replica's lanes.
 #[derive(Debug)]
 pub(super) struct ReplicaAddress {
     pub(super) address: Address,
     pub(super) whereabouts: Arc<Whereabouts>,
-    /// Told whenever a connection comes or goes.
+    /// Notified whenever a connection is made or ends.
     pub(super) news: watch::Sender<()>,
 }
 
-/// Why an attempt gave no answer of the module, and at whose hands.
+/// An attempt without an answer of the module, and its replica.
 struct Failed {
     error: CallError,
     verdict: Verdict,
@@ -78,8 +78,8 @@ struct Failed {
 }
 
 impl Failed {
-    /// This one, and then `next`: what may have been done once is not called undone because a further
-    /// attempt was not even begun.
+    /// This failure followed by `next`. If the module may have run in an earlier attempt, the outcome stays unknown, even
+    /// if the last attempt was not sent.
     fn then(self, next: Self) -> Self {
         if self.may_be_done && !next.may_be_done {
             Self { error: self.error, may_be_done: true, ..next }
@@ -108,12 +108,12 @@ impl Remote {
         &self.whereabouts.connect
     }
 
-    /// Connects if there is no connection; says why there is none.
+    /// Connects if there is no connection. Returns why there is none.
     pub async fn reach(&self) -> Result<(), CallError> {
         self.replicas.wait(None).await.map(|_| ())
     }
 
-    /// A connection of its own that goes on in HTTP, for the routes of a module's own.
+    /// Opens a connection that switches to HTTP, for a module's own routes.
     pub async fn dial_http(&self) -> Result<Socket, CallError> {
         let Chosen { connection, turn } = self.replicas.wait(None).await?;
         match (self.dial_http_at(connection.address()).await, turn) {
@@ -144,7 +144,7 @@ impl Remote {
         Ok(socket)
     }
 
-    /// Makes one attempt at a call; rather not to `other_than`.
+    /// Makes one attempt at a call, if possible to a replica other than `other_than`.
     async fn attempt(
         &self,
         call: &Outgoing<'_>,
@@ -159,7 +159,7 @@ impl Remote {
                     .unwrap_or_else(|_| Err(overdue()))
             }
         };
-        // Whoever finds nobody has waited for all of them.
+        // Without a replica, this call has waited until each was tried.
         let Chosen { connection, turn } = chosen.map_err(|error| Failed {
             may_be_done: false,
             error,
@@ -189,7 +189,7 @@ impl Remote {
     #[cold]
     async fn again(&self, mut call: Outgoing<'_>, mut failed: Failed) -> Result<Answer, CallError> {
         let idempotent = call.interface.methods[call.method].idempotent;
-        // What is part of a call that is made again itself is left to whoever makes that.
+        // Within a retry, calls are not retried: the outer call is, if need be.
         let may_retry = !call.context.is_again() || planted!("retries-multiply");
         for attempts in 1..self.whereabouts.retries.attempts {
             match failed.verdict.again(idempotent) {
@@ -213,7 +213,7 @@ impl Remote {
         Err(failed.error.after_attempts(self.whereabouts.retries.attempts))
     }
 
-    /// The connection ended before the call was on it.
+    /// The connection ended before the call was sent.
     fn not_sent(&self, address: &Address) -> CallError {
         let process = &self.whereabouts.process;
         CallError::new(
@@ -225,7 +225,7 @@ impl Remote {
         )
     }
 
-    /// The connection ended while the call was on it: the module may or may not have done its work.
+    /// The connection ended after the call was sent: whether the module ran is unknown.
     fn lost(&self, address: &Address) -> CallError {
         if planted!("lost-is-undone") {
             return self.not_sent(address);
@@ -241,7 +241,7 @@ impl Remote {
     }
 }
 
-/// The answer came and was not kept: the module has done its work.
+/// The answer came and was dropped for want of memory: the module ran.
 fn unread() -> CallError {
     CallError::new(
         CallErrorKind::Interrupted,

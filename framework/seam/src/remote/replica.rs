@@ -1,5 +1,4 @@
-//! One of the processes that are found under a name: its address, the connections to it, and how well it
-//! answers.
+//! One replica of a process: its address, its connections, its latency and its breaker.
 
 use super::{
     ReplicaAddress,
@@ -22,8 +21,7 @@ use tokio::time::Instant;
 
 /// A deadline counts against a replica only if the call ran at least this many times its usual latency.
 const PATIENCE: f64 = 4.0;
-/// The longest that a replica is left alone because it asked for it. After that it is called again, and may
-/// ask again.
+/// The upper bound of a replica's request to be left alone. After that it is called again, and may ask again.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -32,7 +30,7 @@ pub(super) struct Replica {
     lanes: Vec<Lane>,
     pub(super) load: Load,
     pub(super) breaker: Breaker,
-    /// When it may be called again, if it has asked for no more calls.
+    /// Until when it asked to be left alone.
     resting: Mutex<Option<Instant>>,
 }
 
@@ -70,7 +68,7 @@ impl Replica {
         }
     }
 
-    /// Has a connection made soon, since no other replica is connected.
+    /// Connects sooner, since no other replica is connected.
     pub(super) fn begin(&self) {
         self.lanes[0].begin_urgently();
     }
@@ -109,7 +107,7 @@ impl Replica {
                 break;
             }
         }
-        // The call goes over another lane. The one that is missing is connected meanwhile.
+        // The call goes over another lane, and this thread's own lane connects meanwhile.
         if let (Some(_), Some(lane)) = (&found, missing) {
             lane.begin();
         }

@@ -1,8 +1,8 @@
 //! The replicas of a process, and which of them takes the next call.
 //!
-//! Two replicas that are well are drawn, and the one with the lower expected cost is taken. A replica is not
-//! well while its breaker is open, while it does not answer pings, or when it has asked to be left alone. If
-//! none is well, any replica with a connection is taken.
+//! Draws two healthy replicas at random and takes the one with the lower expected cost. A replica is unhealthy while its
+//! breaker is open, while it does not answer pings, or when it has asked to be left alone. If none is healthy, any
+//! connected replica is taken.
 
 use super::{
     ReplicaAddress, Whereabouts,
@@ -42,13 +42,13 @@ pub(super) struct Replicas {
     whereabouts: Arc<Whereabouts>,
     connections: usize,
     list: ArcSwap<Vec<Arc<Replica>>>,
-    /// Changes whenever a connection comes or goes, or the list does.
+    /// Changes whenever a connection is made or ends, and with the list.
     news: watch::Sender<()>,
     finder: Mutex<Option<Box<dyn Find>>>,
     /// Why no addresses are known.
     unknown: Mutex<Option<String>>,
     begun: Once,
-    /// Has the addresses asked for again, soon.
+    /// Requests an early look-up of the addresses.
     wanted: Arc<Notify>,
 }
 
@@ -78,8 +78,7 @@ impl Replicas {
         Arc::new(replicas)
     }
 
-    /// Makes these the replicas. Those that stay keep their connections; calls to those that go are not
-    /// interrupted.
+    /// Replaces the list. Replicas that stay keep their connections, and calls in flight to removed ones go on.
     fn set(&self, mut addresses: Vec<Address>) {
         addresses.sort();
         addresses.dedup();
@@ -105,7 +104,7 @@ impl Replicas {
         self.news.send_replace(());
     }
 
-    /// Sees to it that there are connections, from the first call on, and whenever there are none.
+    /// Connects at the first call, and whenever no replica is connected.
     fn begin(self: &Arc<Self>) {
         self.begun.call_once(|| {
             let finder = self.finder.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -195,7 +194,7 @@ impl Replicas {
         )
     }
 
-    /// Learns from how a call ended, and takes a replica out that does worse than the others.
+    /// Records how a call ended. Opens the breaker of a replica that does worse than the others.
     pub(super) fn learn(&self, turn: Turn, verdict: Verdict) {
         let now = clock::now();
         let replica = Arc::clone(&turn.replica);
@@ -218,7 +217,7 @@ impl Replicas {
     }
 }
 
-/// Of two that are drawn from those that will do, the one that costs less.
+/// Draws two of the healthy replicas and takes the cheaper one.
 fn cheaper(
     list: &[Arc<Replica>],
     will_do: impl Fn(&Arc<Replica>) -> bool,
@@ -231,7 +230,7 @@ fn cheaper(
     Some(if much_less { second } else { first })
 }
 
-/// One of those that will do, each as likely as the others.
+/// One of the healthy replicas, each with the same chance.
 fn draw(list: &[Arc<Replica>], will_do: impl Fn(&Arc<Replica>) -> bool) -> Option<&Arc<Replica>> {
     if list.is_empty() {
         return None;
@@ -246,8 +245,7 @@ fn draw(list: &[Arc<Replica>], will_do: impl Fn(&Arc<Replica>) -> bool) -> Optio
     (!all.is_empty()).then(|| all[chance::below(all.len())])
 }
 
-/// Asks for the addresses now and then, as long as anybody wants to know; and soon, where there is nobody
-/// at those that are known.
+/// Looks the addresses up at intervals until the list is dropped, and sooner while none of the known ones answers.
 async fn keep_finding(replicas: Weak<Replicas>, finder: Box<dyn Find>, wanted: Arc<Notify>) {
     let mut said = None;
     loop {

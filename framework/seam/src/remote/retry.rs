@@ -118,7 +118,7 @@ fn after(advice: Option<RetryAdvice>) -> Duration {
     }
 }
 
-/// Whether the module that was called has failed, rather than one that it called.
+/// Whether the called module failed itself, rather than a module that it called.
 fn is_its_own_failure(error: &CallError, callee: &Callee) -> bool {
     error.kind() == CallErrorKind::Internal
         && error.call().split_once('.') == Some((callee.module, callee.method))
@@ -169,7 +169,7 @@ mod tests {
             (Err(Unanswered::Overdue), None, None),
             (Ok(encode_error(&internal("stock.level"))), None, None),
             (Ok(encode_error(&internal("payments.charge"))), None, None),
-            // The module's own word, which need not mean that nothing was done.
+            // Sent by the module itself: it may have done its work.
             (Ok(encode_error(&overloaded)), None, None),
             (Ok(refuse(&overloaded)), now, now),
             (

@@ -105,7 +105,7 @@ async fn talk(server: SocketAddr, name: &str) -> io::Result<Vec<Record>> {
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0)).await?;
-    // From here on nobody else is heard.
+    // From here on, packets of other senders are dropped.
     socket.connect(server).await?;
     socket.send(&query).await?;
     let mut answer = vec![0; usize::from(UDP_SIZE)];
@@ -114,7 +114,7 @@ async fn talk(server: SocketAddr, name: &str) -> io::Result<Vec<Record>> {
         match read(&answer[..length], id) {
             Ok(Some(records)) => return Ok(records),
             Ok(None) => break,
-            // Of an earlier question, or of nobody's.
+            // It answers another question.
             Err(Unreadable::NotOurs) => {}
             Err(error) => return Err(error.into()),
         }
@@ -300,7 +300,7 @@ mod tests {
             let serving = tokio::spawn(async move {
                 let mut query = [0; 512];
                 let (length, from) = udp.recv_from(&mut query).await.unwrap();
-                // Somebody else's answer comes first.
+                // An answer to another question comes first.
                 let mut wrong = answer(&query[..length], 0, &[(0, 1, "wrong")]);
                 wrong[0] ^= 1;
                 udp.send_to(&wrong, from).await.unwrap();

@@ -30,9 +30,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Slots that are kept when no call is left.
+/// Slots that are kept while no call is in flight.
 const KEPT: usize = 1024;
-/// Deadlines of calls that are over stay until there are so many of them, and as many as others.
+/// Deadlines of ended calls are removed when they outnumber the others by more than this.
 const STALE: usize = 64;
 
 /// The calls of one connection. `Q` is what is sent for a call, and `A` its answer.
@@ -53,11 +53,11 @@ pub(super) struct List<Q, A> {
     course: SlotState,
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SlotState {
     Open,
-    /// There are no callers any more. It ends when everything has been sent.
+    /// All callers are gone. The connection ends when everything has been sent.
     Closing,
     Ended,
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be carried to another process",
     label = "this cannot be encoded and decoded",
-    note = "add `#[derive(Serialize, Deserialize, JsonSchema)]` to it, or pass something that has them; it must also be `Send + Sync + 'static`"
+    note = "add `#[derive(Serialize, Deserialize, JsonSchema)]` to it, or pass something that has them; it must also be `Send + Sync + 'static`",
+    note = "for a type of a library, enable its feature of schemars, and serde's of the library: `cargo add schemars --features uuid1` and `cargo add uuid --features serde`; likewise `chrono04`, `jiff02`, `rust_decimal1`, `bigdecimal04`, `url2`, `bytes1`"
 )]
 pub trait Carried: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {}
 

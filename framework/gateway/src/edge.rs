@@ -61,6 +61,12 @@ impl Edge {
         self
     }
 
+    /// The same, so that code below can set its principal.
+    pub(super) fn with_room_for_a_principal(mut self) -> Self {
+        self.context = self.context.with_room_for_a_principal();
+        self
+    }
+
     /// Does `work` in the context. `what` is for the log.
     pub(super) async fn run<F: Future>(self, what: impl Display, work: F) -> F::Output {
         let Self { context, complain } = self;

@@ -34,7 +34,8 @@ type OnDeadline = Arc<dyn Fn(Trace) -> Response + Send + Sync>;
 /// - The trace is that of the header `traceparent`, or a new one.
 /// - The idempotency key is that of the header `idempotency-key`, when it has 1 to 255 characters.
 /// - The principal is a request extension of type [`Principal`](monolift_call::Principal), which a layer
-///   around this one may have set.
+///   around this one may have set. Code below this layer, such as an extractor, sets it by
+///   [`Context::set_principal`](monolift_call::Context::set_principal).
 ///
 /// Put it around the program's own routes, and merge the gateway's routes in afterwards: around
 /// those, it would cut a method short whose own deadline is longer.
@@ -99,7 +100,8 @@ where
         let CallLayer { settings, on_deadline } = &self.layer;
         let edge = Edge::start(settings, None, request.headers(), request.extensions())
             // The program may know keys of another kind; they are its own matter.
-            .with_key(idempotency_key(request.headers()).ok().flatten());
+            .with_key(idempotency_key(request.headers()).ok().flatten())
+            .with_room_for_a_principal();
         let what = What { method: request.method().clone(), uri: request.uri().clone() };
         let route = RouteTemplate::of(request.method(), request.extensions());
         let (deadline, trace, began) =

@@ -8,7 +8,12 @@ use super::{
     clock::{self, CallSettings, clamp},
     held,
 };
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// The longest context that is carried to another process, in bytes; and what an entry takes beside its text,
@@ -34,7 +39,8 @@ pub struct Context {
 
 #[derive(Debug, Clone, Default)]
 struct Baggage {
-    principal: Option<Principal>,
+    /// Set once: at the edge, or below the layer of an existing program.
+    principal: OnceLock<Principal>,
     idempotency_key: Option<String>,
 }
 
@@ -157,7 +163,7 @@ impl Context {
 
     /// On whose behalf the call is made, when the edge said so.
     pub fn principal(&self) -> Option<&Principal> {
-        self.baggage.as_ref()?.principal.as_ref()
+        self.baggage.as_ref()?.principal.get()
     }
 
     /// The key under which the edge's client may repeat its request.
@@ -202,8 +208,29 @@ impl Context {
     /// The same, on behalf of `principal`.
     #[must_use]
     pub fn with_principal(mut self, principal: Principal) -> Self {
-        self.baggage_mut().principal = Some(principal);
+        self.baggage_mut().principal = OnceLock::from(principal);
         self
+    }
+
+    /// The same, so that [`set_principal`](Self::set_principal) can set its principal later.
+    #[must_use]
+    pub fn with_room_for_a_principal(mut self) -> Self {
+        self.baggage_mut();
+        self
+    }
+
+    /// Says on whose behalf the current request is made. For code of an existing program that runs below the layer of
+    /// `RunningApp::layer`, such as an extractor: the calls that the request makes from then on have this principal.
+    ///
+    /// Returns false, and changes nothing, if the request has a principal already, if a method of a module is running, or
+    /// outside of that layer.
+    pub fn set_principal(principal: Principal) -> bool {
+        // A module's method could set it in this process only, so not even there.
+        if held::is_in_a_call() {
+            return false;
+        }
+        let set = |baggage: &Arc<Baggage>| baggage.principal.set(principal).is_ok();
+        Self::look(|context| context.baggage.as_ref().is_some_and(set)).unwrap_or(false)
     }
 
     /// The same, under an idempotency key.
@@ -219,7 +246,7 @@ impl Context {
         // Only baggage is of any length, and few calls have some.
         let Some(baggage) = &self.baggage else { return true };
         let entry = |text: &str| text.len() + ENTRY;
-        let principal = baggage.principal.iter().flat_map(|principal| {
+        let principal = baggage.principal.get().into_iter().flat_map(|principal| {
             [&principal.subject].into_iter().chain(&principal.roles).map(|text| entry(text))
         });
         let key = baggage.idempotency_key.iter().map(|key| entry(key));

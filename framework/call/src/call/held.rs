@@ -139,6 +139,11 @@ fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
     HOLDINGS.try_with(|cell| cell.replace(holdings)).unwrap_or_default()
 }
 
+/// Whether a call is polled now.
+pub(super) fn is_in_a_call() -> bool {
+    CURRENT.get().callee.is_some()
+}
+
 /// Has the call that is polled now hold something. With `strict` it fails if it breaks the rule.
 pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
     let mut polled = swap(Polled::default());

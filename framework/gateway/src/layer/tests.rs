@@ -1,8 +1,13 @@
 use super::*;
 use crate::call::{Context as CallContext, Principal};
-use crate::fixtures::{get, json, text};
+use crate::fixtures::{get, json, send, text};
 use axum::response::IntoResponse;
-use axum::{Extension, Router, http::StatusCode, routing};
+use axum::{
+    Extension, Router,
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+    routing,
+};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -85,4 +90,39 @@ async fn a_key_that_we_could_not_keep_is_the_programs_own_matter() {
         let Ok(response) = service.call(request.body(axum::body::Body::empty()).unwrap()).await;
         assert_eq!(text(response).await, seen);
     }
+}
+
+/// As a program's own extractor reads a session.
+struct Session;
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        let subject = parts.headers["session"].to_str().unwrap().to_owned();
+        let set = CallContext::set_principal(Principal { subject, roles: vec![] });
+        if set { Ok(Self) } else { Err(StatusCode::CONFLICT) }
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_below_the_layer_sets_the_principal_once() {
+    let handler = async |_: Session| {
+        let context = CallContext::current().unwrap();
+        // What is spawned has it too.
+        let spawned = crate::call::spawn(async { CallContext::current().unwrap() }).await.unwrap();
+        assert_eq!(spawned.principal(), context.principal());
+        context.principal().unwrap().subject.clone()
+    };
+    let router = Router::new().route("/", routing::get(handler));
+    let layered = router.clone().layer(CallLayer::new(settings(false)));
+    let ask = async |router: Router| {
+        let request = Request::get("/").header("session", "ada");
+        send(&router, request.body(axum::body::Body::empty()).unwrap()).await
+    };
+    assert_eq!(text(ask(layered.clone()).await).await, "ada");
+    // Outside of the layer, and over another principal, it is refused.
+    assert_eq!(ask(router).await.status(), 409);
+    let eve = Principal { subject: "eve".into(), roles: vec![] };
+    assert_eq!(ask(layered.layer(Extension(eve))).await.status(), 409);
 }

@@ -37,6 +37,7 @@ mod shapes;
 mod support;
 mod system;
 mod tls;
+mod transactions;
 mod transcript;
 mod ui;
 mod versions;

@@ -19,6 +19,7 @@ mod settings;
 pub mod sql;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod tx;
 mod url;
 pub mod work;
@@ -35,6 +36,7 @@ pub use migrate::Migration;
 use migrate::{migrate, verify};
 pub use open::History;
 pub use settings::{DbSettings, Durability};
+pub use transaction::Lent;
 pub use tx::Tx;
 pub use url::check_url;
 

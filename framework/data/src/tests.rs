@@ -1,8 +1,10 @@
 //! On SQLite, in a folder that goes with the test.
 
 use super::{Backend, Db, DbSettings, History, Location, Migration, OpenError};
-use sqlx::Any;
-use std::path::PathBuf;
+use crate::call::Context;
+use sqlx::{Any, Pool, Sqlite, sqlite::SqliteConnectOptions};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::Barrier, time::Instant};
 
 const FIRST: Migration = ("0001_notes.sql", "CREATE TABLE notes (id BIGINT NOT NULL PRIMARY KEY)");
 const SECOND: Migration = ("0002_text.sql", "ALTER TABLE notes ADD COLUMN text TEXT");
@@ -157,4 +159,59 @@ async fn nobody_else_reads_the_files() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_runs_again_while_another_process_has_the_lock() {
+    let folder = Folder::new("busy");
+    open(&folder.location(), &[FIRST]).await.unwrap();
+    // As two processes would: neither waits for the other's lock in the database.
+    let file = folder.0.join("notes.db");
+    let process = async || {
+        let options = SqliteConnectOptions::new().filename(&file).busy_timeout(Duration::ZERO);
+        Db::<Sqlite>::new(Pool::connect_with(options).await.unwrap(), Backend::Sqlite)
+    };
+    let (one, other) = (process().await, process().await);
+    let held = Arc::new(Barrier::new(2));
+    let adding = {
+        let (one, held) = (one.clone(), Arc::clone(&held));
+        tokio::spawn(async move {
+            one.transaction(async |mut tx| {
+                sqlx::query("INSERT INTO notes (id) VALUES (1)").execute(&mut **tx).await?;
+                held.wait().await;
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Ok::<_, sqlx::Error>(())
+            })
+            .await
+        })
+    };
+    held.wait().await;
+    let refused = other.write().await.unwrap_err();
+    assert!(refused.to_string().contains("locked"), "{refused}");
+    let added = other.transaction(async |mut tx| {
+        sqlx::query("INSERT INTO notes (id) VALUES (2)").execute(&mut **tx).await
+    });
+    added.await.unwrap();
+    adding.await.unwrap().unwrap();
+    let (count,): (i64,) =
+        sqlx::query_as("SELECT COUNT(*) FROM notes").fetch_one(one.pool()).await.unwrap();
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn a_transaction_that_never_gets_the_lock_ends_within_its_deadline() {
+    let folder = Folder::new("locked");
+    let db = open(&folder.location(), &[FIRST]).await.unwrap();
+    let held = db.write().await.unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.0.join("notes.db"))
+        .busy_timeout(Duration::ZERO);
+    let other = Db::<Sqlite>::new(Pool::connect_with(options).await.unwrap(), Backend::Sqlite);
+    let context = Context::until(Instant::now() + Duration::from_millis(50));
+    let began = Instant::now();
+    let work = other.transaction(async |_| Ok::<_, sqlx::Error>(()));
+    let error = context.scope(work).await.unwrap_err();
+    assert!(error.to_string().contains("locked"), "{error}");
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    drop(held);
 }

@@ -1,8 +1,33 @@
-//! What a database's error is to the callers of the module that met it.
+//! What a database's error is to the callers of the module that met it, and to the transaction that it ends.
 
-use super::error::Known;
+use super::report::Known;
 use sqlx::error::ErrorKind;
-use std::error::Error;
+use std::{cell::Cell, error::Error, future::Future};
+
+tokio::task_local! {
+    /// Whether the attempt at a transaction that is running met a conflict.
+    static CONFLICT: Cell<bool>;
+}
+
+/// Does `work`, which is one attempt at a transaction, and says whether it met a conflict.
+///
+/// A module's own error does not keep the database's error: `?` turns it into an internal error, whose text is only
+/// in the log. So the conflict is noted where that happens.
+pub async fn watch_for_conflicts<F: Future>(work: F) -> (F::Output, bool) {
+    let watched = async { (work.await, CONFLICT.with(Cell::get)) };
+    CONFLICT.scope(Cell::new(false), watched).await
+}
+
+/// Notes a conflict. Returns false if no transaction is being watched, which would run again.
+pub(super) fn note_conflict() -> bool {
+    CONFLICT.try_with(|conflict| conflict.set(true)).is_ok()
+}
+
+/// Whether `error` is, or comes from, a conflict with another transaction: the same transaction can succeed if it
+/// runs again.
+pub fn is_conflict(error: &(dyn Error + 'static)) -> bool {
+    known(error).is_some_and(|known| known.conflict)
+}
 
 /// What is known of the database's error that `error` is, or comes from.
 pub(super) fn known(error: &(dyn Error + 'static)) -> Option<Known> {
@@ -15,29 +40,149 @@ pub(super) fn known(error: &(dyn Error + 'static)) -> Option<Known> {
     };
     let error = match error {
         sqlx::Error::Database(error) => error,
-        sqlx::Error::Encode(_) => {
-            let details = "a value cannot be encoded".to_owned();
-            return Some(Known { details, of_the_data: true });
-        }
+        sqlx::Error::Encode(_) => return Some(Known { of_the_data: true, ..Known::default() }),
         _ => return None,
     };
-    let code = error.code()?;
-    let constraint = error.constraint().map(|name| format!(", constraint {name}"));
+    let code = error.code()?.into_owned();
+    let constraint = error.constraint().map(str::to_owned);
+    let of_the_data = !matches!(error.kind(), ErrorKind::Other);
     // SQLSTATE has five characters; what SQLite has is a number of at most four.
-    let (system, class) = match code.len() {
-        5 => ("SQLSTATE", matches!(&code[..2], "22" | "23")),
-        _ => ("SQLite's code", code.parse().is_ok_and(is_of_the_data)),
-    };
-    let details = format!("{system} {code}{}", constraint.unwrap_or_default());
-    let of_the_data = class || !matches!(error.kind(), ErrorKind::Other);
-    Some(Known { details, of_the_data })
+    Some(if code.len() == 5 {
+        let of_the_data = of_the_data || matches!(&code[..2], "22" | "23");
+        let conflict = matches!(&*code, SERIALIZATION_FAILURE | DEADLOCK_DETECTED);
+        Known { sqlstate: Some(code), constraint, of_the_data, conflict, ..Known::default() }
+    } else {
+        // What is added to the lowest byte says more exactly what happened.
+        let number = code.parse::<u32>().unwrap_or_default() & 0xff;
+        let of_the_data = of_the_data || matches!(number, TOO_BIG | CONSTRAINT | MISMATCH);
+        let conflict = matches!(number, BUSY | LOCKED);
+        Known { sqlite_code: Some(code), constraint, of_the_data, conflict, ..Known::default() }
+    })
 }
 
-/// SQLite's codes: a constraint, a value of the wrong type, and one that is too long. What is added to
-/// them above the lowest byte says which constraint it was.
-fn is_of_the_data(code: u32) -> bool {
-    const TOO_BIG: u32 = 18;
-    const CONSTRAINT: u32 = 19;
-    const MISMATCH: u32 = 20;
-    matches!(code & 0xff, TOO_BIG | CONSTRAINT | MISMATCH)
+// PostgreSQL's conflicts.
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK_DETECTED: &str = "40P01";
+
+// SQLite's conflicts: a lock of another connection.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+
+// SQLite's refusals of data: a value that is too long, a constraint, and a value of the wrong type.
+const TOO_BIG: u32 = 18;
+const CONSTRAINT: u32 = 19;
+const MISMATCH: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallError, RetryAdvice};
+    use sqlx::error::DatabaseError;
+    use std::{
+        borrow::Cow,
+        fmt, io,
+        sync::{Arc, Mutex},
+    };
+
+    /// What a database says, with this code.
+    #[derive(Debug)]
+    struct Refusal(&'static str);
+
+    impl fmt::Display for Refusal {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.message())
+        }
+    }
+
+    impl Error for Refusal {}
+
+    impl DatabaseError for Refusal {
+        fn message(&self) -> &'static str {
+            "no"
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(Cow::Borrowed(self.0))
+        }
+
+        fn constraint(&self) -> Option<&str> {
+            self.0.starts_with("23").then_some("users_name_key")
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+    }
+
+    fn error(code: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Refusal(code)))
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log line of an internal error, and the error.
+    fn logged(code: &'static str) -> (String, CallError) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false);
+        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        let error = tracing::subscriber::with_default(subscriber, || CallError::from(error(code)));
+        let line = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        (line, error)
+    }
+
+    #[test]
+    fn what_is_known_of_an_error_is_in_fields_of_its_log_line() {
+        let (line, error) = logged("23505");
+        assert!(line.contains(r#"sqlstate="23505""#), "{line}");
+        assert!(line.contains(r#"constraint="users_name_key""#), "{line}");
+        assert!(!line.contains("sqlite_code"), "{line}");
+        assert_eq!(error.retry_advice(), Some(RetryAdvice::Never));
+        let (line, error) = logged("517");
+        assert!(line.contains("ERROR") && line.contains(r#"sqlite_code="517""#), "{line}");
+        assert_eq!(error.retry_advice(), None);
+    }
+
+    #[tokio::test]
+    async fn conflicts_are_noted_while_a_transaction_is_watched() {
+        for (code, conflict) in [
+            ("40001", true),
+            ("40P01", true),
+            ("5", true),
+            ("517", true),
+            ("6", true),
+            ("40002", false),
+            ("23505", false),
+            ("19", false),
+        ] {
+            assert_eq!(is_conflict(&error(code)), conflict, "{code}");
+            let attempt = async { CallError::from(error(code)) };
+            assert_eq!(watch_for_conflicts(attempt).await.1, conflict, "{code}");
+        }
+        assert!(!note_conflict(), "none is watched");
+    }
 }

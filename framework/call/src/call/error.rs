@@ -2,7 +2,7 @@
 
 #[cfg(feature = "sqlx")]
 use super::database;
-use super::report::{self, Reference};
+use super::report::{self, Known, Reference};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, error::Error, fmt, panic::Location, time::Duration};
@@ -100,24 +100,15 @@ impl CallErrorKind {
     }
 }
 
-/// What is known of a database's error, for the log.
-pub(super) struct Known {
-    /// Its code, and the constraint that it is about.
-    pub(super) details: String,
-    /// Whether the data causes it: a value that its column does not take, a constraint that is
-    /// violated. It would come again with the same data, from any replica.
-    pub(super) of_the_data: bool,
-}
-
 /// What is known of the database's error that `error` is, or comes from.
 #[cfg(feature = "sqlx")]
-fn database(error: &(dyn Error + 'static)) -> Option<Known> {
+fn known(error: &(dyn Error + 'static)) -> Option<Known> {
     database::known(error)
 }
 
 /// Without sqlx there is none.
 #[cfg(not(feature = "sqlx"))]
-fn database(_: &(dyn Error + 'static)) -> Option<Known> {
+fn known(_: &(dyn Error + 'static)) -> Option<Known> {
     None
 }
 
@@ -134,7 +125,7 @@ impl CallError {
     #[track_caller]
     pub fn internal(cause: impl AsRef<dyn Error + 'static>) -> Self {
         let cause = cause.as_ref();
-        Self::logged(&report::chain(cause), database(cause), Location::caller())
+        Self::logged(&report::chain(cause), known(cause), Location::caller())
     }
 
     /// An internal error whose `details` are only logged. If a database refused the data, another
@@ -145,26 +136,25 @@ impl CallError {
         let error = Self::new(CallErrorKind::Internal, "internal error");
         let error = Self { reference: Some(reference), ..error };
         match database {
-            Some(Known { details: code, of_the_data: true }) => {
-                report::log_refused_data(reference, &format!("{details} ({code})"), at);
-                error.with_retry_advice(RetryAdvice::Never)
+            None => report::log(reference, details, None, Some(at)),
+            Some(known) if known.of_the_data => {
+                report::log_refused_data(reference, details, &known, at);
+                return error.with_retry_advice(RetryAdvice::Never);
             }
-            Some(Known { details: code, of_the_data: false }) => {
-                report::log(reference, &format!("{details} ({code})"), Some(at));
-                error
+            #[cfg(feature = "sqlx")]
+            Some(known) if known.conflict && database::note_conflict() => {
+                report::log_conflict(reference, details, &known, at);
             }
-            None => {
-                report::log(reference, details, Some(at));
-                error
-            }
+            Some(known) => report::log(reference, details, Some(&known), Some(at)),
         }
+        error
     }
 
     /// An internal error for a panic that was caught in `call`.
     #[doc(hidden)]
     pub fn panicked(call: String, text: &str) -> Self {
         let reference = Reference::random();
-        report::log(reference, &format!("{call} panicked: {text}"), None);
+        report::log(reference, &format!("{call} panicked: {text}"), None, None);
         Self { reference: Some(reference), ..Self::new(CallErrorKind::Internal, "internal error") }
             .during(call)
     }
@@ -255,7 +245,7 @@ macro_rules! internal_from {
             fn from(error: $error) -> Self {
                 let chain: fn(&$error) -> String = $chain;
                 let cause: fn(&$error) -> &(dyn Error + 'static) = $cause;
-                Self::logged(&chain(&error), database(cause(&error)), Location::caller())
+                Self::logged(&chain(&error), known(cause(&error)), Location::caller())
             }
         }
     )*};

@@ -7,7 +7,7 @@ pub mod chance;
 pub mod clock;
 mod context;
 #[cfg(feature = "sqlx")]
-mod database;
+pub mod database;
 mod error;
 mod guard;
 pub mod held;

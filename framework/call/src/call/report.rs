@@ -44,26 +44,75 @@ impl<'de> Deserialize<'de> for Reference {
     }
 }
 
+/// What is known of a database's error: its codes are fields of the log line, so that a search finds them.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// PostgreSQL's code.
+    pub(super) sqlstate: Option<String>,
+    /// SQLite's code.
+    pub(super) sqlite_code: Option<String>,
+    /// The constraint that it is about.
+    pub(super) constraint: Option<String>,
+    /// Whether the data causes it: a value that its column does not take, a constraint that is
+    /// violated. It would come again with the same data, from any replica.
+    pub(super) of_the_data: bool,
+    /// Whether another transaction causes it. The same transaction can succeed if it runs again.
+    #[cfg(feature = "sqlx")]
+    pub(super) conflict: bool,
+}
+
+/// Writes a line with the fields that every line about an internal error has.
+macro_rules! log_line {
+    ($level:ident, $reference:expr, $known:expr, $at:expr, $($text:tt)*) => {{
+        let trace = super::Context::current().map(|context| context.trace().to_string());
+        let known: Option<&Known> = $known;
+        tracing::$level!(
+            reference = %$reference,
+            at = $at.map(tracing::field::display),
+            trace = trace.as_deref(),
+            sqlstate = known.and_then(|known| known.sqlstate.as_deref()),
+            sqlite_code = known.and_then(|known| known.sqlite_code.as_deref()),
+            constraint = known.and_then(|known| known.constraint.as_deref()),
+            $($text)*
+        );
+    }};
+}
+
 /// Writes an internal error to the log.
-pub(super) fn log(reference: Reference, details: &str, at: Option<&Location<'_>>) {
-    let trace = super::Context::current().map(|context| context.trace().to_string());
-    tracing::error!(
-        %reference,
-        at = at.map(tracing::field::display),
-        trace = trace.as_deref(),
-        "internal error: {details}"
-    );
+pub(super) fn log(
+    reference: Reference,
+    details: &str,
+    database: Option<&Known>,
+    at: Option<&Location<'_>>,
+) {
+    log_line!(error, reference, database, at, "internal error: {details}");
 }
 
 /// Logs that a database refused the data of a call. This is no failure of the process.
-pub(super) fn log_refused_data(reference: Reference, details: &str, at: &Location<'_>) {
-    let trace = super::Context::current().map(|context| context.trace().to_string());
-    tracing::warn!(
-        %reference,
-        at = tracing::field::display(at),
-        trace = trace.as_deref(),
+pub(super) fn log_refused_data(
+    reference: Reference,
+    details: &str,
+    database: &Known,
+    at: &Location<'_>,
+) {
+    log_line!(
+        warn,
+        reference,
+        Some(database),
+        Some(at),
         "the database refused the data: {details}"
     );
+}
+
+/// Logs that a transaction conflicted with another one. It is about to run again.
+#[cfg(feature = "sqlx")]
+pub(super) fn log_conflict(
+    reference: Reference,
+    details: &str,
+    database: &Known,
+    at: &Location<'_>,
+) {
+    log_line!(info, reference, Some(database), Some(at), "transactions conflict: {details}");
 }
 
 /// An error and all its sources in one line.

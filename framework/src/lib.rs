@@ -91,8 +91,8 @@ pub mod testing;
 pub use config::{Config, Secret};
 pub use module::{Lifecycle, Routes, Shared, State, Tasks};
 pub use monolift_call::{
-    CallError, CallErrorKind, Context, Inject, InterfaceError, Page, Principal, RetryAdvice,
-    StartError, StartErrors, async_trait, spawn,
+    CallError, CallErrorKind, Context, Inject, InterfaceError, Page, Principal, Reference,
+    RetryAdvice, StartError, StartErrors, async_trait, spawn,
 };
 pub use monolift_data::{
     Db, OnConstraint, Tx,

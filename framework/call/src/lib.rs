@@ -57,7 +57,9 @@ mod secret;
 mod start_error;
 
 pub use async_trait::async_trait;
-pub use call::{CallError, CallErrorKind, Context, InterfaceError, Principal, RetryAdvice, spawn};
+pub use call::{
+    CallError, CallErrorKind, Context, InterfaceError, Principal, Reference, RetryAdvice, spawn,
+};
 pub use inject::{Inject, Injector};
 pub use interface::Page;
 pub use monolift_macros::InterfaceError;

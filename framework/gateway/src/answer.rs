@@ -10,7 +10,8 @@ use axum::{
     response::Response,
 };
 
-/// What a request is answered with, as a response.
+/// What a request is answered with, as a response. That of an internal error has its [`Reference`](crate::call::Reference)
+/// as an extension.
 pub(crate) fn response(answer: impl Into<HttpAnswer>) -> Response {
     let answer = answer.into();
     let mut response = Response::new(Body::from(answer.body));
@@ -26,6 +27,9 @@ pub(crate) fn response(answer: impl Into<HttpAnswer>) -> Response {
     }
     if let Some(seconds) = answer.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.get().into());
+    }
+    if let Some(reference) = answer.failure.and_then(|failure| failure.reference) {
+        response.extensions_mut().insert(reference);
     }
     response
 }

@@ -4,14 +4,15 @@ use super::{
     Linked, Program, RunningApp, check, linked::ThisProcess, listen::first_free, peers::Peers,
 };
 use crate::{
-    call::CallSettings,
+    call::{CallSettings, Reference},
     config::{Settings, SettingsErrors, overlay},
-    gateway::{self, HttpLimits, HttpServer, OwnRoutesHere},
+    gateway::{self, HttpLimits, HttpServer, OnInternalError, OwnRoutesHere},
     link::{Client, Fake, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
+use axum::response::Response;
 use monolift_data::ModuleDatabase;
 use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
 use std::{
@@ -52,6 +53,7 @@ pub struct App {
     fakes: BTreeSet<String>,
     hints: Vec<String>,
     docs: bool,
+    on_internal_error: Option<OnInternalError>,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -138,6 +140,7 @@ impl App {
             fakes: BTreeSet::new(),
             hints: Vec::new(),
             docs: true,
+            on_internal_error: None,
         }
     }
 
@@ -146,6 +149,19 @@ impl App {
     #[must_use]
     pub fn docs(mut self, yes: bool) -> Self {
         self.docs = yes;
+        self
+    }
+
+    /// Has the routes of the gateway answer an internal error with `response`, in place of a problem of Monolift's.
+    /// The number is the one under which the error was logged.
+    ///
+    /// The response keeps `x-request-id`. `/openapi.json` still describes Monolift's problem.
+    #[must_use]
+    pub fn on_internal_error(
+        mut self,
+        response: impl Fn(Reference) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.on_internal_error = Some(Arc::new(response));
         self
     }
 
@@ -248,6 +264,7 @@ impl App {
             fakes: self.fakes,
             hints: self.hints,
             docs: self.docs,
+            on_internal_error: self.on_internal_error,
             remotes: peers.remotes().clone(),
             memory,
             readiness,

@@ -3,7 +3,9 @@
 use super::linked::ThisProcess;
 use crate::{
     call::CallSettings,
-    gateway::{self, CallLayer, Forward, HttpServer, OwnRoutes, Readiness, RouteError},
+    gateway::{
+        self, CallLayer, Forward, HttpServer, OnInternalError, OwnRoutes, Readiness, RouteError,
+    },
     interface::InterfaceDescriptor,
     link::{Client, Links, interfaces},
     module::RunningModule,
@@ -14,6 +16,7 @@ use crate::{
 use monolift_manifest::{Address, Manifest};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -24,7 +27,6 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 const STOP: Duration = Duration::from_secs(5);
 
 /// A process at work.
-#[derive(Debug)]
 pub struct RunningApp {
     pub(super) place: ThisProcess,
     pub(super) links: Arc<Links>,
@@ -34,12 +36,19 @@ pub struct RunningApp {
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,
+    pub(super) on_internal_error: Option<OnInternalError>,
     pub(super) memory: Arc<Memory>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
     pub(super) address: Option<Address>,
     pub(super) http: Option<(HttpServer, SocketAddr)>,
+}
+
+impl fmt::Debug for RunningApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RunningApp({})", self.place.process)
+    }
 }
 
 impl RunningApp {
@@ -76,6 +85,9 @@ impl RunningApp {
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let (settings, bounds) = (&self.call_settings, self.place.bounds());
         let mut whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
+        if let Some(respond) = &self.on_internal_error {
+            whole = gateway::with_internal_errors(whole, Arc::clone(respond));
+        }
         if self.docs {
             whole = whole.merge(gateway::described(&manifest.app, ours));
         }

@@ -51,7 +51,7 @@ pub struct HttpAnswer {
     pub body: Bytes,
     /// In how many seconds to ask again, where that may help.
     pub retry_after: Option<NonZeroU16>,
-    /// Why the request failed, if the gateway has to log it.
+    /// Why the request failed, if the gateway has to log it. It has the number of an internal error.
     pub failure: Option<Box<Failure>>,
 }
 

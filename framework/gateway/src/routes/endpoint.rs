@@ -47,11 +47,11 @@ impl Endpoint {
         let prefix = self.route.created.and_then(|_| prefix(&parts));
         let answer = self.answer_within(edge, parts, body).await;
         let mut answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
-        if let Some(mut failure) = answer.failure.take() {
+        if let Some(failure) = &mut answer.failure {
             if failure.call.is_empty() {
                 failure.call = self.method.callee.to_string();
             }
-            log::failed(self.route, Some(RequestId(trace)), began, answer.status, &failure);
+            log::failed(self.route, Some(RequestId(trace)), began, answer.status, failure);
         }
         if let (Some(prefix), Some(place)) = (prefix, &mut answer.location) {
             place.insert_str(0, &prefix);

@@ -1,7 +1,8 @@
 use super::*;
-use crate::call::{CallSettings, Principal};
+use crate::call::{CallSettings, Principal, Reference};
 use crate::fixtures::{Library, Shelf, get, json, send, text};
-use axum::{body::Body, http::Request};
+use crate::{OnInternalError, with_internal_errors};
+use axum::{body::Body, http::Request, response::IntoResponse};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::{pin::pin, time::Duration};
@@ -72,6 +73,25 @@ async fn whatever_goes_wrong_is_a_problem() {
     form.headers_mut().insert("content-type", "text/plain".parse().unwrap());
     let answered = problem(send(&router, form).await).await;
     assert_eq!(answered, bad(415, "unsupported-media-type"));
+}
+
+#[tokio::test]
+async fn a_program_answers_internal_errors_in_its_own_words() {
+    let respond: OnInternalError = Arc::new(|reference: Reference| {
+        let body = json!({ "error": "oops", "see": reference.to_string() }).to_string();
+        (StatusCode::IM_A_TEAPOT, [("content-type", "application/json")], body).into_response()
+    });
+    let router = with_internal_errors(served(), respond);
+    let response = get(&router, "/books/panic").await;
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.headers()[REQUEST_ID].len(), 32);
+    let body = json(response).await;
+    assert_eq!(body["error"], "oops");
+    assert_eq!(body["see"].as_str().unwrap().len(), 16, "{body}");
+    // All else stays as it is.
+    assert_eq!(problem(get(&router, "/books/missing").await).await.1, "unknown-book");
+    assert_eq!(get(&router, "/books/dune").await.status(), 200);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod log;
 mod macros;
 mod migrations;
 mod one_build;
+mod outside;
 mod panics;
 mod peers;
 mod pools;

@@ -13,6 +13,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Notify;
 
 /// What a field needs of this crate: a database. It can be a pool that `main` hands in.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +99,8 @@ pub struct Databases {
     /// What the start says of each.
     described: Mutex<Vec<String>>,
     worker: Mutex<Option<MakeWorker>>,
+    /// Wakes the worker.
+    nudge: Arc<Notify>,
 }
 
 /// Makes the module's worker, once the module is there to do the work.
@@ -114,8 +117,8 @@ impl fmt::Debug for Databases {
 impl Databases {
     /// Those of a module. They are opened when they are first asked for.
     pub fn new(source: Source) -> Self {
-        let (opened, described, worker) = Default::default();
-        Self { source, opened, described, worker }
+        let (opened, described, worker, nudge) = Default::default();
+        Self { source, opened, described, worker, nudge }
     }
 
     async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
@@ -128,7 +131,8 @@ impl Databases {
         opened.push(Box::new(db.clone()));
         self.described.lock().unwrap_or_else(PoisonError::into_inner).push(described);
         if !self.source.work.is_empty() {
-            let work = Work::new(db.clone(), self.source.module, self.source.work);
+            let work = Work::new(db.clone(), self.source.module, self.source.work)
+                .nudging(Arc::clone(&self.nudge));
             opened.push(Box::new(work.clone()));
             let make: MakeWorker = Box::new(|kinds| {
                 let worker = Worker::new(work, kinds)?;
@@ -153,6 +157,11 @@ impl Databases {
     pub fn worker(&self, kinds: Vec<WorkKind>) -> Option<Result<Working, String>> {
         let make = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(make(kinds))
+    }
+
+    /// Wakes the worker: work was enqueued.
+    pub fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
     }
 
     /// What the start says of them.

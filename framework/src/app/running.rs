@@ -8,11 +8,12 @@ use crate::{
     },
     interface::InterfaceDescriptor,
     link::{Client, Links, interfaces},
-    module::RunningModule,
+    module::{RunningModule, StartError, modules},
     remote::Remote,
     serve::Server,
     wire::{Memory, MemoryInUse},
 };
+use monolift_data::{ModuleDatabase, work::Work};
 use monolift_manifest::{Address, Manifest};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,8 +36,8 @@ pub struct RunningApp {
     pub(super) fakes: BTreeSet<String>,
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
-    pub(super) remotes: BTreeMap<String, Arc<Remote>>,
     pub(super) on_internal_error: Option<OnInternalError>,
+    pub(super) remotes: BTreeMap<String, Arc<Remote>>,
     pub(super) memory: Arc<Memory>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
@@ -55,6 +56,33 @@ impl RunningApp {
     /// A client, for code that is no module: a host's handlers, its jobs, a test.
     pub fn client<C: Client>(&self) -> C {
         self.links.client()
+    }
+
+    /// The durable work of a module, for a host's own code: its transactions on `pool` enqueue pieces that the module
+    /// then performs.
+    ///
+    /// The database has to be the module's. If the module's tables are in a schema of their own, name it with
+    /// [`Work::in_schema`]. The module may run in another process.
+    pub fn work<D: ModuleDatabase>(
+        &self,
+        module: &str,
+        pool: &sqlx::Pool<D>,
+    ) -> Result<Work<D>, StartError> {
+        if self.place.manifest.process_of(module).is_none() {
+            let file = self.place.manifest.file.display();
+            return Err(StartError::new(format!("{file} has no module `{module}`")));
+        }
+        let here = self.modules.iter().find(|running| running.facts.name == module);
+        let linked = || {
+            let mut linked = modules().into_iter().map(|entry| (entry.facts)());
+            linked.find(|facts| facts.name == module)
+        };
+        let facts = here.map(|running| running.facts).or_else(linked);
+        let work = Work::outside(pool, module, facts.map(|facts| facts.work));
+        Ok(match here {
+            Some(running) => work.nudging(Arc::clone(&running.nudge)),
+            None => work,
+        })
     }
 
     /// The bytes that calls and requests take in this process before they are decoded, beside

@@ -9,7 +9,10 @@ use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
 use monolift_data::{Migration, Working, work::WorkKind};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 /// A module, as the macro implements it for the struct.
 pub trait Module: Sized + Send + Sync + 'static {
@@ -109,8 +112,8 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
     };
     let lifecycle = M::lifecycle(&module);
     let routes = facts.prefixes().next().zip(M::routes(&module));
-    let databases = databases.described();
-    Ok(RunningModule { facts, lifecycle, works: false, worker, routes, databases, tasks })
+    let (nudge, databases) = (databases.nudge(), databases.described());
+    Ok(RunningModule { facts, lifecycle, works: false, worker, nudge, routes, databases, tasks })
 }
 
 /// A module that has been made.
@@ -121,6 +124,8 @@ pub struct RunningModule {
     /// Whether its own work was started, and so has to be stopped.
     works: bool,
     worker: Option<Working>,
+    /// Wakes the worker.
+    pub(crate) nudge: Arc<Notify>,
     /// Routes of its own, with where they are.
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.

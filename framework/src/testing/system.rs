@@ -101,6 +101,13 @@ impl System {
         self
     }
 
+    /// Gives a pool to a module, for its field `Db<D>`, such as the pool that `sqlx::test` makes. The module's migrations
+    /// are not applied to it: pass them to `sqlx::test`.
+    #[must_use]
+    pub fn pool<D: sqlx::Database>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
+        self.share(module, pool)
+    }
+
     /// Sets the settings of a module.
     #[must_use]
     pub fn settings<K: Into<String>, V: Into<Value>>(

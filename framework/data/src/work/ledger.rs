@@ -48,7 +48,7 @@ pub struct Parked {
 impl<D: ModuleDatabase> Ledger<D> {
     /// That of a module, in its database.
     pub fn of(db: Db<D>, module: &str) -> Self {
-        let clock = Statements::of(db.backend(), &[]).clock;
+        let clock = Statements::of(db.backend(), &[], None).clock;
         Self { db, module: module.to_owned(), clock }
     }
 

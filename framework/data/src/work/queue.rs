@@ -3,9 +3,9 @@
 use super::{Piece, statements::Statements};
 use crate::{
     call::Context,
-    {Db, ModuleDatabase, Tx, Value},
+    {Db, ModuleDatabase, Value},
 };
-use sqlx::{Any, Database};
+use sqlx::{Any, Database, Pool};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
@@ -23,24 +23,47 @@ use tokio::sync::Notify;
 /// tx.commit().await?; // both, or neither
 /// # Ok(()) }
 /// ```
+///
+/// All that it does runs on the connection that it is given: a [`Tx`](crate::Tx), a transaction of sqlx, or a connection
+/// with a transaction open. Without a transaction the piece is there at once.
+///
+/// A program's own code, which is no module, has a `Work` from `RunningApp::work`, for its own pool. Its transactions
+/// then enqueue work for a module:
+///
+/// ```
+/// # use monolift_data::work::{Piece, Work}; use serde::{Deserialize, Serialize}; use sqlx::{PgConnection, PgPool, Postgres};
+/// # #[derive(Serialize, Deserialize)] struct Settle { order: u64 }
+/// # impl Piece for Settle { const NAME: &'static str = "settle"; }
+/// async fn close(pool: PgPool, billing: Work<Postgres>) -> Result<(), sqlx::Error> {
+///     let mut tx = pool.begin().await?;
+///     sqlx::query("UPDATE carts SET closed = TRUE WHERE id = 7").execute(&mut *tx).await?;
+///     settle(&mut tx, &billing).await?;
+///     tx.commit().await
+/// }
+///
+/// async fn settle(tx: &mut PgConnection, billing: &Work<Postgres>) -> Result<(), sqlx::Error> {
+///     billing.enqueue(tx, &Settle { order: 7 }).await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Work<D: Database = Any> {
     db: Db<D>,
-    module: &'static str,
-    known: Arc<[&'static str]>,
+    module: Arc<str>,
+    /// The kinds that the module lists. `None` if its code is in another program.
+    known: Option<Arc<[&'static str]>>,
     statements: Arc<Statements>,
     nudge: Arc<Notify>,
 }
 
 /// A piece was enqueued whose kind its module does not list: it would never be done. It is the source of the
 /// [`sqlx::Error::Configuration`] that enqueueing returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the module `{module}` does not list work named `{name}`: add its type to `#[module(…, work = […])]`"
 )]
 pub struct UnlistedWork {
-    /// The module that enqueued it.
-    pub module: &'static str,
+    /// The module that it was enqueued for.
+    pub module: Arc<str>,
     /// The name of its kind.
     pub name: &'static str,
 }
@@ -49,8 +72,8 @@ impl<D: Database> Clone for Work<D> {
     fn clone(&self) -> Self {
         Self {
             db: self.db.clone(),
-            module: self.module,
-            known: Arc::clone(&self.known),
+            module: Arc::clone(&self.module),
+            known: self.known.clone(),
             statements: Arc::clone(&self.statements),
             nudge: Arc::clone(&self.nudge),
         }
@@ -59,15 +82,38 @@ impl<D: Database> Clone for Work<D> {
 
 impl<D: ModuleDatabase> Work<D> {
     /// The queue of a module whose kinds of work are `known`.
-    pub(crate) fn new(db: Db<D>, module: &'static str, known: &[&'static str]) -> Self {
-        let statements = Arc::new(Statements::of(db.backend(), known));
-        Self { db, module, known: known.into(), statements, nudge: Arc::default() }
+    pub(crate) fn new(db: Db<D>, module: &str, known: &[&'static str]) -> Self {
+        let statements = Arc::new(Statements::of(db.backend(), known, None));
+        let known = Some(known.into());
+        Self { db, module: module.into(), known, statements, nudge: Arc::default() }
+    }
+
+    /// The queue of a module, for code that is no module and has `pool`. Without `known` any kind of work is accepted.
+    pub fn outside(pool: &Pool<D>, module: &str, known: Option<&[&'static str]>) -> Self {
+        let work = Self::new(Db::new(pool.clone(), D::backend(pool)), module, &[]);
+        Self { known: known.map(Arc::from), ..work }
+    }
+
+    /// The same, which wakes the worker that waits for `nudge`.
+    #[must_use]
+    pub fn nudging(mut self, nudge: Arc<Notify>) -> Self {
+        self.nudge = nudge;
+        self
+    }
+
+    /// The same, with the table in this schema. For connections whose `search_path` does not lead to it; on SQLite it is
+    /// the name of an attached database.
+    #[must_use]
+    pub fn in_schema(mut self, schema: &str) -> Self {
+        let known = self.known.as_deref().unwrap_or_default();
+        self.statements = Arc::new(Statements::of(self.db.backend(), known, Some(schema)));
+        self
     }
 
     /// Has `piece` done once this transaction is committed.
     pub async fn enqueue<P: Piece>(
         &self,
-        tx: &mut Tx<'_, D>,
+        tx: &mut D::Connection,
         piece: &P,
     ) -> Result<(), sqlx::Error> {
         self.enqueue_after(tx, Duration::ZERO, piece).await
@@ -76,7 +122,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// The same, but not before `delay` has passed.
     pub async fn enqueue_after<P: Piece>(
         &self,
-        tx: &mut Tx<'_, D>,
+        tx: &mut D::Connection,
         delay: Duration,
         piece: &P,
     ) -> Result<(), sqlx::Error> {
@@ -87,7 +133,7 @@ impl<D: ModuleDatabase> Work<D> {
     /// there is no second one: then this is `false`, and that one stays as it is.
     pub async fn enqueue_keyed<P: Piece>(
         &self,
-        tx: &mut Tx<'_, D>,
+        tx: &mut D::Connection,
         key: &str,
         delay: Duration,
         piece: &P,
@@ -99,29 +145,29 @@ impl<D: ModuleDatabase> Work<D> {
     /// just now, that goes on; but it is not tried again.
     pub async fn cancel<P: Piece>(
         &self,
-        tx: &mut Tx<'_, D>,
+        tx: &mut D::Connection,
         key: &str,
     ) -> Result<bool, sqlx::Error> {
-        let values = vec![self.module.into(), P::NAME.into(), key.into()];
-        let cancelled = D::execute(&mut *tx, Arc::clone(&self.statements.cancel), values).await?;
+        let values = vec![(&*self.module).into(), P::NAME.into(), key.into()];
+        let cancelled = D::execute(tx, Arc::clone(&self.statements.cancel), values).await?;
         Ok(cancelled > 0)
     }
 
     async fn insert<P: Piece>(
         &self,
-        tx: &mut Tx<'_, D>,
+        tx: &mut D::Connection,
         key: Option<&str>,
         delay: Duration,
         piece: &P,
     ) -> Result<bool, sqlx::Error> {
-        if !self.known.contains(&P::NAME) {
-            let unlisted = UnlistedWork { module: self.module, name: P::NAME };
+        if self.known.as_ref().is_some_and(|known| !known.contains(&P::NAME)) {
+            let unlisted = UnlistedWork { module: Arc::clone(&self.module), name: P::NAME };
             return Err(sqlx::Error::Configuration(unlisted.into()));
         }
         let payload =
             serde_json::to_string(piece).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let row = Row { module: self.module, name: P::NAME, key, payload: &payload, delay };
-        let inserted = insert::<D>(&self.statements, &mut *tx, row).await?;
+        let row = Row { module: &self.module, name: P::NAME, key, payload: &payload, delay };
+        let inserted = insert::<D>(&self.statements, tx, row).await?;
         if delay.is_zero() {
             self.nudge.notify_one();
         }
@@ -136,8 +182,8 @@ impl<D: ModuleDatabase> Work<D> {
         &self.db
     }
 
-    pub(super) fn module(&self) -> &'static str {
-        self.module
+    pub(super) fn module(&self) -> &str {
+        &self.module
     }
 
     pub(super) fn statements(&self) -> &Arc<Statements> {
@@ -145,7 +191,7 @@ impl<D: ModuleDatabase> Work<D> {
     }
 
     pub(super) fn known(&self) -> &[&'static str] {
-        &self.known
+        self.known.as_deref().unwrap_or_default()
     }
 }
 

@@ -36,7 +36,12 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn of(backend: Backend, names: &[&str]) -> Self {
+    /// `schema` is where the table is, if the connection does not look there by itself.
+    pub(super) fn of(backend: Backend, names: &[&str], schema: Option<&str>) -> Self {
+        let table = match schema {
+            None => "monolift_work".to_owned(),
+            Some(schema) => format!("\"{}\".monolift_work", schema.replace('"', "\"\"")),
+        };
         let (now, locked) = match backend {
             Backend::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS BIGINT)", ""),
             Backend::Postgres => (
@@ -57,56 +62,56 @@ impl Statements {
         let free = "holder = NULL, leased_till_ms = 0";
         Self {
             insert: format!(
-                "INSERT INTO monolift_work (module, id, name, key, payload, trace, due_at_ms, \
+                "INSERT INTO {table} (module, id, name, key, payload, trace, due_at_ms, \
                  attempts, leased_till_ms, made_at_ms, epoch) \
                  VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, 0, 0, {now}, {EPOCH}) \
                  ON CONFLICT (module, name, key) DO NOTHING"
             )
             .into(),
             cancel: format!(
-                "DELETE FROM monolift_work WHERE module = $1 AND {own} AND name = $2 AND key = $3"
+                "DELETE FROM {table} WHERE module = $1 AND {own} AND name = $2 AND key = $3"
             )
             .into(),
             wait: format!(
                 "SELECT MIN(CASE WHEN leased_till_ms > due_at_ms THEN leased_till_ms \
-                 ELSE due_at_ms END) - {now} FROM monolift_work \
+                 ELSE due_at_ms END) - {now} FROM {table} \
                  WHERE module = $1 AND {own} AND parked_at_ms IS NULL AND {}",
                 known(2)
             )
             .into(),
             claim: format!(
-                "WITH due AS MATERIALIZED (SELECT id FROM monolift_work WHERE module = $1 \
+                "WITH due AS MATERIALIZED (SELECT id FROM {table} WHERE module = $1 \
                  AND {own} AND parked_at_ms IS NULL AND due_at_ms <= {now} AND leased_till_ms <= {now} \
                  AND {} ORDER BY due_at_ms LIMIT $4 {locked}) \
-                 UPDATE monolift_work SET holder = $2, leased_till_ms = {now} + $3, \
+                 UPDATE {table} SET holder = $2, leased_till_ms = {now} + $3, \
                  attempts = attempts + 1 WHERE id IN (SELECT id FROM due) \
                  RETURNING id, name, payload, trace, attempts",
                 known(5)
             )
             .into(),
-            renew: format!("UPDATE monolift_work SET leased_till_ms = {now} + $3 {held}").into(),
-            done: format!("DELETE FROM monolift_work {held}").into(),
+            renew: format!("UPDATE {table} SET leased_till_ms = {now} + $3 {held}").into(),
+            done: format!("DELETE FROM {table} {held}").into(),
             again: format!(
-                "UPDATE monolift_work SET {free}, error = $3, due_at_ms = {now} + $4 {held}"
+                "UPDATE {table} SET {free}, error = $3, due_at_ms = {now} + $4 {held}"
             )
             .into(),
             park: format!(
-                "UPDATE monolift_work SET {free}, error = $3, parked_at_ms = {now} {held}"
+                "UPDATE {table} SET {free}, error = $3, parked_at_ms = {now} {held}"
             )
             .into(),
-            give_back: format!("UPDATE monolift_work SET {free}, attempts = attempts - 1 {held}")
+            give_back: format!("UPDATE {table} SET {free}, attempts = attempts - 1 {held}")
                 .into(),
             recur: format!(
-                "UPDATE monolift_work SET {free}, attempts = 0, error = $3, due_at_ms = $4 {held}"
+                "UPDATE {table} SET {free}, attempts = 0, error = $3, due_at_ms = $4 {held}"
             )
             .into(),
             reschedule: format!(
-                "UPDATE monolift_work SET due_at_ms = $3 WHERE module = $1 AND {own} AND name = $2 \
+                "UPDATE {table} SET due_at_ms = $3 WHERE module = $1 AND {own} AND name = $2 \
                  AND holder IS NULL AND attempts = 0 AND due_at_ms > $3"
             )
             .into(),
             due: format!(
-                "SELECT COUNT(*) FROM monolift_work WHERE module = $1 AND {own} AND name = $2 \
+                "SELECT COUNT(*) FROM {table} WHERE module = $1 AND {own} AND name = $2 \
                  AND parked_at_ms IS NULL AND due_at_ms <= {now}"
             )
             .into(),

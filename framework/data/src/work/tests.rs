@@ -220,7 +220,7 @@ async fn a_key_is_there_once_and_can_be_cancelled() {
     let mut tx = db.write().await.unwrap();
     let error = work.enqueue(&mut tx, &Tick).await.unwrap_err();
     let sqlx::Error::Configuration(source) = &error else { panic!("{error:?}") };
-    let unlisted = UnlistedWork { module: "shop", name: "tick" };
+    let unlisted = UnlistedWork { module: "shop".into(), name: "tick" };
     assert_eq!(source.downcast_ref::<UnlistedWork>(), Some(&unlisted));
     let error = error.to_string();
     assert!(error.contains("`tick`") && error.contains("work = ["), "{error}");

@@ -76,6 +76,19 @@
 //! | errors of calls | [`CallError`], [`InterfaceError`](trait@InterfaceError) |
 //! | deadline, principal, trace, idempotency key | [`Context`] |
 //! | tests | [`testing`] |
+//!
+//! # Features
+//!
+//! | feature | on by default | what needs it |
+//! |---|---|---|
+//! | `http` | yes | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
+//! | `docs` | yes | Swagger UI at `/docs` of a gateway: 490 KB of the program. It turns on `http` |
+//! | `data` | yes | `Db`, `Tx`, `Work` and the other items of databases, `App::pool` |
+//! | `anyhow` | yes | `?` on `anyhow::Error` in a module |
+//! | `trim` | yes | programs of one line return freed memory to the system |
+
+// What only HTTP and databases use stays in its place without them.
+#![cfg_attr(not(all(feature = "data", feature = "http")), allow(dead_code, unreachable_pub))]
 
 #[cfg(panic = "abort")]
 compile_error!(
@@ -89,11 +102,14 @@ pub mod module;
 pub mod testing;
 
 pub use config::{Config, Secret};
-pub use module::{Lifecycle, Routes, Shared, State, Tasks};
+#[cfg(feature = "http")]
+pub use module::Routes;
+pub use module::{Lifecycle, Shared, State, Tasks};
 pub use monolift_call::{
     CallError, CallErrorKind, Context, Inject, InterfaceError, Page, Principal, Reference,
     RetryAdvice, StartError, StartErrors, async_trait, spawn,
 };
+#[cfg(feature = "data")]
 pub use monolift_data::{
     Db, OnConstraint, Tx,
     work::{Circuit, Perform, Piece, Recurring, Retry, Work},
@@ -102,10 +118,12 @@ pub use monolift_data::{
 // Named by the code that the macros emit.
 #[doc(hidden)]
 pub use monolift_call::{__private, __register_interface, call, interface, link};
+#[cfg(feature = "data")]
 #[doc(hidden)]
 pub use monolift_data as data;
 
 // The rooms below, by the names that they have there.
+#[cfg(feature = "http")]
 pub(crate) use monolift_gateway as gateway;
 pub(crate) use monolift_seam::{remote, serve, wire};
 

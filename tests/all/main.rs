@@ -14,6 +14,7 @@ mod data;
 mod deadlines;
 mod errors;
 mod fair;
+mod features;
 mod floods;
 mod floors;
 mod held;

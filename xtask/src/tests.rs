@@ -89,6 +89,7 @@ fn storms(steps: &mut Steps, length: Length) -> Result<(), String> {
 
 /// What needs builds of its own, or too much time for each change.
 fn long(steps: &mut Steps) -> Result<(), String> {
+    features(steps)?;
     steps.run("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
     // Its figures mean nothing here; what it says matters only when it fails.
     steps
@@ -101,6 +102,19 @@ fn long(steps: &mut Steps) -> Result<(), String> {
     steps.run("the mistakes planted in it", simulation(&["--planted"]))?;
     steps.run("the mistakes planted in the shop", chaos_command(&["--debug", "--planted"]))?;
     steps.run("what calls promise, in figures", chaos_command(&["--figures"]))
+}
+
+/// What programs with other features compile. Their packages are compared by a test; these are builds.
+fn features(steps: &mut Steps) -> Result<(), String> {
+    let lint = |features: &[&str]| {
+        let package = ["clippy", "-p", "monolift", "--no-default-features", "--quiet"];
+        cargo(&[&package, features, &["--", "-D", "warnings"]].concat())
+    };
+    steps.run("monolift with HTTP alone", lint(&["--features", "http"]))?;
+    steps.run("monolift with databases alone", lint(&["--features", "data"]))?;
+    // The examples have interfaces, modules and systems of tests.
+    let seam = ["test", "-p", "monolift", "--no-default-features", "--quiet"];
+    steps.run("monolift with neither", cargo(&seam))
 }
 
 fn tests(length: Length, nextest: bool) -> Command {

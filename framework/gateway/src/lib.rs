@@ -32,7 +32,7 @@ pub use described::described;
 use described::described_paths;
 pub use edge::REQUEST_ID;
 pub use forward::Forward;
-pub use health::{Readiness, health};
+pub use health::health;
 pub use internal::{OnInternalError, with_internal_errors};
 pub use layer::{CallLayer, CallService};
 pub use listen::{HttpLimits, HttpServer};

@@ -1,29 +1,29 @@
 //! What an author's `main` says about a process before it starts.
 
 use super::{
-    Linked, Program, RunningApp, check, linked::ThisProcess, listen::first_free, peers::Peers,
+    Linked, Program, RunningApp, check,
+    http::{self, Gateway},
+    linked::ThisProcess,
+    listen::first_free,
+    peers::Peers,
 };
 use crate::{
-    call::{CallSettings, Reference},
+    call::CallSettings,
     config::{Settings, SettingsErrors, overlay},
-    gateway::{self, HttpLimits, HttpServer, OnInternalError, OwnRoutesHere},
     link::{Client, Fake, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
-use axum::response::Response;
-use monolift_data::ModuleDatabase;
 use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
     env,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 /// The variable that names modules of other processes, separated by commas. Calls of them are answered with examples:
 /// for development, without those processes.
@@ -53,7 +53,7 @@ pub struct App {
     fakes: BTreeSet<String>,
     hints: Vec<String>,
     docs: bool,
-    on_internal_error: Option<OnInternalError>,
+    pub(super) internal_errors: http::InternalErrors,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -140,7 +140,7 @@ impl App {
             fakes: BTreeSet::new(),
             hints: Vec::new(),
             docs: true,
-            on_internal_error: None,
+            internal_errors: http::InternalErrors::default(),
         }
     }
 
@@ -149,19 +149,6 @@ impl App {
     #[must_use]
     pub fn docs(mut self, yes: bool) -> Self {
         self.docs = yes;
-        self
-    }
-
-    /// Has the routes of the gateway answer an internal error with `response`, in place of a problem of Monolift's.
-    /// The number is the one under which the error was logged.
-    ///
-    /// The response keeps `x-request-id`. `/openapi.json` still describes Monolift's problem.
-    #[must_use]
-    pub fn on_internal_error(
-        mut self,
-        response: impl Fn(Reference) -> Response + Send + Sync + 'static,
-    ) -> Self {
-        self.on_internal_error = Some(Arc::new(response));
         self
     }
 
@@ -184,8 +171,9 @@ impl App {
     /// Hands a pool to one module, for its field `Db<D>`: its tables stay where they are, and its
     /// migrations stay the application's. The process does not start if no field has the pool's type: a
     /// `Db` alone is a `Db<Any>` and takes a `Pool<Any>`.
+    #[cfg(feature = "data")]
     #[must_use]
-    pub fn pool<D: ModuleDatabase>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
+    pub fn pool<D: monolift_data::ModuleDatabase>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
         self.share(module, pool)
     }
 
@@ -259,12 +247,11 @@ impl App {
         let mut app = RunningApp {
             place: self.place,
             links: self.links,
-            call_settings: self.call_settings,
             modules: Vec::new(),
             fakes: self.fakes,
             hints: self.hints,
             docs: self.docs,
-            on_internal_error: self.on_internal_error,
+            internal_errors: self.internal_errors,
             remotes: peers.remotes().clone(),
             memory,
             readiness,
@@ -398,7 +385,7 @@ async fn bring_up(
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
-        app.http = Some(listen_http(address, app, &resources.settings).await?);
+        app.http = Some(Gateway::listen(address, app, &resources.settings).await?);
     }
     Ok(())
 }
@@ -426,14 +413,7 @@ async fn listen(
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
     let mut directory = Directory::new(handlers, caller_check(place));
     if !own_routes.is_empty() {
-        let web = OwnRoutesHere::new(own_routes.into_iter());
-        let manifest = place.manifest.clone();
-        let is_gateway = move |caller: &str| {
-            let host = manifest.host.as_deref() == Some(caller);
-            let stated = manifest.processes.get(caller);
-            host || stated.is_some_and(|process| process.http.is_some())
-        };
-        directory = directory.with_web(Arc::new(web), Box::new(is_gateway));
+        directory = http::serve_own_routes(directory, own_routes, manifest.clone());
     }
     let us = Peer::new(&manifest.app, &place.process, place.bounds());
     let limits = Limits {
@@ -458,30 +438,4 @@ fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
         let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
         (gateway && method.route.is_some()) || graph.may_call(&manifest, caller, interface.module)
     })
-}
-
-async fn listen_http(
-    address: &str,
-    app: &RunningApp,
-    settings: &Settings,
-) -> Result<(HttpServer, SocketAddr), StartError> {
-    let address = Address::Tcp(address.to_owned());
-    let all = app.place.replicas(settings, "http", address, Process::https);
-    let (listener, address) =
-        first_free(all, async |address| TcpListener::bind(address.to_string()).await)
-            .await
-            .map_err(|refusal| refusal.of("the gateway cannot listen", "http", &app.place))?;
-    let unknown =
-        |error| StartError::new(format!("the address of {address} is unknown")).because(error);
-    let address = listener.local_addr().map_err(unknown)?;
-    let router = app.routes_unlogged().map_err(|clash| StartError::new(clash.to_string()))?;
-    let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
-    let router = app.access_logged(router);
-    let stated = &app.manifest().limits;
-    let limits = HttpLimits {
-        clients: stated.clients,
-        clients_per_address: stated.clients_per_address,
-        ..HttpLimits::default()
-    };
-    Ok((HttpServer::start(listener, router, limits), address))
 }

@@ -1,13 +1,16 @@
 //! What only the linked code knows, checked before anything listens or any database is touched.
 
-use super::linked::ThisProcess;
+use super::{http, linked::ThisProcess};
 use crate::{
     config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
     link::InterfaceEntry,
-    module::{ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted, missing_shared},
+    module::{
+        ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted,
+        databases::{self, pool_of},
+        missing_shared,
+    },
 };
-use monolift_data::{DbSettings, pool_of};
 use monolift_manifest::nearest;
 use std::{
     any::{Any, TypeId},
@@ -27,7 +30,7 @@ pub(super) struct Facts<'a> {
 
 /// All that is wrong, at once.
 pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
-    let mut errors = Vec::new();
+    let mut errors = Vec::from_iter(http::missing(facts.place));
     let providers = facts.providers(&mut errors);
     facts.modules_are_there(&providers, &mut errors);
     for entry in facts.modules {
@@ -265,7 +268,7 @@ pub(super) fn sections(settings: &Settings, modules: &[ModuleEntry]) -> Settings
                     errors.keep((section.check)(settings, module.name));
                 }
                 Wanted::Database(_) if !std::mem::replace(&mut database, true) => {
-                    errors.keep(settings.group::<DbSettings>(module.name, "db").map(drop));
+                    errors.keep(databases::check(settings, module.name));
                 }
                 _ => {}
             }

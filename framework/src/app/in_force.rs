@@ -1,8 +1,10 @@
 //! Which settings are in force in a process, and where each comes from.
 
 use super::App;
-use crate::{config::Setting, module::Wanted};
-use monolift_data::DbSettings;
+use crate::{
+    config::Setting,
+    module::{Wanted, databases},
+};
 use monolift_manifest::{Calls, Databases, Http, Limits, Process, Retries, Section, TlsKeys};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
@@ -64,7 +66,8 @@ impl App {
             let module = (entry.facts)();
             let needs: Vec<Wanted> = module.needs.iter().map(|(_, need)| need().into()).collect();
             if needs.iter().any(|need| matches!(need, Wanted::Database(_))) {
-                all.extend(self.database_in_force(module.name));
+                let migrate = manifest.db.migrate;
+                all.extend(databases::in_force(&self.settings, &self.data, migrate, module.name));
             }
             for need in needs {
                 if let Wanted::Settings(section) = need {
@@ -73,23 +76,5 @@ impl App {
             }
         }
         all
-    }
-
-    fn database_in_force(&self, module: &str) -> [Setting; 5] {
-        let db: DbSettings = self.settings.group(module, "db").unwrap_or_default();
-        let file = self.data.join(format!("{module}.db"));
-        let url = db.url.as_ref().map_or_else(|| file.display().to_string(), ToString::to_string);
-        let setting = |key: &str, value: Option<String>| {
-            let key = format!("{module}.db.{key}");
-            Setting { origin: self.settings.origin(&key), value, key }
-        };
-        let migrate = db.migrate.unwrap_or(self.place.manifest.db.migrate);
-        [
-            setting("url", Some(url)),
-            setting("connections", Some(db.connections().to_string())),
-            setting("durability", Some(format!("{:?}", db.durability).to_lowercase())),
-            setting("migrate", Some(migrate.to_string())),
-            setting("migrate_url", db.migrate_url.as_ref().map(ToString::to_string)),
-        ]
     }
 }

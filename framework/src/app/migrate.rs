@@ -1,9 +1,20 @@
 //! What a job does before the processes of a release start: it applies migrations, and starts nothing.
 
 use super::App;
-use crate::module::{Resources, StartError, StartErrors, Wanted, source};
+use crate::module::{Resources, StartError, StartErrors, Wanted, databases::source};
 use monolift_data::Migrated;
 use std::sync::Arc;
+
+/// Applies the migrations, and prints what was applied.
+pub(super) async fn migrate(app: App) -> Result<(), StartErrors> {
+    for (module, Migrated { location, applied }) in app.migrate().await? {
+        match &applied[..] {
+            [] => println!("{module}: {location} lacks no migration"),
+            some => println!("{module}: {location}: applied {}", some.join(", ")),
+        }
+    }
+    Ok(())
+}
 
 impl App {
     /// Applies what the databases of this process's modules lack, and starts nothing. It connects by the

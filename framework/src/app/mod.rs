@@ -5,16 +5,27 @@
 
 mod build;
 mod check;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(not(feature = "http"))]
+#[path = "no_http.rs"]
+mod http;
 mod in_force;
 pub mod launcher;
 mod linked;
 mod listen;
+#[cfg(feature = "data")]
+mod migrate;
+#[cfg(not(feature = "data"))]
+#[path = "no_migrate.rs"]
 mod migrate;
 mod peers;
 mod run;
 mod running;
 #[cfg(feature = "trim")]
 mod trim;
+#[cfg(feature = "data")]
+mod work;
 
 pub use build::{App, FAKES};
 pub use in_force::ASK;

@@ -3,11 +3,10 @@
 use super::linked::ThisProcess;
 use crate::{
     call::Backoff,
-    gateway::Readiness,
     interface::InterfaceDescriptor,
     link::Undeclared,
     module::StartError,
-    remote::{Remote, Whereabouts},
+    remote::{Readiness, Remote, Whereabouts},
     wire::{Carrier, Machine, Memory, Peer, Tls},
 };
 use std::{

@@ -1,8 +1,7 @@
 //! The whole life of a program whose `main` is one line.
 
-use super::{ASK, App, Linked, RunningApp, launcher::Launcher};
+use super::{ASK, App, Linked, RunningApp, launcher::Launcher, migrate::migrate};
 use crate::module::StartErrors;
-use monolift_data::Migrated;
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -76,17 +75,6 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
         () = launcher.gone(&running) => {}
     }
     stopped(running, stop).await
-}
-
-/// What a job does before the processes of a release start.
-async fn migrate(app: App) -> Result<(), StartErrors> {
-    for (module, Migrated { location, applied }) in app.migrate().await? {
-        match &applied[..] {
-            [] => println!("{module}: {location} lacks no migration"),
-            some => println!("{module}: {location}: applied {}", some.join(", ")),
-        }
-    }
-    Ok(())
 }
 
 async fn stopped(running: RunningApp, mut stop: Stop) -> Result<(), StartErrors> {

@@ -1,18 +1,17 @@
 //! What `#[monolift::module]` says of a module, and how one is made from that.
 
-use super::{Injector, Lifecycle, Need, Resources, StartError, Tasks, resources::ForModule};
+use super::{
+    Injector, Lifecycle, Need, Resources, Router, StartError, Tasks,
+    databases::{Migration, WorkKind, Working},
+    resources::ForModule,
+};
 use crate::{
     call::{held::Polled, panic_text},
     link::{InterfaceEntry, Links},
 };
-use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
-use monolift_data::{Migration, Working, work::WorkKind};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 /// A module, as the macro implements it for the struct.
 pub trait Module: Sized + Send + Sync + 'static {
@@ -112,8 +111,17 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
     };
     let lifecycle = M::lifecycle(&module);
     let routes = facts.prefixes().next().zip(M::routes(&module));
-    let (nudge, databases) = (databases.nudge(), databases.described());
-    Ok(RunningModule { facts, lifecycle, works: false, worker, nudge, routes, databases, tasks })
+    Ok(RunningModule {
+        facts,
+        lifecycle,
+        works: false,
+        worker,
+        #[cfg(feature = "data")]
+        nudge: databases.nudge(),
+        routes,
+        databases: databases.described(),
+        tasks,
+    })
 }
 
 /// A module that has been made.
@@ -125,7 +133,8 @@ pub struct RunningModule {
     works: bool,
     worker: Option<Working>,
     /// Wakes the worker.
-    pub(crate) nudge: Arc<Notify>,
+    #[cfg(feature = "data")]
+    pub(crate) nudge: Arc<tokio::sync::Notify>,
     /// Routes of its own, with where they are.
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.

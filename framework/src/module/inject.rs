@@ -1,6 +1,6 @@
 //! What can be a field of a module, beside clients and databases; and what fields need of the process.
 
-use super::{Tasks, resources::ForModule};
+use super::{Tasks, databases, resources::ForModule};
 use crate::config::{Config, Setting, Settings, SettingsErrors};
 use monolift_call::{Inject, Injector, StartError, inject::Need, link::InterfaceEntry};
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ pub(crate) enum Wanted {
     /// A value that `main` hands in.
     Shared(TypeId, &'static str),
     /// A database, also for durable work.
-    Database(monolift_data::Need),
+    Database(databases::Need),
 }
 
 impl From<Need> for Wanted {
@@ -49,7 +49,7 @@ impl From<Need> for Wanted {
             Self::Settings(*need)
         } else if let Some(SharedNeed(id, name)) = other.downcast_ref() {
             Self::Shared(*id, name)
-        } else if let Some(need) = other.downcast_ref::<monolift_data::Need>() {
+        } else if let Some(need) = other.downcast_ref::<databases::Need>() {
             Self::Database(*need)
         } else {
             Self::Nothing

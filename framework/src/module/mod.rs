@@ -1,9 +1,18 @@
 //! Modules: how they are described, injected and kept running.
 
+#[cfg(feature = "data")]
+pub(crate) mod databases;
+#[cfg(not(feature = "data"))]
+#[path = "no_databases.rs"]
+pub(crate) mod databases;
 mod facts;
 mod inject;
 mod lifecycle;
 mod resources;
+#[cfg(feature = "http")]
+mod routes;
+#[cfg(not(feature = "http"))]
+#[path = "no_routes.rs"]
 mod routes;
 mod tasks;
 
@@ -18,6 +27,7 @@ pub use monolift_call::{
     inject::{Inject, Injector, Need},
 };
 pub use resources::Resources;
-pub(crate) use resources::source;
-pub use routes::{Router, Routes};
+pub use routes::Router;
+#[cfg(feature = "http")]
+pub use routes::Routes;
 pub use tasks::Tasks;

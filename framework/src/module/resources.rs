@@ -1,9 +1,11 @@
 //! What a process has for its modules, and one module's view of it.
 
-use super::{ModuleFacts, Tasks};
+use super::{
+    ModuleFacts, Tasks,
+    databases::{self, Databases},
+};
 use crate::config::Settings;
 use monolift_call::{Injector, inject::Provide, link::Links};
-use monolift_data::{Databases, Source};
 use monolift_manifest::Migrate;
 use std::{
     any::{Any, TypeId},
@@ -39,25 +41,6 @@ impl Resources {
     }
 }
 
-/// What a module's database is opened from.
-pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source {
-    let settings = resources.settings.group(facts.name, "db");
-    let (module, handed_in) = (facts.name, Arc::clone(resources));
-    Source {
-        module,
-        migrations: facts.migrations,
-        work: facts.work,
-        settings: settings.map_err(|error| error.to_string()),
-        variable: resources.settings.variable(&format!("{module}.db.url")),
-        folder: resources.data.clone(),
-        pool: Box::new(move |kind| {
-            handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)
-        }),
-        migrate: resources.migrate,
-        strict: resources.strict,
-    }
-}
-
 /// What a process has for one of its modules.
 pub(super) struct ForModule {
     pub(super) resources: Arc<Resources>,
@@ -67,7 +50,7 @@ pub(super) struct ForModule {
 
 impl ForModule {
     pub(super) fn new(facts: &ModuleFacts, resources: Arc<Resources>, tasks: Tasks) -> Self {
-        let databases = Databases::new(source(facts, &resources));
+        let databases = databases::of(facts, &resources);
         Self { resources, tasks, databases }
     }
 

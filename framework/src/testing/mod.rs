@@ -28,6 +28,9 @@
 
 mod folder;
 mod system;
+#[cfg(test)]
+#[cfg(not(feature = "http"))]
+mod without_http;
 
 pub use figment::value::Value as Setting;
 pub use monolift_macros::every_mode;

@@ -103,8 +103,9 @@ impl System {
 
     /// Gives a pool to a module, for its field `Db<D>`, such as the pool that `sqlx::test` makes. The module's migrations
     /// are not applied to it: pass them to `sqlx::test`.
+    #[cfg(feature = "data")]
     #[must_use]
-    pub fn pool<D: sqlx::Database>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
+    pub fn pool<D: monolift_data::ModuleDatabase>(self, module: &str, pool: sqlx::Pool<D>) -> Self {
         self.share(module, pool)
     }
 

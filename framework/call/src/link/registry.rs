@@ -50,6 +50,11 @@ impl Links {
         Self { settings, links: Mutex::default() }
     }
 
+    /// What all calls through these links are held to.
+    pub fn settings(&self) -> &Arc<CallSettings> {
+        &self.settings
+    }
+
     /// The link to `I`.
     pub fn link<I: Interface + ?Sized>(&self) -> Link<I> {
         let link = self.any(InterfaceEntry::of::<I>());

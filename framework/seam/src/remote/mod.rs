@@ -11,6 +11,7 @@ mod finder;
 mod lane;
 mod load;
 mod process;
+mod readiness;
 mod replica;
 mod replicas;
 mod retry;
@@ -19,6 +20,7 @@ mod thresholds;
 
 pub use breaker::BreakerThresholds;
 pub use process::{Remote, Whereabouts};
+pub use readiness::Readiness;
 pub use thresholds::Thresholds;
 
 use process::ReplicaAddress;

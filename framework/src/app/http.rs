@@ -1,0 +1,161 @@
+//! What a process does over HTTP: its gateway, and its modules' own routes.
+
+use super::{App, RunningApp, linked::ThisProcess, listen::first_free};
+use crate::{
+    call::Reference,
+    config::Settings,
+    gateway::{
+        self, CallLayer, Forward, HttpLimits, HttpServer, OnInternalError, OwnRoutes, OwnRoutesHere,
+        RouteError,
+    },
+    interface::InterfaceDescriptor,
+    link::interfaces,
+    module::{Router, StartError},
+    serve::Directory,
+};
+use axum::response::Response;
+use monolift_manifest::{Address, Manifest, Process};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, time::Instant};
+
+/// The gateway of a process, which is listening.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    server: HttpServer,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    pub(super) async fn listen(
+        address: &str,
+        app: &RunningApp,
+        settings: &Settings,
+    ) -> Result<Self, StartError> {
+        let address = Address::Tcp(address.to_owned());
+        let all = app.place.replicas(settings, "http", address, Process::https);
+        let (listener, address) =
+            first_free(all, async |address| TcpListener::bind(address.to_string()).await)
+                .await
+                .map_err(|refusal| refusal.of("the gateway cannot listen", "http", &app.place))?;
+        let unknown =
+            |error| StartError::new(format!("the address of {address} is unknown")).because(error);
+        let address = listener.local_addr().map_err(unknown)?;
+        let router = app.routes_unlogged().map_err(|clash| StartError::new(clash.to_string()))?;
+        let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
+        let router = app.access_logged(router);
+        let stated = &app.manifest().limits;
+        let limits = HttpLimits {
+            clients: stated.clients,
+            clients_per_address: stated.clients_per_address,
+            ..HttpLimits::default()
+        };
+        Ok(Self { server: HttpServer::start(listener, router, limits), address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) async fn drain(self, by: Instant) {
+        self.server.drain(by).await;
+    }
+}
+
+/// A program's own response to internal errors, if it has one.
+pub(super) type InternalErrors = Option<OnInternalError>;
+
+/// What a process asks for that this program is built without.
+pub(super) fn missing(_: &ThisProcess) -> Option<StartError> {
+    None
+}
+
+/// Lets gateways in other processes forward to the routes that modules of this process have.
+pub(super) fn serve_own_routes(
+    directory: Directory,
+    own_routes: Vec<(&'static str, Router)>,
+    manifest: Manifest,
+) -> Directory {
+    let web = OwnRoutesHere::new(own_routes.into_iter());
+    let is_gateway = move |caller: &str| {
+        let host = manifest.host.as_deref() == Some(caller);
+        let stated = manifest.processes.get(caller);
+        host || stated.is_some_and(|process| process.http.is_some())
+    };
+    directory.with_web(Arc::new(web), Box::new(is_gateway))
+}
+
+impl App {
+    /// Has the routes of the gateway answer an internal error with `response`, in place of a problem of Monolift's.
+    /// The number is the one under which the error was logged.
+    ///
+    /// The response keeps `x-request-id`. `/openapi.json` still describes Monolift's problem.
+    #[must_use]
+    pub fn on_internal_error(
+        mut self,
+        response: impl Fn(Reference) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.internal_errors = Some(Arc::new(response));
+        self
+    }
+}
+
+impl RunningApp {
+    /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and
+    /// `/docs`: to be merged into a host's own router, or served by itself.
+    pub fn routes(&self) -> Result<axum::Router, RouteError> {
+        self.routes_unlogged().map(|routes| self.access_logged(routes))
+    }
+
+    /// `router` with the access log, if that is switched on.
+    fn access_logged(&self, router: axum::Router) -> axum::Router {
+        match self.place.manifest.http.access_log {
+            true => gateway::access_logged(router),
+            false => router,
+        }
+    }
+
+    /// The routes without the access log, for a router that has more.
+    fn routes_unlogged(&self) -> Result<axum::Router, RouteError> {
+        let manifest = &self.place.manifest;
+        // Other applications of the workspace may be linked, and are none of this one's business.
+        let ours =
+            |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
+        let (settings, bounds) = (self.links.settings(), self.place.bounds());
+        let mut whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
+        if let Some(respond) = &self.internal_errors {
+            whole = gateway::with_internal_errors(whole, Arc::clone(respond));
+        }
+        if self.docs {
+            whole = whole.merge(gateway::described(&manifest.app, ours));
+        }
+        let own = gateway::own_routes(self.own_routes(), &gateway::paths(ours))?;
+        let health = gateway::health(self.readiness.subscribe());
+        Ok(gateway::compressed(whole).merge(health).merge(own))
+    }
+
+    /// The routes of modules' own: of those that run here, and the ways to the others.
+    fn own_routes(&self) -> Vec<(&'static str, &'static str, OwnRoutes)> {
+        let prefixes = interfaces().into_iter().filter_map(|entry| {
+            let interface = (entry.descriptor)();
+            Some((interface.module, interface.routes?))
+        });
+        let routes = prefixes.filter_map(|(module, prefix)| {
+            let here = self.modules.iter().find(|running| running.facts.name == module);
+            let own = match here.and_then(|running| running.routes.clone()) {
+                Some((_, router)) => OwnRoutes::Here(router),
+                None => {
+                    let process = self.place.manifest.process_of(module)?;
+                    let remote = Arc::clone(self.remotes.get(process)?);
+                    OwnRoutes::Elsewhere(Arc::new(Forward::to(remote)))
+                }
+            };
+            Some((module, prefix, own))
+        });
+        routes.collect()
+    }
+
+    /// Gives a host's own routes what a call has: a deadline, a trace, a principal.
+    pub fn layer(&self) -> CallLayer {
+        CallLayer::new(Arc::clone(self.links.settings()))
+    }
+}

@@ -1,0 +1,55 @@
+//! A program without the feature `data`: no module has a database, and none does durable work.
+
+use super::{ModuleFacts, Resources};
+use crate::config::{Setting, Settings, SettingsErrors};
+use futures_util::future::BoxFuture;
+use monolift_manifest::Migrate;
+use std::{any::TypeId, path::Path, sync::Arc};
+
+/// A file's name and its text, as the macros embed it. It is not applied.
+pub type Migration = (&'static str, &'static str);
+
+/// There is none.
+#[derive(Debug)]
+pub enum WorkKind {}
+
+/// What a field needs of a database. No field has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    /// The type of the pool that `main` can hand in.
+    pub(crate) pool: TypeId,
+}
+
+/// A worker that works until what it is given is ready. There is none.
+pub(super) type Working =
+    Box<dyn FnOnce(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// No database.
+pub(super) struct Databases;
+
+pub(super) fn of(_: &ModuleFacts, _: &Arc<Resources>) -> Databases {
+    Databases
+}
+
+impl Databases {
+    pub(super) fn worker(&self, _: Vec<WorkKind>) -> Option<Result<Working, String>> {
+        None
+    }
+
+    pub(super) fn described(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// No value that `main` hands in is a pool of a module's database.
+pub(crate) fn pool_of(_: TypeId) -> Option<&'static str> {
+    None
+}
+
+pub(crate) fn check(_: &Settings, _: &str) -> Result<(), SettingsErrors> {
+    Ok(())
+}
+
+pub(crate) fn in_force(_: &Settings, _: &Path, _: Migrate, _: &str) -> [Setting; 0] {
+    []
+}

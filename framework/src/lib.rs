@@ -83,12 +83,20 @@
 //! |---|---|---|
 //! | `http` | yes | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
 //! | `docs` | yes | Swagger UI at `/docs` of a gateway: 490 KB of the program. It turns on `http` |
-//! | `data` | yes | `Db`, `Tx`, `Work` and the other items of databases, `App::pool` |
+//! | `postgres`, `sqlite` | yes | a database of this kind. Both turn on `data` |
+//! | `data` | yes | `Db`, `Tx`, `Work` and the other items of databases, `App::pool`. It needs a driver |
+//! | `tls-ring` | yes | encrypted connections to PostgreSQL, with rustls and ring |
+//! | `tls-aws-lc`, `tls-native` | no | the same with rustls and AWS-LC, or with the system's library, instead of `tls-ring` |
 //! | `anyhow` | yes | `?` on `anyhow::Error` in a module |
 //! | `trim` | yes | programs of one line return freed memory to the system |
 
 // What only HTTP and databases use stays in its place without them.
 #![cfg_attr(not(all(feature = "data", feature = "http")), allow(dead_code, unreachable_pub))]
+
+#[cfg(all(feature = "data", not(any(feature = "postgres", feature = "sqlite"))))]
+compile_error!(
+    "the feature `data` has no database to open: turn on the feature `postgres` or `sqlite` too"
+);
 
 #[cfg(panic = "abort")]
 compile_error!(

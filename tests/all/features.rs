@@ -37,6 +37,37 @@ fn http_and_databases_are_compiled_where_they_are_used() {
     assert_eq!(among(&seam, &["tarpc", "monolift-seam"]), ["tarpc", "monolift-seam"]);
     let http = with("http");
     assert_eq!((among(&http, &HTTP), among(&http, &DATA)), (HTTP.to_vec(), none.to_vec()));
-    let data = with("data");
+    let data = with("postgres,sqlite");
     assert_eq!((among(&data, &HTTP), among(&data, &DATA)), (none.to_vec(), DATA.to_vec()));
+}
+
+#[test]
+fn a_program_has_the_drivers_that_it_names() {
+    const SQLITE: [&str; 2] = ["libsqlite3-sys", "sqlx-sqlite"];
+    const ALL: [&str; 4] = ["libsqlite3-sys", "sqlx-sqlite", "sqlx-postgres", "sqlx-mysql"];
+    assert_eq!(among(&packages(&["--package", "monolift"]), &ALL), ALL[..3]);
+    assert_eq!(among(&with("postgres"), &ALL), ["sqlx-postgres"]);
+    assert_eq!(among(&with("sqlite"), &ALL), SQLITE);
+}
+
+/// `monolift` has ring for connections between processes in any case, so `monolift-data` is looked at.
+fn encrypted_by(features: &str) -> Vec<&'static str> {
+    let data = ["--package", "monolift-data", "--no-default-features", "--features", features];
+    among(&packages(&data), &["rustls", "ring", "aws-lc-rs", "native-tls"])
+}
+
+#[test]
+fn connections_to_a_database_are_encrypted_if_the_program_says_so() {
+    assert_eq!(encrypted_by("postgres"), [""; 0]);
+    assert_eq!(encrypted_by("postgres,tls-ring"), ["rustls", "ring"]);
+    // TLS alone brings no database.
+    assert_eq!(among(&with("tls-ring"), &DATA), [""; 0]);
+}
+
+#[test]
+#[ignore = "long: downloads packages that no program of the workspace has"]
+fn connections_to_a_database_are_encrypted_by_what_the_program_names() {
+    assert_eq!(encrypted_by("postgres,tls-aws-lc"), ["rustls", "aws-lc-rs"]);
+    assert_eq!(encrypted_by("postgres,tls-native"), ["native-tls"]);
+    assert_eq!(among(&with("postgres,tls-native"), &["native-tls"]), ["native-tls"]);
 }

@@ -111,7 +111,11 @@ fn features(steps: &mut Steps) -> Result<(), String> {
         cargo(&[&package, features, &["--", "-D", "warnings"]].concat())
     };
     steps.run("monolift with HTTP alone", lint(&["--features", "http"]))?;
-    steps.run("monolift with databases alone", lint(&["--features", "data"]))?;
+    steps.run("monolift with databases alone", lint(&["--features", "sqlite"]))?;
+    let postgres =
+        ["-p", "monolift-data", "--no-default-features", "--features", "postgres,tls-ring"];
+    let tests = [&["test", "--lib", "--quiet"], &postgres[..]].concat();
+    steps.run("databases with PostgreSQL alone", cargo(&tests))?;
     // The examples have interfaces, modules and systems of tests.
     let seam = ["test", "-p", "monolift", "--no-default-features", "--quiet"];
     steps.run("monolift with neither", cargo(&seam))

@@ -5,7 +5,7 @@
 
 use super::Backend;
 use futures_util::future::BoxFuture;
-use sqlx::{Any, Database, Pool, Postgres, Row, Sqlite, migrate::Migrate};
+use sqlx::{Any, Database, Pool, migrate::Migrate};
 use std::{any::TypeId, sync::Arc};
 
 /// A database that a module can ask for: `Db`, `Db<Postgres>` or `Db<Sqlite>`.
@@ -23,28 +23,8 @@ impl ModuleDatabase for Any {
         Backend::of_url(options.database_url.as_ref()).unwrap_or(Backend::Postgres)
     }
 
-    fn speaks(_: Backend) -> bool {
-        true
-    }
-}
-
-impl ModuleDatabase for Postgres {
-    fn backend(_: &Pool<Self>) -> Backend {
-        Backend::Postgres
-    }
-
     fn speaks(backend: Backend) -> bool {
-        backend == Backend::Postgres
-    }
-}
-
-impl ModuleDatabase for Sqlite {
-    fn backend(_: &Pool<Self>) -> Backend {
-        Backend::Sqlite
-    }
-
-    fn speaks(backend: Backend) -> bool {
-        backend == Backend::Sqlite
+        backend.lacks().is_none()
     }
 }
 
@@ -53,8 +33,10 @@ impl ModuleDatabase for Sqlite {
 pub fn pool_of(kind: TypeId) -> Option<&'static str> {
     let pools = [
         (TypeId::of::<Pool<Any>>(), "Any"),
-        (TypeId::of::<Pool<Postgres>>(), "Postgres"),
-        (TypeId::of::<Pool<Sqlite>>(), "Sqlite"),
+        #[cfg(feature = "postgres")]
+        (TypeId::of::<Pool<sqlx::Postgres>>(), "Postgres"),
+        #[cfg(feature = "sqlite")]
+        (TypeId::of::<Pool<sqlx::Sqlite>>(), "Sqlite"),
     ];
     pools.into_iter().find(|(pool, _)| *pool == kind).map(|(_, database)| database)
 }
@@ -139,17 +121,17 @@ pub trait Driver: Database<Connection: Migrate> {
 
 macro_rules! driver {
     ($database:ty) => {
-        impl Driver for $database {
+        impl $crate::Driver for $database {
             fn execute<'a>(
                 connection: &'a mut Self::Connection,
-                sql: Arc<str>,
-                values: Vec<Value>,
-            ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+                sql: ::std::sync::Arc<str>,
+                values: Vec<$crate::Value>,
+            ) -> ::futures_util::future::BoxFuture<'a, Result<u64, sqlx::Error>> {
                 let query = values.into_iter().fold(
                     sqlx::query::<$database>(sqlx::AssertSqlSafe(sql)),
                     |query, value| match value {
-                        Value::Number(number) => query.bind(number),
-                        Value::Text(text) => query.bind(text),
+                        $crate::Value::Number(number) => query.bind(number),
+                        $crate::Value::Text(text) => query.bind(text),
                     },
                 );
                 Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
@@ -157,8 +139,8 @@ macro_rules! driver {
 
             fn run(
                 connection: &mut Self::Connection,
-                sql: Arc<str>,
-            ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+                sql: ::std::sync::Arc<str>,
+            ) -> ::futures_util::future::BoxFuture<'_, Result<(), sqlx::Error>> {
                 Box::pin(async move {
                     let sql = sqlx::AssertSqlSafe(sql);
                     sqlx::raw_sql(sql).execute(connection).await.map(drop)
@@ -167,21 +149,23 @@ macro_rules! driver {
 
             fn rows<'a>(
                 connection: &'a mut Self::Connection,
-                sql: Arc<str>,
-                values: Vec<Value>,
-                columns: &'static [Column],
-            ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, sqlx::Error>> {
+                sql: ::std::sync::Arc<str>,
+                values: Vec<$crate::Value>,
+                columns: &'static [$crate::Column],
+            ) -> ::futures_util::future::BoxFuture<'a, Result<Vec<Vec<$crate::Value>>, sqlx::Error>>
+            {
+                use ::sqlx::Row as _;
                 let query = values.into_iter().fold(
                     sqlx::query::<$database>(sqlx::AssertSqlSafe(sql)),
                     |query, value| match value {
-                        Value::Number(number) => query.bind(number),
-                        Value::Text(text) => query.bind(text),
+                        $crate::Value::Number(number) => query.bind(number),
+                        $crate::Value::Text(text) => query.bind(text),
                     },
                 );
-                let read = |row: &<$database as Database>::Row| {
-                    let cell = |(at, column): (usize, &Column)| match column {
-                        Column::Number => row.try_get(at).map(Value::Number),
-                        Column::Text => row.try_get(at).map(Value::Text),
+                let read = |row: &<$database as ::sqlx::Database>::Row| {
+                    let cell = |(at, column): (usize, &$crate::Column)| match column {
+                        $crate::Column::Number => row.try_get(at).map($crate::Value::Number),
+                        $crate::Column::Text => row.try_get(at).map($crate::Value::Text),
                     };
                     columns.iter().enumerate().map(cell).collect()
                 };
@@ -194,5 +178,5 @@ macro_rules! driver {
 }
 
 driver!(Any);
-driver!(Postgres);
-driver!(Sqlite);
+#[allow(unused_imports, reason = "no driver is compiled in")]
+pub(super) use driver;

@@ -14,10 +14,17 @@ mod migrate;
 mod migration_lock;
 mod newer;
 mod open;
-mod private;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod settings;
 pub mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "no_sqlite.rs"]
+mod sqlite;
 #[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;
 mod transaction;
 mod tx;

@@ -30,6 +30,14 @@ impl Location {
 }
 
 impl Backend {
+    /// The feature of `monolift` without which this program cannot open such a database.
+    pub(super) fn lacks(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => (!cfg!(feature = "sqlite")).then_some("sqlite"),
+            Self::Postgres => (!cfg!(feature = "postgres")).then_some("postgres"),
+        }
+    }
+
     /// What a URL is for.
     pub(super) fn of_url(url: &str) -> Option<Self> {
         match url.split_once(':')?.0 {
@@ -68,6 +76,7 @@ impl fmt::Debug for Location {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod tests {
     use super::*;
 

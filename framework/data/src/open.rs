@@ -2,18 +2,12 @@
 
 use super::{
     Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, check_url,
-    migrate, private, verify,
+    migrate, sqlite, verify,
 };
 use monolift_manifest::Migrate;
-use sqlx::{
-    ConnectOptions, Connection, Pool,
-    pool::PoolOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode},
-};
+use sqlx::{Pool, pool::PoolOptions};
 use std::{
     fs::File,
-    path::Path,
-    str::FromStr,
     sync::{Arc, Once},
     time::Duration,
 };
@@ -119,23 +113,18 @@ impl<D: ModuleDatabase> Db<D> {
         let backend = location.backend().ok_or_else(|| {
             OpenError::new("the database's URL begins with neither `sqlite:` nor `postgres:`")
         })?;
+        if let Some(feature) = backend.lacks() {
+            return Err(OpenError::new(format!(
+                "this program is built without {backend:?}: turn on the feature `{feature}` of `monolift`"
+            )));
+        }
         if !D::speaks(backend) {
             return Err(OpenError::new(format!(
                 "this module asks for {}, and its database's URL is for {backend:?}",
                 std::any::type_name::<Self>()
             )));
         }
-        let lock = match location {
-            Location::File(file) => {
-                let lock = lock_beside(file).await?;
-                prepare(file).await?;
-                Some(lock)
-            }
-            Location::Url(url) => {
-                keep_url_private(url, backend).await?;
-                None
-            }
-        };
+        let lock = sqlite::prepare(location, backend).await?;
         let pool = pool(location, backend, settings, settings.connections()).await;
         let pool: Pool<D> = pool.map_err(|error| cannot_open(location, error))?;
         Ok((Self::new(pool, backend), lock))
@@ -174,51 +163,4 @@ async fn pool<D: ModuleDatabase>(
         })
         .connect(&location.url())
         .await
-}
-
-/// Waits for the right to prepare `file`: processes that start at once take turns.
-async fn lock_beside(file: &Path) -> Result<File, OpenError> {
-    let (file, lock_file) = (file.to_owned(), file.with_extension("lock"));
-    let shown = file.display().to_string();
-    let locking = tokio::task::spawn_blocking(move || {
-        if let Some(folder) = lock_file.parent() {
-            private::folder(folder)?;
-        }
-        private::file(&lock_file)?;
-        let lock = File::options().write(true).open(&lock_file)?;
-        lock.lock()?;
-        private::database(&file)?;
-        Ok::<_, std::io::Error>(lock)
-    });
-    let failed = |error| OpenError::from_source(format!("{shown} cannot be prepared"), error);
-    locking.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(failed)
-}
-
-/// Keeps a SQLite file that the settings name to the user of this process.
-async fn keep_url_private(url: &str, backend: Backend) -> Result<(), OpenError> {
-    let options = (backend == Backend::Sqlite).then(|| SqliteConnectOptions::from_str(url));
-    // What is wrong with it is said when it is opened, and one that is in memory has no file.
-    let Some(Ok(options)) = options else { return Ok(()) };
-    let file = options.get_filename().to_path_buf();
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let makes = url.contains("mode=rwc");
-    let keeping = tokio::task::spawn_blocking(move || {
-        let is_file = !in_memory && (makes || file.exists());
-        if is_file { private::database(&file) } else { Ok(()) }
-    });
-    let kept = keeping.await.map_err(std::io::Error::other).and_then(|kept| kept);
-    kept.map_err(|error| OpenError::from_source("the database's file cannot be prepared", error))
-}
-
-/// Makes the file if there is none, and has it remember that it writes ahead (WAL): then readers go
-/// on while one writes.
-async fn prepare(file: &Path) -> Result<(), OpenError> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal);
-    let prepared = async { options.connect().await?.close().await };
-    prepared.await.map_err(|error| {
-        OpenError::from_source(format!("{} cannot be opened", file.display()), error)
-    })
 }

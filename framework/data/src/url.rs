@@ -52,7 +52,13 @@ pub fn check_url(url: &str) -> Result<(), String> {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("a URL without spaces and line breaks".to_owned());
     }
-    match Backend::of_url(url) {
+    let backend = Backend::of_url(url);
+    if let Some(feature) = backend.and_then(Backend::lacks) {
+        return Err(format!(
+            "a URL of a database that this program is built for: this one needs the feature `{feature}` of `monolift`"
+        ));
+    }
+    match backend {
         Some(Backend::Postgres) => postgres(url),
         Some(Backend::Sqlite) => sqlite(url),
         None => Err(format!("{POSTGRES} or `sqlite:path/to/file.db`")),
@@ -126,6 +132,30 @@ fn check_parameters(parameters: &str, known: &[(&str, Takes)]) -> Result<(), Str
 }
 
 #[cfg(test)]
+#[cfg(not(feature = "sqlite"))]
+mod without_sqlite {
+    use super::*;
+
+    #[test]
+    fn a_url_of_a_missing_driver_is_refused_with_the_name_of_its_feature() {
+        let told = check_url("sqlite:canary.db").unwrap_err();
+        assert!(told.contains("the feature `sqlite` of `monolift`"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+        assert_eq!(check_url("postgres://db/shop"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_refused_too() {
+        let location = crate::Location::File("notes.db".into());
+        let settings = crate::DbSettings::default();
+        let opened = crate::Db::<sqlx::Any>::open(&location, &settings, &[]).await;
+        let told = opened.unwrap_err().to_string();
+        assert!(told.contains("the feature `sqlite` of `monolift`"), "{told}");
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod tests {
     use super::*;
 

@@ -22,6 +22,7 @@ mod queue;
 mod statements;
 mod tables;
 #[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;
 mod worker;
 

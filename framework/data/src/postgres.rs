@@ -1,0 +1,16 @@
+//! PostgreSQL, with the feature `postgres`.
+
+use crate::{Backend, ModuleDatabase, driver::driver};
+use sqlx::{Pool, Postgres};
+
+impl ModuleDatabase for Postgres {
+    fn backend(_: &Pool<Self>) -> Backend {
+        Backend::Postgres
+    }
+
+    fn speaks(backend: Backend) -> bool {
+        backend == Backend::Postgres
+    }
+}
+
+driver!(Postgres);

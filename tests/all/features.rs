@@ -41,6 +41,30 @@ fn http_and_databases_are_compiled_where_they_are_used() {
     assert_eq!((among(&data, &HTTP), among(&data, &DATA)), (none.to_vec(), DATA.to_vec()));
 }
 
+/// The types of an interface are for front ends too, which are compiled for `wasm32-unknown-unknown`.
+#[test]
+fn the_types_of_an_interface_need_no_operating_system() {
+    let target = ["--target", "wasm32-unknown-unknown", "--edges", "normal,no-proc-macro"];
+    let needing = [
+        "tokio",
+        "mio",
+        "socket2",
+        "libc",
+        "ring",
+        "getrandom",
+        "quanta",
+        "web-sys",
+        "inventory",
+        "futures-util",
+    ];
+    let api = ["--package", "stock-api", "--no-default-features"];
+    let types = packages(&[&api[..], &target].concat());
+    assert_eq!(among(&types, &needing), [""; 0]);
+    assert!(types.contains("monolift-call") && types.contains("serde"), "{types:?}");
+    assert!(types.len() < 30, "{types:?}");
+    assert!(packages(&["--package", "stock-api"]).contains("tokio"));
+}
+
 #[test]
 fn a_program_has_the_drivers_that_it_names() {
     const SQLITE: [&str; 2] = ["libsqlite3-sys", "sqlx-sqlite"];

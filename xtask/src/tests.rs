@@ -116,6 +116,11 @@ fn features(steps: &mut Steps) -> Result<(), String> {
         ["-p", "monolift-data", "--no-default-features", "--features", "postgres,tls-ring"];
     let tests = [&["test", "--lib", "--quiet"], &postgres[..]].concat();
     steps.run("databases with PostgreSQL alone", cargo(&tests))?;
+    let types = ["clippy", "-p", "stock-api", "--no-default-features", "--quiet"];
+    steps.run(
+        "an interface without its client",
+        cargo(&[&types[..], &["--", "-D", "warnings"]].concat()),
+    )?;
     // The examples have interfaces, modules and systems of tests.
     let seam = ["test", "-p", "monolift", "--no-default-features", "--quiet"];
     steps.run("monolift with neither", cargo(&seam))

@@ -28,6 +28,10 @@
 //! The crate of a module uses `monolift`, which has all of this and what runs a module. This crate has no
 //! database, no web framework and no sockets, so that the crates of interfaces compile fast.
 //!
+//! Without the feature `client`, which is on by default, `#[interface]` emits the trait alone, and this crate has
+//! what the types of an interface need: no runtime, and nothing that needs an operating system. A front end uses
+//! the crate of an interface like this.
+//!
 //! The modules of this crate are for the other crates of Monolift. Only the items that are documented here are
 //! covered by its version.
 
@@ -41,31 +45,49 @@ compile_error!(
 #[cfg(test)]
 extern crate self as monolift_call;
 
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod call;
+#[cfg(not(feature = "client"))]
+#[path = "call/types_only.rs"]
+#[doc(hidden)]
+#[allow(dead_code, unreachable_pub, reason = "calls use what these types alone do not")]
+pub mod call;
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod carry;
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod http;
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod inject;
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod interface;
+#[cfg(not(feature = "client"))]
+#[path = "interface/types_only.rs"]
+#[doc(hidden)]
+pub mod interface;
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod link;
 mod secret;
+#[cfg(feature = "client")]
 mod start_error;
 
 pub use async_trait::async_trait;
-pub use call::{
-    CallError, CallErrorKind, Context, InterfaceError, Principal, Reference, RetryAdvice, spawn,
-};
+pub use call::{CallError, CallErrorKind, InterfaceError, Reference, RetryAdvice};
+#[cfg(feature = "client")]
+pub use call::{Context, Principal, spawn};
+#[cfg(feature = "client")]
 pub use inject::{Inject, Injector};
 pub use interface::Page;
 pub use monolift_macros::InterfaceError;
 #[doc(hidden)]
 pub use secret::SECRET;
 pub use secret::Secret;
+#[cfg(feature = "client")]
 pub use start_error::{StartError, StartErrors};
 
 /// Makes a trait an interface: the methods that a module offers to others.
@@ -94,7 +116,7 @@ pub use start_error::{StartError, StartErrors};
 /// The trait stays an ordinary trait. Implement it with `#[monolift::async_trait]`, in a module or
 /// in a fake.
 ///
-/// The macro also generates a client, `StockClient`, with the same methods. A client comes from
+/// The macro also generates a client, `StockClient`, with the same methods, unless the feature `client` is off. A client comes from
 /// injection, from `RunningApp::client`, or from `StockClient::new(implementation)`.
 ///
 /// - Arguments are passed by value, or by reference: `&str`, `&[T]`, `&Path`, `&T`. Inside a
@@ -131,6 +153,7 @@ pub use start_error::{StartError, StartErrors};
 pub use monolift_macros::interface;
 
 /// Used by the code that the macros emit. Not a public API.
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{

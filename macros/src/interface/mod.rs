@@ -22,6 +22,8 @@ pub(crate) fn interface(arguments: TokenStream, item: TokenStream) -> TokenStrea
     // second error.
     let expanded_trait = expand::the_trait(&item);
     match (errors.finish(), interface) {
+        // The front end of an application needs the trait's types only.
+        (None, Some(_)) if !cfg!(any(feature = "client", test)) => expanded_trait,
         (None, Some(interface)) => {
             let rest = expand::the_rest(&item, &interface);
             quote!(#expanded_trait #rest)

@@ -258,6 +258,7 @@ internal_from! {
     sqlx::migrate::MigrateError => |error| report::chain(error), |error| error;
     std::io::Error => |error| report::chain(error), |error| error;
     serde_json::Error => |error| report::chain(error), |error| error;
+    #[cfg(feature = "client")]
     tokio::task::JoinError => |error| report::chain(error), |error| error;
     std::fmt::Error => |error| report::chain(error), |error| error;
     Box<dyn Error + Send + Sync> => |error| report::chain(&**error), |error| &**error;

@@ -36,6 +36,11 @@ pub use report::{Reference, chain, panic_text};
 pub use stages::{Stages, Timed};
 pub use window::Window;
 
+/// The trace of the call that is running, if there is one.
+fn current_trace() -> Option<String> {
+    Context::current().map(|context| context.trace().to_string())
+}
+
 /// The facts of a method that a call carries with it, fixed when the program is compiled.
 #[derive(Debug)]
 pub struct Callee {

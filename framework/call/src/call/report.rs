@@ -64,7 +64,7 @@ pub(super) struct Known {
 /// Writes a line with the fields that every line about an internal error has.
 macro_rules! log_line {
     ($level:ident, $reference:expr, $known:expr, $at:expr, $($text:tt)*) => {{
-        let trace = super::Context::current().map(|context| context.trace().to_string());
+        let trace = super::current_trace();
         let known: Option<&Known> = $known;
         tracing::$level!(
             reference = %$reference,

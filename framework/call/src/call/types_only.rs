@@ -1,0 +1,14 @@
+//! Without the feature `client`: how a call can end, as an interface's types say it, and nothing that makes a call.
+
+mod chance;
+mod error;
+mod interface_error;
+mod report;
+
+pub use error::{CallError, CallErrorKind, RetryAdvice};
+pub use interface_error::{ErrorResponse, InterfaceError};
+
+/// No call runs here.
+fn current_trace() -> Option<String> {
+    None
+}

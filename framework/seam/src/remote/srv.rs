@@ -1,6 +1,9 @@
 //! SRV records, which say on which hosts and ports a service is: asked for at the machine's own name
 //! servers, over UDP, and over TCP where the answer is too long for that.
 //!
+//! Why this is no library: hickory-resolver 0.26 adds 12 packages and 22 s of compile time on Linux, for one
+//! kind of record. Hosts' names are resolved by the system, which keeps to its own settings.
+//!
 //! A name is taken as it is written: no search domains are tried. Of the records, those of the lowest
 //! priority count, each as much as the others: what a replica is given depends on how it does.
 

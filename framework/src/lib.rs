@@ -79,16 +79,18 @@
 //!
 //! # Features
 //!
-//! | feature | on by default | what needs it |
+//! | feature | default | what needs it |
 //! |---|---|---|
-//! | `http` | yes | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
-//! | `docs` | yes | Swagger UI at `/docs` of a gateway: 490 KB of the program. It turns on `http` |
-//! | `postgres`, `sqlite` | yes | a database of this kind. Both turn on `data` |
-//! | `data` | yes | `Db`, `Tx`, `Work` and the other items of databases, `App::pool`. It needs a driver |
-//! | `tls-ring` | yes | encrypted connections to PostgreSQL, with rustls and ring |
-//! | `tls-aws-lc`, `tls-native` | no | the same with rustls and AWS-LC, or with the system's library, instead of `tls-ring` |
-//! | `anyhow` | yes | `?` on `anyhow::Error` in a module |
-//! | `trim` | yes | programs of one line return freed memory to the system |
+//! | `http` | on | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
+//! | `docs` | on | Swagger UI at `/docs` of a gateway, 490 KB of the program; turns on `http` |
+//! | `postgres` | on | databases of PostgreSQL; turns on `data` |
+//! | `sqlite` | on | databases of SQLite; turns on `data` |
+//! | `data` | on | `Db`, `Tx`, `Connection`, `Work` and `App::pool`; needs `postgres` or `sqlite` |
+//! | `tls-ring` | on | encrypted connections to PostgreSQL, by rustls and ring |
+//! | `tls-aws-lc` | off | the same by rustls and AWS-LC, in place of `tls-ring` |
+//! | `tls-native` | off | the same by the library of the system, in place of `tls-ring` |
+//! | `anyhow` | on | `?` on `anyhow::Error` in a module |
+//! | `trim` | on | programs of one line return freed memory to the system |
 
 // What only HTTP and databases use stays in its place without them.
 #![cfg_attr(not(all(feature = "data", feature = "http")), allow(dead_code, unreachable_pub))]

@@ -1,6 +1,9 @@
 //! A program compiles only what it uses: what each feature brings into the tree of packages, and what stays out of it.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// The packages that a program with these arguments compiles, without those of tests.
 fn packages(arguments: &[&str]) -> BTreeSet<String> {
@@ -39,6 +42,46 @@ fn http_and_databases_are_compiled_where_they_are_used() {
     assert_eq!((among(&http, &HTTP), among(&http, &DATA)), (HTTP.to_vec(), none.to_vec()));
     let data = with("postgres,sqlite");
     assert_eq!((among(&data, &HTTP), among(&data, &DATA)), (none.to_vec(), DATA.to_vec()));
+}
+
+/// The features and whether each is on by default, as Cargo.toml has them.
+fn stated() -> BTreeMap<String, bool> {
+    let mut metadata = crate::cargo::cargo();
+    let arguments = ["metadata", "--locked", "--no-deps", "--format-version", "1"];
+    let output = metadata.args(arguments).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let monolift = packages.iter().find(|package| package["name"] == "monolift").unwrap();
+    let features = monolift["features"].as_object().unwrap();
+    let mut on = BTreeSet::new();
+    let mut next = vec!["default"];
+    while let Some(feature) = next.pop() {
+        if let Some(turns_on) = features.get(feature) {
+            on.insert(feature);
+            next.extend(turns_on.as_array().unwrap().iter().filter_map(|name| name.as_str()));
+        }
+    }
+    let names = features.keys().filter(|name| *name != "default");
+    names.map(|name| (name.clone(), on.contains(name.as_str()))).collect()
+}
+
+/// The same, as the table of a page has them.
+fn shown(page: &str) -> BTreeMap<String, bool> {
+    let (_, table) = page.split_once("| feature | default |").unwrap();
+    let rows = table.lines().map(|line| line.trim_start_matches("//! "));
+    let rows = rows.skip(2).take_while(|row| row.starts_with("| "));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert!(["on", "off"].contains(&cells[2]), "{row}");
+        (cells[1].trim_matches('`').to_owned(), cells[2] == "on")
+    })
+    .collect()
+}
+
+#[test]
+fn every_feature_is_in_the_docs() {
+    assert_eq!(shown(include_str!("../../docs/settings.md")), stated());
+    assert_eq!(shown(include_str!("../../framework/src/lib.rs")), stated());
 }
 
 /// The types of an interface are for front ends too, which are compiled for `wasm32-unknown-unknown`.

@@ -170,7 +170,7 @@ impl App {
 
     /// Hands a pool to one module, for its field `Db<D>`: its tables stay where they are, and its
     /// migrations stay the application's. The process does not start if no field has the pool's type: a
-    /// `Db` alone is a `Db<Any>` and takes a `Pool<Any>`.
+    /// `Db` alone is a `Db<Any>` and takes a `Pool<Any>`. It needs the feature `data`.
     #[cfg(feature = "data")]
     #[must_use]
     pub fn pool<D: monolift_data::ModuleDatabase>(self, module: &str, pool: sqlx::Pool<D>) -> Self {

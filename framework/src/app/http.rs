@@ -101,7 +101,8 @@ impl App {
 
 impl RunningApp {
     /// The routes of every interface that has some, with `/livez` and `/readyz`, `/openapi.json` and
-    /// `/docs`: to be merged into a host's own router, or served by itself.
+    /// `/docs`: to be merged into a host's own router, or served by itself. It needs
+    /// the feature `http`.
     pub fn routes(&self) -> Result<axum::Router, RouteError> {
         self.routes_unlogged().map(|routes| self.access_logged(routes))
     }
@@ -154,7 +155,7 @@ impl RunningApp {
         routes.collect()
     }
 
-    /// Gives a host's own routes what a call has: a deadline, a trace, a principal.
+    /// Gives a host's own routes what a call has: a deadline, a trace, a principal. It needs the feature `http`.
     pub fn layer(&self) -> CallLayer {
         CallLayer::new(Arc::clone(self.links.settings()))
     }

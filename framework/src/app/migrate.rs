@@ -18,7 +18,7 @@ pub(super) async fn migrate(app: App) -> Result<(), StartErrors> {
 
 impl App {
     /// Applies what the databases of this process's modules lack, and starts nothing. It connects by the
-    /// `migrate_url` of each module, where there is one.
+    /// `migrate_url` of each module, where there is one. It needs the feature `data`.
     pub async fn migrate(self) -> Result<Vec<(&'static str, Migrated)>, StartErrors> {
         let here = self.checked_entries()?;
         let resources = Arc::new(Resources {

@@ -25,8 +25,8 @@ pub use axum::Router;
 /// }
 /// ```
 ///
-/// They are mounted in the process that the module lives in. Where the gateway is another one, it
-/// forwards to them, streamed and upgraded, so that they move with their module. `axum` is the
+/// They need the feature `http`. They are mounted in the process that the module lives in. Where the gateway is
+/// another one, it forwards to them, streamed and upgraded, so that they move with their module. `axum` is the
 /// version that this crate depends on.
 ///
 /// Such a request is no call: it has no deadline, since an upload or a stream of events may take

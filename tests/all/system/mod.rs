@@ -7,6 +7,7 @@ mod kills;
 mod launcher;
 mod life;
 mod manifest;
+mod market;
 mod new_app;
 mod new_module;
 mod pages;
@@ -22,5 +23,5 @@ mod tour;
 mod workspace;
 
 pub(crate) use http::{Response, request};
-pub(crate) use processes::{Process, Run, free_port};
+pub(crate) use processes::{Process, Run, eventually, free_port};
 pub(crate) use workspace::{builds_into, target};

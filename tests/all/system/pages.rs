@@ -24,6 +24,9 @@ enum Check {
 
 use Check::{By, Run as Runs, Start};
 
+/// The steps of docs/adopt.md, which follow each other.
+const SIX: Check = By("the_suite_passes_in_all_six_states");
+
 /// Every command, as the pages show it, without comments.
 const COMMANDS: &[(&str, Check)] = &[
     ("cargo run", By("one_word_moves_a_module_and_nothing_else")),
@@ -61,15 +64,31 @@ const COMMANDS: &[(&str, Check)] = &[
     ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
     ("RUST_LOG=warn,monolift=debug cargo run", Start),
     ("cargo run -- migrate", By("a_job_migrates_and_the_processes_need_not")),
-    ("cargo run -p club", By("clients_cannot_tell_how_far_the_program_has_come")),
+    ("cp -r examples/adopt/before examples/adopt/gazette && cd examples/adopt/gazette", SIX),
+    ("git init --quiet && git add . && git commit --quiet --message before", SIX),
+    ("createdb gazette", SIX),
     (
-        "CLUB_PROFILES__DB__URL=$DATABASE_URL cargo run -p profiles",
-        By("clients_cannot_tell_how_far_the_program_has_come"),
+        "export DATABASE_URL=postgres://localhost/gazette TOKEN_SECRET=sixteen-characters-or-more",
+        SIX,
     ),
+    ("API=127.0.0.1:3000 cargo test --test api", SIX),
+    ("git am --quiet ../patches/0002-profiles-behind-a-trait.patch", SIX),
+    ("git am --quiet ../patches/0003-profiles-as-a-service.patch", SIX),
+    ("GAZETTE_PROFILES__DB__URL=$DATABASE_URL cargo run -p profiles", SIX),
+    ("git am --quiet ../patches/0004-a-database-of-its-own.patch", SIX),
+    ("createdb gazette_profiles", SIX),
+    ("export GAZETTE_PROFILES__DB__URL=postgres://localhost/gazette_profiles", SIX),
+    ("cargo run -p profiles", SIX),
     (
-        "RUST_LOG=info,monolift=debug cargo run -p profiles",
-        By("clients_cannot_tell_how_far_the_program_has_come"),
+        "pg_dump --data-only --table=profiles --table=follows $DATABASE_URL | psql --quiet \
+         --single-transaction --set ON_ERROR_STOP=1 $GAZETTE_PROFILES__DB__URL",
+        SIX,
     ),
+    ("psql $DATABASE_URL --command 'DROP TABLE profiles_moved, follows_moved'", SIX),
+    ("git am --quiet ../patches/0005-back-in.patch", SIX),
+    ("RUST_LOG=info,monolift=debug cargo run -p profiles", SIX),
+    ("git am --quiet ../patches/0006-without-Monolift.patch", SIX),
+    ("PROFILES_DATABASE_URL=$GAZETTE_PROFILES__DB__URL cargo run", SIX),
     ("cargo xtask test", By("run")),
     ("cargo test -p orders", By("tests")),
     ("cargo xtask simulate --seeds 100", By("long")),

@@ -1,4 +1,4 @@
-//! Articles: what users publish, find and mark as favourites.
+//! Articles: publishing, lists and favourites.
 
 use crate::{
     AppState,
@@ -79,7 +79,7 @@ macro_rules! articles {
 }
 pub(crate) use articles;
 
-/// Which articles are wanted. A part that is left out does not matter.
+/// Selects articles. A part that is left out selects all.
 #[derive(Deserialize)]
 pub struct Filter {
     tag: Option<String>,
@@ -115,7 +115,7 @@ pub async fn list(
     Ok(axum::Json(all(rows)))
 }
 
-/// The articles of a page. Beyond the last page, the total is not known.
+/// The articles of a page. Beyond the last page, the total is 0.
 pub fn all(rows: Vec<Row>) -> Articles {
     let total = rows.first().map_or(0, |row| row.total);
     Articles { articles: rows.into_iter().map(Article::from).collect(), total }
@@ -200,7 +200,7 @@ pub async fn publish(
     Ok((StatusCode::CREATED, axum::Json(load(&state, Some(author), &slug).await?)))
 }
 
-/// What is left out stays as it is. An article keeps its address when its title changes.
+/// A field that is left out stays as it is. An article keeps its address when its title changes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {

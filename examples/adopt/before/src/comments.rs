@@ -1,4 +1,4 @@
-//! What users say about articles.
+//! Comments on articles.
 
 use crate::{
     AppState,

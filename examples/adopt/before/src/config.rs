@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Settings, from environment variables.
 
 use std::{env, fmt::Display, str::FromStr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Error bodies, as clients know them: `{"error": {"code": "…", "message": "…"}}`, with `fields` where single fields
+//! The error bodies of the API: `{"error": {"code": "…", "message": "…"}}`, with `fields` where single fields
 //! are wrong.
 
 use axum::{
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub enum AppError {
     /// The request has no valid token.
     Unauthorized,
-    /// The thing belongs to another user.
+    /// The article or comment belongs to another user.
     Forbidden,
     NotFound(&'static str),
     NotAllowed,

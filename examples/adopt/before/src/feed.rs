@@ -1,4 +1,4 @@
-//! What the authors that a user follows have published.
+//! Articles of the authors that a user follows.
 
 use crate::{
     AppState,

@@ -1,4 +1,4 @@
-//! What users see of each other, and whom they follow.
+//! Profiles of users, and who follows whom.
 
 use crate::{
     AppState,
@@ -82,7 +82,7 @@ pub async fn unfollow(
     Ok(Json(load(&state, Some(follower), &username).await?))
 }
 
-/// Who follows a user, the latest first.
+/// A user's followers, the latest first.
 pub async fn followers(
     State(state): State<AppState>,
     Path(username): Path<String>,

@@ -1,4 +1,4 @@
-//! The words that articles are marked with.
+//! Tags of articles.
 
 use crate::{AppState, error::AppError};
 use axum::{Json, extract::State};

@@ -1,4 +1,4 @@
-//! Accounts: registration, sessions, and what users change about themselves.
+//! Accounts: registration, sessions, changes and removal.
 
 use crate::{
     AppState,
@@ -101,7 +101,7 @@ async fn load(state: &AppState, id: i64) -> Result<User, AppError> {
     Ok(user)
 }
 
-/// What is left out stays as it is. An image of `null` removes the image.
+/// A field that is left out stays as it is. An image of `null` removes the image.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -168,7 +168,7 @@ pub async fn change(
     Ok(axum::Json(load(&state, id).await?))
 }
 
-/// Removes the account with all that belongs to it.
+/// Removes the account, with its profile, follows, articles and comments.
 pub async fn remove(
     State(state): State<AppState>,
     SignedIn(id): SignedIn,

@@ -1,4 +1,4 @@
-//! Registration, sessions, tokens, and what users change about themselves.
+//! Registration, sessions, tokens, and changes of accounts.
 
 use crate::{Run, client::equal};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What clients may rely on, over HTTP only: `API=127.0.0.1:3000 cargo test --test api`.
+//! The tests of the API, over HTTP only: `API=127.0.0.1:3000 cargo test --test api`.
 //!
 //! Each run has users of its own, so it may be repeated, and against a database with other users in it.
 

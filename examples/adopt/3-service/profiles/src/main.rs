@@ -1,3 +1,0 @@
-//! Serves the module on its own: `cargo run -p profiles`.
-
-monolift::service!();

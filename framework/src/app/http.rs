@@ -5,8 +5,8 @@ use crate::{
     call::Reference,
     config::Settings,
     gateway::{
-        self, CallLayer, Forward, HttpLimits, HttpServer, OnInternalError, OwnRoutes, OwnRoutesHere,
-        RouteError,
+        self, CallLayer, Forward, HttpLimits, HttpServer, OnInternalError, OwnRoutes,
+        OwnRoutesHere, RouteError,
     },
     interface::InterfaceDescriptor,
     link::interfaces,

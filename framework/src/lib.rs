@@ -122,7 +122,7 @@ pub use monolift_call::{
 #[cfg(feature = "data")]
 pub use monolift_data::{
     Db, OnConstraint, Tx,
-    work::{Circuit, Perform, Piece, Recurring, Retry, Work},
+    work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
 
 // Named by the code that the macros emit.

@@ -139,6 +139,7 @@ async fn a_role_that_owns_its_database_is_isolated_once_no_other_role_may_connec
     let said = db.isolation().await.unwrap().to_string();
     assert!(said.contains("NOT isolated: role owner shares it with stranger"), "{said}");
     assert!(said.contains("cargo monolift db init"), "it says what to do: {said}");
+    assert!(said.contains("REVOKE CONNECT ON DATABASE"), "it says what to do: {said}");
 
     admin_connection.execute("REVOKE CONNECT ON DATABASE owned FROM PUBLIC").await.unwrap();
     let (role, schema) = ("owner".to_owned(), "public".to_owned());
@@ -147,6 +148,31 @@ async fn a_role_that_owns_its_database_is_isolated_once_no_other_role_may_connec
     admin_connection.execute("GRANT CONNECT ON DATABASE owned TO stranger").await.unwrap();
     let said = db.isolation().await.unwrap().to_string();
     assert!(said.contains("shares it with stranger"), "{said}");
+}
+
+/// Where the tables belong to another role, its members reach them.
+#[tokio::test]
+async fn a_member_of_the_owner_of_a_schema_shares_it() {
+    let postgres = Postgres::start();
+    let admin = postgres.database("shop");
+    let mut connection = PgConnection::connect(&admin).await.unwrap();
+    for statement in [
+        "CREATE ROLE orders_owner LOGIN",
+        "CREATE ROLE runner LOGIN",
+        "CREATE ROLE insider LOGIN",
+        "CREATE SCHEMA orders AUTHORIZATION orders_owner",
+        "GRANT USAGE ON SCHEMA orders TO runner",
+        "ALTER ROLE runner SET search_path = orders",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    let location = Location::Url(admin.replace("postgres@", "runner@"));
+    let db: Db = Db::open(&location, &DbSettings::default(), &[]).await.unwrap();
+    let (role, schema) = ("runner".to_owned(), "orders".to_owned());
+    assert_eq!(db.isolation().await.unwrap(), Isolation::Role { role, schema });
+    connection.execute("GRANT orders_owner TO insider").await.unwrap();
+    let said = db.isolation().await.unwrap().to_string();
+    assert!(said.contains("NOT isolated: role runner shares it with insider"), "{said}");
 }
 
 #[tokio::test]

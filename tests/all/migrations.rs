@@ -70,22 +70,37 @@ async fn a_migration_that_fails_half_way_says_how_to_go_on() {
     let again = "DELETE FROM notes_migrations WHERE version = 2";
     assert!(failed.contains(again), "{failed}");
 
-    // Nothing goes on by itself, and the lock is free.
-    for when in [When::Start, When::Never] {
-        let refused = told(open(&url, when, &[NOTES, TORN]).await);
-        assert!(refused.contains("0002_index.sql was begun outside of a transaction"), "{refused}");
-        assert!(refused.contains(again), "{refused}");
-    }
-    assert_eq!(number(&url, "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'").await, 0);
-
-    // As it says: what it did is undone, the record too, and the file is mended.
-    let mut connection = PgConnection::connect(&url).await.unwrap();
-    connection.execute("DROP INDEX notes_text").await.unwrap();
-    connection.execute(again).await.unwrap();
+    // Nothing goes on by itself, also after the file was corrected, and the lock is free.
     const MENDED: Migration = (
         "0002_index.sql",
         "-- no-transaction\nCREATE INDEX CONCURRENTLY notes_text ON notes (text);\n",
     );
+    for when in [When::Start, When::Never] {
+        for file in [TORN, MENDED] {
+            let refused = told(open(&url, when, &[NOTES, file]).await);
+            let begun =
+                "0002_index.sql was begun outside of a transaction and has not ended: it failed";
+            assert!(refused.contains(begun) && refused.contains(again), "{refused}");
+        }
+        // The release before does not have it.
+        open(&url, when, &[NOTES]).await.unwrap();
+    }
+    // The server ends a closed connection a little later.
+    while number(&url, "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'").await != 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // While a process migrates, it may be this one that runs.
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    other.lock().await.unwrap();
+    let refused = told(open(&url, When::Never, &[NOTES, TORN]).await);
+    assert!(refused.contains("another process is migrating this database"), "{refused}");
+    assert!(!refused.contains(again), "{refused}");
+    other.unlock().await.unwrap();
+
+    // As it says: what it did is undone, the record too, and the file is corrected.
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("DROP INDEX notes_text").await.unwrap();
+    connection.execute(again).await.unwrap();
     open(&url, When::Start, &[NOTES, MENDED]).await.unwrap();
     open(&url, When::Never, &[NOTES, MENDED]).await.unwrap();
     assert_eq!(number(&url, VALID).await, 1);
@@ -106,6 +121,71 @@ async fn a_file_can_be_changed_outside_of_a_transaction_too() {
     assert!(failed.contains(done), "{failed}");
     db.unwrap().pool().execute(done).await.unwrap();
     open(&url, When::Start, &[NOTES, TORN]).await.unwrap();
+}
+
+/// Processes that open a file by its URL have no lock but SQLite's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_changes_a_file_outside_of_a_transaction() {
+    let run = Run::new("outside-at-once");
+    let url = format!("sqlite://{}/notes.db?mode=rwc", run.data.display());
+    const KIND: Migration =
+        ("0002_kind.sql", "-- no-transaction\nALTER TABLE notes ADD COLUMN kind BIGINT;");
+    open(&url, When::Start, &[NOTES]).await.unwrap();
+    let starting: Vec<_> = (0..6)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { open(&url, When::Start, &[NOTES, KIND]).await })
+        })
+        .collect();
+    let mut started = 0;
+    for one in starting {
+        match one.await.unwrap() {
+            Ok(_) => started += 1,
+            // Another one has begun it, and is not done.
+            Err(error) => assert!(error.to_string().contains("it still runs"), "{error}"),
+        }
+    }
+    assert!(started > 0);
+    open(&url, When::Never, &[NOTES, KIND]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_that_cannot_be_applied_as_its_file_says_is_refused_with_a_hint() {
+    let postgres = Postgres::start();
+    let url = postgres.database("notes");
+    const INDEX: Migration =
+        ("0002_index.sql", "CREATE INDEX CONCURRENTLY notes_text ON notes (text)");
+    let failed = told(open(&url, When::Start, &[NOTES, INDEX]).await);
+    assert!(failed.contains("0002_index.sql failed, and changed nothing: "), "{failed}");
+    assert!(failed.contains("begin the file with `-- no-transaction`"), "{failed}");
+
+    const OWN: Migration = ("0002_own.sql", "BEGIN;\nDROP TABLE notes;\nCOMMIT;");
+    const OPEN: Migration = ("0002_open.sql", "-- no-transaction\nBEGIN;\nDROP TABLE notes;");
+    for migration in [OWN, OPEN] {
+        let refused = told(open(&url, When::Start, &[NOTES, migration]).await);
+        assert!(refused.contains("transaction") && refused.contains("(line "), "{refused}");
+        assert_eq!(number(&url, "SELECT COUNT(*) FROM notes").await, 0);
+        open(&url, When::Never, &[NOTES]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_migration_sets_ends_with_it() {
+    const SETS: Migration = (
+        "0002_kind.sql",
+        "SET lock_timeout = '7s'; SET search_path = pg_catalog, public; ALTER TABLE public.notes ADD kind BIGINT",
+    );
+    let postgres = Postgres::start();
+    let url = postgres.database("notes");
+    let db = open(&url, When::Start, &[NOTES, SETS]).await.unwrap();
+    let mut all = Vec::new();
+    for _ in 0..DbSettings::CONNECTIONS {
+        let mut connection = db.pool().acquire().await.unwrap();
+        let timeout: String =
+            sqlx::query_scalar("SHOW lock_timeout").fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(timeout, "0");
+        all.push(connection);
+    }
 }
 
 /// Programs with sqlx's own migrations can share the database.
@@ -145,7 +225,8 @@ async fn a_process_that_never_migrates_needs_a_role_that_reads_and_writes_only()
     const TEXT: Migration = ("0002_kind.sql", "ALTER TABLE notes ADD COLUMN kind BIGINT");
     let refused = told(open(&runner, When::Never, &[NOTES, TEXT]).await);
     let expected = "it lacks the migration 0001_notes.sql and 1 more, and `migrate` is \"never\"";
-    assert!(refused.contains(expected) && refused.contains("`migrate`"), "{refused}");
+    assert!(refused.contains(expected) && refused.contains("argument `migrate`"), "{refused}");
+    assert!(refused.contains("The role sees no table `notes_migrations`"), "{refused}");
 
     let migrate = async |migrations: &[Migration]| {
         let history = History::of("notes", migrations);
@@ -158,6 +239,7 @@ async fn a_process_that_never_migrates_needs_a_role_that_reads_and_writes_only()
     admin.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO runner").await.unwrap();
     let refused = told(open(&runner, When::Never, &[NOTES, TEXT]).await);
     assert!(refused.contains("lacks the migration 0002_kind.sql, and"), "{refused}");
+    assert!(!refused.contains("The role sees no table"), "{refused}");
 
     assert_eq!(migrate(&[NOTES, TEXT]).await, ["0002_kind.sql"]);
     assert!(migrate(&[NOTES, TEXT]).await.is_empty());
@@ -253,7 +335,12 @@ async fn a_job_migrates_and_the_processes_need_not() {
     let said = job(&env);
     assert!(said.contains("applied 0001_products.sql") && said.contains("0001_work.sql"), "{said}");
     assert!(!said.contains("stock runs stock"), "it starts nothing: {said}");
-    assert!(job(&env).contains("lacks no migration"));
+    assert!(job(&env).contains("is up to date"));
+
+    let mistyped = Process::start_in(&program, &["migrat"], &env, Path::new("."));
+    let (status, said) = mistyped.ended();
+    assert!(!status.success());
+    assert!(said.contains("the argument `migrat` is unknown"), "{said}");
 
     let mut process = run.start(&program);
     process.says("stock runs stock");

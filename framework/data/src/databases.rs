@@ -230,15 +230,65 @@ async fn open<D: ModuleDatabase>(
 }
 
 async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenError> {
+    let settings = source.settings()?;
+    let mut histories = source.histories();
     if let Some(db) = source.handed_in::<D>() {
         let has_work = !source.work.is_empty();
-        let histories = if has_work { vec![work::history()] } else { Vec::new() };
-        let applied = db.migrate(&histories).await?;
-        return Ok(Migrated { location: HANDED_IN.to_owned(), applied });
+        histories = if has_work { vec![work::history()] } else { Vec::new() };
+        // The role of the pool need not be the one that owns the tables.
+        if settings.migrate_url.is_none() || histories.is_empty() {
+            let applied = db.migrate(&histories).await?;
+            return Ok(Migrated { location: HANDED_IN.to_owned(), applied });
+        }
     }
-    let settings = source.settings()?;
     let location = source.location::<D>(settings.migrate_url.as_ref().or(settings.url.as_ref()))?;
     let settings = DbSettings { connections: Some(1), ..settings };
-    let applied = Db::<D>::migrate_at(&location, &settings, &source.histories()).await?;
+    let applied = Db::<D>::migrate_at(&location, &settings, &histories).await?;
     Ok(Migrated { location: location.to_string(), applied })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Sqlite, SqlitePool};
+
+    /// The role of the pool may have no right to make tables.
+    #[tokio::test]
+    async fn beside_a_pool_that_main_hands_in_the_framework_s_tables_are_made_by_migrate_url() {
+        let folder = std::env::temp_dir().join(format!("ml-handed-in-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let url = format!("sqlite://{}/owner.db?mode=rwc", folder.display());
+        let pool = SqlitePool::connect_lazy("sqlite::memory:").unwrap();
+        let handed_in = pool.clone();
+        let mut source = Source {
+            module: "orders",
+            migrations: &[("0001_orders.sql", "CREATE TABLE orders (id BIGINT)")],
+            work: &["settle"],
+            settings: Ok(DbSettings {
+                migrate_url: Some(Secret::new(url.clone())),
+                ..DbSettings::default()
+            }),
+            variable: String::new(),
+            folder: folder.clone(),
+            pool: Box::new(move |kind| {
+                let is = kind == TypeId::of::<SqlitePool>();
+                is.then(|| Arc::new(handed_in.clone()) as Arc<dyn Any + Send + Sync>)
+            }),
+            migrate: Migrate::Never,
+            strict: false,
+        };
+        let migrated = migrate::<Sqlite>(&source).await.unwrap();
+        assert_ne!(migrated.location, HANDED_IN);
+        let owner = SqlitePool::connect(&url).await.unwrap();
+        let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = $1";
+        for (table, in_owner) in [("monolift_work", 1), ("orders", 0)] {
+            let count = sqlx::query_scalar::<_, i64>(tables).bind(table);
+            assert_eq!(count.fetch_one(&owner).await.unwrap(), in_owner, "{table}");
+        }
+        source.settings = Ok(DbSettings::default());
+        let migrated = migrate::<Sqlite>(&source).await.unwrap();
+        assert_eq!((migrated.location.as_str(), migrated.applied.is_empty()), (HANDED_IN, false));
+        owner.close().await;
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -27,7 +27,8 @@ pub enum Isolation {
 }
 
 /// What to do about a role that is not isolated.
-const ISOLATE: &str = "`cargo monolift db init` makes a role that reaches a schema of its own only";
+const ISOLATE: &str = "`cargo monolift db init` makes a role that reaches a schema of its own only; where a role owns its \
+    database, `REVOKE CONNECT ON DATABASE … FROM PUBLIC` keeps others out";
 
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +53,7 @@ const WHO_COLUMNS: &[Column] = &[Column::Text, Column::Text, Column::Number];
 
 /// Roles that we could become, tables of others that we may touch, and roles that may use our schema.
 /// The owner of a database is the only member of `pg_database_owner` there. The owner of the schema is no
-/// stranger to a role that does not own it: that is who migrates.
+/// stranger, since it migrates; its members are.
 const REACH: &str = "\
     SELECT 'can become ' || rolname::TEXT FROM pg_roles \
     WHERE rolname <> current_user AND rolname <> 'pg_database_owner' \
@@ -71,8 +72,9 @@ const REACH: &str = "\
     WHERE nspname = current_schema() AND rolname <> current_user AND rolcanlogin \
     AND NOT rolsuper AND has_database_privilege(pg_roles.oid, current_database(), 'CONNECT') \
     AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') \
-    AND (pg_has_role(current_user, nspowner, 'USAGE') \
-        OR NOT pg_has_role(pg_roles.oid, nspowner, 'USAGE')) \
+    AND pg_roles.oid <> nspowner \
+    AND NOT (pg_get_userbyid(nspowner) = 'pg_database_owner' AND pg_roles.oid = \
+        (SELECT datdba FROM pg_database WHERE datname = current_database())) \
     LIMIT 3";
 
 impl<D: ModuleDatabase> Db<D> {

@@ -4,22 +4,19 @@
 //! `-- no-transaction` is recorded as begun first, and as done when its last statement is.
 
 use super::{
-    Backend, Column, History, ModuleDatabase, OpenError, Value, migration_lock::Lock, newer, sql,
+    Backend, Column, History, ModuleDatabase, OpenError, Value,
+    migration_file::{self, Migration, parse_name},
+    migration_lock::{Lock, Waiting},
+    newer, sql,
 };
 use sqlx::{
-    AssertSqlSafe, Connection, Pool, SqlSafeStr, SqlStr,
-    migrate::{Migrate, MigrateError, MigrationType},
+    Connection, Pool, SqlStr,
+    migrate::{Migrate, MigrateError},
 };
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-/// One file of `migrations/<module>/`: its name, such as `0001_orders.sql`, and its text.
-pub type Migration = (&'static str, &'static str);
-
-/// The first line of a file whose statements run outside of a transaction.
-const OUTSIDE: &str = "-- no-transaction";
-
-/// How a line begins that speaks to `cargo monolift check`. It can be added to a file that was applied.
-const REMARK: &str = "-- monolift:";
+/// PostgreSQL's error code for a statement that cannot run in a transaction.
+const IN_A_TRANSACTION: &str = "25001";
 
 /// Applies what has not been applied, writes down what was in the table of `history`, and returns the names. A
 /// migration that was changed after it was applied is refused. Ones that only a newer release has are left
@@ -31,14 +28,26 @@ pub(super) async fn migrate<D: ModuleDatabase>(
 ) -> Result<Vec<&'static str>, OpenError> {
     let Some(plan) = Plan::of(history, backend)? else { return Ok(Vec::new()) };
     let mut connection = pool.acquire().await.map_err(|error| plan.failed(error.into()))?;
-    match plan.apply::<D>(&mut connection).await {
-        Ok(applied) => Ok(applied),
-        Err(error) => {
-            // It may hold a lock, which goes with it.
-            let _ = connection.close().await;
-            Err(error)
-        }
+    let result = plan.apply::<D>(&mut connection).await;
+    let was_used = !matches!(&result, Ok(applied) if applied.is_empty());
+    if was_used && outlives_its_connections::<D>(&mut connection, backend).await {
+        // What migrations have set goes with it, and so does a lock after an error.
+        let _ = connection.close().await;
     }
+    result
+}
+
+/// A SQLite database in memory ends with its connection.
+async fn outlives_its_connections<D: ModuleDatabase>(
+    connection: &mut D::Connection,
+    backend: Backend,
+) -> bool {
+    if backend == Backend::Postgres {
+        return true;
+    }
+    let sql = "SELECT COUNT(*) FROM pragma_database_list WHERE name = 'main' AND file <> ''";
+    let files = D::rows(connection, sql.into(), Vec::new(), &[Column::Number]).await;
+    files.is_ok_and(|files| files[0][0].number() != 0)
 }
 
 /// Refuses a database in which a migration is missing, and changes nothing.
@@ -51,7 +60,14 @@ pub(super) async fn verify<D: ModuleDatabase>(
     let mut connection = pool.acquire().await.map_err(|error| plan.failed(error.into()))?;
     let state = plan.state::<D>(&mut connection).await?;
     if let Some(begun) = state.begun {
-        return Err(plan.begun(begun));
+        let is_running = match backend {
+            Backend::Postgres => {
+                let lock = Lock::of::<D>(&mut connection).await.map_err(driver)?;
+                lock.is_taken::<D>(&mut connection).await.map_err(driver)?
+            }
+            Backend::Sqlite => false,
+        };
+        return Err(if is_running { plan.running(begun) } else { plan.begun(begun) });
     }
     let Some(first) = state.missing.first() else {
         return plan.accept::<D>(&mut connection, &state.newer).await;
@@ -60,9 +76,16 @@ pub(super) async fn verify<D: ModuleDatabase>(
         0 => String::new(),
         more => format!(" and {more} more"),
     };
+    let unseen = match backend {
+        Backend::Postgres if !state.has_table => format!(
+            ". The role sees no table `{}`: if it exists, the role lacks USAGE on its schema, or has another search_path",
+            history.table
+        ),
+        Backend::Postgres | Backend::Sqlite => String::new(),
+    };
     Err(OpenError::new(format!(
         "it lacks the migration {}{more}, and `migrate` is \"never\": apply them first, by this program with the \
-         argument `migrate`",
+         argument `migrate` or by `App::migrate`{unseen}",
         plan.name(first.version)
     )))
 }
@@ -80,8 +103,10 @@ struct State<'a> {
     missing: Vec<&'a sqlx::migrate::Migration>,
     /// Migrations that only a newer release has.
     newer: Vec<i64>,
-    /// One that has begun outside of a transaction, and has not ended.
+    /// One of this plan that has begun outside of a transaction, and has not ended.
     begun: Option<i64>,
+    /// Whether the table of its history was found.
+    has_table: bool,
 }
 
 /// What one step has done.
@@ -97,15 +122,8 @@ impl<'a> Plan<'a> {
         if history.migrations.is_empty() {
             return Ok(None);
         }
-        let mut all = Vec::with_capacity(history.migrations.len());
-        for (name, text) in history.migrations {
-            let (version, description) = parse_name(name)?;
-            let text = without_remarks(text);
-            let outside = text.starts_with(OUTSIDE);
-            let sql = AssertSqlSafe(text.into_owned()).into_sql_str();
-            let (description, kind) = (Cow::Owned(description), MigrationType::Simple);
-            all.push(sqlx::migrate::Migration::new(version, description, kind, sql, outside));
-        }
+        let mut all: Vec<_> =
+            history.migrations.iter().map(migration_file::parse).collect::<Result<_, _>>()?;
         all.sort();
         Ok(Some(Self { history, backend, all }))
     }
@@ -122,7 +140,7 @@ impl<'a> Plan<'a> {
         }
         let lock = match self.backend {
             Backend::Postgres => Some(Lock::of::<D>(connection).await.map_err(driver)?),
-            // The one who writes has the lock.
+            // A transaction that writes has SQLite's own lock.
             Backend::Sqlite => None,
         };
         let mut applied = Vec::new();
@@ -148,18 +166,15 @@ impl<'a> Plan<'a> {
         connection: &mut D::Connection,
         lock: Option<Lock>,
     ) -> Result<Step<'_>, OpenError> {
-        let begin = match self.backend {
-            Backend::Sqlite => "BEGIN IMMEDIATE",
-            Backend::Postgres => "BEGIN",
-        };
+        let mut waiting = Waiting::of(&self.history.table);
         loop {
-            let mut tx = connection.begin_with(SqlStr::from_static(begin)).await.map_err(driver)?;
+            let mut tx = connection.begin_with(self.begin()).await.map_err(driver)?;
             if let Some(lock) = lock
                 && !lock.take_in_transaction::<D>(&mut tx).await.map_err(driver)?
             {
-                // One who waits must have no transaction: an index that is built concurrently waits for all.
+                // A process that waits must have no open transaction: building an index concurrently waits for all.
                 tx.rollback().await.map_err(driver)?;
-                Lock::pause().await;
+                waiting.pause().await;
                 continue;
             }
             let table = &self.history.table;
@@ -172,6 +187,7 @@ impl<'a> Plan<'a> {
                 (None, None) => Step::Nothing(state.newer),
                 (None, Some(next)) if next.no_tx => Step::Outside(next),
                 (None, Some(next)) => {
+                    migration_file::refuse_own_transaction(self.name(next.version), next)?;
                     let applied = Migrate::apply(&mut *tx, table, next).await;
                     applied.map_err(|error| self.failed(error))?;
                     Step::Applied(next.version)
@@ -190,35 +206,56 @@ impl<'a> Plan<'a> {
         lock: Option<Lock>,
         migration: &sqlx::migrate::Migration,
     ) -> Result<bool, OpenError> {
-        if let Some(lock) = lock {
-            lock.take::<D>(connection).await.map_err(driver)?;
-        }
         let (table, version) = (&self.history.table, migration.version);
-        let state = self.state::<D>(connection).await?;
+        migration_file::refuse_own_transaction(self.name(version), migration)?;
+        if let Some(lock) = lock {
+            lock.take::<D>(connection, &mut Waiting::of(table)).await.map_err(driver)?;
+        }
+        let record = |done, was| -> Arc<str> {
+            format!("UPDATE {table} SET success = {done} WHERE version = $1 AND success = {was}")
+                .into()
+        };
+        let values = || vec![Value::from(version)];
+        // On SQLite this transaction is the lock, so it both looks and records.
+        let mut tx = connection.begin_with(self.begin()).await.map_err(driver)?;
+        let state = self.state::<D>(&mut tx).await?;
         if let Some(begun) = state.begun {
             return Err(self.begun(begun));
         }
         let is_missing = state.missing.iter().any(|missing| missing.version == version);
         if is_missing {
-            let record = |done| -> Arc<str> {
-                format!("UPDATE {table} SET success = {done} WHERE version = $1").into()
-            };
-            let mut tx = connection.begin().await.map_err(driver)?;
             Migrate::skip(&mut *tx, table, migration).await.map_err(|error| self.failed(error))?;
-            let values = || vec![Value::from(version)];
-            D::execute(&mut tx, record("FALSE"), values()).await.map_err(driver)?;
-            tx.commit().await.map_err(driver)?;
+            D::execute(&mut tx, record("FALSE", "TRUE"), values()).await.map_err(driver)?;
+        }
+        tx.commit().await.map_err(driver)?;
+        if is_missing {
             let text = migration.sql.as_str();
             for (at, statement) in (1..).zip(sql::statements(text)) {
                 let ran = D::run(connection, statement.text.into()).await;
                 ran.map_err(|error| self.half_way(version, at, statement.line, error))?;
             }
-            D::execute(connection, record("TRUE"), values()).await.map_err(driver)?;
+            let recorded = D::execute(connection, record("TRUE", "FALSE"), values()).await;
+            if recorded.map_err(driver)? != 1 {
+                return Err(OpenError::new(format!(
+                    "the migration {} was applied, and its record in {table} was removed or changed meanwhile: look at \
+                     what the database has, and record it by hand",
+                    self.name(version)
+                )));
+            }
         }
         if let Some(lock) = lock {
             lock.release::<D>(connection).await.map_err(driver)?;
         }
         Ok(is_missing)
+    }
+
+    /// Begins a transaction that sees what was committed before each of its statements, whatever the role's default
+    /// is: the state is read after the lock was taken.
+    fn begin(&self) -> SqlStr {
+        SqlStr::from_static(match self.backend {
+            Backend::Sqlite => "BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        })
     }
 
     /// Looks at what the database has.
@@ -235,18 +272,30 @@ impl<'a> Plan<'a> {
         let found = D::rows(connection, exists.into(), values, &[Column::Number]).await;
         if found.map_err(driver)?[0][0].number() == 0 {
             let missing = self.all.iter().collect();
-            return Ok(State { missing, newer: Vec::new(), begun: None });
+            return Ok(State { missing, newer: Vec::new(), begun: None, has_table: false });
         }
-        let failed = |error| self.failed(error);
-        let begun = Migrate::dirty_version(&mut *connection, table).await.map_err(failed)?;
+        let is_known = |version: i64| self.all.iter().any(|known| known.version == version);
+        let sql = format!("SELECT version FROM {table} WHERE NOT success ORDER BY version");
+        let unfinished = D::rows(connection, sql.into(), Vec::new(), &[Column::Number]).await;
+        // One of a newer release is that release's to finish.
+        let begun = unfinished
+            .map_err(driver)?
+            .iter()
+            .map(|row| row[0].number())
+            .find(|&version| is_known(version));
         let applied = Migrate::list_applied_migrations(&mut *connection, table).await;
-        let applied: HashMap<i64, _> =
-            applied.map_err(failed)?.into_iter().map(|one| (one.version, one.checksum)).collect();
+        let applied: HashMap<i64, _> = applied
+            .map_err(|error| self.failed(error))?
+            .into_iter()
+            .map(|one| (one.version, one.checksum))
+            .collect();
         let mut missing = Vec::new();
         for migration in &self.all {
             match applied.get(&migration.version) {
                 None => missing.push(migration),
                 Some(checksum) if *checksum == migration.checksum => {}
+                // A file that failed half-way may be corrected. Its record tells how to go on.
+                Some(_) if begun == Some(migration.version) => {}
                 Some(_) => {
                     return Err(OpenError::new(format!(
                         "the migration {} was changed after it was applied: restore it, and write a new one",
@@ -255,9 +304,8 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        let is_newer = |version: &i64| self.all.iter().all(|known| known.version != *version);
-        let newer = applied.into_keys().filter(is_newer).collect();
-        Ok(State { missing, newer, begun })
+        let newer = applied.into_keys().filter(|&version| !is_known(version)).collect();
+        Ok(State { missing, newer, begun, has_table: true })
     }
 
     async fn accept<D: ModuleDatabase>(
@@ -277,8 +325,16 @@ impl<'a> Plan<'a> {
     fn failed(&self, error: MigrateError) -> OpenError {
         match error {
             MigrateError::ExecuteMigration(error, version) => {
-                let message =
-                    format!("the migration {} failed, and changed nothing", self.name(version));
+                let code = error.as_database_error().and_then(|error| error.code());
+                let hint = match code.as_deref() {
+                    Some(IN_A_TRANSACTION) => {
+                        ": it has a statement that cannot run in a transaction, so begin the file with \
+                         `-- no-transaction`"
+                    }
+                    _ => "",
+                };
+                let name = self.name(version);
+                let message = format!("the migration {name} failed, and changed nothing{hint}");
                 OpenError::from_source(message, error)
             }
             error => OpenError::from_source("the migrations failed", error),
@@ -297,11 +353,24 @@ impl<'a> Plan<'a> {
         OpenError::from_source(message, error)
     }
 
-    /// One was begun earlier, and its end is not recorded.
-    fn begun(&self, version: i64) -> OpenError {
+    /// Another process has the lock, so it may be running this one.
+    fn running(&self, version: i64) -> OpenError {
         OpenError::new(format!(
-            "the migration {} was begun outside of a transaction and has not ended: it still runs, or it failed, or \
-             its process died. {}",
+            "the migration {} was begun outside of a transaction and has not ended, and another process is migrating \
+             this database: start again when that process is done",
+            self.name(version)
+        ))
+    }
+
+    /// One was begun earlier, and its end is not recorded. On PostgreSQL no process has the lock.
+    fn begun(&self, version: i64) -> OpenError {
+        let still = match self.backend {
+            Backend::Postgres => "",
+            Backend::Sqlite => "it still runs, or ",
+        };
+        OpenError::new(format!(
+            "the migration {} was begun outside of a transaction and has not ended: {still}it failed, or its process \
+             died. {}",
             self.name(version),
             self.how_to_go_on(version)
         ))
@@ -319,24 +388,4 @@ impl<'a> Plan<'a> {
 
 fn driver(error: sqlx::Error) -> OpenError {
     OpenError::from_source("the migrations failed", error)
-}
-
-/// The text that is applied and compared: without the lines that speak to `cargo monolift check`.
-fn without_remarks(text: &'static str) -> Cow<'static, str> {
-    let is_remark = |line: &str| line.trim_start().starts_with(REMARK);
-    if !text.lines().any(is_remark) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.split_inclusive('\n').filter(|line| !is_remark(line)).collect())
-}
-
-/// `0001_create_orders.sql` to 1 and `create orders`.
-fn parse_name(name: &str) -> Result<(i64, String), OpenError> {
-    let parsed = name.strip_suffix(".sql").and_then(|stem| {
-        let (number, description) = stem.split_once('_')?;
-        Some((number.parse().ok()?, description.replace('_', " ")))
-    });
-    parsed.ok_or_else(|| {
-        OpenError::new(format!("the migration {name} is not named like 0001_what_it_does.sql"))
-    })
 }

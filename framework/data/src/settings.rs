@@ -15,16 +15,16 @@ pub struct DbSettings {
     /// `sqlite:` or `postgres:`. Without one it is a SQLite file in the data directory.
     #[serde(deserialize_with = "url")]
     pub url: Option<Secret>,
-    /// The most connections that the module's pool has in one process; 5 unless it says more.
+    /// The most connections that the module's pool has in one process. The default is 5.
     #[serde(deserialize_with = "connections")]
     pub connections: Option<u32>,
     /// What a commit survives on SQLite.
     pub durability: Durability,
-    /// Where a program's `migrate` applies the module's migrations, as a role that may: `url`, unless it says
-    /// more.
+    /// Where a program's `migrate` applies the module's migrations, as the role that owns the tables. The default is
+    /// `url`.
     #[serde(deserialize_with = "url")]
     pub migrate_url: Option<Secret>,
-    /// When they are applied; what `[db]` says, unless it says more.
+    /// When they are applied. The default is that of `[db]`.
     #[serde(deserialize_with = "migrate")]
     pub migrate: Option<Migrate>,
 }

@@ -11,7 +11,7 @@ pub struct Statement<'a> {
     pub line: usize,
     /// Its words, in order.
     pub words: Vec<Word<'a>>,
-    /// The comments before it, in it and behind it on its last line, each without its marks.
+    /// The comments of one line (`--`) before it, in it and behind it on its last line, each without its mark.
     pub comments: Vec<&'a str>,
 }
 
@@ -104,16 +104,27 @@ fn line(text: &str, at: usize) -> usize {
 
 /// Whether a statement is within the body of a trigger or a function, which has semicolons of its own.
 fn is_in_a_body(words: &[Word<'_>]) -> bool {
-    let makes = words.first().is_some_and(|word| word.is("CREATE"));
-    let kinds = ["TRIGGER", "FUNCTION", "PROCEDURE"];
-    let kind = words.iter().position(|word| kinds.iter().any(|kind| word.is(kind)));
-    let Some(kind) = kind.filter(|_| makes) else { return false };
-    let mut depth = 0_usize;
-    for word in &words[kind..] {
-        if word.is("BEGIN") || (depth > 0 && word.is("CASE")) {
-            depth += 1;
-        } else if word.is("END") {
-            depth = depth.saturating_sub(1);
+    let Some((first, rest)) = words.split_first() else { return false };
+    let is_any = |word: &Word<'_>, keywords: &[&str]| keywords.iter().any(|one| word.is(one));
+    let modifiers = ["OR", "REPLACE", "TEMP", "TEMPORARY", "CONSTRAINT", "EVENT"];
+    let kind = rest.iter().position(|word| !is_any(word, &modifiers));
+    let Some(kind) = kind.filter(|_| first.is("CREATE")) else { return false };
+    if !is_any(&rest[kind], &["TRIGGER", "FUNCTION", "PROCEDURE"]) {
+        return false;
+    }
+    let (mut depth, mut parentheses) = (0_usize, 0_usize);
+    for pair in rest[kind..].windows(2) {
+        let [before, word] = pair else { continue };
+        // A column: `NEW.end`.
+        if *before == Word::Sign('.') {
+            continue;
+        }
+        match word {
+            Word::Sign('(') => parentheses += 1,
+            Word::Sign(')') => parentheses = parentheses.saturating_sub(1),
+            _ if parentheses == 0 && word.is("BEGIN") || depth > 0 && word.is("CASE") => depth += 1,
+            _ if word.is("END") => depth = depth.saturating_sub(1),
+            _ => {}
         }
     }
     depth > 0
@@ -128,7 +139,7 @@ fn piece(text: &str) -> (Piece<'_>, usize) {
             let end = text.find('\n').unwrap_or(text.len());
             (Piece::Comment(text[2..end].trim()), end)
         }
-        '/' if text.starts_with("/*") => block_comment(text),
+        '/' if text.starts_with("/*") => (Piece::Space, block_comment(text)),
         '\'' => (Piece::Word(Word::Text), quoted(text, '\'', false)),
         'e' | 'E' if text[1..].starts_with('\'') => {
             (Piece::Word(Word::Text), 1 + quoted(&text[1..], '\'', true))
@@ -154,8 +165,8 @@ fn is_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// PostgreSQL has comments within comments.
-fn block_comment(text: &str) -> (Piece<'_>, usize) {
+/// The length of `/* … */`. PostgreSQL has comments within comments.
+fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at < text.len() {
         let rest = &text[at..];
@@ -164,13 +175,13 @@ fn block_comment(text: &str) -> (Piece<'_>, usize) {
         } else if rest.starts_with("*/") {
             (depth, at) = (depth - 1, at + 2);
             if depth == 0 {
-                return (Piece::Comment(text[2..at - 2].trim()), at);
+                return at;
             }
         } else {
             at += rest.chars().next().map_or(1, char::len_utf8);
         }
     }
-    (Piece::Comment(text[2..].trim()), text.len())
+    text.len()
 }
 
 /// The length of what is between two `mark`s, with them. A doubled mark is one of the text.
@@ -230,13 +241,25 @@ mod tests {
                        UPDATE a SET b = CASE WHEN c THEN 1 ELSE 2 END; DELETE FROM d; END";
         assert_eq!(texts(&format!("{trigger}; SELECT 1")), [trigger, "SELECT 1"]);
         assert_eq!(texts("BEGIN; SELECT 1; END;").len(), 3);
+        let columns = "CREATE TRIGGER t AFTER UPDATE ON a BEGIN \
+                       UPDATE b SET c = NEW.end; DELETE FROM d WHERE e = OLD.begin; END";
+        assert_eq!(texts(&format!("{columns}; SELECT 1")), [columns, "SELECT 1"]);
+    }
+
+    #[test]
+    fn a_name_that_is_a_keyword_elsewhere_begins_no_body() {
+        assert_eq!(texts("CREATE TABLE t (function TEXT, begin BIGINT); SELECT 1;").len(), 2);
+        assert_eq!(texts("CREATE TABLE function (begin BIGINT); SELECT 1;").len(), 2);
+        let function =
+            "CREATE FUNCTION f(begin BIGINT) RETURNS BIGINT LANGUAGE SQL AS $$ SELECT 1; $$";
+        assert_eq!(texts(&format!("{function}; SELECT 1")), [function, "SELECT 1"]);
     }
 
     #[test]
     fn a_statement_has_its_line_and_its_comments() {
         let found =
             statements("-- one\n\nSELECT 1 /* in */; -- behind\n-- two\nDROP TABLE a;\n-- end\n");
-        assert_eq!((found[0].line, &found[0].comments[..]), (3, &["one", "in", "behind"][..]));
+        assert_eq!((found[0].line, &found[0].comments[..]), (3, &["one", "behind"][..]));
         assert_eq!((found[1].line, &found[1].comments[..]), (5, &["two"][..]));
         assert!(found[1].words[0].is("drop") && found[1].words[2].name() == Some("a"));
     }

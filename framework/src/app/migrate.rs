@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) async fn migrate(app: App) -> Result<(), StartErrors> {
     for (module, Migrated { location, applied }) in app.migrate().await? {
         match &applied[..] {
-            [] => println!("{module}: {location} lacks no migration"),
+            [] => println!("{module}: {location} is up to date"),
             some => println!("{module}: {location}: applied {}", some.join(", ")),
         }
     }
@@ -41,7 +41,14 @@ impl App {
                 }
                 pools.push(need.pool);
                 match (need.migrate)(&source(facts, &resources)).await {
-                    Ok(migrated) => all.push((facts.name, migrated)),
+                    Ok(migrated) => {
+                        // At once: what follows may fail, and the caller gets the errors alone.
+                        if !migrated.applied.is_empty() {
+                            let Migrated { location, applied } = &migrated;
+                            tracing::info!(module = facts.name, location, ?applied, "migrated");
+                        }
+                        all.push((facts.name, migrated));
+                    }
                     // The modules do not share what they migrate, so the others go on.
                     Err(error) => errors
                         .push(StartError::new("its database").of(facts.name, "").because(error)),

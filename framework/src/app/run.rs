@@ -1,7 +1,7 @@
 //! The whole life of a program whose `main` is one line.
 
 use super::{ASK, App, Linked, RunningApp, launcher::Launcher, migrate::migrate};
-use crate::module::StartErrors;
+use crate::module::{StartError, StartErrors};
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -46,8 +46,15 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
         println!("{}", serde_json::json!(app.settings_in_force()));
         return Ok(());
     }
-    if std::env::args().nth(1).is_some_and(|argument| argument == "migrate") {
-        return migrate(app).await;
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("migrate") => return migrate(app).await,
+        Some(other) => {
+            let message = format!(
+                "the argument `{other}` is unknown: start the program without one, or with `migrate`"
+            );
+            return Err(StartErrors(vec![StartError::new(message)]));
+        }
     }
     let running = app.start().await?;
     #[cfg(feature = "trim")]

@@ -2,6 +2,8 @@
 //! the release before them.
 
 mod breaking;
+mod known;
+mod reader;
 
 use crate::migrations;
 use breaking::{Breaking, breaking};
@@ -75,7 +77,7 @@ fn warnings(manifest: &Path, modules: &[&str]) -> Result<Vec<String>, Box<dyn Er
 
 /// What to do about statements that break the release before.
 const BREAKING: &str = "\
-these statements break the release before them, which still runs during a rolling restart and after a
+these statements usually break the release before them, which still runs during a rolling restart and after a
 roll-back. Release the code that no longer uses what is removed first, and the statement with the next
 release. A comment on the statement accepts it: `-- monolift: breaks nothing, because …`.";
 

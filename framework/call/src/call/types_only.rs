@@ -7,6 +7,7 @@ mod report;
 
 pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub use interface_error::{ErrorResponse, InterfaceError};
+pub use report::Reference;
 
 /// No call runs here.
 fn current_trace() -> Option<String> {

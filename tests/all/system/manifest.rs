@@ -180,7 +180,14 @@ fn mistakes_in_what_depends_on_what_fail_the_build() {
     );
     // A module that depends on an interface that nobody provides.
     let coupons = workspace.read("modules/stock/api/Cargo.toml");
-    let coupons = edited(&coupons, &[("stock-api", "coupons-api"), ("../../../libs/", "../")]);
+    let coupons = edited(
+        &coupons,
+        &[
+            ("stock-api", "coupons-api"),
+            ("../../../libs/", "../"),
+            ("../../../framework", "../../framework"),
+        ],
+    );
     std::fs::create_dir_all(workspace.root.join("libs/coupons-api/src")).unwrap();
     workspace.write("libs/coupons-api/Cargo.toml", &coupons);
     workspace.write("libs/coupons-api/src/lib.rs", "//! What nobody provides.\n");

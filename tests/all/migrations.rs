@@ -171,10 +171,8 @@ async fn a_migration_that_cannot_be_applied_as_its_file_says_is_refused_with_a_h
 
 #[tokio::test]
 async fn what_a_migration_sets_ends_with_it() {
-    const SETS: Migration = (
-        "0002_kind.sql",
-        "SET lock_timeout = '7s'; SET search_path = pg_catalog, public; ALTER TABLE public.notes ADD kind BIGINT",
-    );
+    const SETS: Migration =
+        ("0002_kind.sql", "SET lock_timeout = '7s'; ALTER TABLE notes ADD kind BIGINT");
     let postgres = Postgres::start();
     let url = postgres.database("notes");
     let db = open(&url, When::Start, &[NOTES, SETS]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Transactions that are in each other's way: both succeed, and what one does twice is done once.
+//! Transactions that conflict: both succeed, and a transaction that runs again takes effect once.
 
 use crate::postgres::Postgres;
 use monolift::{

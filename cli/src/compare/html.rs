@@ -51,7 +51,7 @@ pub(super) fn page(comparison: &Comparison) -> String {
                     }
                 }
                 (figures(comparison))
-                h2 { "Of all requests, so many took no longer" }
+                h2 { "Share of requests that took at most a given time" }
                 (curves(sides))
                 (requests(sides))
                 @for side in sides.iter().filter(|side| side.calls.count >= 0.005) {

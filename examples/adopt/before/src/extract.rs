@@ -87,7 +87,7 @@ impl Checks {
         self
     }
 
-    /// A text with something in it, of at most so many characters.
+    /// A text that is not blank, of at most `longest` characters.
     pub fn text(self, text: &str, field: &'static str, longest: usize) -> Self {
         let short_enough = text.chars().count() <= longest;
         self.that(!text.trim().is_empty(), field, "is empty")

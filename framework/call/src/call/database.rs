@@ -76,13 +76,9 @@ const MISMATCH: u32 = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{CallError, RetryAdvice};
+    use crate::call::{CallError, RetryAdvice, captured};
     use sqlx::error::DatabaseError;
-    use std::{
-        borrow::Cow,
-        fmt, io,
-        sync::{Arc, Mutex},
-    };
+    use std::{borrow::Cow, fmt};
 
     /// What a database says, with this code.
     #[derive(Debug)]
@@ -130,29 +126,9 @@ mod tests {
         sqlx::Error::Database(Box::new(Refusal(code)))
     }
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// The log line of an internal error, and the error.
     fn logged(code: &'static str) -> (String, CallError) {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false);
-        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-        let error = tracing::subscriber::with_default(subscriber, || CallError::from(error(code)));
-        let line = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        (line, error)
+        captured::logged(|| CallError::from(error(code)))
     }
 
     #[test]

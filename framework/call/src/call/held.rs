@@ -350,8 +350,7 @@ impl Drop for Within<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Meter;
-    use std::io;
+    use crate::call::{Meter, captured};
 
     static SEAT: Scarce = Scarce {
         held: "a seat",
@@ -375,31 +374,14 @@ mod tests {
         meter: Meter::new(),
     };
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// What is logged while a call of this name does `work`.
     fn logged(name: &str, work: impl FnOnce()) -> String {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || {
+        let call = || {
             let around = swap(Polled::work(name));
             work();
             leave(around);
-        });
-        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+        };
+        captured::logged(call).0
     }
 
     fn calls_the_bar() -> Result<(), CallError> {

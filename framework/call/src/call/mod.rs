@@ -3,6 +3,8 @@
 //! This floor knows nothing of interfaces, processes or sockets. Everything above uses it.
 
 mod backoff;
+#[cfg(test)]
+mod captured;
 pub mod chance;
 pub mod clock;
 mod context;

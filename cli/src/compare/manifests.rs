@@ -95,7 +95,11 @@ pub(super) fn with_free_ports(file: &Path) -> Result<String, Box<dyn Error>> {
         for (_, process) in processes.iter_mut() {
             let Some(process) = process.as_table_like_mut() else { continue };
             process.remove("connect");
-            for key in ["listen", "http"] {
+            for key in ["listen", "http", "admin"] {
+                // A stated port, not that there is none.
+                if process.get(key).and_then(Item::as_str) == Some("off") {
+                    continue;
+                }
                 if process.contains_key(key) {
                     let listener = TcpListener::bind("127.0.0.1:0")?;
                     process.insert(key, value(listener.local_addr()?.to_string()));

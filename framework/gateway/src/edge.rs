@@ -3,7 +3,10 @@
 //! The routes and the layer for an existing program do this alike. With a context around already,
 //! as when the one stands inside the other, that one counts and nothing starts anew.
 
-use crate::call::{CallSettings, Context, Origin, Principal, Trace, planted};
+use crate::call::{
+    CallSettings, Context, Origin, Principal, Trace, planted,
+    record::{Entry, Recording, RecordingEnd},
+};
 use axum::{
     extract::ConnectInfo,
     http::{Extensions, HeaderMap, HeaderName, HeaderValue},
@@ -65,6 +68,19 @@ impl Edge {
     pub(super) fn with_room_for_a_principal(mut self) -> Self {
         self.context = self.context.with_room_for_a_principal();
         self
+    }
+
+    /// The same, with what is done for the request recorded, if anything records. The result beside it ends the recording.
+    pub(super) fn recorded(
+        mut self,
+        settings: &CallSettings,
+        route: impl Display,
+    ) -> (Self, Option<RecordingEnd>) {
+        let Some(recorder) = &settings.recorder else { return (self, None) };
+        let entry = || Entry::Request { route: route.to_string() };
+        let (context, end) = Recording::begin(recorder, self.context, entry);
+        self.context = context;
+        (self, end)
     }
 
     /// Does `work` in the context. `what` is for the log.

@@ -7,7 +7,7 @@ use super::{
     routes::identified,
 };
 use crate::{
-    call::{CallError, CallErrorKind, CallSettings, Trace, clock},
+    call::{CallError, CallErrorKind, CallSettings, Trace, clock, record::Ended},
     plain::Failure,
 };
 use axum::{
@@ -102,20 +102,25 @@ where
             // The program may know keys of another kind; they are its own matter.
             .with_key(idempotency_key(request.headers()).ok().flatten())
             .with_room_for_a_principal();
-        let what = What { method: request.method().clone(), uri: request.uri().clone() };
         let route = RouteTemplate::of(request.method(), request.extensions());
+        let (edge, recording) = edge.recorded(settings, &route);
+        let what = What { method: request.method().clone(), uri: request.uri().clone() };
         let (deadline, trace, began) =
             (edge.context.deadline(), edge.context.trace(), clock::now());
         let work = edge.context.clone().enter(|| self.inner.call(request));
         let work = edge.run(what, work);
         let on_deadline = Arc::clone(on_deadline);
         Box::pin(async move {
-            timeout_at(deadline, work).await.unwrap_or_else(|_| {
+            let answered = timeout_at(deadline, work).await.unwrap_or_else(|_| {
                 let status = StatusCode::GATEWAY_TIMEOUT.as_u16();
                 let failure = Failure::of(&overdue());
                 log::failed(&route, Some(RequestId(trace)), began, status, &failure);
                 Ok(on_deadline(trace))
-            })
+            });
+            if let (Some(recording), Ok(response)) = (recording, &answered) {
+                recording.end(Ended::Status(response.status().as_u16()));
+            }
+            answered
         })
     }
 }

@@ -65,6 +65,6 @@ pub use keys::{Given, Key, Section};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
-pub use sections::{Calls, Databases, Http, Limits, Migrate, Retries, TlsKeys};
+pub use sections::{Calls, Databases, Http, Limits, Migrate, Observe, Retries, TlsKeys};
 pub use suggest::nearest;
 pub use workspace::Workspace;

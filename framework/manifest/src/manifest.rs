@@ -8,7 +8,7 @@ use crate::connect::Connect;
 use crate::graph::Graph;
 use crate::parse::{self, Parsed};
 use crate::problem::Problems;
-use crate::sections::{Calls, Databases, Http, Limits, Retries};
+use crate::sections::{Calls, Databases, Http, Limits, OFF, Observe, Retries};
 use crate::workspace::Workspace;
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
@@ -26,6 +26,8 @@ pub struct Manifest {
     pub calls: Calls,
     /// `[http]`.
     pub http: Http,
+    /// `[observe]`.
+    pub observe: Observe,
     /// `[limits]`.
     pub limits: Limits,
     /// `[db]`.
@@ -60,6 +62,8 @@ pub struct Process {
     pub listen: Option<Address>,
     /// Where others find its replicas, when that is not where they listen.
     pub connect: Option<Connect>,
+    /// Where it shows its metrics and traces: `host:port`, or `off`. If it states none, a free port of loopback.
+    pub admin: Option<String>,
     /// How often others try when a call to it fails.
     pub retries: Retries,
     /// How many of it run on one machine. The first listens where the manifest says, each further one a port higher.
@@ -70,6 +74,7 @@ pub struct Process {
     pub column: usize,
     pub(crate) http_position: (usize, usize),
     pub(crate) listen_position: (usize, usize),
+    pub(crate) admin_position: (usize, usize),
 }
 
 /// `[tls]`: the files by which processes prove to each other who they are. In the paths of the last two
@@ -121,10 +126,18 @@ impl Process {
 
     /// Where the gateways of its replicas listen, the first one first. Empty when it has none.
     pub fn https(&self) -> Vec<Address> {
-        let first = self.http.clone().map(Address::Tcp);
+        self.of_replicas(self.http.as_ref())
+    }
+
+    /// The admin addresses of its replicas, the first one first. Empty when it states none.
+    pub fn admins(&self) -> Vec<Address> {
+        self.of_replicas(self.admin.as_ref().filter(|stated| *stated != OFF))
+    }
+
+    fn of_replicas(&self, first: Option<&String>) -> Vec<Address> {
         let all =
             |first: Address| (0..self.replicas.0).filter_map(|at| first.further(at)).collect();
-        first.map_or_else(Vec::new, all)
+        first.cloned().map(Address::Tcp).map_or_else(Vec::new, all)
     }
 }
 

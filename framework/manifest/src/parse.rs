@@ -44,7 +44,10 @@ impl<'a> Parser<'a> {
         self.known(
             root,
             "at the top of a manifest",
-            &["app", "host", "modules", "process", "calls", "http", "limits", "db", "tls"],
+            &[
+                "app", "host", "modules", "process", "calls", "http", "observe", "limits", "db",
+                "tls",
+            ],
         );
         self.graph_is_known = !root.0.iter().any(|entry| {
             let near = nearest(&entry.key, ["host", "modules", "process"]);
@@ -77,6 +80,7 @@ impl<'a> Parser<'a> {
             processes,
             calls: self.top_section("calls"),
             http: self.top_section("http"),
+            observe: self.top_section("observe"),
             limits: self.top_section("limits"),
             db: self.top_section("db"),
             tls: self.tls(),
@@ -133,12 +137,14 @@ impl<'a> Parser<'a> {
                 table.get(key).map_or((line, column), |entry| self.document.value_position(entry))
             };
             let (http_position, listen_position) = (position("http"), position("listen"));
+            let admin_position = position("admin");
             let mut process = Process {
                 retries: self.retries(&entry.key, table),
                 line,
                 column,
                 http_position,
                 listen_position,
+                admin_position,
                 ..Process::default()
             };
             self.keys(table, &mut process);

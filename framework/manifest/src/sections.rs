@@ -1,4 +1,4 @@
-//! Every key of `[process.*]`, `[calls]`, `[http]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both read by these
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[observe]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both read by these
 //! tables. A new key is one line here, and one in `settings.reference.toml`.
 
 use std::fmt;
@@ -85,6 +85,19 @@ section! {
 
     /// one line in the log for each request: its route, status, duration and id
     access_log: bool = false, Flag;
+}
+
+section! {
+    /// `[observe]`: what is recorded of requests.
+    #[derive(Copy)]
+    Observe;
+
+    /// the calls of every request are recorded, and those of failed and slow ones are kept for the admin address
+    record: bool = true, Flag;
+    /// a request that takes longer is kept; without it, one that takes longer than 99 in 100 of its route
+    slow: Option<Duration> = None, Optional(Span(AN_INSTANT, LONGEST));
+    /// what recent requests may take, and as much again for those that are kept
+    memory: usize = 8 << 20, Size(1 << 20, 1 << 30);
 }
 
 section! {
@@ -189,6 +202,11 @@ impl Section for Process {
             Optional(Text(connect, Connect::to_string))
         ),
         key!(
+            admin,
+            "metrics, traces and a dashboard, here or `off`; without it on a free port of 127.0.0.1",
+            Optional(Text(admin, String::clone))
+        ),
+        key!(
             replicas,
             "how many of it run on this machine: each further one listens a port higher",
             ReplicaCount
@@ -221,6 +239,16 @@ fn file(text: &str) -> Result<String, String> {
         return Err("expected the path of a file".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// As an admin address: there is none.
+pub(crate) const OFF: &str = "off";
+
+fn admin(text: &str) -> Result<String, String> {
+    if text == OFF {
+        return Ok(text.to_owned());
+    }
+    http(text).map_err(|error| format!("{error} or `{OFF}`"))
 }
 
 fn http(text: &str) -> Result<String, String> {

@@ -1,15 +1,17 @@
 //! What an author's `main` says about a process before it starts.
 
 use super::{
-    Linked, Program, RunningApp, check,
+    Linked, Program, RunningApp,
+    admin::{Admin, Observed},
+    check,
     http::{self, Gateway},
     linked::ThisProcess,
     listen::first_free,
     peers::Peers,
 };
 use crate::{
-    call::CallSettings,
-    config::{Settings, SettingsErrors, overlay},
+    call::{CallSettings, record::Recorder},
+    config::{Setting, Settings, SettingsErrors, overlay},
     link::{Client, Fake, Interface, InterfaceEntry, Links, Loopback, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
@@ -54,6 +56,7 @@ pub struct App {
     hints: Vec<String>,
     docs: bool,
     pub(super) internal_errors: http::InternalErrors,
+    pub(super) observed: Observed,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -120,10 +123,12 @@ impl App {
         checked: bool,
     ) -> Self {
         let calls = &place.manifest.calls;
+        let observed = Observed::new(&place);
         let call_settings = Arc::new(CallSettings {
             deadline: calls.deadline,
             observe: calls.deadline_mode == DeadlineMode::Observe,
             checked,
+            recorder: observed.recorder(),
         });
         let links = Arc::new(Links::new(Arc::clone(&call_settings)));
         Self {
@@ -141,6 +146,7 @@ impl App {
             hints: Vec::new(),
             docs: true,
             internal_errors: http::InternalErrors::default(),
+            observed,
         }
     }
 
@@ -208,6 +214,12 @@ impl App {
         self
     }
 
+    /// Has an admin address on a free port of loopback, where the manifest states none.
+    pub(super) fn with_admin_by_default(mut self) -> Self {
+        self.observed.admin_by_default = true;
+        self
+    }
+
     /// The manifest in force.
     pub fn manifest(&self) -> &Manifest {
         &self.place.manifest
@@ -230,6 +242,8 @@ impl App {
         let tls = self.place.tls()?;
         let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
         let peers = self.connect(&served, &memory, tls.clone())?;
+        self.observed.connect(&served, &peers);
+        let in_force = self.settings_in_force();
         let resources = Arc::new(Resources {
             settings: self.settings,
             links: Arc::clone(&self.links),
@@ -259,8 +273,10 @@ impl App {
             server: None,
             address: None,
             http: None,
+            observed: self.observed,
+            admin: None,
         };
-        match bring_up(&mut app, &here, resources, tls).await {
+        match bring_up(&mut app, &here, resources, tls, in_force).await {
             Ok(()) => Ok(app),
             Err(error) => {
                 app.give_up().await;
@@ -368,6 +384,7 @@ async fn bring_up(
     here: &[ModuleEntry],
     resources: Arc<Resources>,
     tls: Option<Tls>,
+    in_force: Vec<Setting>,
 ) -> Result<(), StartError> {
     for entry in here {
         app.modules.push(entry.start(Arc::clone(&resources)).await?);
@@ -380,13 +397,15 @@ async fn bring_up(
     let own = app.modules.iter().filter_map(|module| module.routes.clone());
     let own: Vec<_> = own.collect();
     let memory = Arc::clone(&app.memory);
-    let listening = listen(&app.place, &resources, own, memory, tls).await?;
+    let recorder = app.observed.recorder();
+    let listening = listen(&app.place, &resources, own, memory, tls, recorder).await?;
     if let Some((server, address)) = listening {
         (app.server, app.address) = (Some(server), Some(address));
     }
     if let Some(address) = app.place.http() {
         app.http = Some(Gateway::listen(address, app, &resources.settings).await?);
     }
+    app.admin = Admin::listen(app, &resources.settings, in_force).await?;
     Ok(())
 }
 
@@ -397,6 +416,7 @@ async fn listen(
     own_routes: Vec<(&'static str, Router)>,
     memory: Arc<Memory>,
     tls: Option<Tls>,
+    recorder: Option<Arc<dyn Recorder>>,
 ) -> Result<Option<(Server, Address)>, StartError> {
     let manifest = &place.manifest;
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
@@ -411,7 +431,7 @@ async fn listen(
     let address = listener.address().map_err(unknown)?;
     let local = resources.served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
-    let mut directory = Directory::new(handlers, caller_check(place));
+    let mut directory = Directory::new(handlers, caller_check(place)).recorded_by(recorder);
     if !own_routes.is_empty() {
         directory = http::serve_own_routes(directory, own_routes, manifest.clone());
     }
@@ -431,10 +451,21 @@ async fn listen(
     Ok(Some((server, address)))
 }
 
+/// The owner of interfaces that are no module's.
+const FRAMEWORK: &str = "monolift";
+
 /// A process may call what its modules declare; a gateway, what has a route.
 fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
     let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
+    let here: Vec<String> = place.modules.clone();
     Box::new(move |caller, interface, method| {
+        // What the framework itself asks, of whom it may call at all.
+        if interface.module == FRAMEWORK {
+            let calls_here = |module: &String| graph.may_call(&manifest, caller, module);
+            let gateway =
+                manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
+            return gateway || here.iter().any(calls_here);
+        }
         let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
         (gateway && method.route.is_some()) || graph.may_call(&manifest, caller, interface.module)
     })

@@ -5,7 +5,9 @@ use crate::{
     config::Setting,
     module::{Wanted, databases},
 };
-use monolift_manifest::{Calls, Databases, Http, Limits, Process, Retries, Section, TlsKeys};
+use monolift_manifest::{
+    Calls, Databases, Http, Limits, Observe, Process, Retries, Section, TlsKeys,
+};
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
 pub const ASK: &str = "MONOLIFT_ASK";
@@ -45,6 +47,9 @@ impl App {
         }
         for key in Http::KEYS {
             add(format!("http.{}", key.name), key.show(&manifest.http));
+        }
+        for key in Observe::KEYS {
+            add(format!("observe.{}", key.name), key.show(&manifest.observe));
         }
         for key in Limits::KEYS {
             add(format!("limits.{}", key.name), key.show(&manifest.limits));

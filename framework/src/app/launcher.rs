@@ -29,6 +29,9 @@ pub struct Report {
     pub listen: Option<String>,
     /// Where its gateway listens.
     pub http: Option<String>,
+    /// Where it shows its metrics and traces.
+    #[serde(default)]
+    pub admin: Option<String>,
     /// What it waits for. It is ready when this is empty.
     pub waiting_for: Vec<String>,
     /// How often it was asked before it said this.
@@ -87,6 +90,7 @@ async fn tell(socket: &mut UnixStream, running: &RunningApp, asked: usize) {
         modules: running.modules().map(str::to_owned).collect(),
         listen: running.address().map(ToString::to_string),
         http: running.http_address().map(|address| address.to_string()),
+        admin: running.admin_address().map(|address| address.to_string()),
         waiting_for: running.readiness().borrow().waiting_for.clone(),
         asked,
         stages: Stages::so_far(),

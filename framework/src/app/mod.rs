@@ -3,6 +3,11 @@
 //! `process!`, `service!` and `host!` are a few lines over [`App`], which an existing program can
 //! use as well.
 
+#[cfg(feature = "observe")]
+mod admin;
+#[cfg(not(feature = "observe"))]
+#[path = "no_admin.rs"]
+mod admin;
 mod build;
 mod check;
 #[cfg(feature = "http")]

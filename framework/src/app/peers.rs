@@ -104,6 +104,11 @@ impl Peers {
         &self.remotes
     }
 
+    /// The modules of one of them.
+    pub(super) fn modules_of(&self, process: &str) -> BTreeSet<String> {
+        self.modules.get(process).cloned().unwrap_or_default()
+    }
+
     /// Looks for all of them, until each has been reached once.
     pub(super) fn watch(&self, readiness: &watch::Sender<Readiness>) -> JoinSet<()> {
         let mut looking = JoinSet::new();

@@ -56,7 +56,7 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
             return Err(StartErrors(vec![StartError::new(message)]));
         }
     }
-    let running = app.start().await?;
+    let running = app.with_admin_by_default().start().await?;
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
     let mut readiness = running.readiness();
@@ -135,6 +135,9 @@ fn introduce(running: &RunningApp) -> String {
         for hint in &running.hints {
             let _ = write!(text, "\n  try: {}", hint.replace("{http}", &address.to_string()));
         }
+    }
+    if let Some(address) = running.admin_address() {
+        let _ = write!(text, "\n  http://{address} shows its traces and metrics");
     }
     let widest = running.modules().map(str::len).max().unwrap_or_default();
     for (module, database) in running.databases() {

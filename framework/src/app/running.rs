@@ -1,6 +1,10 @@
 //! A process at work, and how it stops.
 
-use super::{http::Gateway, linked::ThisProcess};
+use super::{
+    admin::{Admin, Observed},
+    http::Gateway,
+    linked::ThisProcess,
+};
 use crate::{
     link::{Client, Links},
     module::RunningModule,
@@ -37,6 +41,8 @@ pub struct RunningApp {
     pub(super) server: Option<Server>,
     pub(super) address: Option<Address>,
     pub(super) http: Option<Gateway>,
+    pub(super) observed: Observed,
+    pub(super) admin: Option<Admin>,
 }
 
 impl fmt::Debug for RunningApp {
@@ -77,6 +83,11 @@ impl RunningApp {
     /// Where its gateway listens.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(Gateway::address)
+    }
+
+    /// Where it shows its metrics and traces.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// The modules that run here, in the order in which they started.
@@ -134,6 +145,10 @@ impl RunningApp {
         }
         for module in self.modules.iter().rev() {
             module.stop(Instant::now() + stop).await;
+        }
+        // Last, so that it shows how the process stops.
+        if let Some(admin) = self.admin.take() {
+            admin.stop().await;
         }
     }
 }

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 
 /// The framework's own sections.
-const OURS: [&str; 7] = ["process", "calls", "http", "limits", "db", "tls", "data"];
+const OURS: [&str; 9] =
+    ["process", "calls", "http", "observe", "limits", "db", "tls", "data", "admin_token"];
 /// Settings that are no section: only these have a variable without `__`.
-const SINGLE: [&str; 1] = ["data"];
+const SINGLE: [&str; 2] = ["data", "admin_token"];
 /// A module's keys that are the framework's.
 const OURS_IN_MODULE: [&str; 1] = ["db"];
 

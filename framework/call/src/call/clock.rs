@@ -5,7 +5,12 @@
 //! millisecond on each thread, and the CPU's time-stamp counter in between. A build with debug
 //! assertions reads tokio's clock every time, because a test may have paused it.
 
-use std::{cell::Cell, sync::OnceLock, time::Duration};
+use super::record::Recorder;
+use std::{
+    cell::Cell,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The longest deadline. A longer one, from a peer or a method, is cut to this.
@@ -23,11 +28,13 @@ pub struct CallSettings {
     /// and where an answer comes back. For tests: outside of them the gateway does so, where a
     /// request comes in.
     pub checked: bool,
+    /// Keeps what requests did, if anything does.
+    pub recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl Default for CallSettings {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), observe: false, checked: false }
+        Self { deadline: Duration::from_secs(5), observe: false, checked: false, recorder: None }
     }
 }
 
@@ -155,6 +162,17 @@ impl Moment {
         match counter() {
             Some(counter) if self.by_counter => counter.delta_as_nanos(self.at, counter.raw()),
             _ => nanos_of(Instant::now()).saturating_sub(self.at),
+        }
+    }
+
+    /// The time from an earlier moment to this one, in nanoseconds; 0 if there is none, or if the two were read from
+    /// different clocks.
+    #[inline]
+    pub fn nanos_since(self, earlier: Self) -> u64 {
+        match (counter(), self.by_counter == earlier.by_counter) {
+            (Some(counter), true) if self.by_counter => counter.delta_as_nanos(earlier.at, self.at),
+            (_, true) => self.at.saturating_sub(earlier.at),
+            (_, false) => 0,
         }
     }
 }

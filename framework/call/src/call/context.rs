@@ -7,6 +7,7 @@ use super::{
     Origin, chance,
     clock::{self, CallSettings, clamp},
     held,
+    record::Recording,
 };
 use std::{
     fmt,
@@ -35,6 +36,10 @@ pub struct Context {
     pub(crate) origin: Origin,
     /// What few calls carry, behind one pointer, so that the rest copy nothing.
     baggage: Option<Arc<Baggage>>,
+    /// Where what this process does for the request is recorded.
+    recording: Option<Arc<Recording>>,
+    /// Whether the process that called records the request.
+    recorded: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -129,7 +134,15 @@ impl Context {
     /// The context of a call that came from another process.
     #[doc(hidden)]
     pub fn received(deadline: Instant, trace: Trace, origin: Origin) -> Self {
-        Self { deadline, trace, again: false, origin, baggage: None }
+        Self {
+            deadline,
+            trace,
+            again: false,
+            origin,
+            baggage: None,
+            recording: None,
+            recorded: false,
+        }
     }
 
     /// Whether this call, or a call that led to it, is a retry. Its own calls are not retried, so that
@@ -255,6 +268,46 @@ impl Context {
 
     fn baggage_mut(&mut self) -> &mut Baggage {
         Arc::make_mut(self.baggage.get_or_insert_default())
+    }
+
+    /// The same, with what is done in this process recorded.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_recording(mut self, recording: Arc<Recording>) -> Self {
+        self.recorded = true;
+        self.recording = Some(recording);
+        self
+    }
+
+    /// Where what this process does is recorded.
+    #[doc(hidden)]
+    pub fn recording(&self) -> Option<&Arc<Recording>> {
+        self.recording.as_ref()
+    }
+
+    /// Whether the request is recorded, here or by the process that called.
+    #[doc(hidden)]
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// The same, where the process that called records the request.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn recorded_by_caller(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    /// The same, as a call that is about to leave the process carries it: its own span is its callee's parent.
+    #[must_use]
+    pub(crate) fn outgoing(mut self) -> Self {
+        if self.recording.is_some()
+            && let Some(span) = held::current_span()
+        {
+            self.trace.span_id = span;
+        }
+        self
     }
 
     /// Runs `work` as part of this call: the calls that it makes get what is left of the time.

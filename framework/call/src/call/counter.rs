@@ -1,4 +1,4 @@
-//! Counts the calls of a method, how they ended and how long they took.
+//! Counts calls of one kind, how they ended and how long they took.
 //!
 //! Every call is counted. Timing a call costs about as much as a fast call, so a fast method is
 //! sampled: one call in sixteen is timed and stands for the rest.
@@ -6,6 +6,7 @@
 //! Each thread writes to cells of its own, so threads never contend for a cache line. A reader adds
 //! up the cells of all threads.
 
+use super::record::Outcome;
 use std::{
     cell::{Cell, RefCell},
     fmt,
@@ -23,10 +24,21 @@ const BUCKETS: usize = STEPS * (POWERS - 2);
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     Answered,
     Failed,
     Dropped,
+}
+
+impl From<Outcome> for Ending {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered | Outcome::Declared => Self::Answered,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::Dropped => Self::Dropped,
+        }
+    }
 }
 
 /// A call that took less than this many nanoseconds, without waiting, is fast.
@@ -38,17 +50,17 @@ thread_local! {
     static UNTIMED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts the calls of one method.
-pub struct Meter {
+/// Counts calls of one kind.
+pub(super) struct Counter {
     /// Whether the last timed call was fast.
     quick: AtomicBool,
-    /// This meter's number, assigned at its first use.
+    /// This counter's number, assigned at its first use.
     number: OnceLock<usize>,
     /// The cells of all threads.
     all: Mutex<Vec<Arc<Cells>>>,
 }
 
-/// What one thread has counted for one method.
+/// What one thread has counted for one counter.
 struct Cells {
     endings: [AtomicU64; 3],
     nanos: AtomicU64,
@@ -72,7 +84,7 @@ fn add(cell: &AtomicU64, more: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
-/// The cells of one thread, by meter number. When the thread ends, another thread takes them over.
+/// The cells of one thread, by the number of the counter. When the thread ends, another thread takes them over.
 /// So no count is lost, and there are never more cells than threads at one time.
 struct Own {
     cells: Vec<Option<Arc<Cells>>>,
@@ -95,16 +107,16 @@ thread_local! {
     };
 }
 
-impl Meter {
-    /// A meter at zero.
+impl Counter {
+    /// A counter at zero.
     #[allow(clippy::new_without_default, reason = "it must be const, to stand in a static")]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { quick: AtomicBool::new(false), number: OnceLock::new(), all: Mutex::new(Vec::new()) }
     }
 
     /// Whether the next call on this thread is timed.
     #[inline]
-    pub fn times_this(&self) -> bool {
+    pub(super) fn times_this(&self) -> bool {
         if !self.quick.load(Relaxed) {
             return true;
         }
@@ -116,7 +128,7 @@ impl Meter {
 
     /// Counts a call, with its duration if it was timed.
     #[inline]
-    pub fn count(&self, ending: Ending, nanos: Option<u64>) {
+    pub(super) fn count(&self, ending: Ending, nanos: Option<u64>) {
         // A call that ends while its thread ends is not counted: its cells belong to another thread
         // by then.
         let _ = OWN.try_with(|own| {
@@ -145,7 +157,7 @@ impl Meter {
         add(&cells.buckets[bucket(nanos)], stands_for);
     }
 
-    /// Creates this thread's cell for the meter.
+    /// Creates this thread's cells for the counter.
     #[cold]
     fn enter<'a>(&self, own: &'a mut Own) -> &'a Arc<Cells> {
         let number = *self.number.get_or_init(|| NUMBERS.fetch_add(1, Relaxed));
@@ -160,7 +172,7 @@ impl Meter {
     }
 
     /// The counts so far.
-    pub fn figures(&self) -> Figures {
+    pub(super) fn figures(&self) -> Figures {
         let mut figures = Figures { buckets: vec![0; BUCKETS], ..Figures::default() };
         for cells in &*self.all.lock().unwrap_or_else(PoisonError::into_inner) {
             let [answered, failed, dropped] = &cells.endings;
@@ -176,14 +188,14 @@ impl Meter {
     }
 }
 
-impl fmt::Debug for Meter {
+impl fmt::Debug for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { answered, failed, dropped, .. } = self.figures();
-        write!(f, "Meter({answered} answered, {failed} failed, {dropped} dropped)")
+        write!(f, "Counter({answered} answered, {failed} failed, {dropped} dropped)")
     }
 }
 
-/// The counts of a [`Meter`].
+/// The counts of a [`Counter`].
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     /// Calls that the module answered, with a result or with an error of its interface.
@@ -198,6 +210,25 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// How many calls took at most so many nanoseconds, for each of these bounds, which ascend. A call is known to within
+    /// an eighth of its duration.
+    pub fn at_most(&self, bounds: &[u64]) -> Vec<u64> {
+        let mut buckets = self.buckets.iter().enumerate().peekable();
+        let mut so_far = 0;
+        let each = bounds.iter().map(|bound| {
+            while let Some((_, count)) = buckets.next_if(|(at, _)| upper(*at) <= *bound) {
+                so_far += count;
+            }
+            so_far
+        });
+        each.collect()
+    }
+
+    /// How many calls stand behind the durations.
+    pub fn timed(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
     /// The number of all calls.
     pub fn calls(&self) -> u64 {
         self.answered + self.failed + self.dropped
@@ -248,25 +279,25 @@ mod tests {
 
     #[test]
     fn threads_count_together_and_what_they_counted_stays() {
-        static METER: Meter = Meter::new();
+        static COUNTER: Counter = Counter::new();
         for _ in 0..3 {
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| {
-                        (0..1_000).for_each(|nanos| METER.count(Ending::Answered, Some(nanos)))
+                        (0..1_000).for_each(|nanos| COUNTER.count(Ending::Answered, Some(nanos)))
                     });
                 }
             });
         }
-        METER.count(Ending::Failed, Some(1 << 20));
-        METER.count(Ending::Dropped, None);
-        let figures = METER.figures();
+        COUNTER.count(Ending::Failed, Some(1 << 20));
+        COUNTER.count(Ending::Dropped, None);
+        let figures = COUNTER.figures();
         assert_eq!((figures.answered, figures.failed, figures.dropped), (12_000, 1, 1));
         assert_eq!(figures.calls(), 12_002);
         let median = figures.quantile(0.5);
         assert!((480..=576).contains(&median), "{median}");
         assert!(figures.quantile(1.0) >= 1 << 20);
         // Threads that run one after the other reuse the same cells.
-        assert!(METER.all.lock().unwrap().len() <= 5);
+        assert!(COUNTER.all.lock().unwrap().len() <= 5);
     }
 }

@@ -85,6 +85,24 @@ pub enum CallErrorKind {
 }
 
 impl CallErrorKind {
+    /// Its name in problems, logs and metrics, such as `deadline-exceeded`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::Internal => "internal",
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::Overloaded => "overloaded",
+            Self::UnknownMethod => "unknown-method",
+            Self::Denied => "denied",
+            Self::BadArguments => "bad-arguments",
+            Self::BadAnswer => "bad-answer",
+            Self::TooLarge => "too-large",
+            Self::NotRunning => "not-running",
+            Self::Other => "other",
+        }
+    }
+
     /// The HTTP status for this kind.
     pub fn status(self) -> u16 {
         match self {

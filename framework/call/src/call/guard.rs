@@ -6,8 +6,10 @@
 use super::{
     CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
     clock::{self, CallSettings, Moment, Start, clamp},
+    counter::{Counter, Ending},
     held::{self, Holdings},
-    meter::Ending,
+    meter::Caller,
+    record::{CallRecord, Outcome, next_span},
     report::panic_text,
 };
 
@@ -43,7 +45,7 @@ where
 /// Which side of a call is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Where the module runs. This side counts the call.
+    /// Where the module runs.
     Module,
     /// Where the call goes out to another process.
     Caller,
@@ -67,8 +69,12 @@ pub struct Guarded<'a, F> {
 /// A call that has begun.
 #[derive(Debug)]
 struct Begun {
-    /// `None` in a call that is not timed; see [`Meter`].
+    /// `None` in a call that is not timed; see [`Counter`].
     began: Option<Moment>,
+    counter: &'static Counter,
+    /// The call's span and that of the call around it, if it is recorded; else 0.
+    span: u64,
+    parent: u64,
     deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     rare: Option<Box<Rare>>,
@@ -134,7 +140,8 @@ where
         // Written where it is, so that an answer is not moved through the unwinding.
         let mut polled = Poll::Pending;
         let once = || polled = Pin::new(call).poll(cx);
-        let around = held::enter(this.callee, this.holdings.take());
+        let span = this.course.as_ref().map_or(0, |course| course.span);
+        let around = held::enter(this.callee, span, this.holdings.take());
         if begins && let Err(error) = around.begins(this.callee) {
             held::leave(around);
             return Poll::Ready(Err(this.end_with(error)));
@@ -159,7 +166,7 @@ where
         }
         match &polled {
             Poll::Ready(Ok(_)) => {
-                this.count(Ending::Answered);
+                this.ended(Outcome::Answered);
                 polled
             }
             Poll::Ready(Err(_)) => polled.map_err(|error| this.end(error)),
@@ -179,7 +186,7 @@ impl<F> Drop for Guarded<'_, F> {
     fn drop(&mut self) {
         if self.call.is_some() && self.course.is_some() {
             self.drop_call();
-            self.count(Ending::Dropped);
+            self.ended(Outcome::Dropped);
         }
     }
 }
@@ -188,21 +195,32 @@ impl<F> Guarded<'_, F> {
     /// Says whether it is too late.
     #[inline]
     fn begin(&mut self) -> bool {
-        let around = Context::look(|context| (context.deadline, context.trace.sampled));
-        let (deadline, rare) = match (around, self.callee.deadline) {
-            (Some((deadline, false)), None) => (deadline, None),
+        let around = Context::look(Around::of);
+        let (deadline, rare) = match (&around, self.callee.deadline) {
+            (Some(Around { deadline, sampled: false, .. }), None) => (*deadline, None),
             _ => {
                 let rare = Box::new(Rare::of(self.callee, self.settings, self.side));
                 (rare.inner.deadline, Some(rare))
             }
         };
-        let (began, overdue) = if self.side == Side::Caller || self.callee.meter.times_this() {
+        let (span, parent) = match around.and_then(|around| around.root) {
+            Some(root) => (next_span(), held::current_span().unwrap_or(root)),
+            None => (0, 0),
+        };
+        let caller = match held::current_callee() {
+            Some(callee) => Caller::Module(callee.module),
+            None if around.is_some_and(|around| around.of_a_peer) => Caller::Process,
+            None => Caller::Edge,
+        };
+        let counter = self.callee.meter.of(caller, self.side);
+        let timed = span != 0 || self.side == Side::Caller || counter.times_this();
+        let (began, overdue) = if timed {
             let (began, overdue) = clock::begin(deadline);
             (Some(began), overdue)
         } else {
             (None, clock::is_known_past(deadline))
         };
-        self.course = Some(Begun { began, deadline, timer: None, rare });
+        self.course = Some(Begun { began, counter, span, parent, deadline, timer: None, rare });
         overdue
     }
 
@@ -222,7 +240,7 @@ impl<F> Guarded<'_, F> {
 
     /// Ready when the deadline has passed. On the way there it may complain, once.
     fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
-        let Some(Begun { began, deadline, timer, rare }) = &mut self.course else {
+        let Some(Begun { began, deadline, timer, rare, .. }) = &mut self.course else {
             return Poll::Ready(());
         };
         // A call that waits is timed all the same: from here on.
@@ -249,7 +267,7 @@ impl<F> Guarded<'_, F> {
     #[cold]
     fn end<E: InterfaceError>(&mut self, error: E) -> E {
         let Some(known) = error.call_error() else {
-            self.count(Ending::Answered);
+            self.ended(Outcome::Declared);
             return error;
         };
         // Which of the calls on the way notices first is chance; every caller hears of its own.
@@ -261,24 +279,63 @@ impl<F> Guarded<'_, F> {
             let known = known.clone();
             return self.end_with(known);
         }
-        self.count(Ending::Failed);
+        let kind = known.kind();
+        self.ended(Outcome::Failed(kind));
         error
     }
 
     #[cold]
     fn end_with<E: InterfaceError>(&mut self, error: CallError) -> E {
-        self.count(Ending::Failed);
+        self.ended(Outcome::Failed(error.kind()));
         tracing::debug!(call = %self.callee, %error, "call failed");
         E::from(error.during(self.callee.to_string()))
     }
 
-    /// Counts how the call ended, which it has.
+    /// Counts and records how the call ended, which it has.
     #[inline]
-    fn count(&mut self, ending: Ending) {
+    fn ended(&mut self, outcome: Outcome) {
         self.call = None;
-        if self.side == Side::Module {
-            let began = self.course.as_ref().and_then(|course| course.began);
-            self.callee.meter.count(ending, began.map(Moment::nanos));
+        let Some(Begun { began, counter, span, .. }) = &self.course else { return };
+        let nanos = began.map(Moment::nanos);
+        counter.count(Ending::from(outcome), nanos);
+        if *span != 0 {
+            self.record(outcome, nanos.unwrap_or_default());
+        }
+    }
+
+    /// A call that is dropped together with its request is part of no context by then, and not recorded.
+    fn record(&self, outcome: Outcome, nanos: u64) {
+        let Some(Begun { began: Some(began), span, parent, .. }) = &self.course else { return };
+        let (began, span, parent) = (*began, *span, *parent);
+        let (callee, side) = (self.callee, self.side);
+        let record = CallRecord { callee, span, parent, side, began: 0, nanos, outcome };
+        Context::look(|context| {
+            if let Some(recording) = context.recording() {
+                recording.call(began, record);
+            }
+        });
+    }
+}
+
+/// What a call needs to know of the context around it.
+#[derive(Debug, Clone, Copy)]
+struct Around {
+    deadline: Instant,
+    sampled: bool,
+    /// Whether another process made the call.
+    of_a_peer: bool,
+    /// The span of what the request does itself, if it is recorded.
+    root: Option<u64>,
+}
+
+impl Around {
+    #[inline]
+    fn of(context: &Context) -> Self {
+        Self {
+            deadline: context.deadline,
+            sampled: context.trace.sampled,
+            of_a_peer: context.origin.peer != 0,
+            root: context.recording().map(|recording| recording.root()),
         }
     }
 }

@@ -28,7 +28,7 @@ const MOST_WARNINGS: usize = 1_000;
 
 thread_local! {
     /// The call that this thread is polling.
-    static CURRENT: Cell<Current> = const { Cell::new(Current { callee: None, holds: false }) };
+    static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
     /// What that call holds.
     static HOLDINGS: Cell<Option<Arc<Holdings>>> = const { Cell::new(None) };
 }
@@ -37,14 +37,21 @@ thread_local! {
 #[derive(Debug, Clone, Copy)]
 struct Current {
     callee: Option<&'static Callee>,
+    /// Its span, if it is recorded; else 0.
+    span: u64,
     /// Whether there is something in `HOLDINGS`.
     holds: bool,
+}
+
+impl Current {
+    const NONE: Self = Self { callee: None, span: 0, holds: false };
 }
 
 /// The call that a thread is polling. Without either there is none.
 #[derive(Debug, Default)]
 pub struct Polled {
     callee: Option<&'static Callee>,
+    span: u64,
     holdings: Option<Arc<Holdings>>,
 }
 
@@ -112,11 +119,11 @@ impl Drop for Hold {
     }
 }
 
-/// The call that is polled now is one of `callee`, with these holdings. The result is the call around
-/// it, for [`leave`].
+/// The call that is polled now is one of `callee`, with this span (0 if it is not recorded) and these holdings. The
+/// result is the call around it, for [`leave`].
 #[inline]
-pub(super) fn enter(callee: &'static Callee, holdings: Option<Arc<Holdings>>) -> Polled {
-    swap(Polled { callee: Some(callee), holdings })
+pub(super) fn enter(callee: &'static Callee, span: u64, holdings: Option<Arc<Holdings>>) -> Polled {
+    swap(Polled { callee: Some(callee), span, holdings })
 }
 
 /// The poll is over. The result is what the call holds.
@@ -127,11 +134,11 @@ pub(super) fn leave(around: Polled) -> Option<Arc<Holdings>> {
 
 #[inline]
 fn swap(polled: Polled) -> Polled {
-    let Polled { callee, holdings } = polled;
+    let Polled { callee, span, holdings } = polled;
     let holds = holdings.is_some();
-    let before = CURRENT.replace(Current { callee, holds });
+    let before = CURRENT.replace(Current { callee, span, holds });
     let holdings = if before.holds || holds { swap_holdings(holdings) } else { None };
-    Polled { callee: before.callee, holdings }
+    Polled { callee: before.callee, span: before.span, holdings }
 }
 
 fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
@@ -142,6 +149,16 @@ fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
 /// Whether a call is polled now.
 pub(super) fn is_in_a_call() -> bool {
     CURRENT.get().callee.is_some()
+}
+
+/// The method whose call is polled now, if there is one.
+pub fn current_callee() -> Option<&'static Callee> {
+    CURRENT.get().callee
+}
+
+/// The span of the call that is polled now, if it is recorded.
+pub fn current_span() -> Option<u64> {
+    Some(CURRENT.get().span).filter(|&span| span != 0)
 }
 
 /// Has the call that is polled now hold something. With `strict` it fails if it breaks the rule.
@@ -191,7 +208,7 @@ impl Polled {
     pub fn work(name: &str) -> Self {
         let calls = Some(Mutex::default());
         let holdings = Holdings { calls, ..Holdings::of(Holder::Work(name.into())) };
-        Self { callee: None, holdings: Some(Arc::new(holdings)) }
+        Self { callee: None, span: 0, holdings: Some(Arc::new(holdings)) }
     }
 
     /// For a task that the call spawns, which holds things of its own.
@@ -199,7 +216,7 @@ impl Polled {
         let polled = swap(Self::default());
         let work = polled.holdings.as_ref().filter(|_| polled.callee.is_none());
         let holdings = work.map(|holdings| Arc::new(Holdings::of(holdings.by.clone())));
-        let branch = Self { callee: polled.callee, holdings };
+        let branch = Self { callee: polled.callee, span: polled.span, holdings };
         swap(polled);
         branch
     }
@@ -335,7 +352,8 @@ struct Within<'a> {
 
 impl<'a> Within<'a> {
     fn enter(polled: &'a mut Polled) -> Self {
-        let own = Polled { callee: polled.callee, holdings: polled.holdings.take() };
+        let Polled { callee, span, .. } = *polled;
+        let own = Polled { callee, span, holdings: polled.holdings.take() };
         let around = Some(swap(own));
         Self { polled, around }
     }

@@ -1,6 +1,6 @@
 //! What the error type of an interface must provide.
 
-use super::{CallError, CallErrorKind};
+use super::CallError;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -70,20 +70,7 @@ pub struct ErrorResponse {
 impl ErrorResponse {
     /// The HTTP response of a [`CallError`].
     pub fn of(error: &CallError) -> Self {
-        let code = match error.kind() {
-            CallErrorKind::DeadlineExceeded => "deadline-exceeded",
-            CallErrorKind::Internal => "internal",
-            CallErrorKind::Unreachable => "unreachable",
-            CallErrorKind::Interrupted => "interrupted",
-            CallErrorKind::Overloaded => "overloaded",
-            CallErrorKind::UnknownMethod => "unknown-method",
-            CallErrorKind::Denied => "denied",
-            CallErrorKind::BadArguments => "bad-arguments",
-            CallErrorKind::BadAnswer => "bad-answer",
-            CallErrorKind::TooLarge => "too-large",
-            CallErrorKind::NotRunning => "not-running",
-            CallErrorKind::Other => "other",
-        };
+        let code = error.kind().code();
         Self { status: error.kind().status(), code, docs: "" }
     }
 }

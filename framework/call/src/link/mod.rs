@@ -212,7 +212,7 @@ where
         let Some(Destination::Carried(carrier)) = self.link.shared.target.get() else {
             return Err(not_running(descriptor));
         };
-        let context = Context::current().expect("the guard around it has set one");
+        let context = Context::current().expect("the guard around it has set one").outgoing();
         if !context.is_carried() {
             return Err(CallError::new(
                 CallErrorKind::TooLarge,

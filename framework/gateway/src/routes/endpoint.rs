@@ -5,7 +5,7 @@ use crate::{
     HttpAnswer, HttpCall, Problem,
     answer::charged,
     body,
-    call::{CallError, CallSettings, clock, panic_text},
+    call::{CallError, CallSettings, clock, panic_text, record::Ended},
     edge::{Edge, LONGEST_KEY, idempotency_key},
     interface::{Checks, HttpMethod, Method, Route},
     log::{self, RequestId},
@@ -43,6 +43,7 @@ impl Endpoint {
         let (parts, body) = request.into_parts();
         let own = self.method.callee.deadline;
         let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
+        let (edge, recording) = edge.recorded(&self.settings, self.route);
         let (trace, began) = (edge.context.trace(), clock::now());
         let prefix = self.route.created.and_then(|_| prefix(&parts));
         let answer = self.answer_within(edge, parts, body).await;
@@ -52,6 +53,9 @@ impl Endpoint {
                 failure.call = self.method.callee.to_string();
             }
             log::failed(self.route, Some(RequestId(trace)), began, answer.status, failure);
+        }
+        if let Some(recording) = recording {
+            recording.end(Ended::Status(answer.status));
         }
         if let (Some(prefix), Some(place)) = (prefix, &mut answer.location) {
             place.insert_str(0, &prefix);

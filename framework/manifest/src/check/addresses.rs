@@ -22,6 +22,8 @@ pub(super) fn clashes(check: &mut Check<'_>) {
         let listener = |key, address, position| Listener { key, name, process, address, position };
         let https = process.https().into_iter();
         listeners.extend(https.map(|http| listener("http", http, process.http_position)));
+        let admins = process.admins().into_iter();
+        listeners.extend(admins.map(|admin| listener("admin", admin, process.admin_position)));
         let listens = process.listens().into_iter();
         listeners.extend(listens.map(|listen| listener("listen", listen, process.listen_position)));
     }

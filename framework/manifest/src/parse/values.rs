@@ -4,8 +4,10 @@ use crate::document::{Value, shown_key};
 use crate::keys::Given;
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
-const SETTINGS_SECTIONS: [&str; 10] =
-    ["process", "modules", "calls", "http", "limits", "db", "tls", "data", "app", "host"];
+const SETTINGS_SECTIONS: [&str; 13] = [
+    "process", "modules", "calls", "http", "observe", "log", "limits", "db", "tls", "data", "app",
+    "host", "monolift",
+];
 /// A crate of the dependency graph: `cargo run -p` with this name would be ambiguous.
 const AMBIGUOUS_PACKAGE: &str = "inventory";
 

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use monolift_manifest::{Calls, Given, Http, Key, Limits, Process, Retries, Section, TlsKeys};
+use monolift_manifest::{
+    Calls, Given, Http, Key, Limits, Observe, Process, Retries, Section, TlsKeys,
+};
 
 /// The lines below a header, up to the next blank one, as key, value and comment.
 fn lines_below<'a>(reference: &'a str, header: &str) -> Vec<(&'a str, &'a str, &'a str)> {
@@ -43,6 +45,7 @@ fn every_key_is_in_the_reference_with_its_default_and_its_doc_line() {
     wrong.extend(missing(&reference, "[process.payments.retries]", &Retries::default()));
     wrong.extend(missing(&reference, "[calls]", &Calls::default()));
     wrong.extend(missing(&reference, "[http]", &Http::default()));
+    wrong.extend(missing(&reference, "[observe]", &Observe::default()));
     wrong.extend(missing(&reference, "[tls]", &TlsKeys::default()));
     wrong.extend(missing(&reference, "[limits]", &Limits::default()));
     assert!(wrong.is_empty(), "settings.reference.toml should have\n{}", wrong.join("\n"));
@@ -68,6 +71,7 @@ fn every_default_is_taken() {
     taken::<Retries>();
     taken::<Calls>();
     taken::<Http>();
+    taken::<Observe>();
     taken::<TlsKeys>();
     taken::<Limits>();
 }

@@ -6,6 +6,7 @@ mod breaker;
 mod budget;
 mod calls;
 mod connection;
+mod each;
 mod find;
 mod finder;
 mod lane;
@@ -19,6 +20,7 @@ mod srv;
 mod thresholds;
 
 pub use breaker::BreakerThresholds;
+pub use each::{OneReplica, ReplicaState};
 pub use process::{Remote, Whereabouts};
 pub use readiness::Readiness;
 pub use thresholds::Thresholds;

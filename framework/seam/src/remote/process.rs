@@ -103,6 +103,10 @@ impl Remote {
         &self.whereabouts.process
     }
 
+    pub(super) fn replicas(&self) -> &Arc<Replicas> {
+        &self.replicas
+    }
+
     /// Where it is found.
     pub fn connect(&self) -> &Connect {
         &self.whereabouts.connect

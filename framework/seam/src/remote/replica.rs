@@ -4,6 +4,7 @@ use super::{
     ReplicaAddress,
     breaker::{Breaker, BreakerChange, Complaint},
     connection::Connection,
+    each::ReplicaState,
     lane::Lane,
     load::Load,
     retry::Verdict,
@@ -112,6 +113,17 @@ impl Replica {
             lane.begin();
         }
         found.map(|(_, connection)| connection)
+    }
+
+    /// How it stands.
+    pub(super) fn state(&self) -> ReplicaState {
+        let connections: Vec<_> = self.lanes.iter().filter_map(Lane::up).collect();
+        ReplicaState {
+            address: self.address().to_string(),
+            connected: connections.iter().any(|connection| !connection.is_silent()),
+            ejected: !self.breaker.is_closed(),
+            in_flight: connections.iter().map(|one| one.calls_before_one_more()).sum(),
+        }
     }
 
     /// Whether it is connected, answers, and has not asked to be left alone.

@@ -117,6 +117,11 @@ impl Replicas {
         self.list.load().iter().for_each(|replica| replica.begin());
     }
 
+    /// All replicas that are known.
+    pub(super) fn all(&self) -> Arc<Vec<Arc<Replica>>> {
+        self.list.load_full()
+    }
+
     /// Picks a replica for the next call, if one is connected now; one other than `other_than`, if possible.
     pub(super) fn choose(&self, other_than: Option<&Arc<Replica>>) -> Option<Chosen> {
         let list = self.list.load();

@@ -32,6 +32,7 @@ use crate::{
         CallError, CallErrorKind, Origin, RetryAdvice,
         clock::Moment,
         planted,
+        record::Ended,
         stages::{Probe, Stage},
     },
     wire::{
@@ -363,6 +364,7 @@ impl<'a> Connection<'a> {
                 }
             },
         };
+        let (context, recording) = serving.directory.record(context, &self.caller);
         let probe = Probe::of(timed);
         let deadline = context.deadline();
         let at_once = waiting.is_none() && !habit.is_busy();
@@ -373,6 +375,9 @@ impl<'a> Connection<'a> {
         if at_once {
             let polled = habit.watch(|| Pin::new(&mut answering).poll(cx));
             if let Poll::Ready(answer) = polled {
+                if let Some(recording) = recording {
+                    recording.end(Ended::Done);
+                }
                 probe.end(Stage::Served);
                 habit.answer.learn(answer.payload.len());
                 self.account.release(charged);
@@ -400,6 +405,9 @@ impl<'a> Connection<'a> {
                 }
             });
             let answer = answer.await;
+            if let Some(recording) = recording {
+                recording.end(Ended::Done);
+            }
             probe.end(Stage::Served);
             habit.answer.learn(answer.payload.len());
             gate.learn(Duration::from_nanos(began.nanos()));

@@ -3,7 +3,10 @@
 use super::{Handler, Web, habit::Habit};
 use crate::link::undeclared;
 use crate::{
-    call::{CallError, CallErrorKind},
+    call::{
+        CallError, CallErrorKind, Context,
+        record::{Entry, Recorder, Recording, RecordingEnd},
+    },
     interface::{InterfaceDescriptor, Method},
     wire::{Interfaces, Served},
 };
@@ -23,6 +26,7 @@ pub struct Directory {
     interfaces: Interfaces,
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 /// One of them.
@@ -62,7 +66,7 @@ impl Directory {
         };
         let interfaces = Interfaces(handlers.iter().map(served).collect());
         let methods = handlers.iter().flat_map(methods_of).collect();
-        Self { handlers, methods, interfaces, may_call, web: None }
+        Self { handlers, methods, interfaces, may_call, web: None, recorder: None }
     }
 
     /// Serves `web` too, to whom `may_ask` lets in.
@@ -70,6 +74,23 @@ impl Directory {
     pub fn with_web(mut self, web: Arc<dyn Web>, may_ask: WebCheck) -> Self {
         self.web = Some((web, may_ask));
         self
+    }
+
+    /// Has calls recorded that are part of a recorded request.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// Records a call of `caller` in `context`, if the caller records its request.
+    pub(super) fn record(&self, context: Context, caller: &str) -> (Context, Option<RecordingEnd>) {
+        match &self.recorder {
+            Some(recorder) if context.is_recorded() => {
+                Recording::begin(recorder, context, || Entry::Call { from: caller.to_owned() })
+            }
+            _ => (context, None),
+        }
     }
 
     /// What `caller` is served in HTTP, if anything.

@@ -50,6 +50,10 @@ const AGAIN: u8 = 6;
 /// The client of the caller's gateway that a call is made for, as a number of the caller's own.
 const CLIENT: u8 = 7;
 
+/// The flags of a trace.
+const SAMPLED: u8 = 1;
+const RECORDED: u8 = 2;
+
 /// A call on its way: tarpc's request.
 #[derive(Debug, Clone)]
 pub struct Envelope {
@@ -235,7 +239,10 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     let mut trace = [0; 25];
     trace[..16].copy_from_slice(&context.trace().trace_id.to_le_bytes());
     trace[16..24].copy_from_slice(&context.trace().span_id.to_le_bytes());
-    trace[24] = u8::from(context.trace().sampled);
+    trace[24] = if context.trace().sampled { SAMPLED } else { 0 };
+    if context.is_recorded() {
+        trace[24] |= RECORDED;
+    }
     entry(out, TRACE, &trace);
     if let Some(principal) = context.principal() {
         entry(out, SUBJECT, principal.subject.as_bytes());
@@ -270,6 +277,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut principal: Option<Principal> = None;
     let mut key = None;
     let mut again = false;
+    let mut recorded = false;
     let mut origin = Origin::OWN;
     loop {
         let tag = body.try_get_u8().map_err(|_| CUT)?;
@@ -293,8 +301,9 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
                 trace = Some(Trace {
                     trace_id: u128::from_le_bytes(fixed(trace_id)?),
                     span_id: u64::from_le_bytes(fixed(span_id)?),
-                    sampled: flags[0] & 1 == 1,
+                    sampled: flags[0] & SAMPLED != 0,
                 });
+                recorded = flags[0] & RECORDED != 0;
             }
             SUBJECT => {
                 principal = Some(Principal { subject: text(&entry)?, roles: Vec::new() });
@@ -318,6 +327,9 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut context = Context::received(clock::now() + left, trace, origin);
     if again {
         context = context.made_again();
+    }
+    if recorded {
+        context = context.recorded_by_caller();
     }
     if let Some(principal) = principal {
         context = context.with_principal(principal);

@@ -1,0 +1,185 @@
+//! The admin address: metrics, what the process is, its traces. It changes nothing.
+//!
+//! It listens on loopback, where every program of the machine can ask. A page of another site can make a browser ask too, so a
+//! request must name this machine as its host. Elsewhere than on loopback it takes a token.
+
+mod filter;
+mod page;
+mod watch;
+
+use super::{
+    metrics::{self, Format, Page},
+    state::ProcessState,
+    trace::Trace,
+    traces::Traces,
+};
+use crate::call::Stages;
+use axum::{
+    Json, Router,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use filter::TraceFilter;
+use serde_json::{Value, json};
+use std::{fmt, net::IpAddr, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Adds figures to a page of metrics.
+pub type Figures = Box<dyn Fn(&mut Page) + Send + Sync>;
+
+/// Tells how the process stands now.
+pub type Description = Box<dyn Fn() -> ProcessState + Send + Sync>;
+
+/// What the admin address shows.
+pub struct AdminState {
+    /// What is recorded.
+    pub traces: Arc<Traces>,
+    /// Figures beside those of calls and of the machine.
+    pub figures: Figures,
+    /// What does not change while the process runs: interfaces, databases, settings.
+    pub facts: Value,
+    /// What a request must bring as `authorization: Bearer …`. Without it, its host must be this machine.
+    pub token: Option<String>,
+    /// Places for those who watch.
+    pub(crate) watchers: Arc<Semaphore>,
+}
+
+/// Those who may watch at once.
+const WATCHERS: usize = 16;
+
+impl AdminState {
+    /// Shows these, to all on this machine or to those who bring the token.
+    pub fn new(traces: Arc<Traces>, figures: Figures, facts: Value, token: Option<String>) -> Self {
+        Self { traces, figures, facts, token, watchers: Arc::new(Semaphore::new(WATCHERS)) }
+    }
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminState")
+    }
+}
+
+/// The routes of the admin address.
+pub fn router(state: AdminState) -> Router {
+    let state = Arc::new(state);
+    Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/api/process", get(show_process))
+        .route("/api/processes", get(show_processes))
+        .route("/api/calls", get(show_calls))
+        .route("/api/requests", get(show_requests))
+        .route("/api/traces", get(show_traces))
+        .route("/api/traces/{id}", get(show_trace))
+        .route("/api/watch", get(watch::watch))
+        .merge(page::page())
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .layer(from_fn_with_state(Arc::clone(&state), guarded))
+        .with_state(state)
+}
+
+/// Lets a request in that may ask.
+async fn guarded(State(state): State<Arc<AdminState>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let refused = match &state.token {
+        Some(token) if !brings(headers, token) => Some((
+            StatusCode::UNAUTHORIZED,
+            "send the setting `admin.token` as `authorization: Bearer …`",
+        )),
+        None if !names_this_machine(headers) => Some((
+            StatusCode::FORBIDDEN,
+            "the host of the request must be localhost or a loopback address",
+        )),
+        _ => None,
+    };
+    match refused {
+        Some((status, why)) => problem(status, why),
+        None => next.run(request).await,
+    }
+}
+
+fn brings(headers: &HeaderMap, token: &str) -> bool {
+    let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let brought = brought.and_then(|value| value.strip_prefix("Bearer "));
+    brought.is_some_and(|brought| is_same(brought.as_bytes(), token.as_bytes()))
+}
+
+/// In a time that does not depend on where two texts differ.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |so_far, (a, b)| so_far | (a ^ b));
+    one.len() == other.len() && differences == 0
+}
+
+/// A page of another site reaches loopback under a name of its own.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    (status, Json(json!({ "status": status.as_u16(), "detail": detail }))).into_response()
+}
+
+async fn show_metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::asked_by(accept.unwrap_or_default());
+    let mut page = Page::new(format);
+    metrics::calls(&mut page);
+    state.traces.show(&mut page);
+    (state.figures)(&mut page);
+    metrics::machine(&mut page);
+    ([(header::CONTENT_TYPE, format.content_type())], page.finish()).into_response()
+}
+
+async fn show_process(State(state): State<Arc<AdminState>>) -> Json<Value> {
+    Json(state.facts.clone())
+}
+
+async fn show_processes(State(state): State<Arc<AdminState>>) -> Json<Value> {
+    Json(json!({ "processes": state.traces.processes().await }))
+}
+
+async fn show_calls() -> Json<Value> {
+    Json(json!({ "calls": metrics::call_figures(), "stages": Stages::so_far() }))
+}
+
+async fn show_requests(
+    State(state): State<Arc<AdminState>>,
+    Query(filter): Query<TraceFilter>,
+) -> Json<Value> {
+    let recent = state.traces.recent(filter::MOST);
+    let shown = recent.into_iter().map(|part| {
+        let trace_id = part.trace_id.clone();
+        (None, Trace { trace_id, parts: vec![part], missing: Vec::new() })
+    });
+    Json(json!({ "requests": filter.apply(shown) }))
+}
+
+async fn show_traces(
+    State(state): State<Arc<AdminState>>,
+    Query(filter): Query<TraceFilter>,
+) -> Json<Value> {
+    let kept = state.traces.kept();
+    let shown = kept.iter().map(|kept| (Some(kept.because), kept.trace.clone()));
+    Json(json!({ "traces": filter.apply(shown), "passed_over": state.traces.passed_over() }))
+}
+
+async fn show_trace(State(state): State<Arc<AdminState>>, Path(id): Path<String>) -> Response {
+    let Ok(trace_id) = u128::from_str_radix(&id, 16) else {
+        return problem(StatusCode::BAD_REQUEST, "a trace's id is 32 hexadecimal digits");
+    };
+    match state.traces.find(trace_id).await {
+        Some(trace) => Json(trace).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "no process has anything of this trace any more"),
+    }
+}

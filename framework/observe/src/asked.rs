@@ -1,0 +1,183 @@
+//! What processes ask each other: what do you have of this trace, and how do you stand?
+//!
+//! The questions go the way that calls go. A process asks those that it calls, and they ask those that they call, so nothing
+//! has to be able to reach every process. They are an interface like any other, owned by no module of the application.
+
+use super::{
+    admin::Description,
+    state::ProcessState,
+    trace::{TracePart, hex_of_trace},
+    traces::Traces,
+};
+use crate::{
+    call::{CallError, CallSettings},
+    carry::Carrier,
+    link::{Interface, Link},
+};
+use futures_util::future::{BoxFuture, join_all};
+use monolift_call::InterfaceError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, Weak},
+};
+use thiserror::Error;
+
+/// The longest way from the edge, in processes.
+const MOST_HOPS: usize = 8;
+/// The most parts of one trace that a process answers with.
+const MOST_PARTS: usize = 256;
+
+/// What a process tells others of itself.
+#[monolift_call::interface(module = "monolift")]
+pub trait Observed {
+    /// What this process, and those that it called, did for a trace. `asked` are processes that were asked before.
+    #[deadline("2s")]
+    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, ObservedError>;
+
+    /// How this process, and those that it calls, stand. `asked` are processes that were asked before.
+    #[deadline("2s")]
+    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError>;
+}
+
+/// An answer to the question.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Parts {
+    /// In the order in which processes answered, this one first.
+    pub parts: Vec<TracePart>,
+    /// Processes that did not answer.
+    pub missing: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum ObservedError {
+    /// The process could not be asked.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+/// Another process that this one calls.
+pub trait Neighbour: Send + Sync + fmt::Debug + 'static {
+    /// Its name in the manifest.
+    fn process(&self) -> &str;
+
+    /// Whether this module runs in it.
+    fn runs(&self, module: &str) -> bool;
+
+    /// The ways to its replicas.
+    fn replicas(&self) -> Vec<Arc<dyn Carrier>>;
+}
+
+/// What this process has, and the processes that it can ask.
+pub(crate) struct Here {
+    pub(crate) traces: Weak<Traces>,
+    pub(crate) neighbours: OnceLock<Vec<Arc<dyn Neighbour>>>,
+    pub(crate) state: OnceLock<Description>,
+    pub(crate) settings: Arc<CallSettings>,
+}
+
+impl fmt::Debug for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Here").field("neighbours", &self.neighbours).finish_non_exhaustive()
+    }
+}
+
+/// Answers the questions for this process.
+pub fn observed(traces: &Arc<Traces>) -> Arc<dyn Observed> {
+    Arc::clone(traces.here()) as Arc<dyn Observed>
+}
+
+#[monolift_call::async_trait]
+impl Observed for Here {
+    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, ObservedError> {
+        let Ok(trace) = u128::from_str_radix(&trace_id, 16) else { return Ok(Parts::default()) };
+        Ok(self.gather(trace, asked).await)
+    }
+
+    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError> {
+        Ok(self.gather_states(asked).await)
+    }
+}
+
+impl Here {
+    /// What this process has of a trace, and those that it called for it.
+    pub(crate) fn gather(&self, trace: u128, mut asked: Vec<String>) -> BoxFuture<'_, Parts> {
+        let own = self.traces.upgrade().map(|traces| {
+            asked.push(traces.process().to_owned());
+            traces.recent_parts(trace)
+        });
+        Box::pin(async move {
+            let mut found = Parts { parts: own.unwrap_or_default(), missing: Vec::new() };
+            let was_called = |neighbour: &dyn Neighbour| {
+                let calls = found.parts.iter().flat_map(|part| &part.calls);
+                let mut remote = calls.filter(|call| call.remote);
+                remote.any(|call| neighbour.runs(&call.module))
+            };
+            for (process, clients) in self.to_ask(&asked, was_called) {
+                let nobody = clients.is_empty();
+                let each = clients.into_iter().map(|client| {
+                    let (id, asked) = (hex_of_trace(trace), asked.clone());
+                    async move { client.parts_of(id, asked).await }
+                });
+                let answers = join_all(each).await;
+                if nobody || answers.iter().any(Result::is_err) {
+                    found.missing.push(process);
+                }
+                for answer in answers.into_iter().flatten() {
+                    found.parts.extend(answer.parts);
+                    found.missing.extend(answer.missing);
+                }
+            }
+            found.parts.truncate(MOST_PARTS);
+            found.missing.sort_unstable();
+            found.missing.dedup();
+            found
+        })
+    }
+
+    /// How this process stands, and those that it calls. A process that several others call is there once.
+    pub(crate) fn gather_states(&self, mut asked: Vec<String>) -> BoxFuture<'_, Vec<ProcessState>> {
+        let own = self.state.get().map(|state| state());
+        asked.extend(own.as_ref().map(|own| own.process.clone()));
+        let clients = self.to_ask(&asked, |_| true).into_iter().flat_map(|(_, clients)| clients);
+        let each = clients.map(move |client| {
+            let asked = asked.clone();
+            async move { client.processes(asked).await }
+        });
+        let answers = join_all(each);
+        Box::pin(async move {
+            let mut states: Vec<ProcessState> = own.into_iter().collect();
+            states.extend(answers.await.into_iter().flatten().flatten());
+            states.sort_by(|a, b| (&a.process, a.pid).cmp(&(&b.process, b.pid)));
+            states.dedup_by(|a, b| (&a.process, a.pid) == (&b.process, b.pid));
+            states
+        })
+    }
+
+    /// A client for each replica of those neighbours that were not asked before.
+    fn to_ask(
+        &self,
+        asked: &[String],
+        wanted: impl Fn(&dyn Neighbour) -> bool,
+    ) -> Vec<(String, Vec<ObservedClient>)> {
+        let neighbours = self.neighbours.get().map(Vec::as_slice).unwrap_or_default();
+        let is_new = |neighbour: &&Arc<dyn Neighbour>| {
+            asked.len() < MOST_HOPS && !asked.iter().any(|name| name == neighbour.process())
+        };
+        let client = |replica| {
+            let link = Link::<dyn Observed>::unbound(Arc::clone(&self.settings));
+            link.bind_carrier(replica);
+            <dyn Observed as Interface>::client(link)
+        };
+        let to_ask =
+            neighbours.iter().filter(is_new).filter(|neighbour| wanted(neighbour.as_ref()));
+        to_ask
+            .map(|neighbour| {
+                let clients = neighbour.replicas().into_iter().map(client).collect();
+                (neighbour.process().to_owned(), clients)
+            })
+            .collect()
+    }
+}

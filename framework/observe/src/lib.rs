@@ -1,0 +1,24 @@
+//! What a process of a Monolift application does, seen from outside: recorded requests, metrics, and the admin address.
+//!
+//! Applications use it through `monolift`, with the feature `observe`. Nothing here takes part in a call: a recorder is
+//! told what has happened, and counters are read.
+
+mod admin;
+mod asked;
+mod keep;
+mod map;
+pub mod metrics;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod state;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod trace;
+mod traces;
+
+pub use admin::{AdminState, Description, Figures, router};
+pub use asked::{Neighbour, Observed, ObservedClient, ObservedError, Parts, observed};
+pub use keep::KeepSettings;
+pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
+pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
+pub use traces::{Kept, KeptBecause, Traces};
+
+pub(crate) use monolift_call::{call, carry, link};

@@ -1,0 +1,344 @@
+//! What this process has recorded: recent parts of all requests, and the whole traces of those that are kept.
+//!
+//! Both are bounded in bytes, and the oldest go first. A request that enters the application here is judged when it ends. If
+//! it is kept, the processes that it called are asked for their parts, a moment later, while they still have them.
+
+use super::{
+    admin::Description,
+    asked::{Here, Neighbour},
+    keep::{Allowance, KeepSettings, Routes},
+    metrics::{Kind, Page},
+    state::ProcessState,
+    trace::{Trace, TracePart, hex_of_trace},
+};
+use crate::call::{
+    CallSettings,
+    record::{CallRecord, Ended, Entry, Outcome, Part, Recorder, StatementRecord},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{broadcast, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+/// How long after its end a trace is gathered: the work of a call whose caller gave up ends a moment later.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Kept traces that wait to be gathered. Beyond that they are kept with this process's part alone.
+const WAITING: usize = 1_024;
+/// Traces that are gathered at once.
+const AT_ONCE: usize = 64;
+
+/// Why a trace was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptBecause {
+    /// Its request failed.
+    Failed,
+    /// It was slower than its route usually is, or than the stated limit.
+    Slow,
+    /// The edge sampled it.
+    Sampled,
+}
+
+/// A trace that is kept.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    pub because: KeptBecause,
+    #[serde(flatten)]
+    pub trace: Trace,
+}
+
+/// The recorder of a process.
+#[derive(Debug)]
+pub struct Traces {
+    process: String,
+    settings: KeepSettings,
+    here: OnceLock<Arc<Here>>,
+    recent: Mutex<Bounded<Arc<Part>>>,
+    judge: Mutex<Judge>,
+    kept: Mutex<Bounded<Arc<Kept>>>,
+    gather: mpsc::Sender<(Instant, KeptBecause, Arc<Part>)>,
+    queue: Mutex<Option<mpsc::Receiver<(Instant, KeptBecause, Arc<Part>)>>>,
+    news: broadcast::Sender<Arc<Kept>>,
+    /// Requests that were to be kept and were not, because there were too many.
+    passed_over: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Judge {
+    routes: Routes,
+    slow: Allowance,
+    failed: Allowance,
+}
+
+/// The latest things, up to a number of bytes.
+#[derive(Debug)]
+struct Bounded<T> {
+    things: VecDeque<(T, usize)>,
+    bytes: usize,
+    most: usize,
+}
+
+impl<T> Bounded<T> {
+    fn new(most: usize) -> Self {
+        Self { things: VecDeque::new(), bytes: 0, most }
+    }
+
+    fn push(&mut self, thing: T, bytes: usize) {
+        self.bytes += bytes;
+        self.things.push_back((thing, bytes));
+        while self.bytes > self.most
+            && let Some((_, bytes)) = self.things.pop_front()
+        {
+            self.bytes -= bytes;
+        }
+    }
+
+    fn latest_first(&self) -> impl Iterator<Item = &T> {
+        self.things.iter().rev().map(|(thing, _)| thing)
+    }
+}
+
+impl Traces {
+    /// Records nothing yet. `calls` is what the questions between processes are held to.
+    pub fn new(process: &str, settings: KeepSettings, calls: Arc<CallSettings>) -> Arc<Self> {
+        let now = Instant::now();
+        let (gather, queue) = mpsc::channel(WAITING);
+        let traces = Arc::new(Self {
+            process: process.to_owned(),
+            settings,
+            here: OnceLock::new(),
+            recent: Mutex::new(Bounded::new(settings.memory)),
+            judge: Mutex::new(Judge {
+                routes: Routes::default(),
+                slow: Allowance::of_slow(now),
+                failed: Allowance::of_failed(now),
+            }),
+            kept: Mutex::new(Bounded::new(settings.memory)),
+            gather,
+            queue: Mutex::new(Some(queue)),
+            news: broadcast::Sender::new(64),
+            passed_over: AtomicU64::new(0),
+        });
+        let here = Here {
+            traces: Arc::downgrade(&traces),
+            neighbours: OnceLock::new(),
+            state: OnceLock::new(),
+            settings: calls,
+        };
+        let _ = traces.here.set(Arc::new(here));
+        traces
+    }
+
+    /// The processes that can be asked.
+    pub fn ask(&self, neighbours: Vec<Arc<dyn Neighbour>>) {
+        let _ = self.here().neighbours.set(neighbours);
+    }
+
+    /// How this process stands, for those that ask.
+    pub fn tell(&self, state: Description) {
+        let _ = self.here().state.set(state);
+    }
+
+    /// How all processes stand that this one can ask, itself among them.
+    pub async fn processes(&self) -> Vec<ProcessState> {
+        self.here().gather_states(Vec::new()).await
+    }
+
+    /// Gathers the parts of kept traces, until it is dropped.
+    pub async fn gather_kept(self: Arc<Self>) {
+        let Some(mut queue) = lock(&self.queue).take() else { return };
+        let mut gathering = JoinSet::new();
+        while let Some((at, because, part)) = queue.recv().await {
+            // A process that does not answer takes as long as the question may.
+            while gathering.len() >= AT_ONCE {
+                gathering.join_next().await;
+            }
+            let traces = Arc::clone(&self);
+            gathering.spawn(async move {
+                sleep_until(at).await;
+                let found = traces.here().gather(part.trace_id, Vec::new()).await;
+                traces.keep(because, part, found.parts, found.missing);
+            });
+        }
+    }
+
+    /// The process that this is.
+    pub(crate) fn process(&self) -> &str {
+        &self.process
+    }
+
+    pub(crate) fn here(&self) -> &Arc<Here> {
+        self.here.get().expect("it is set where this is made")
+    }
+
+    /// What is known of new kept traces, as they come.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Kept>> {
+        self.news.subscribe()
+    }
+
+    /// The kept traces, the latest first.
+    pub fn kept(&self) -> Vec<Arc<Kept>> {
+        lock(&self.kept).latest_first().cloned().collect()
+    }
+
+    /// The latest requests that entered the application here, kept or not, the latest first.
+    pub fn recent(&self, most: usize) -> Vec<TracePart> {
+        let recent: Vec<Arc<Part>> = {
+            let recent = lock(&self.recent);
+            let entered = |part: &&Arc<Part>| !matches!(part.entry, Entry::Call { .. });
+            recent.latest_first().filter(entered).take(most).cloned().collect()
+        };
+        recent.iter().map(|part| TracePart::of(part, &self.process)).collect()
+    }
+
+    /// A trace by its id: a kept one, or what this and other processes still have.
+    pub async fn find(&self, trace_id: u128) -> Option<Trace> {
+        let id = hex_of_trace(trace_id);
+        if let Some(kept) = lock(&self.kept).latest_first().find(|kept| kept.trace.trace_id == id) {
+            return Some(kept.trace.clone());
+        }
+        let found = self.here().gather(trace_id, Vec::new()).await;
+        let known = !found.parts.is_empty();
+        known.then_some(Trace { trace_id: id, parts: found.parts, missing: found.missing })
+    }
+
+    /// The parts of a trace that this process still has.
+    pub(crate) fn recent_parts(&self, trace_id: u128) -> Vec<TracePart> {
+        let of_trace: Vec<Arc<Part>> = {
+            let recent = lock(&self.recent);
+            let parts = recent.latest_first().filter(|part| part.trace_id == trace_id);
+            parts.cloned().collect()
+        };
+        of_trace.iter().rev().map(|part| TracePart::of(part, &self.process)).collect()
+    }
+
+    /// Requests that were to be kept and were not, because there were too many.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over.load(Relaxed)
+    }
+
+    /// The bytes of recent parts and of kept traces.
+    pub fn memory(&self) -> (usize, usize) {
+        (lock(&self.recent).bytes, lock(&self.kept).bytes)
+    }
+
+    /// Adds how much is recorded to a page of metrics.
+    pub(crate) fn show(&self, page: &mut Page) {
+        let (recent, kept) = self.memory();
+        page.family(
+            "monolift_recorded_bytes",
+            Kind::Gauge,
+            "Recorded requests, by whether they are kept.",
+        )
+        .sample(&[("kept", "no")], recent)
+        .sample(&[("kept", "yes")], kept);
+        let help = "Requests that were to be kept and were not, because there were too many.";
+        page.family("monolift_traces_passed_over_total", Kind::Counter, help)
+            .sample(&[], self.passed_over());
+    }
+
+    fn judge(&self, part: &Part) -> Option<KeptBecause> {
+        let route = match &part.entry {
+            Entry::Request { route } => route.clone(),
+            Entry::Work { module, kind } => format!("{module}.{kind}"),
+            // The process that called decides.
+            Entry::Call { .. } => return None,
+        };
+        let mut judge = lock(&self.judge);
+        let Judge { routes, slow, failed } = &mut *judge;
+        let slow_for_its_route = routes.learn(&route, part.nanos);
+        let is_slow = match self.settings.slow {
+            Some(limit) => part.nanos > u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            None => slow_for_its_route,
+        };
+        let (because, allowed) = if has_failed(part) {
+            (KeptBecause::Failed, failed.take(Instant::now()))
+        } else if is_slow {
+            (KeptBecause::Slow, slow.take(Instant::now()))
+        } else if part.sampled {
+            (KeptBecause::Sampled, true)
+        } else {
+            return None;
+        };
+        if !allowed {
+            self.passed_over.fetch_add(1, Relaxed);
+        }
+        allowed.then_some(because)
+    }
+
+    fn keep(
+        &self,
+        because: KeptBecause,
+        part: Arc<Part>,
+        mut parts: Vec<TracePart>,
+        missing: Vec<String>,
+    ) {
+        let own = TracePart::of(&part, &self.process);
+        // It may be gone from the recent ones by now.
+        if !parts.iter().any(|part| part.span == own.span && part.process == own.process) {
+            parts.insert(0, own);
+        }
+        let trace = Trace { trace_id: hex_of_trace(part.trace_id), parts, missing };
+        let kept = Arc::new(Kept { because, trace });
+        let bytes = bytes_of(&kept.trace);
+        lock(&self.kept).push(Arc::clone(&kept), bytes);
+        // Without a subscriber there is no one to tell.
+        let _ = self.news.send(kept);
+    }
+}
+
+impl Recorder for Traces {
+    fn records(&self, _: &Entry) -> bool {
+        self.settings.record
+    }
+
+    fn ended(&self, part: Part) {
+        let because = self.judge(&part);
+        let part = Arc::new(part);
+        let bytes = size_of::<Part>()
+            + part.recorded.calls.len() * size_of::<CallRecord>()
+            + part.recorded.statements.len() * (size_of::<StatementRecord>() + 64);
+        lock(&self.recent).push(Arc::clone(&part), bytes);
+        let Some(because) = because else { return };
+        let waiting = (Instant::now() + SETTLE, because, part);
+        if let Err(full) = self.gather.try_send(waiting) {
+            let (_, because, part) = full.into_inner();
+            self.keep(because, part, Vec::new(), vec!["(too many traces at once)".to_owned()]);
+        }
+    }
+}
+
+/// Whether a request failed: not that it was answered with a mistake of the client's.
+fn has_failed(part: &Part) -> bool {
+    match part.ended {
+        Ended::Status(status) => status >= 500,
+        Ended::Dropped => false,
+        Ended::Done => {
+            let own = part.recorded.calls.iter().filter(|call| call.parent == part.root);
+            own.into_iter().any(|call| matches!(call.outcome, Outcome::Failed(_)))
+        }
+    }
+}
+
+fn bytes_of(trace: &Trace) -> usize {
+    let of_part = |part: &TracePart| {
+        let statements: usize = part.statements.iter().map(|one| 80 + one.text.len()).sum();
+        300 + part.calls.len() * 250 + statements
+    };
+    trace.parts.iter().map(of_part).sum()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

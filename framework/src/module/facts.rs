@@ -157,7 +157,7 @@ impl RunningModule {
     }
 
     async fn start_lifecycle(&mut self, lifecycle: Arc<dyn Lifecycle>) -> Result<(), StartError> {
-        let mut polled = Polled::work(&format!("the start of `{}`", self.facts.name));
+        let mut polled = Polled::start_of(self.facts.name);
         let started = polled.follow(AssertUnwindSafe(lifecycle.start()).catch_unwind()).await;
         let error = match (started, polled.broken()) {
             (_, Some(broken)) => StartError::new(broken),

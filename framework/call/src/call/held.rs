@@ -72,15 +72,32 @@ pub struct Holdings {
 #[derive(Debug, Clone)]
 enum Holder {
     Call(&'static Callee),
-    /// Durable work, or the start of a module.
-    Work(Arc<str>),
+    Work(Arc<Duty>),
+}
+
+/// What a module does and no client calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duty {
+    /// The module.
+    pub module: String,
+    /// The kind of durable work; `None` for the start of the module.
+    pub kind: Option<String>,
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Some(kind) => write!(f, "the work `{kind}` of `{}`", self.module),
+            None => write!(f, "the start of `{}`", self.module),
+        }
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(callee) => callee.fmt(f),
-            Self::Work(name) => f.write_str(name),
+            Self::Work(duty) => duty.fmt(f),
         }
     }
 }
@@ -161,6 +178,26 @@ pub fn current_span() -> Option<u64> {
     Some(CURRENT.get().span).filter(|&span| span != 0)
 }
 
+/// The work or the start of a module that is polled now, if there is one and no call.
+pub fn current_duty() -> Option<Arc<Duty>> {
+    if is_in_a_call() {
+        return None;
+    }
+    match &current_holdings()?.by {
+        Holder::Work(duty) => Some(Arc::clone(duty)),
+        Holder::Call(_) => None,
+    }
+}
+
+fn current_holdings() -> Option<Arc<Holdings>> {
+    if !CURRENT.get().holds {
+        return None;
+    }
+    let holdings = swap_holdings(None);
+    swap_holdings(holdings.clone());
+    holdings
+}
+
 /// Has the call that is polled now hold something. With `strict` it fails if it breaks the rule.
 pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
     let mut polled = swap(Polled::default());
@@ -180,13 +217,8 @@ pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
 /// told, where the rule is strict.
 #[inline]
 pub fn ask() -> Result<(), String> {
-    let polled = swap(Polled::default());
-    let asked = match &polled.holdings {
-        Some(holdings) => holdings.ask(),
-        None => Ok(()),
-    };
-    swap(polled);
-    asked
+    // The call stays the current one, for the line of the log.
+    current_holdings().map_or(Ok(()), |holdings| holdings.ask())
 }
 
 impl Polled {
@@ -205,9 +237,18 @@ impl Polled {
     }
 
     /// A call for durable work, which no client makes. Where its calls go is noted.
-    pub fn work(name: &str) -> Self {
+    pub fn work(module: &str, kind: &str) -> Self {
+        Self::duty(Duty { module: module.to_owned(), kind: Some(kind.to_owned()) })
+    }
+
+    /// The start of a module.
+    pub fn start_of(module: &str) -> Self {
+        Self::duty(Duty { module: module.to_owned(), kind: None })
+    }
+
+    fn duty(duty: Duty) -> Self {
         let calls = Some(Mutex::default());
-        let holdings = Holdings { calls, ..Holdings::of(Holder::Work(name.into())) };
+        let holdings = Holdings { calls, ..Holdings::of(Holder::Work(Arc::new(duty))) };
         Self { callee: None, span: 0, holdings: Some(Arc::new(holdings)) }
     }
 
@@ -392,10 +433,10 @@ mod tests {
         meter: Meter::new(),
     };
 
-    /// What is logged while a call of this name does `work`.
-    fn logged(name: &str, work: impl FnOnce()) -> String {
+    /// What is logged while a guest's work of this kind does `work`.
+    fn logged(kind: &str, work: impl FnOnce()) -> String {
         let call = || {
-            let around = swap(Polled::work(name));
+            let around = swap(Polled::work("guest", kind));
             work();
             leave(around);
         };
@@ -422,22 +463,26 @@ mod tests {
             drop(hold);
             assert_eq!(ask(), Ok(()));
         };
-        let said = logged("guest.dine", work);
-        assert_eq!(said.matches("guest.dine asks for another seat").count(), 1, "{said}");
-        assert_eq!(said.matches("guest.dine calls bar.serve").count(), 1, "{said}");
+        let said = logged("dine", work);
+        assert_eq!(
+            said.matches("the work `dine` of `guest` asks for another seat").count(),
+            1,
+            "{said}"
+        );
+        assert_eq!(said.matches("the work `dine` of `guest` calls bar.serve").count(), 1, "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
-        assert_eq!(logged("guest.dine", work), "");
-        assert_eq!(logged("guest.lunch", work).lines().count(), 2);
+        assert_eq!(logged("dine", work), "");
+        assert_eq!(logged("lunch", work).lines().count(), 2);
     }
 
     #[test]
     fn where_the_rule_is_strict_the_call_is_told_each_time() {
-        logged("guest.strict", || {
+        logged("strict", || {
             let first = hold(&SEAT, true);
             let second = hold(&SEAT, true);
             drop(first);
             let told = ask().unwrap_err();
-            assert!(told.contains("guest.strict asks for another seat"), "{told}");
+            assert!(told.contains("the work `strict` of `guest` asks for another seat"), "{told}");
             let told = calls_the_bar().unwrap_err();
             assert!(told.message().contains("stand up before"), "{told}");
             drop(second);
@@ -451,7 +496,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_what_is_held_then() {
-        logged("guest.moves", || {
+        logged("moves", || {
             let told = || ask().unwrap_err();
             let seat = hold(&SEAT, true);
             let table = hold(&TABLE, true);
@@ -472,12 +517,29 @@ mod tests {
         fn make() {
             panic!("a scene");
         }
-        let mut polled = Polled::work("guest.panic");
+        let mut polled = Polled::work("guest", "panic");
         let work = polled.follow(async {
             let _hold = hold(&SEAT, true);
             make();
         });
         assert!(std::panic::AssertUnwindSafe(work).catch_unwind().await.is_err());
         assert!(swap(Polled::default()).holdings.is_none());
+    }
+
+    #[test]
+    fn what_is_polled_is_known() {
+        assert!(current_callee().is_none() && current_duty().is_none());
+        let around = swap(Polled::work("guest", "dine"));
+        let duty = current_duty().unwrap();
+        assert_eq!((duty.module.as_str(), duty.kind.as_deref()), ("guest", Some("dine")));
+        // To look changes nothing, and a call within it is what is polled then.
+        assert!(current_duty().is_some());
+        let work = enter(&BAR, None);
+        assert!(current_duty().is_none());
+        assert_eq!(current_callee().unwrap().to_string(), "bar.serve");
+        leave(work);
+        assert!(current_duty().is_some());
+        leave(around);
+        assert!(current_callee().is_none() && current_duty().is_none());
     }
 }

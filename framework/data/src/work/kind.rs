@@ -101,7 +101,7 @@ pub(super) async fn attempt_of(module: &str, kind: &WorkKind, claimed: &Claimed)
             return Outcome::Failed { error: format!("it cannot be read: {error}"), at: None };
         }
     };
-    let mut polled = Polled::work(&format!("the work `{}` of `{module}`", kind.name));
+    let mut polled = Polled::work(module, kind.name);
     let performing = polled.follow(AssertUnwindSafe(performing).catch_unwind());
     let ended = timeout(kind.deadline, context.scope(performing)).await;
     let error = match ended {

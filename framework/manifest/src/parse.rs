@@ -45,7 +45,7 @@ impl<'a> Parser<'a> {
             root,
             "at the top of a manifest",
             &[
-                "app", "host", "modules", "process", "calls", "http", "observe", "limits", "db",
+                "app", "host", "modules", "process", "calls", "http", "log", "observe", "limits", "db",
                 "tls",
             ],
         );
@@ -81,6 +81,7 @@ impl<'a> Parser<'a> {
             calls: self.top_section("calls"),
             http: self.top_section("http"),
             observe: self.top_section("observe"),
+            log: self.top_section("log"),
             limits: self.top_section("limits"),
             db: self.top_section("db"),
             tls: self.tls(),

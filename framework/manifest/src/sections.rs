@@ -1,5 +1,5 @@
-//! Every key of `[process.*]`, `[calls]`, `[http]`, `[observe]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both read by these
-//! tables. A new key is one line here, and one in `settings.reference.toml`.
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[log]`, `[observe]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both
+//! read by these tables. A new key is one line here, and one in `settings.reference.toml`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use crate::connect::{Connect, ConnectError};
 use crate::keys::{
     Count, Flag, Given, Key, Optional, Section, Size, Span, Text, ValueType, key, section,
 };
+use crate::log::{LogFormat, LogLevels};
 use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
 
@@ -98,6 +99,16 @@ section! {
     slow: Option<Duration> = None, Optional(Span(AN_INSTANT, LONGEST));
     /// what recent requests may take, and as much again for those that are kept
     memory: usize = 8 << 20, Size(1 << 20, 1 << 30);
+}
+
+section! {
+    /// `[log]`: the log of a program that installs it, which a host does not.
+    Log;
+
+    /// "text" for people, "json" for machines; "auto" is text on a terminal and under `cargo monolift up`, else JSON
+    format: LogFormat = LogFormat::Auto, Text(LogFormat::read, |format| format.to_string());
+    /// what is logged where RUST_LOG is not set: a level, then those of modules, "info,stock=debug"
+    level: LogLevels = LogLevels::default(), Text(LogLevels::read, |levels| levels.to_string());
 }
 
 section! {

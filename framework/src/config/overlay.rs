@@ -9,8 +9,8 @@ use super::{
 use figment::value::{Dict, Value};
 use monolift_manifest::{Given, Manifest, Retries, Section, TlsKeys};
 
-/// Lays the sections `process`, `calls`, `http`, `observe`, `limits`, `db` and `tls` over the manifest. All mistakes in them are
-/// reported together.
+/// Lays the sections `process`, `calls`, `http`, `log`, `observe`, `limits`, `db` and `tls` over the manifest. All mistakes in
+/// them are reported together.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
     let mut over = Over { settings, errors: SettingsErrors::default() };
     let root = settings.sections();
@@ -27,6 +27,7 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     over.lay_section(root, "calls", &mut manifest.calls);
     over.lay_section(root, "http", &mut manifest.http);
     over.lay_section(root, "observe", &mut manifest.observe);
+    over.lay_section(root, "log", &mut manifest.log);
     over.lay_section(root, "limits", &mut manifest.limits);
     over.lay_section(root, "db", &mut manifest.db);
     let mut tls = manifest.tls.take().map_or_else(TlsKeys::default, TlsKeys::from);

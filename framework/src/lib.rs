@@ -73,6 +73,7 @@
 //! | modules and their fields | [`module`](macro@module), [`Inject`] |
 //! | the `main` of a process | [`process!`], [`service!`] |
 //! | existing programs | [`host!`], [`app::App`] |
+//! | logs | [`observe::log`] |
 //! | errors of calls | [`CallError`], [`InterfaceError`](trait@InterfaceError) |
 //! | deadline, principal, trace, idempotency key | [`Context`] |
 //! | tests | [`testing`] |
@@ -83,7 +84,7 @@
 //! |---|---|---|
 //! | `http` | on | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
 //! | `docs` | on | Swagger UI at `/docs` of a gateway, 490 KB of the program; turns on `http` |
-//! | `observe` | on | recorded requests, metrics and the admin address (`admin` of a process in the manifest); turns on `http` |
+//! | `observe` | on | recorded requests, metrics, logs for machines, the admin address (`admin` of a process in the manifest); turns on `http` |
 //! | `postgres` | on | databases of PostgreSQL; turns on `data` |
 //! | `sqlite` | on | databases of SQLite; turns on `data` |
 //! | `data` | on | `Db`, `Tx`, `Connection`, `Work` and `App::pool`; needs `postgres` or `sqlite` |
@@ -125,6 +126,10 @@ pub use monolift_data::{
     Db, OnConstraint, Tx,
     work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
+
+#[cfg(feature = "observe")]
+#[doc(inline)]
+pub use monolift_observe as observe;
 
 // Named by the code that the macros emit.
 #[doc(hidden)]
@@ -199,7 +204,8 @@ pub use monolift_macros::module;
 /// names), by environment variables (`SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:0`), or by another
 /// manifest that `MONOLIFT_MANIFEST` names.
 ///
-/// The program logs to standard error. `RUST_LOG` filters the log; the default is `info`.
+/// The program logs to standard error: text on a terminal, else a JSON object a line. `log.format` sets the format.
+/// `RUST_LOG` filters the log; without it the setting `log.level` does, whose default is `info`.
 pub use monolift_macros::process;
 
 /// The `main` of a module's own package: `service!();`, so that `cargo run -p payments` serves it.

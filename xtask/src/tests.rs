@@ -56,13 +56,14 @@ fn packages() -> Command {
 }
 
 /// The crates that a user's application needs.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "monolift",
     "monolift-call",
     "monolift-data",
     "monolift-gateway",
     "monolift-macros",
     "monolift-manifest",
+    "monolift-observe",
     "monolift-seam",
     "monolift-trim",
 ];

@@ -82,6 +82,10 @@ impl Started {
     /// Starts a process.
     pub(super) fn new(mut command: Command, prefix: &Prefix) -> std::io::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if std::io::stdout().is_terminal() {
+            // Its lines are shown there.
+            command.env("CLICOLOR_FORCE", "1");
+        }
         let mut child = command.spawn()?;
         let logs = [
             child.stdout.take().map(|out| read(out, prefix.clone())),

@@ -1,4 +1,5 @@
-//! What a process of a Monolift application does, seen from outside: recorded requests, metrics, and the admin address.
+//! What a process of a Monolift application does, seen from outside: recorded requests, metrics, its log, and the admin
+//! address.
 //!
 //! Applications use it through `monolift`, with the feature `observe`. Nothing here takes part in a call: a recorder is
 //! told what has happened, and counters are read.
@@ -6,6 +7,7 @@
 mod admin;
 mod asked;
 mod keep;
+pub mod log;
 mod map;
 pub mod metrics;
 #[allow(missing_docs, reason = "the names of plain data say it")]

@@ -7,6 +7,7 @@ use super::{
     http::{self, Gateway},
     linked::ThisProcess,
     listen::first_free,
+    log::Control,
     peers::Peers,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub struct App {
     docs: bool,
     pub(super) internal_errors: http::InternalErrors,
     pub(super) observed: Observed,
+    log: Control,
 }
 
 /// Points an interface's link at what `main` provides.
@@ -71,6 +73,11 @@ impl std::fmt::Debug for App {
 impl App {
     /// The process that `linked` says, with the settings that are in force.
     pub fn new(linked: Linked) -> Result<Self, StartErrors> {
+        Self::read(linked).map(|app| app.announced(linked))
+    }
+
+    /// The same, without a line in the log.
+    pub(super) fn read(linked: Linked) -> Result<Self, StartErrors> {
         let mut place = linked.place()?;
         let file = match env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from) {
             None => Path::new(linked.root).join("settings.toml"),
@@ -102,17 +109,22 @@ impl App {
             errors.0.extend(check::sections(&settings, &here).0);
             return Err(wrong(errors));
         }
+        let fakes = fakes(&place)?;
+        Ok(Self { fakes, ..Self::assemble(place, settings, data, entries, false) })
+    }
+
+    /// Logs what is unusual about the process.
+    pub(super) fn announced(self, linked: Linked) -> Self {
         for circle in linked.circles.iter().filter(|_| linked.kind == Program::Host) {
             tracing::info!(circle, "modules and this program call each other");
         }
-        let fakes = fakes(&place)?;
-        if !fakes.is_empty() {
+        if !self.fakes.is_empty() {
             tracing::warn!(
-                ?fakes,
+                fakes = ?self.fakes,
                 "{FAKES} is set: calls of these modules are answered with examples"
             );
         }
-        Ok(Self { fakes, ..Self::assemble(place, settings, data, entries, false) })
+        self
     }
 
     pub(crate) fn assemble(
@@ -147,7 +159,21 @@ impl App {
             docs: true,
             internal_errors: http::InternalErrors::default(),
             observed,
+            log: Control::default(),
         }
+    }
+
+    /// The same, with the levels of this log.
+    pub(super) fn with_log(self, log: Control) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Hands over the levels of the log that this program has installed, so that an operator can change them while it
+    /// runs. A program of one line does so itself. It needs the feature `observe`.
+    #[cfg(feature = "observe")]
+    #[must_use]
+    pub fn log(self, control: monolift_observe::log::LogControl) -> Self {
+        self.with_log(Some(control))
     }
 
     /// Whether the gateway describes itself, at `/openapi.json` and `/docs`. It does, unless told
@@ -266,6 +292,7 @@ impl App {
             hints: self.hints,
             docs: self.docs,
             internal_errors: self.internal_errors,
+            log: self.log,
             remotes: peers.remotes().clone(),
             memory,
             readiness,

@@ -1,16 +1,16 @@
 //! What a job does before the processes of a release start: it applies migrations, and starts nothing.
 
-use super::App;
+use super::{App, log::Log};
 use crate::module::{Resources, StartError, StartErrors, Wanted, databases::source};
 use monolift_data::Migrated;
 use std::sync::Arc;
 
-/// Applies the migrations, and prints what was applied.
-pub(super) async fn migrate(app: App) -> Result<(), StartErrors> {
+/// Applies the migrations, and says what was applied.
+pub(super) async fn migrate(app: App, log: &Log) -> Result<(), StartErrors> {
     for (module, Migrated { location, applied }) in app.migrate().await? {
         match &applied[..] {
-            [] => println!("{module}: {location} is up to date"),
-            some => println!("{module}: {location}: applied {}", some.join(", ")),
+            [] => log.say(&format!("{module}: {location} is up to date")),
+            some => log.say(&format!("{module}: {location}: applied {}", some.join(", "))),
         }
     }
     Ok(())

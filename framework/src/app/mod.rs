@@ -19,6 +19,11 @@ mod in_force;
 pub mod launcher;
 mod linked;
 mod listen;
+#[cfg(feature = "observe")]
+mod log;
+#[cfg(not(feature = "observe"))]
+#[path = "no_log.rs"]
+mod log;
 #[cfg(feature = "data")]
 mod migrate;
 #[cfg(not(feature = "data"))]

@@ -1,10 +1,9 @@
 //! The whole life of a program whose `main` is one line.
 
-use super::{ASK, App, Linked, RunningApp, launcher::Launcher, migrate::migrate};
+use super::{ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate};
 use crate::module::{StartError, StartErrors};
-use std::{fmt::Write as _, io::IsTerminal, process::ExitCode};
+use std::{fmt::Write as _, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it. With the argument `migrate` it only
 /// applies the migrations of the process's modules.
@@ -13,14 +12,7 @@ use tracing_subscriber::EnvFilter;
 pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
     #[cfg(feature = "trim")]
     monolift_trim::keep_little();
-    // tarpc's own spans say nothing that ours do not, and cost more than a call.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = "tarpc=off".parse().expect("this directive is well formed");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.add_directive(quiet))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    let mut log = Log::not_yet();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -28,27 +20,34 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(linked, prepare)) {
+    match runtime.block_on(run(linked, prepare, &mut log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(errors) => {
-            eprintln!("this process does not start:\n{errors}");
+            log.refused(&errors);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), StartErrors> {
+async fn run(
+    linked: Linked,
+    prepare: impl FnOnce(App) -> App,
+    log: &mut Log,
+) -> Result<(), StartErrors> {
     // Before anything starts, so that a signal during the start is not lost.
     let mut stop = Stop::listen();
     let mut launcher = Launcher::connect().await?;
-    let app = prepare(App::new(linked)?);
+    // Nothing is logged before the settings say how.
+    let app = App::read(linked)?;
+    log.begin(&app.place)?;
+    let app = prepare(app.announced(linked).with_log(log.control()));
     if std::env::var(ASK).is_ok_and(|question| question == "config") {
         println!("{}", serde_json::json!(app.settings_in_force()));
         return Ok(());
     }
     match std::env::args().nth(1).as_deref() {
         None => {}
-        Some("migrate") => return migrate(app).await,
+        Some("migrate") => return migrate(app, log).await,
         Some(other) => {
             let message = format!(
                 "the argument `{other}` is unknown: start the program without one, or with `migrate`"
@@ -60,7 +59,7 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
     let mut readiness = running.readiness();
-    println!("{}", introduce(&running));
+    log.say(&introduce(&running));
     // Read before it is told, so that a change meanwhile is told as well.
     let mut waits = !readiness.borrow_and_update().waiting_for.is_empty();
     launcher.tell(&running).await;
@@ -69,27 +68,27 @@ async fn run(linked: Linked, prepare: impl FnOnce(App) -> App) -> Result<(), Sta
             _ = readiness.changed() => {
                 waits = !readiness.borrow_and_update().waiting_for.is_empty();
                 if !waits {
-                    println!("{} is ready", running.process());
+                    log.say(&format!("{} is ready", running.process()));
                 }
                 launcher.tell(&running).await;
             }
-            () = stop.asked() => return stopped(running, stop).await,
-            () = launcher.gone(&running) => return stopped(running, stop).await,
+            () = stop.asked() => return stopped(running, stop, log).await,
+            () = launcher.gone(&running) => return stopped(running, stop, log).await,
         }
     }
     tokio::select! {
         () = stop.asked() => {}
         () = launcher.gone(&running) => {}
     }
-    stopped(running, stop).await
+    stopped(running, stop, log).await
 }
 
-async fn stopped(running: RunningApp, mut stop: Stop) -> Result<(), StartErrors> {
+async fn stopped(running: RunningApp, mut stop: Stop, log: &Log) -> Result<(), StartErrors> {
     let drain = running.manifest().calls.drain;
-    println!("stopping: what is in flight has {drain:?}; ctrl-C again ends it at once");
+    log.say(&format!("stopping: what is in flight has {drain:?}; ctrl-C again ends it at once"));
     tokio::select! {
         () = running.stop() => {}
-        () = stop.asked() => println!("stopped at once: what was in flight is lost"),
+        () = stop.asked() => log.say("stopped at once: what was in flight is lost"),
     }
     Ok(())
 }

@@ -34,6 +34,11 @@ pub struct RunningApp {
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) internal_errors: super::http::InternalErrors,
+    #[cfg_attr(
+        not(feature = "observe"),
+        allow(dead_code, reason = "levels change with that feature only")
+    )]
+    pub(super) log: super::log::Control,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,
     pub(super) memory: Arc<Memory>,
     pub(super) readiness: watch::Sender<Readiness>,
@@ -73,6 +78,13 @@ impl RunningApp {
     /// What it waits for.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.subscribe()
+    }
+
+    /// The levels of its log. `None` in a program that has a subscriber of its own and did not hand them over. It needs
+    /// the feature `observe`.
+    #[cfg(feature = "observe")]
+    pub fn log(&self) -> Option<&monolift_observe::log::LogControl> {
+        self.log.as_ref()
     }
 
     /// Where other processes call it.

@@ -6,6 +6,7 @@ mod hundred;
 mod kills;
 mod launcher;
 mod life;
+mod logs;
 mod manifest;
 mod market;
 mod new_app;

@@ -14,6 +14,9 @@ use std::{
 /// How long anything may take to come up or to end.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// The applications whose processes are started, as their variables begin.
+const APPS: [&str; 4] = ["SHOP", "SHOP2", "GAZETTE", "MARKET"];
+
 pub struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -37,6 +40,8 @@ impl Process {
             .env_remove("MONOLIFT_MANIFEST")
             .env_remove("MONOLIFT_SETTINGS")
             .env_remove("RUST_LOG")
+            // Their outputs are no terminals, and tests read lines as people do.
+            .envs(APPS.map(|app| (format!("{app}_LOG__FORMAT"), "text")))
             .envs(env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -105,6 +105,7 @@ fn variables_that_are_no_settings_do_not_stop_the_start() {
     }
     // All of them have another prefix.
     let run = MONOLITH.run("prefix").with("MONOLIFT_PREFIX", "SHOPSET_");
+    let run = run.with("SHOPSET_LOG__FORMAT", "text");
     refused(
         run.with("SHOPSET_ORDERS__MAX_LINES", "many").start(&monolith),
         &["SHOPSET_ORDERS__MAX_LINES"],

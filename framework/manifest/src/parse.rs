@@ -45,8 +45,8 @@ impl<'a> Parser<'a> {
             root,
             "at the top of a manifest",
             &[
-                "app", "host", "modules", "process", "calls", "http", "log", "observe", "limits", "db",
-                "tls",
+                "app", "host", "modules", "process", "calls", "http", "log", "observe", "limits",
+                "db", "tls",
             ],
         );
         self.graph_is_known = !root.0.iter().any(|entry| {

@@ -19,6 +19,10 @@ function el(tag, attributes, ...children) {
   return made;
 }
 
+function show(...children) {
+  view.replaceChildren(...children.flat().filter((child) => child != null));
+}
+
 async function ask(path) {
   const response = await fetch(path, { headers: { accept: 'application/json' } });
   const body = await response.json();
@@ -44,7 +48,7 @@ function table(columns, rows) {
 function showMap() {
   const map = el('div', { class: 'map scroll', id: 'map' });
   const states = el('div', { id: 'states', class: 'cards' });
-  view.replaceChildren(map,
+  show(map,
     el('p', { class: 'legend' }, 'Solid arrows are calls within a process, dashed ones cross a network, red ones fail. ',
       'Each shows calls a second and the p99. Select a module for its methods.'),
     el('h2', {}, 'Processes'), states);
@@ -98,7 +102,7 @@ function showModule(name) {
   const used = (facts?.calls?.[name] || []);
   const by = Object.entries(facts?.calls || {}).filter(([, called]) => called.includes(name)).map(([caller]) => caller);
   const traffic = el('div', { id: 'traffic' });
-  view.replaceChildren(
+  show(
     el('h2', {}, name),
     el('p', {}, 'In the process ', el('strong', {}, facts?.placed?.[name] || '?'), '. Calls ',
       used.length ? used.join(', ') : 'no module', '. Is called by ', by.length ? by.join(', ') : 'no module', '. ',
@@ -128,13 +132,13 @@ function settingsTable(settings) {
 }
 
 function showSettings() {
-  view.replaceChildren(el('h2', {}, 'Settings of ' + (facts?.process || '') + ', secrets left out'),
+  show(el('h2', {}, 'Settings of ' + (facts?.process || '') + ', secrets left out'),
     settingsTable(facts?.settings || []));
 }
 
 function showCalls() {
   const traffic = el('div', {});
-  view.replaceChildren(el('h2', {}, 'Calls so far, in every process that answers'), traffic);
+  show(el('h2', {}, 'Calls so far, in every process that answers'), traffic);
   drawTraffic = () => traffic.replaceChildren(table(callColumns, calls().filter((row) => row.module !== 'monolift')
     .map((row) => ({ ...row, bad: row.failed > 0 }))));
   drawTraffic();
@@ -159,7 +163,7 @@ async function showTraces(query) {
     location.hash = '#/traces?' + next;
   };
   const option = (value, text, chosen) => el('option', { value, selected: value === chosen }, text);
-  view.replaceChildren(
+  show(
     el('form', { class: 'filters', onsubmit: (event) => { event.preventDefault(); go(); } },
       el('label', {}, 'show', el('select', { name: 'of', onchange: go },
         option('requests', 'the latest requests', which), option('traces', 'kept: failed, slow, sampled', which))),
@@ -207,11 +211,11 @@ function traceList(traces) {
 }
 
 async function showTrace(id) {
-  view.replaceChildren(el('p', { class: 'quiet' }, '…'));
+  show(el('p', { class: 'quiet' }, '…'));
   const trace = await ask('/api/traces/' + id);
   const text = JSON.stringify(trace, null, 2);
   const file = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-  view.replaceChildren(
+  show(
     el('p', {}, el('code', {}, id), ' ',
       el('button', { type: 'button', onclick: () => navigator.clipboard?.writeText(text) }, 'Copy'), ' ',
       el('a', { href: file, download: 'trace-' + id + '.json' }, 'Download as JSON')),
@@ -276,7 +280,7 @@ function waterfall(trace, differences) {
 async function compare(files) {
   const traces = await Promise.all([...files].slice(0, 2).map(async (file) => JSON.parse(await file.text())));
   const names = traces.map((trace) => new Set(rows(trace).map((row) => row.what)));
-  view.replaceChildren(el('p', {}, 'What only one of the two has is red.'),
+  show(el('p', {}, 'What only one of the two has is red.'),
     el('div', { class: 'two' }, traces.map((trace, at) => el('section', {},
       el('h2', {}, new Set(trace.parts.map((part) => part.process)).size + ' processes, ' + duration(trace.parts[0].nanos)),
       waterfall(trace, names[1 - at])))));
@@ -301,7 +305,7 @@ async function route() {
     else if (what === 'settings') showSettings();
     else showMap();
   } catch (error) {
-    view.replaceChildren(el('p', { role: 'alert' }, String(error.message)));
+    show(el('p', { role: 'alert' }, String(error.message)));
   }
 }
 
@@ -327,5 +331,5 @@ ask('/api/process').then((found) => {
   document.title = found.app + ' · ' + found.process;
   document.getElementById('app').textContent = found.app;
   return route();
-}).catch((error) => view.replaceChildren(el('p', { role: 'alert' }, String(error.message))));
+}).catch((error) => show(el('p', { role: 'alert' }, String(error.message))));
 listen();

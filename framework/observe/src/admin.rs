@@ -1,4 +1,4 @@
-//! The admin address: metrics, what the process is, its traces. It changes nothing.
+//! The admin address: metrics, what the process is, its traces. The only thing that can be changed there is what is logged.
 //!
 //! It listens on loopback, where every program of the machine can ask. A page of another site can make a browser ask too, so a
 //! request must name this machine as its host. Elsewhere than on loopback it takes a token.
@@ -8,6 +8,7 @@ mod page;
 mod watch;
 
 use super::{
+    log::LogControl,
     metrics::{self, Format, Page},
     state::ProcessState,
     trace::Trace,
@@ -23,6 +24,7 @@ use axum::{
     routing::get,
 };
 use filter::TraceFilter;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{fmt, net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
@@ -41,6 +43,8 @@ pub struct AdminState {
     pub figures: Figures,
     /// What does not change while the process runs: interfaces, databases, settings.
     pub facts: Value,
+    /// Changes what is logged; `None` where the program has a subscriber of its own.
+    pub log: Option<LogControl>,
     /// What a request must bring as `authorization: Bearer …`. Without it, its host must be this machine.
     pub token: Option<String>,
     /// Places for those who watch.
@@ -52,8 +56,14 @@ const WATCHERS: usize = 16;
 
 impl AdminState {
     /// Shows these, to all on this machine or to those who bring the token.
-    pub fn new(traces: Arc<Traces>, figures: Figures, facts: Value, token: Option<String>) -> Self {
-        Self { traces, figures, facts, token, watchers: Arc::new(Semaphore::new(WATCHERS)) }
+    pub fn new(
+        traces: Arc<Traces>,
+        figures: Figures,
+        facts: Value,
+        log: Option<LogControl>,
+        token: Option<String>,
+    ) -> Self {
+        Self { traces, figures, facts, log, token, watchers: Arc::new(Semaphore::new(WATCHERS)) }
     }
 }
 
@@ -74,6 +84,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/requests", get(show_requests))
         .route("/api/traces", get(show_traces))
         .route("/api/traces/{id}", get(show_trace))
+        .route("/api/log", get(show_log).put(set_log))
         .route("/api/watch", get(watch::watch))
         .merge(page::page())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
@@ -151,6 +162,36 @@ async fn show_processes(State(state): State<Arc<AdminState>>) -> Json<Value> {
 
 async fn show_calls() -> Json<Value> {
     Json(json!({ "calls": metrics::call_figures(), "stages": Stages::so_far() }))
+}
+
+async fn show_log(State(state): State<Arc<AdminState>>) -> Response {
+    match &state.log {
+        Some(log) => Json(json!({ "levels": log.current() })).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "the program has a log of its own"),
+    }
+}
+
+/// A body of JSON is asked about by a browser before another site's page may send it.
+async fn set_log(State(state): State<Arc<AdminState>>, Json(wanted): Json<Levels>) -> Response {
+    let Some(log) = &state.log else {
+        return problem(StatusCode::NOT_FOUND, "the program has a log of its own");
+    };
+    match log.set(&wanted.levels) {
+        Ok(()) => {
+            tracing::info!(
+                levels = log.current(),
+                "what is logged was changed at the admin address"
+            );
+            Json(json!({ "levels": log.current() })).into_response()
+        }
+        Err(wrong) => problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
+    }
+}
+
+/// Levels of modules, such as `stock=debug`.
+#[derive(Debug, Deserialize)]
+struct Levels {
+    levels: String,
 }
 
 async fn show_requests(

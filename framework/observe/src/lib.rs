@@ -12,6 +12,7 @@ mod map;
 pub mod metrics;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod state;
+mod statements;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod trace;
 mod traces;
@@ -20,6 +21,7 @@ pub use admin::{AdminState, Description, Figures, router};
 pub use asked::{Neighbour, Observed, ObservedClient, ObservedError, Parts, observed};
 pub use keep::KeepSettings;
 pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
+pub use statements::Statements;
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
 pub use traces::{Kept, KeptBecause, Traces};
 

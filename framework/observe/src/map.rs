@@ -203,7 +203,7 @@ fn frame(svg: &mut String, group: &Group, at: Place, width: usize, height: usize
     let (x, y) = (at.x, at.y);
     let said = match state {
         "down" => "not reached".to_owned(),
-        _ => format!("{up} of {known} up"),
+        _ => format!("{up}/{known}"),
     };
     let _ = write!(
         svg,

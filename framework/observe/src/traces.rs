@@ -53,7 +53,9 @@ pub enum KeptBecause {
 /// A trace that is kept.
 #[derive(Debug, Clone, Serialize)]
 pub struct Kept {
+    /// Why it was kept.
     pub because: KeptBecause,
+    /// What is known of it.
     #[serde(flatten)]
     pub trace: Trace,
 }

@@ -125,7 +125,13 @@ impl Admin {
             )));
         }
         let traces = &app.observed.traces;
-        let state = AdminState::new(Arc::clone(traces), figures(app), facts(app, &in_force), token);
+        let state = AdminState::new(
+            Arc::clone(traces),
+            figures(app),
+            facts(app, &in_force),
+            app.log.clone(),
+            token,
+        );
         traces.tell(state_of(app, address));
         let router = router(state).merge(gateway::health(app.readiness()));
         let server = HttpServer::start(listener, router, HttpLimits::default());

@@ -18,10 +18,11 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use tracing::{Dispatch, Span, span::Id};
 
 /// Each warning is given once. After this many different ones, no more are given.
 const MOST_WARNINGS: usize = 1_000;
@@ -66,7 +67,13 @@ pub struct Holdings {
     broken: Mutex<Option<String>>,
     /// How its calls to other modules went; only for durable work, which is held back by that.
     calls: Option<Mutex<Calls>>,
+    /// What a recorded call is polled in while it has held something; see [`STATEMENTS`].
+    span: OnceLock<Span>,
 }
+
+/// The target of the span in which a recorded call is polled that holds something. A database's driver logs statements on
+/// threads of its own, and takes the span there: so a subscriber knows whose statement it is told of.
+pub const STATEMENTS: &str = "monolift::statements";
 
 /// The call that holds something.
 #[derive(Debug, Clone)]
@@ -140,13 +147,24 @@ impl Drop for Hold {
 /// result is the call around it, for [`leave`].
 #[inline]
 pub(super) fn enter(callee: &'static Callee, span: u64, holdings: Option<Arc<Holdings>>) -> Polled {
+    step(holdings.as_ref(), Dispatch::enter);
     swap(Polled { callee: Some(callee), span, holdings })
 }
 
 /// The poll is over. The result is what the call holds.
 #[inline]
 pub(super) fn leave(around: Polled) -> Option<Arc<Holdings>> {
-    swap(around).holdings
+    let holdings = swap(around).holdings;
+    step(holdings.as_ref(), Dispatch::exit);
+    holdings
+}
+
+/// Enters or leaves the span of what is held, if it has one.
+#[inline]
+fn step(holdings: Option<&Arc<Holdings>>, step: fn(&Dispatch, &Id)) {
+    if let Some(span) = holdings.and_then(|holdings| holdings.span.get()) {
+        span.with_subscriber(|(id, subscriber)| step(subscriber, id));
+    }
 }
 
 #[inline]
@@ -209,6 +227,9 @@ pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
     Hold(hold.map(|holdings| {
         holdings.held().push(scarce);
         holdings.strict.fetch_or(strict, Relaxed);
+        if current_span().is_some() {
+            holdings.begin_span();
+        }
         (holdings, scarce)
     }))
 }
@@ -298,6 +319,18 @@ impl Holdings {
             strict: AtomicBool::new(false),
             broken: Mutex::default(),
             calls: None,
+            span: OnceLock::new(),
+        }
+    }
+
+    /// From here on the call is polled in a span, if a subscriber wants it. The end of the poll leaves it.
+    fn begin_span(self: &Arc<Self>) {
+        if self.span.get().is_some() {
+            return;
+        }
+        let span = tracing::debug_span!(target: STATEMENTS, parent: None, "call");
+        if !span.is_disabled() && self.span.set(span).is_ok() {
+            step(Some(self), Dispatch::enter);
         }
     }
 
@@ -395,6 +428,7 @@ impl<'a> Within<'a> {
     fn enter(polled: &'a mut Polled) -> Self {
         let Polled { callee, span, .. } = *polled;
         let own = Polled { callee, span, holdings: polled.holdings.take() };
+        step(own.holdings.as_ref(), Dispatch::enter);
         let around = Some(swap(own));
         Self { polled, around }
     }

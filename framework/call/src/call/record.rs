@@ -181,10 +181,9 @@ impl Recording {
         }
     }
 
-    /// Records a statement of the call that is polled now, which ended now.
-    pub fn statement(&self, nanos: u64, rows: u64, text: Arc<str>) {
+    /// Records a statement of the call with this span, which ended now.
+    pub fn statement(&self, span: u64, nanos: u64, rows: u64, text: Arc<str>) {
         let began = self.began.nanos().saturating_sub(nanos);
-        let span = super::held::current_span().unwrap_or(self.root);
         let mut recorded = self.recorded();
         match recorded.statements.len() < MOST {
             true => recorded.statements.push(StatementRecord { span, began, nanos, rows, text }),

@@ -42,8 +42,9 @@ pub use control::{LogControl, WrongLevels};
 pub use layer::{LogLayer, ecs_layer, text_layer};
 pub use panics::log_panics;
 
+use crate::statements::Statements;
 use monolift_manifest::LogLevels;
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Who logs.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +90,9 @@ pub enum Shape {
 pub fn install(shape: Shape, service: Service, levels: LogLevels) -> Option<LogControl> {
     let (filter, control, complaint) = LogControl::starting(levels);
     let layer = LogLayer::new(shape, service);
-    tracing_subscriber::registry().with(filter).with(layer).try_init().ok()?;
+    // Each has a filter of its own: what is recorded does not depend on what is logged.
+    let log = tracing_subscriber::registry().with(layer.with_filter(filter));
+    log.with(Statements::layer()).try_init().ok()?;
     if let Some(complaint) = complaint {
         tracing::warn!("RUST_LOG cannot be read, and is ignored: {complaint}");
     }

@@ -60,6 +60,9 @@ pub struct Kept {
     pub trace: Trace,
 }
 
+/// A trace that is going to be kept, and from when on it is gathered.
+type ToGather = (Instant, KeptBecause, Arc<Part>);
+
 /// The recorder of a process.
 #[derive(Debug)]
 pub struct Traces {
@@ -69,8 +72,8 @@ pub struct Traces {
     recent: Mutex<Bounded<Arc<Part>>>,
     judge: Mutex<Judge>,
     kept: Mutex<Bounded<Arc<Kept>>>,
-    gather: mpsc::Sender<(Instant, KeptBecause, Arc<Part>)>,
-    queue: Mutex<Option<mpsc::Receiver<(Instant, KeptBecause, Arc<Part>)>>>,
+    gather: mpsc::Sender<ToGather>,
+    queue: Mutex<Option<mpsc::Receiver<ToGather>>>,
     news: broadcast::Sender<Arc<Kept>>,
     /// Requests that were to be kept and were not, because there were too many.
     passed_over: AtomicU64,

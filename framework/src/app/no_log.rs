@@ -7,7 +7,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Its levels do not change.
-pub(super) type Control = ();
+#[derive(Debug, Default)]
+pub(super) struct Control;
 
 #[derive(Debug)]
 pub(super) struct Log;
@@ -37,7 +38,9 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn control(&self) -> Control {}
+    pub(super) fn control(&self) -> Control {
+        Control
+    }
 
     pub(super) fn say(&self, text: &str) {
         println!("{text}");

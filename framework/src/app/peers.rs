@@ -105,6 +105,7 @@ impl Peers {
     }
 
     /// The modules of one of them.
+    #[cfg(feature = "observe")]
     pub(super) fn modules_of(&self, process: &str) -> BTreeSet<String> {
         self.modules.get(process).cloned().unwrap_or_default()
     }

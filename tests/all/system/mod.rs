@@ -11,6 +11,7 @@ mod manifest;
 mod market;
 mod new_app;
 mod new_module;
+mod observe;
 mod pages;
 mod placements;
 mod processes;

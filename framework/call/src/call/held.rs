@@ -568,7 +568,7 @@ mod tests {
         assert_eq!((duty.module.as_str(), duty.kind.as_deref()), ("guest", Some("dine")));
         // To look changes nothing, and a call within it is what is polled then.
         assert!(current_duty().is_some());
-        let work = enter(&BAR, None);
+        let work = enter(&BAR, 0, None);
         assert!(current_duty().is_none());
         assert_eq!(current_callee().unwrap().to_string(), "bar.serve");
         leave(work);

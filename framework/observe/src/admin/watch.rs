@@ -53,13 +53,10 @@ impl Watch {
         loop {
             tokio::select! {
                 _ = self.tick.tick() => return self.look().await,
-                kept = self.kept.recv() => match kept {
-                    Ok(kept) => {
-                        let told = json!({ "trace_id": kept.trace.trace_id, "because": kept.because });
-                        return Event::default().event("kept").data(told.to_string());
-                    }
-                    // A reader that is slow misses some; the list has them.
-                    Err(_) => {}
+                // A reader that is slow misses some; the list has them.
+                kept = self.kept.recv() => if let Ok(kept) = kept {
+                    let told = json!({ "trace_id": kept.trace.trace_id, "because": kept.because });
+                    return Event::default().event("kept").data(told.to_string());
                 },
             }
         }

@@ -84,6 +84,10 @@ impl<'a> Line<'a> {
         // What the thread polls is nearer than any span. A request that is logged where it ends has its trace as a field.
         let of_field = trace_of(&line.fields);
         line.trace = Context::look(Context::trace).or(line.trace).or(of_field);
+        // A recorded call has a span of its own.
+        if let (Some(trace), Some(span)) = (&mut line.trace, held::current_span()) {
+            trace.span_id = span;
+        }
         let own = service.modules.iter().find(|module| line.is_of(module));
         let own = own.cloned().map(Within::Module);
         line.within = Within::now().or(line.within).or(own);

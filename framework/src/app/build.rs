@@ -7,7 +7,7 @@ use super::{
     http::{self, Gateway},
     linked::ThisProcess,
     listen::first_free,
-    log::Control,
+    log::{Control, no_control},
     peers::Peers,
 };
 use crate::{
@@ -159,7 +159,7 @@ impl App {
             docs: true,
             internal_errors: http::InternalErrors::default(),
             observed,
-            log: Control::default(),
+            log: no_control(),
         }
     }
 

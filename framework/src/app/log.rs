@@ -15,6 +15,11 @@ const TARGET: &str = "monolift::process";
 /// How levels are changed; `None` where the program has a subscriber of its own.
 pub(super) type Control = Option<LogControl>;
 
+/// There is no log yet.
+pub(super) fn no_control() -> Control {
+    None
+}
+
 /// The log, once there is one.
 #[derive(Debug)]
 pub(super) struct Log {

@@ -10,6 +10,10 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Default)]
 pub(super) struct Control;
 
+pub(super) fn no_control() -> Control {
+    Control
+}
+
 #[derive(Debug)]
 pub(super) struct Log;
 

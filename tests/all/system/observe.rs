@@ -97,8 +97,8 @@ fn statements(trace: &Value) -> BTreeSet<String> {
     let parts = list(trace, "parts").iter();
     let all = parts.flat_map(|part| {
         list(part, "statements").iter().map(move |statement| {
-            let calls = list(part, "calls").iter();
-            let call = calls.filter(|call| text(call, "span") == text(statement, "span")).next();
+            let mut calls = list(part, "calls").iter();
+            let call = calls.find(|call| text(call, "span") == text(statement, "span"));
             let module = call.map_or("(none)", |call| text(call, "module"));
             format!("{module}: {}", text(statement, "text"))
         })

@@ -7,6 +7,7 @@ pub trait Stock: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         order: OrderId,
         lines: Vec<Line>,
+        note: Option<String>,
     ) -> Result<Reservation, StockError>;
 }
 ///Calls [`Stock`], wherever its module runs. Cheap to clone.
@@ -45,10 +46,11 @@ impl StockClient {
         &self,
         order: OrderId,
         lines: Vec<Line>,
+        note: Option<String>,
     ) -> Result<Reservation, StockError> {
         match self.link.local() {
             ::core::option::Option::Some(module) => {
-                self.link.call_limited(1usize, module.reserve(order, lines)).await
+                self.link.call_limited(1usize, module.reserve(order, lines, note)).await
             }
             ::core::option::Option::None => {
                 #[derive(::monolift::__private::serde::Serialize)]
@@ -56,10 +58,12 @@ impl StockClient {
                 struct __Arguments<'a> {
                     order: ::monolift::interface::Sent<'a, OrderId>,
                     lines: ::monolift::interface::Sent<'a, Vec<Line>>,
+                    note: ::monolift::interface::Sent<'a, Option<String>>,
                 }
                 let arguments = __Arguments {
                     order: ::monolift::interface::Sent(&order),
                     lines: ::monolift::interface::Sent(&lines),
+                    note: ::monolift::interface::Sent(&note),
                 };
                 self.link.send(1usize, &arguments).await
             }
@@ -75,8 +79,9 @@ impl Stock for StockClient {
         &self,
         order: OrderId,
         lines: Vec<Line>,
+        note: Option<String>,
     ) -> Result<Reservation, StockError> {
-        StockClient::reserve(self, order, lines).await
+        StockClient::reserve(self, order, lines, note).await
     }
 }
 const _: () = {
@@ -103,7 +108,8 @@ const _: () = {
                 ::monolift::interface::Argument {
                     name: "sku",
                     schema: ::monolift::interface::Schema::of::<::std::string::String>(),
-                    default: false,
+                    default: ::core::option::Option::None,
+                    may_be_ignored: false,
                 },
             ],
             answer: ::monolift::interface::Schema::of::<
@@ -153,12 +159,22 @@ const _: () = {
                 ::monolift::interface::Argument {
                     name: "order",
                     schema: ::monolift::interface::Schema::of::<OrderId>(),
-                    default: false,
+                    default: ::core::option::Option::None,
+                    may_be_ignored: false,
                 },
                 ::monolift::interface::Argument {
                     name: "lines",
                     schema: ::monolift::interface::Schema::of::<Vec<Line>>(),
-                    default: true,
+                    default: ::core::option::Option::Some(
+                        ::monolift::__private::default_of::<Vec<Line>>,
+                    ),
+                    may_be_ignored: false,
+                },
+                ::monolift::interface::Argument {
+                    name: "note",
+                    schema: ::monolift::interface::Schema::of::<Option<String>>(),
+                    default: ::core::option::Option::None,
+                    may_be_ignored: true,
                 },
             ],
             answer: ::monolift::interface::Schema::of::<
@@ -226,12 +242,19 @@ const _: () = {
                         order: ::monolift::interface::Received<OrderId>,
                         #[serde(default)]
                         lines: ::monolift::interface::Received<Vec<Line>>,
+                        note: ::monolift::interface::Received<Option<String>>,
                     }
                     ::std::boxed::Box::pin(
                         P::run(
                             input,
                             move |arguments: __Arguments| async move {
-                                client.reserve(arguments.order.0, arguments.lines.0).await
+                                client
+                                    .reserve(
+                                        arguments.order.0,
+                                        arguments.lines.0,
+                                        arguments.note.0,
+                                    )
+                                    .await
                             },
                         ),
                     )

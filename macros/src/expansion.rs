@@ -41,6 +41,7 @@ fn an_interface() {
                 &self,
                 order: OrderId,
                 #[serde(default)] lines: Vec<Line>,
+                #[may_be_ignored] note: Option<String>,
             ) -> Result<Reservation, StockError>;
         }
     };

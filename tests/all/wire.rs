@@ -81,7 +81,7 @@ impl Greeted {
         methods.position(|name| name == method).unwrap() as u32
     }
 
-    /// Calls `method` with `text` for its only argument.
+    /// Calls `method` with `text` for its only argument, if there is one.
     async fn call(&mut self, id: u64, method: &str, text: &str) {
         let method = self.number(method);
         self.send(&call(id, method, text)).await;
@@ -128,7 +128,10 @@ fn write(message: Message, frames: &mut BytesMut) {
 
 fn call(id: u64, method: u32, text: &str) -> Message {
     let mut payload = Vec::new();
-    codec::encode(&BTreeMap::from([("text", text)]), Bounds::default(), &mut payload).unwrap();
+    // A method that takes no text is called with none.
+    let arguments: BTreeMap<_, _> =
+        Some(("text", text)).filter(|_| !text.is_empty()).into_iter().collect();
+    codec::encode(&arguments, Bounds::default(), &mut payload).unwrap();
     // Longer than any test, so that what ends sooner was ended by something else.
     let context = within(Duration::from_secs(60));
     Message::Call(id, Envelope { method, context, payload: payload.into(), timed: false })

@@ -123,6 +123,10 @@ pub use start_error::{StartError, StartErrors};
 ///   process they are moved or borrowed. Between processes a reference is encoded without a clone,
 ///   and the method borrows from the decoded value.
 /// - An argument with `#[serde(default)]` may be missing, for example if an older peer calls.
+/// - A call with an argument that the module does not know is refused as `BadArguments`, unless the argument has its
+///   default. The module may be of an older version, or the argument has been renamed.
+/// - `#[may_be_ignored]` on an argument says that a module that does not know it may do its work without it. The
+///   argument is then left out of a call to such a module.
 /// - A method returns a `Result` whose error is an [`InterfaceError`](trait@InterfaceError),
 ///   because any call may fail on the network one day.
 /// - `#[idempotent]` says that calling the method twice has the same effect as calling it once.
@@ -159,6 +163,7 @@ pub mod __private {
     pub use crate::{
         CallError, Inject, InterfaceError, StartError, async_trait,
         call::{Callee, ErrorResponse, Meter},
+        carry::default_of,
         http::HttpEntry,
         inject::{Injector, Need},
         interface::{

@@ -95,8 +95,18 @@ static METHODS: [Method; 3] = [
         HttpMethod::Get,
         "/books/{title}",
         &[
-            Argument { name: "title", schema: Schema::of::<String>(), default: false },
-            Argument { name: "limit", schema: Schema::of::<Option<u32>>(), default: false },
+            Argument {
+                name: "title",
+                schema: Schema::of::<String>(),
+                default: None,
+                may_be_ignored: false,
+            },
+            Argument {
+                name: "limit",
+                schema: Schema::of::<Option<u32>>(),
+                default: None,
+                may_be_ignored: false,
+            },
         ],
     ),
     method(
@@ -105,8 +115,18 @@ static METHODS: [Method; 3] = [
         HttpMethod::Post,
         "/books/{name}",
         &[
-            Argument { name: "name", schema: Schema::of::<String>(), default: false },
-            Argument { name: "copies", schema: Schema::of::<u32>(), default: false },
+            Argument {
+                name: "name",
+                schema: Schema::of::<String>(),
+                default: None,
+                may_be_ignored: false,
+            },
+            Argument {
+                name: "copies",
+                schema: Schema::of::<u32>(),
+                default: None,
+                may_be_ignored: false,
+            },
         ],
     ),
     method("patient", Some(Duration::from_secs(60)), HttpMethod::Get, "/patient", &[]),

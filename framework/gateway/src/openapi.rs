@@ -97,7 +97,7 @@ fn operation(
     let mut body = None;
     for argument in method.arguments {
         let schema = Value::from((argument.schema.0)(generator));
-        let optional = argument.default || takes_null(&schema);
+        let optional = argument.default.is_some() || takes_null(&schema);
         if let Some(name) = in_path(argument) {
             parameters
                 .push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));

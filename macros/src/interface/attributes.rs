@@ -14,6 +14,8 @@ use syn::{
 };
 
 const OURS: [&str; 5] = ["http", "idempotent", "deadline", "limit", "errors"];
+/// The attribute of an argument that an older module can do without.
+const MAY_BE_IGNORED: &str = "may_be_ignored";
 /// The highest `#[limit]`: as many calls as a process ever runs at once.
 const HIGHEST_LIMIT: u32 = 1 << 20;
 /// What the compiler knows, and means the same in a trait as anywhere.
@@ -210,6 +212,10 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
 fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
     let last = name.rsplit("::").next().unwrap_or(name);
     let help = match nearest(last, OURS) {
+        _ if last == MAY_BE_IGNORED => {
+            "it stands before an argument of the method: `#[may_be_ignored] language: Option<String>`"
+                .to_owned()
+        }
         Some(near) => format!("did you mean `#[{near}]`?"),
         None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]`, \
                  `#[deadline(\"30s\")]`, `#[limit(4)]` and `#[errors(Variant)]`"
@@ -238,6 +244,8 @@ pub(super) struct ArgumentAttributes {
     pub(super) serde: Vec<Attribute>,
     /// `#[schemars(range(max = 100))]` and its like, for its schema.
     pub(super) schemars: Vec<Attribute>,
+    /// `#[may_be_ignored]`, for an argument that an older module can do without.
+    pub(super) may_be_ignored: bool,
 }
 
 fn limit(attribute: &Attribute) -> syn::Result<u32> {
@@ -272,12 +280,20 @@ pub(super) fn take_argument(
         });
         errors.keep(only_default);
     }
+    let (ignored, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|attribute| attribute.path().is_ident(MAY_BE_IGNORED));
+    for attribute in &ignored {
+        errors.keep(attribute.meta.require_path_only());
+    }
+    if let [_, second, ..] = &*ignored {
+        errors.at(second, format!("`#[{MAY_BE_IGNORED}]` stands here twice"));
+    }
     for attribute in &rest {
-        let message = "an argument of an interface's method takes `#[serde(default)]` and bounds such as \
-                       `#[schemars(range(max = 100))]`, and nothing else";
+        let message = "an argument of an interface's method takes `#[serde(default)]`, bounds such as \
+                       `#[schemars(range(max = 100))]` and `#[may_be_ignored]`, and nothing else";
         errors.at(attribute, message);
     }
-    ArgumentAttributes { serde, schemars }
+    ArgumentAttributes { serde, schemars, may_be_ignored: !ignored.is_empty() }
 }
 
 /// The text of doc comments, its common indent taken off.

@@ -259,12 +259,20 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
         }
     };
     let described = arguments.iter().map(|Argument { name, owned, attributes, .. }| {
-        let (text, default) = (name.unraw().to_string(), !attributes.serde.is_empty());
+        let (text, may_be_ignored) = (name.unraw().to_string(), attributes.may_be_ignored);
         let schema = schema(owned, &attributes.schemars);
+        let default = if attributes.serde.is_empty() {
+            quote!(::core::option::Option::None)
+        } else {
+            let default =
+                quote_spanned!(owned.span()=> ::monolift::__private::default_of::<#owned>);
+            quote!(::core::option::Option::Some(#default))
+        };
         quote!(::monolift::interface::Argument {
             name: #text,
             schema: #schema,
             default: #default,
+            may_be_ignored: #may_be_ignored,
         })
     });
     let answer = quote_spanned!(returns.span()=>

@@ -9,7 +9,7 @@ use crate::{
         CallError, CallErrorKind, Context,
         stages::{Probe, Stage},
     },
-    interface::InterfaceDescriptor,
+    interface::{Argument, InterfaceDescriptor},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -51,6 +51,21 @@ impl Outgoing<'_> {
             .map_err(|error| unwritable(CallErrorKind::BadArguments, &error))?;
         probe.end(Stage::Encode);
         Ok(payload.into())
+    }
+
+    /// Its arguments, encoded for a module that has none of `unknown`. Those that it can do without are left out: an
+    /// argument that has its default, or that may be ignored. The module's side refuses a call with any other.
+    pub fn payload_for(&self, unknown: &[&Argument], bounds: Bounds) -> Result<Payload, CallError> {
+        let payload = self.payload(bounds)?;
+        if unknown.is_empty() {
+            return Ok(payload);
+        }
+        let is_needed = |name: &str, value: &[u8]| {
+            let argument = unknown.iter().find(|argument| argument.name == name);
+            argument.is_none_or(|known| !known.may_be_ignored && !known.is_default(value))
+        };
+        let needed = codec::retain(&payload, is_needed);
+        needed.map(Payload::from).map_err(|error| unwritable(CallErrorKind::BadArguments, &error))
     }
 }
 

@@ -40,7 +40,7 @@ impl Protocol for Encoded {
         T: Carried,
         E: InterfaceError,
     {
-        let arguments = match codec::decode::<A>(&input.payload, input.bounds) {
+        let arguments = match codec::decode_arguments::<A>(&input.payload, input.bounds) {
             Ok(arguments) => arguments,
             Err(error) => return encode_error(&unreadable(CallErrorKind::BadArguments, &error)),
         };
@@ -120,6 +120,14 @@ impl Answer {
             }
         }
     }
+}
+
+/// The default of an argument, encoded: the value that a caller may leave out. Empty if it cannot be encoded, like no
+/// value.
+pub fn default_of<T: Carried + Default>() -> Vec<u8> {
+    let mut out = Vec::new();
+    let encoded = codec::encode(&T::default(), codec::Bounds::default(), &mut out);
+    encoded.map_or_else(|_| Vec::new(), |()| out)
 }
 
 /// The error if the arguments or the answer cannot be encoded.

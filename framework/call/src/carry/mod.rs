@@ -9,5 +9,7 @@ mod payload;
 
 pub use carrier::{Arguments, Carrier, Outgoing};
 pub use codec::Bounds;
-pub use encoded::{ERROR, Encoded, Incoming, encode_error, overloaded, refuse, unwritable};
+pub use encoded::{
+    ERROR, Encoded, Incoming, default_of, encode_error, overloaded, refuse, unwritable,
+};
 pub use payload::{Answer, Outcome, Payload};

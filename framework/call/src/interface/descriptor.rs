@@ -56,8 +56,17 @@ pub struct Argument {
     pub name: &'static str,
     /// The schema of its type.
     pub schema: Schema,
-    /// Whether the argument has `#[serde(default)]` and may be missing.
-    pub default: bool,
+    /// Encodes the default, if the argument has `#[serde(default)]` and may be missing.
+    pub default: Option<fn() -> Vec<u8>>,
+    /// Whether the argument has `#[may_be_ignored]`: a module that does not know it does without it.
+    pub may_be_ignored: bool,
+}
+
+impl Argument {
+    /// Whether `value`, as it is encoded, is what a module takes that does not get this argument.
+    pub fn is_default(&self, value: &[u8]) -> bool {
+        self.default.is_some_and(|default| default() == value)
+    }
 }
 
 /// The HTTP route of a method.
@@ -129,6 +138,15 @@ impl Method {
     /// The method's name.
     pub fn name(&self) -> &'static str {
         self.callee.method
+    }
+
+    /// The arguments that another version of this method does not have.
+    pub fn unknown_to(&self, other: &Self) -> Vec<&Argument> {
+        if std::ptr::eq(self, other) {
+            return Vec::new();
+        }
+        let has = |name| other.arguments.iter().any(|argument| argument.name == name);
+        self.arguments.iter().filter(|argument| !has(argument.name)).collect()
     }
 
     /// The HTTP responses of the errors that this method gives.

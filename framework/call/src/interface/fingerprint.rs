@@ -29,16 +29,21 @@ impl Fingerprint {
 
 /// FNV-1a of 128 bits. It need not be cryptographic: a fingerprint tells honest versions of an interface apart, and a
 /// peer that sends a false one could as well send false answers.
-struct Hash(u128);
+pub(super) struct Hash(u128);
 
 impl Hash {
-    const START: Self = Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+    pub(super) const START: Self = Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
-    fn add(&mut self, bytes: &[u8]) {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(Self::PRIME);
         }
+    }
+
+    /// A half of it, for what is compared only with its like.
+    pub(super) fn short(&self) -> u64 {
+        self.0 as u64
     }
 }
 

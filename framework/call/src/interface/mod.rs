@@ -7,6 +7,7 @@ mod checks;
 mod descriptor;
 mod example;
 mod fingerprint;
+mod outline;
 mod page;
 mod protocol;
 
@@ -14,5 +15,6 @@ pub use carried::{Carried, Received, Returned, Schema, Sent};
 pub use checks::{Checks, Part, UnknownPattern, Violation, Walk};
 pub use descriptor::{Argument, HttpMethod, InterfaceDescriptor, Method, Route};
 pub use fingerprint::Fingerprint;
+pub use outline::{Difference, Differences, Outline};
 pub use page::Page;
 pub use protocol::Protocol;

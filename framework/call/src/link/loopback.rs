@@ -32,18 +32,20 @@ impl Carrier for Loopback {
     /// Finds the module and the method by their names, as a peer that was built apart would.
     fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
-            let payload = call.payload(self.bounds)?;
-            let Outgoing { interface, method, context, timed, .. } = call;
-            let incoming = Incoming { payload, bounds: self.bounds, timed };
-            let name = interface.methods[method].name();
+            let Outgoing { interface, method, .. } = call;
+            let called = &interface.methods[method];
             let module = self.served.local(interface.module, interface.name);
             let found = module.and_then(|module| {
-                let methods = module.descriptor().methods;
-                Some((methods.iter().position(|method| method.name() == name)?, module))
+                let mut methods = module.descriptor().methods.iter();
+                Some((methods.position(|method| method.name() == called.name())?, module))
             });
             let Some((method, module)) = found else {
                 return Err(CallError::new(CallErrorKind::UnknownMethod, "no such method here"));
             };
+            let unknown = called.unknown_to(&module.descriptor().methods[method]);
+            let payload = call.payload_for(&unknown, self.bounds)?;
+            let Outgoing { context, timed, .. } = call;
+            let incoming = Incoming { payload, bounds: self.bounds, timed };
             let deadline = context.deadline();
             let answering = answering(&module, method, context, incoming);
             timeout_at(deadline, answering).await.map_err(|_| overdue())

@@ -1,10 +1,12 @@
 //! A serde deserializer that borrows from its input. It does not trust any length in the input.
 
+mod arguments;
 mod items;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, Error as _, Expected, Unexpected, Visitor};
 
+pub(super) use self::arguments::Arguments;
 use self::items::{Items, Variant};
 use super::read::{Head, Reader};
 use super::{Bounds, EXT_NEGATIVE, EXT_UNSIGNED, Error, MARK, NIL};
@@ -16,6 +18,8 @@ pub(super) struct Decoder<'de> {
     reader: Reader<'de>,
     nesting_left: usize,
     nesting: usize,
+    /// Whether a member of the outermost value was passed over.
+    has_ignored: bool,
 }
 
 impl<'de> Decoder<'de> {
@@ -28,6 +32,7 @@ impl<'de> Decoder<'de> {
             reader: Reader::new(input),
             nesting_left: bounds.nesting,
             nesting: bounds.nesting,
+            has_ignored: false,
         })
     }
 
@@ -337,6 +342,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.has_ignored |= self.nesting_left + 1 == self.nesting;
         self.reader.skip()?;
         visitor.visit_unit()
     }

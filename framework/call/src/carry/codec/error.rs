@@ -60,10 +60,29 @@ pub enum Error {
     /// A `Deserialize` implementation left part of its value unread.
     #[error("part of the value was left unread")]
     Unread,
+    /// An argument with a value is not among those of the method.
+    #[error("no argument is called `{name}` in this version of the interface: {takes}")]
+    UnknownArgument {
+        /// What the caller calls it. A long name is cut.
+        name: String,
+        /// What the method takes, in words.
+        takes: String,
+    },
     /// An error of serde, or of a `Serialize` or `Deserialize` implementation: a wrong type, a
     /// missing field, an unknown variant. Long messages are cut.
     #[error("{0}")]
     Custom(String),
+}
+
+impl Error {
+    #[cold]
+    pub(super) fn unknown_argument(name: &str, known: &[&str]) -> Self {
+        let takes = match known {
+            [] => "the method takes none".to_owned(),
+            known => format!("the method takes `{}`", known.join("`, `")),
+        };
+        Self::UnknownArgument { name: shortened(name), takes }
+    }
 }
 
 impl serde::ser::Error for Error {

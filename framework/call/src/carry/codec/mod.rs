@@ -55,6 +55,7 @@
 
 mod decode;
 mod encode;
+mod entries;
 mod error;
 mod read;
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod write;
 
 use serde::{Deserialize, Serialize, de::DeserializeSeed};
 
+pub use self::entries::{is_none, retain};
 pub use self::error::Error;
 
 /// `None` and unit.
@@ -133,4 +135,21 @@ pub fn decode_with<'de, S: DeserializeSeed<'de>>(
     let value = seed.deserialize(&mut decoder)?;
     decoder.finish()?;
     Ok(value)
+}
+
+/// Decodes a struct whose fields are the arguments of a call. Unlike in any other struct, a field that it does not have is
+/// an error, unless its value is `None`.
+///
+/// # Errors
+///
+/// Those of [`decode`], and [`Error::UnknownArgument`].
+#[inline]
+pub fn decode_arguments<'de, A: Deserialize<'de>>(
+    input: &'de [u8],
+    bounds: Bounds,
+) -> Result<A, Error> {
+    let mut decoder = decode::Decoder::new(input, bounds)?;
+    let arguments = A::deserialize(decode::Arguments { decoder: &mut decoder, input })?;
+    decoder.finish()?;
+    Ok(arguments)
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arguments;
 mod evolution;
 mod hostile;
 mod misuse;

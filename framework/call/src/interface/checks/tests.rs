@@ -73,7 +73,7 @@ struct Whole {
 }
 
 const fn argument<T: crate::interface::Carried>(name: &'static str) -> Argument {
-    Argument { name, schema: Schema::of::<T>(), default: false }
+    Argument { name, schema: Schema::of::<T>(), default: None, may_be_ignored: false }
 }
 
 fn method(arguments: &'static [Argument], answer: Schema) -> Method {
@@ -114,7 +114,8 @@ fn checks() -> Checks {
         Argument {
             name: "limit",
             schema: Schema::bounded::<Option<u32>, Limited>(),
-            default: true,
+            default: Some(|| vec![0xc0]),
+            may_be_ignored: false,
         },
     ];
     Checks::of(&method(&ARGUMENTS, Schema::of::<Vec<Line>>())).unwrap()

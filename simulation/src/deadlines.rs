@@ -93,13 +93,7 @@ async fn stay_silent() -> turmoil::Result {
     loop {
         let mut socket = listener.accept().await?;
         tokio::spawn(async move {
-            let ledger = <dyn Ledger as monolift_call::link::Interface>::descriptor();
-            let served = Served {
-                module: ledger.module.to_owned(),
-                name: ledger.name.to_owned(),
-                fingerprint: ledger.fingerprint(),
-                methods: ledger.methods.iter().map(|method| method.name().to_owned()).collect(),
-            };
+            let served = Served::of(<dyn Ledger as monolift_call::link::Interface>::descriptor());
             let us = Peer::new(process::APP, SILENT, Bounds::default());
             let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
             if receive(&mut socket, &us, Duration::from_secs(5), welcome).await.is_ok() {

@@ -56,12 +56,21 @@ pub(crate) fn client_with(address: &Address, us: Peer, tls: Option<Tls>) -> Work
 
 /// The same, of workers that are found so.
 pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerClient {
+    client_of::<dyn Worker>(connect, us, tls)
+}
+
+/// The same, of any interface.
+pub(crate) fn client_of<I: Interface + ?Sized>(
+    connect: Connect,
+    us: Peer,
+    tls: Option<Tls>,
+) -> I::Client {
     let whereabouts = Whereabouts {
         process: "worker".to_owned(),
         connect,
         network: Arc::new(Machine),
         us,
-        interfaces: vec![<dyn Worker>::descriptor()],
+        interfaces: vec![I::descriptor()],
         tls,
         bounds: Bounds::default(),
         hello: HELLO,
@@ -72,7 +81,7 @@ pub(crate) fn client_to(connect: Connect, us: Peer, tls: Option<Tls>) -> WorkerC
     };
     let link = Link::unbound(Arc::default());
     link.bind_carrier(Arc::new(Remote::new(whereabouts, 1)));
-    <dyn Worker>::client(link)
+    I::client(link)
 }
 
 /// A real worker at `address`.
@@ -89,15 +98,16 @@ pub(crate) async fn serve_with(
     serve_any(address, worker, Limits::default(), tls).await
 }
 
-pub(crate) async fn serve_any(
+/// A process that serves one interface.
+pub(crate) async fn serve_any<I: Interface + ?Sized>(
     address: &Address,
-    worker: Arc<dyn Worker>,
+    module: Arc<I>,
     limits: Limits,
     tls: Option<Tls>,
 ) -> (Server, Address) {
     let listener = Listener::bind(address).await.unwrap();
     let address = listener.address().unwrap();
-    let link = Link::<dyn Worker>::to(worker);
+    let link = Link::to(module);
     let directory = Directory::new(vec![Arc::new(link)], Box::new(|_, _, _| true));
     let us = Peer::new("test", "worker", Bounds::default());
     (Server::start(listener, us, directory, limits, Arc::default(), tls), address)
@@ -116,13 +126,7 @@ impl Played {
 
     /// Hears the hello on `socket`, and says that payloads of `limit` bytes are read.
     pub(crate) async fn greeted(mut socket: Socket, limit: usize) -> Result<Self, HelloError> {
-        let descriptor = <dyn Worker>::descriptor();
-        let served = Served {
-            module: descriptor.module.to_owned(),
-            name: descriptor.name.to_owned(),
-            fingerprint: descriptor.fingerprint(),
-            methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
-        };
+        let served = Served::of(<dyn Worker>::descriptor());
         let us = Peer::new("test", "worker", Bounds { bytes: limit, ..Bounds::default() });
         let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
         let (_, input) = receive(&mut socket, &us, HELLO, welcome).await?;

@@ -2,11 +2,22 @@
 //!
 //! Both are registered in this program, as two interfaces of one name; each side uses its own.
 
+use crate::{
+    log::Log,
+    peers::{client_of, serve_any, unix, us},
+    support::soon,
+};
 use monolift::{
     CallError, CallErrorKind, async_trait,
     testing::{Mode, System},
 };
-use std::{fmt::Debug, sync::Arc};
+use monolift_call::link::Interface;
+use monolift_manifest::{Address, Connect};
+use monolift_seam::{
+    serve::{Limits, Server},
+    wire::{Bounds, Interfaces, OUTLINES, Peer, codec, connect, greet},
+};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// As it was.
 mod v1 {
@@ -62,7 +73,9 @@ mod v2 {
         async fn find(
             &self,
             options: Options,
-            #[serde(default)] language: Option<String>,
+            #[serde(default)]
+            #[may_be_ignored]
+            language: Option<String>,
             id: u64,
         ) -> Result<Book, CatalogError>;
     }
@@ -221,8 +234,219 @@ fn peers_of_two_versions_understand_each_other() {
 
 #[test]
 fn a_fingerprint_tells_versions_apart_and_not_docs() {
-    use monolift_call::link::Interface;
     let (one, two) = (<dyn v1::Catalog>::descriptor(), <dyn v2::Catalog>::descriptor());
     assert_ne!(one.fingerprint(), two.fingerprint());
     assert_eq!(one.fingerprint(), one.fingerprint());
+}
+
+/// A library before an argument was renamed, and after.
+mod before {
+    use monolift::{CallError, InterfaceError};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[monolift::interface(module = "library")]
+    pub trait Library {
+        async fn search(
+            &self,
+            text: String,
+            limit: Option<usize>,
+            #[serde(default)] newest: bool,
+        ) -> Result<Vec<String>, LibraryError>;
+        async fn lend(&self, loan: Loan) -> Result<Receipt, LibraryError>;
+    }
+
+    #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+    pub struct Loan {
+        pub book: u64,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+    pub struct Receipt {
+        pub book: u64,
+        pub fee: u64,
+    }
+
+    #[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+    pub enum LibraryError {
+        #[error(transparent)]
+        Call(CallError),
+    }
+}
+
+mod after {
+    use monolift::{CallError, InterfaceError};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[monolift::interface(module = "library")]
+    pub trait Library {
+        async fn search(
+            &self,
+            text: String,
+            most: Option<usize>,
+        ) -> Result<Vec<String>, LibraryError>;
+        async fn lend(&self, loan: Loan) -> Result<Receipt, LibraryError>;
+    }
+
+    #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+    pub struct Loan {
+        pub book: u64,
+        pub reader: String,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+    pub struct Receipt {
+        pub book: u64,
+    }
+
+    #[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+    pub enum LibraryError {
+        #[error(transparent)]
+        Call(CallError),
+    }
+}
+
+/// Ten books for every search, or as many as its caller wants.
+struct Books;
+
+#[async_trait]
+impl after::Library for Books {
+    async fn search(
+        &self,
+        text: String,
+        most: Option<usize>,
+    ) -> Result<Vec<String>, after::LibraryError> {
+        Ok(vec![text; most.unwrap_or(10)])
+    }
+
+    async fn lend(&self, loan: after::Loan) -> Result<after::Receipt, after::LibraryError> {
+        Ok(after::Receipt { book: loan.book })
+    }
+}
+
+fn library_error<T: Debug>(answer: Result<T, before::LibraryError>) -> CallError {
+    let before::LibraryError::Call(error) = answer.unwrap_err();
+    error
+}
+
+/// What holds with a caller of the version before, however its calls go.
+async fn a_renamed_argument_is_refused(library: &before::LibraryClient) {
+    let found = library.search("tea".into(), None, false).await.unwrap();
+    assert_eq!(found.len(), 10, "what has its default is as good as not sent");
+    for (limit, newest, named) in [(Some(1), false, "`limit`"), (None, true, "`newest`")] {
+        let error = library_error(library.search("tea".into(), limit, newest).await);
+        assert_eq!((error.kind(), error.call()), (CallErrorKind::BadArguments, "library.search"));
+        for part in [named, "the method takes `text`, `most`"] {
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_renamed_argument_is_an_error_and_not_ignored() {
+    for mode in [Mode::Encoded, Mode::OverAConnection] {
+        monolift::testing::run(async move {
+            let library: Arc<dyn after::Library> = Arc::new(Books);
+            let system = System::new(mode).fake::<dyn after::Library>(library).start().await;
+            a_renamed_argument_is_refused(&system.client()).await;
+            system.stop().await;
+        });
+    }
+}
+
+async fn serve_library() -> (Server, Address) {
+    let library: Arc<dyn after::Library> = Arc::new(Books);
+    serve_any(&unix(), library, Limits::default(), None).await
+}
+
+/// A process without the feature of the hello: it knows nothing of what the other side knows.
+fn an_older_release() -> Peer {
+    Peer { features: Default::default(), ..us() }
+}
+
+#[tokio::test]
+async fn the_callee_refuses_by_itself_what_it_does_not_know() {
+    let (_server, address) = serve_library().await;
+    let log = Log::start();
+    let library = client_of::<dyn before::Library>(address.into(), an_older_release(), None);
+    let error = library_error(library.search("tea".into(), Some(1), false).await);
+    assert_eq!(error.kind(), CallErrorKind::BadArguments);
+    assert!(error.message().contains("`limit`") || error.message().contains("`newest`"), "{error}");
+    // That versions differ is still known by their fingerprints.
+    assert!(log.line("another version").await.contains("INFO"));
+}
+
+#[tokio::test]
+async fn a_caller_is_warned_once_of_what_does_not_fit() {
+    let (first, second) = (serve_library().await, serve_library().await);
+    let log = Log::start();
+    let replicas = Connect::Addresses(vec![first.1.clone(), second.1.clone()]);
+    let library = client_of::<dyn before::Library>(replicas, us(), None);
+    a_renamed_argument_is_refused(&library).await;
+    // Over both connections.
+    soon(async {
+        for _ in 0..100 {
+            library.search("tea".into(), None, false).await.unwrap();
+        }
+    })
+    .await;
+    let line = log.line("does not fit").await;
+    for part in [
+        "WARN",
+        "process=\"worker\"",
+        "interface=library.Library",
+        "the callee does not know `limit` of `search`",
+        "the callee does not know `newest` of `search`",
+        "the callee requires `loan.reader` of `lend`, which the caller lacks",
+        "the caller requires `answer.fee` of `lend`, which the callee lacks",
+    ] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    // The call itself says so, too, as it did.
+    let error = library_error(library.lend(before::Loan { book: 7 }).await);
+    assert_eq!(error.kind(), CallErrorKind::BadArguments);
+    assert!(error.message().contains("reader"), "{error}");
+    assert_eq!(log.lines("version").len(), 1);
+}
+
+#[tokio::test]
+async fn equal_versions_are_not_told_of() {
+    let (_server, address) = serve_library().await;
+    let log = Log::start();
+    let library = client_of::<dyn after::Library>(address.into(), us(), None);
+    let found = library.search("tea".into(), Some(1)).await;
+    assert_eq!(found.unwrap(), ["tea"]);
+    assert_eq!(log.lines("version"), [""; 0]);
+}
+
+#[tokio::test]
+async fn outlines_are_said_to_those_who_know_the_feature() {
+    let (_server, address) = serve_library().await;
+    for (us, has_outline) in [(us(), true), (an_older_release(), false)] {
+        let mut socket = connect(&address, None, "worker").await.unwrap();
+        let (peer, served, _) = greet(&mut socket, &us, Duration::from_secs(5)).await.unwrap();
+        assert!(peer.features.contains(OUTLINES));
+        let outline = served.0[0].outline.as_ref();
+        assert_eq!(outline.map(|outline| outline.read().is_some()), has_outline.then_some(true));
+    }
+}
+
+#[test]
+fn a_hello_is_bounded_and_holds_a_hundred_modules() {
+    let descriptor = <dyn crate::support::Worker>::descriptor();
+    let hello = |modules: usize| {
+        let said = Interfaces::with_outlines(std::iter::repeat_n(descriptor, modules));
+        let mut bytes = Vec::new();
+        codec::encode(&said, Bounds::default(), &mut bytes).unwrap();
+        (said.0, bytes.len())
+    };
+    let whole = hello(1).0.remove(0).outline.unwrap().read().unwrap();
+    let (hundred, bytes) = hello(100);
+    assert!(bytes < 256 * 1024, "{bytes}");
+    let read = |said: &monolift_seam::wire::Served| said.outline.as_ref()?.read();
+    assert_eq!(hundred.iter().map(read).collect::<Vec<_>>(), vec![Some(whole.clone()); 100]);
+    let (many, bytes) = hello(2_000);
+    assert!(bytes < 1024 * 1024, "{bytes}");
+    assert_eq!((read(&many[0]), read(&many[1_999])), (Some(whole), None));
 }

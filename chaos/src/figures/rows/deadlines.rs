@@ -102,13 +102,7 @@ async fn stay_silent() -> anyhow::Result<Address> {
     tokio::spawn(async move {
         while let Ok(mut socket) = listener.accept().await {
             tokio::spawn(async move {
-                let node = <dyn Node as Interface>::descriptor();
-                let served = Served {
-                    module: node.module.to_owned(),
-                    name: node.name.to_owned(),
-                    fingerprint: node.fingerprint(),
-                    methods: node.methods.iter().map(|one| one.name().to_owned()).collect(),
-                };
+                let served = Served::of(<dyn Node as Interface>::descriptor());
                 let us = Peer::new(nodes::APP, nodes::NODE, Bounds::default());
                 let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
                 if receive(&mut socket, &us, SECOND, welcome).await.is_ok() {

@@ -3,13 +3,14 @@
 use super::{
     ReplicaAddress, Whereabouts,
     calls::{Calls, ClientTransport, Outbound},
+    versions::{Told, unknown_arguments},
 };
 use crate::{
     call::{CallError, CallErrorKind, planted},
-    interface::InterfaceDescriptor,
+    interface::{Argument, InterfaceDescriptor},
     wire::{
-        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Transport, greet,
-        overloaded, tarpc_context,
+        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Served, Transport,
+        greet, overloaded, tarpc_context,
     },
 };
 use monolift_manifest::Address;
@@ -25,6 +26,8 @@ type Methods = Vec<(usize, Vec<Known>)>;
 struct Known {
     /// The number that the other side gave it; `None` if the other side does not have it.
     number: Option<u32>,
+    /// The arguments that the other side does not know: none, unless it has another version.
+    unknown: Vec<&'static Argument>,
     answer: ExpectedAnswer,
 }
 
@@ -74,12 +77,11 @@ impl Connection {
         let (peer, served, input) = greet(&mut socket, &whereabouts.us, whereabouts.hello)
             .await
             .map_err(|error| error.to_string())?;
-        compare(whereabouts, &served);
         let (memory, pulse) = (Arc::clone(&whereabouts.memory), whereabouts.thresholds.pulse);
         let calls = Arc::new(Calls::new(whereabouts.in_flight, memory, pulse));
         let connection = Arc::new(Self {
             calls: Arc::clone(&calls),
-            methods: methods(&whereabouts.interfaces, &served),
+            methods: methods(whereabouts, &served, &target.told),
             memory: Arc::clone(&whereabouts.memory),
             payload_limit: peer.payload_limit,
             bounds: *bounds,
@@ -111,7 +113,8 @@ impl Connection {
             let error = CallError::new(CallErrorKind::UnknownMethod, "no such method here");
             return Err(Unanswered::Impossible(error));
         };
-        let payload = call.payload(self.bounds).map_err(Unanswered::Impossible)?;
+        let payload =
+            call.payload_for(&known.unknown, self.bounds).map_err(Unanswered::Impossible)?;
         if payload.len() > self.payload_limit {
             let error = CallError::new(
                 CallErrorKind::TooLarge,
@@ -155,35 +158,26 @@ impl Drop for Connection {
     }
 }
 
-fn methods(ours: &[&'static InterfaceDescriptor], served: &Interfaces) -> Methods {
+fn methods(whereabouts: &Whereabouts, served: &Interfaces, told: &Told) -> Methods {
     let all = served.0.iter().flat_map(|theirs| {
         theirs.methods.iter().map(|method| (&*theirs.module, &*theirs.name, &**method))
     });
     let by_name: HashMap<_, u32> = all.zip(0..).collect();
     let of_interface = |ours: &&'static InterfaceDescriptor| {
+        let of_ours = |theirs: &&Served| ours.module == theirs.module && ours.name == theirs.name;
+        let unknown = served
+            .0
+            .iter()
+            .find(of_ours)
+            .map(|theirs| unknown_arguments(ours, theirs, &whereabouts.process, told));
+        let mut unknown = unknown.into_iter().flatten();
         let known = |name| Known {
             number: by_name.get(&(ours.module, ours.name, name)).copied(),
+            unknown: unknown.next().unwrap_or_default(),
             answer: ExpectedAnswer::default(),
         };
-        let methods = ours.methods.iter().map(|method| known(method.name())).collect();
+        let methods = ours.methods.iter().map(|method| method.name()).map(known).collect();
         (std::ptr::from_ref(*ours).addr(), methods)
     };
-    ours.iter().map(of_interface).collect()
-}
-
-/// Logs where the other side was built from another version of an interface. Versions may differ in their
-/// fields, so this is no error.
-fn compare(whereabouts: &Whereabouts, served: &Interfaces) {
-    for theirs in &served.0 {
-        let same =
-            |ours: &&&InterfaceDescriptor| ours.module == theirs.module && ours.name == theirs.name;
-        let ours = whereabouts.interfaces.iter().find(same);
-        if ours.is_some_and(|ours| ours.fingerprint() != theirs.fingerprint) {
-            tracing::info!(
-                process = whereabouts.process,
-                interface = theirs.name,
-                "the other side was built from another version of this interface"
-            );
-        }
-    }
+    whereabouts.interfaces.iter().map(of_interface).collect()
 }

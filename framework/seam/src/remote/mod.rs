@@ -18,6 +18,7 @@ mod replicas;
 mod retry;
 mod srv;
 mod thresholds;
+mod versions;
 
 pub use breaker::BreakerThresholds;
 pub use each::{OneReplica, ReplicaState};

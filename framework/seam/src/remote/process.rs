@@ -7,6 +7,7 @@ use super::{
     replica::Replica,
     replicas::{Chosen, Replicas},
     retry::{self, Again, Verdict},
+    versions::Told,
 };
 use crate::{
     call::{CallError, CallErrorKind, clock, overdue, planted},
@@ -66,6 +67,8 @@ pub(super) struct ReplicaAddress {
     pub(super) whereabouts: Arc<Whereabouts>,
     /// Notified whenever a connection is made or ends.
     pub(super) news: watch::Sender<()>,
+    /// The versions of the process that the log has told of, over all its replicas.
+    pub(super) told: Arc<Told>,
 }
 
 /// An attempt without an answer of the module, and its replica.

@@ -12,6 +12,7 @@ use super::{
     finder::finder,
     replica::{Replica, Turn},
     retry::Verdict,
+    versions::Told,
 };
 use crate::call::{CallError, CallErrorKind, chance, clock};
 use arc_swap::ArcSwap;
@@ -44,6 +45,8 @@ pub(super) struct Replicas {
     list: ArcSwap<Vec<Arc<Replica>>>,
     /// Changes whenever a connection is made or ends, and with the list.
     news: watch::Sender<()>,
+    /// The versions of the process that the log has told of.
+    told: Arc<Told>,
     finder: Mutex<Option<Box<dyn Find>>>,
     /// Why no addresses are known.
     unknown: Mutex<Option<String>>,
@@ -69,6 +72,7 @@ impl Replicas {
             connections,
             list: ArcSwap::default(),
             news: watch::Sender::new(()),
+            told: Arc::default(),
             finder: Mutex::new(finder),
             unknown: Mutex::new(None),
             begun: Once::new(),
@@ -90,10 +94,9 @@ impl Replicas {
             let known = before.iter().find(|replica| *replica.address() == address);
             known.cloned().unwrap_or_else(|| {
                 let (whereabouts, news) = (Arc::clone(&self.whereabouts), self.news.clone());
-                Arc::new(Replica::new(
-                    ReplicaAddress { address, whereabouts, news },
-                    self.connections,
-                ))
+                let told = Arc::clone(&self.told);
+                let target = ReplicaAddress { address, whereabouts, news, told };
+                Arc::new(Replica::new(target, self.connections))
             })
         };
         let now: Vec<Arc<Replica>> = addresses.into_iter().map(make).collect();

@@ -8,7 +8,7 @@ use crate::{
         record::{Entry, Recorder, Recording, RecordingEnd},
     },
     interface::{InterfaceDescriptor, Method},
-    wire::{Interfaces, Served},
+    wire::{Interfaces, OUTLINES, Peer},
 };
 use std::{fmt, sync::Arc};
 
@@ -22,8 +22,9 @@ pub type WebCheck = Box<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
     methods: Vec<ServedMethod>,
-    /// As a hello says it, made once.
-    interfaces: Interfaces,
+    /// As a hello says it, made once: to a peer that compares outlines, and to one that does not.
+    outlined: Arc<Interfaces>,
+    plain: Arc<Interfaces>,
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
     recorder: Option<Arc<dyn Recorder>>,
@@ -55,18 +56,12 @@ impl Directory {
                 habit: Arc::default(),
             })
         };
-        let served = |handler: &Arc<dyn Handler>| {
-            let descriptor = handler.descriptor();
-            Served {
-                module: descriptor.module.to_owned(),
-                name: descriptor.name.to_owned(),
-                fingerprint: descriptor.fingerprint(),
-                methods: descriptor.methods.iter().map(|method| method.name().to_owned()).collect(),
-            }
-        };
-        let interfaces = Interfaces(handlers.iter().map(served).collect());
+        let outlined =
+            Interfaces::with_outlines(handlers.iter().map(|handler| handler.descriptor()));
+        let plain = Arc::new(outlined.without_outlines());
         let methods = handlers.iter().flat_map(methods_of).collect();
-        Self { handlers, methods, interfaces, may_call, web: None, recorder: None }
+        let outlined = Arc::new(outlined);
+        Self { handlers, methods, outlined, plain, may_call, web: None, recorder: None }
     }
 
     /// Serves `web` too, to whom `may_ask` lets in.
@@ -98,9 +93,10 @@ impl Directory {
         self.web.as_ref().filter(|(_, may_ask)| may_ask(caller)).map(|(web, _)| web)
     }
 
-    /// As a hello says it.
-    pub(super) fn interfaces(&self) -> Interfaces {
-        self.interfaces.clone()
+    /// As the hello of `us` says it to `peer`. One that goes on in HTTP makes no calls.
+    pub(super) fn interfaces(&self, us: &Peer, peer: &Peer) -> Arc<Interfaces> {
+        let compares = us.shares(peer, OUTLINES) && !peer.http;
+        Arc::clone(if compares { &self.outlined } else { &self.plain })
     }
 
     /// For each method's number, whether `caller` may call it.

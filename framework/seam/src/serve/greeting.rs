@@ -126,7 +126,7 @@ async fn hear(mut socket: Socket, serving: &Serving) -> Result<Greeted, TurnedAw
         if peer.http && directory.web_for(&peer.process).is_none() {
             return Err(Refusal("it serves no routes of modules' own to you".to_owned()));
         }
-        Ok(directory.interfaces())
+        Ok(directory.interfaces(us, peer))
     };
     let heard = receive(&mut socket, us, limits.hello, welcome).await;
     let (peer, input) = heard.map_err(TurnedAway::Hello)?;

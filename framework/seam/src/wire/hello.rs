@@ -3,11 +3,10 @@
 //! The caller says who it is; the other side says what it serves and how the two will number it,
 //! or why it refuses. Both check that they speak of the same application.
 
-use super::{Bounds, Socket, codec};
-use crate::interface::Fingerprint;
+use super::{Bounds, Interfaces, Socket, codec, served::OUTLINES};
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeSet, io, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -21,11 +20,11 @@ pub const OLDEST: u32 = 2;
 
 /// The first bytes on a connection.
 const MAGIC: [u8; 8] = *b"monolift";
-/// What the serving side's hello may hold: names and hashes, for thousands of methods.
-const LIMIT: usize = 1024 * 1024;
+/// What the serving side's hello may hold: names, hashes and outlines, for thousands of methods.
+pub(super) const LIMIT: usize = 1024 * 1024;
 /// What the calling side's hello may hold: two names, some numbers and some features.
 const CALLER_LIMIT: usize = 4 * 1024;
-const BOUNDS: Bounds = Bounds { bytes: LIMIT, nesting: 16 };
+pub(super) const BOUNDS: Bounds = Bounds { bytes: LIMIT, nesting: 16 };
 /// The longest name of an application or a process, in bytes.
 const NAME: usize = 255;
 /// The part of a refusal that is shown, in characters: its text is the other side's.
@@ -54,31 +53,20 @@ pub struct Peer {
     pub http: bool,
 }
 
-/// What a process serves: its interfaces, and in each the methods by their numbers' order. The
-/// number of a method is its place among all the methods of the hello.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Interfaces(pub Vec<Served>);
-
-/// An interface that a process serves.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Served {
-    /// The module that owns it.
-    pub module: String,
-    /// Its name.
-    pub name: String,
-    /// Its schema's hash.
-    pub fingerprint: Fingerprint,
-    /// Its methods' names.
-    pub methods: Vec<String>,
-}
-
 /// Why a process does not take a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Refusal(pub String);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 enum Reply {
     Welcome { peer: Peer, interfaces: Interfaces },
+    Refused(Refusal),
+}
+
+/// The same on its way out, without a copy of what all hellos say.
+#[derive(Serialize)]
+enum Said<'a> {
+    Welcome { peer: &'a Peer, interfaces: &'a Interfaces },
     Refused(Refusal),
 }
 
@@ -111,7 +99,7 @@ impl Peer {
         Self {
             protocol: PROTOCOL,
             oldest: Some(OLDEST),
-            features: BTreeSet::new(),
+            features: BTreeSet::from([OUTLINES.to_owned()]),
             app: app.into(),
             process: process.into(),
             payload_limit: bounds.bytes,
@@ -195,11 +183,11 @@ pub async fn greet(
 }
 
 /// Hears a greeting, as the serving side, and answers it with what `welcome` decides.
-pub async fn receive(
+pub async fn receive<I: Into<Arc<Interfaces>>>(
     socket: &mut Socket,
     us: &Peer,
     within: Duration,
-    welcome: impl FnOnce(&Peer) -> Result<Interfaces, Refusal>,
+    welcome: impl FnOnce(&Peer) -> Result<I, Refusal>,
 ) -> Result<(Peer, BytesMut), HelloError> {
     let talk = async {
         let mut input = BytesMut::new();
@@ -215,12 +203,13 @@ pub async fn receive(
         let decided = us.check(&peer).map_err(Refusal).and_then(|()| welcome(&peer));
         match decided {
             Ok(interfaces) => {
-                say(socket, &Reply::Welcome { peer: us.clone(), interfaces }).await?;
+                let interfaces: Arc<Interfaces> = interfaces.into();
+                say(socket, &Said::Welcome { peer: us, interfaces: &interfaces }).await?;
                 Ok((peer, input))
             }
             Err(refusal) => {
                 let why = format!("refused {}: {}", peer.process, refusal.0);
-                say(socket, &Reply::Refused(refusal)).await?;
+                say(socket, &Said::Refused(refusal)).await?;
                 socket.shutdown().await?;
                 Err(HelloError::NotOurs(why))
             }

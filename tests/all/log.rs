@@ -22,7 +22,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// What is logged on this thread, from `info` up.
@@ -238,6 +238,32 @@ async fn callers_say_once_that_a_replica_is_down_and_that_it_is_up_again() {
     let up = log.line("a replica is up again").await;
     assert!(up.contains(&second.to_string()), "{up}");
     log.line("a replica is down").await;
+}
+
+/// Processes start one after another, so some are missing at first.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_was_never_there_is_told_once_and_not_while_it_may_be_starting() {
+    let address = unix();
+    let client = client_to(address.clone().into(), us(), None);
+    let log = Log::start();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        client.echo("x".into()).await.unwrap_err();
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(log.lines("replica"), [""; 0]);
+    let told = log.line("a replica is not reached").await;
+    assert!(told.contains("WARN") && told.contains(&address.to_string()), "{told}");
+    assert!(told.contains("process=\"worker\" ") && told.contains("why="), "{told}");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(log.lines("replica").len(), 1);
+
+    tokio::time::resume();
+    let worker: Arc<dyn Worker> = Arc::<Obedient>::default();
+    let _server = serve_any(&address, worker, Limits::default(), None).await;
+    let reached = log.line("a replica is reached").await;
+    assert!(reached.contains("INFO") && reached.contains(&address.to_string()), "{reached}");
+    assert_eq!(log.lines("replica").len(), 2);
 }
 
 #[tokio::test]

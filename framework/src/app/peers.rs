@@ -23,7 +23,7 @@ use tokio::{
 
 /// When a process that is not there yet is looked for again.
 const LOOKS: Backoff = Backoff::fifth(Duration::from_millis(10), Duration::from_secs(1));
-/// How often its absence is said again.
+/// How often its absence is logged. The log of its replicas tells of the first seconds.
 const REMIND: Duration = Duration::from_secs(30);
 
 /// The other processes that this one calls.
@@ -138,18 +138,15 @@ async fn look_for(
     readiness: watch::Sender<Readiness>,
 ) {
     let described = describe(&remote);
-    let mut said: Option<Instant> = None;
+    let mut said = Instant::now();
     let mut looked = 0;
     while let Err(error) = remote.reach().await {
-        if said.is_none_or(|at| at.elapsed() >= REMIND) {
+        if said.elapsed() >= REMIND {
             tracing::info!("waiting for {described}: {}", error.message());
-            said = Some(Instant::now());
+            said = Instant::now();
         }
         sleep(LOOKS.pause(looked)).await;
         looked += 1;
-    }
-    if said.is_some() {
-        tracing::info!("reached {described}");
     }
     readiness.send_modify(|readiness| {
         readiness.waiting_for.retain(|other| *other != described);

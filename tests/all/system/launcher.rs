@@ -73,6 +73,10 @@ fn every_process_is_up_and_none_is_left_behind() {
     let processes = all.processes();
     assert_eq!(processes.len(), 6, "{}", all.launcher.said());
     assert!(is_ready(&all.gateway));
+    // Processes start one after another, so their callers do not find them at first.
+    let said = all.launcher.said();
+    let noise = ["WARN", "ERROR", "refused", "cannot be reached", "reached "];
+    assert!(!noise.iter().any(|noise| said.contains(noise)), "{said}");
     assert_eq!(order(&all.gateway, "first"), 200);
 
     let payments = processes["payments"];

@@ -7,7 +7,8 @@
 //! a replica that is back is found. The other lanes connect when they are asked for. While callers have no
 //! other replica, the pause is short, so that each caller hears of an attempt that began after its call.
 //!
-//! The first lane also logs when its replica goes down and when it is up again.
+//! The first lane also logs when its replica goes down and when it is up again. While processes start one after another,
+//! a replica that was never connected is expected to be missing for a while ([`START_GRACE`]).
 
 use super::{
     ReplicaAddress,
@@ -32,6 +33,8 @@ const URGENT_PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPT: Duration = Duration::from_millis(900);
 /// A connection that ends sooner counts as a failed attempt.
 const BRIEF: Duration = Duration::from_secs(1);
+/// How long a replica may take to start before its absence is a warning.
+const START_GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -125,7 +128,7 @@ async fn run(
     mut failures: u32,
     kept: Option<Arc<Notify>>,
 ) {
-    let mut log = StateLog { of: kept.is_some().then(|| Arc::clone(&target)), up: None };
+    let mut log = StateLog::new(kept.is_some().then(|| Arc::clone(&target)));
     loop {
         let began = Instant::now();
         let ended = connect(&lane, &target, &mut log).await;
@@ -197,27 +200,52 @@ async fn connect(
 struct StateLog {
     /// The replica. `None` in all lanes but the first.
     of: Option<Arc<ReplicaAddress>>,
-    /// Whether it is up, as far as the log says.
-    up: Option<bool>,
+    state: Logged,
+}
+
+/// The state of a replica, as far as the log says.
+enum Logged {
+    /// It was never connected. It is looked for since this instant.
+    Starting(Instant),
+    /// It was never connected, and the log says so.
+    Missing,
+    Up,
+    Down,
 }
 
 impl StateLog {
+    fn new(of: Option<Arc<ReplicaAddress>>) -> Self {
+        Self { of, state: Logged::Starting(Instant::now()) }
+    }
+
     fn is_up(&mut self) {
-        let before = self.up.replace(true);
+        let before = std::mem::replace(&mut self.state, Logged::Up);
         let Some(ReplicaAddress { address, whereabouts, .. }) = self.of.as_deref() else { return };
         let process = &whereabouts.process;
         match before {
-            None => tracing::debug!(process, %address, "a replica is up"),
-            Some(false) => tracing::info!(process, %address, "a replica is up again"),
-            Some(true) => {}
+            Logged::Starting(_) => tracing::debug!(process, %address, "a replica is up"),
+            Logged::Missing => tracing::info!(process, %address, "a replica is reached"),
+            Logged::Down => tracing::info!(process, %address, "a replica is up again"),
+            Logged::Up => {}
         }
     }
 
     fn is_down(&mut self, why: &str) {
-        let before = self.up.replace(false);
         let Some(ReplicaAddress { address, whereabouts, .. }) = self.of.as_deref() else { return };
-        if before != Some(false) {
-            tracing::warn!(process = whereabouts.process, %address, why, "a replica is down");
+        let process = &whereabouts.process;
+        match self.state {
+            Logged::Starting(since) if since.elapsed() < START_GRACE => {
+                tracing::debug!(process, %address, why, "a replica is not there yet");
+            }
+            Logged::Starting(_) => {
+                tracing::warn!(process, %address, why, "a replica is not reached");
+                self.state = Logged::Missing;
+            }
+            Logged::Up => {
+                tracing::warn!(process, %address, why, "a replica is down");
+                self.state = Logged::Down;
+            }
+            Logged::Missing | Logged::Down => {}
         }
     }
 }

@@ -138,8 +138,14 @@ async fn a_role_that_owns_its_database_is_isolated_once_no_other_role_may_connec
     let db = open(&url, "stock", "CREATE TABLE products (sku TEXT NOT NULL)").await;
     let said = db.isolation().await.unwrap().to_string();
     assert!(said.contains("NOT isolated: role owner shares it with stranger"), "{said}");
-    assert!(said.contains("cargo monolift db init"), "it says what to do: {said}");
-    assert!(said.contains("REVOKE CONNECT ON DATABASE"), "it says what to do: {said}");
+    for what_to_do in [
+        "cargo monolift db init",
+        "cargo monolift data copy",
+        "docs/data.md, \"Data that is shared\"",
+        "REVOKE CONNECT ON DATABASE",
+    ] {
+        assert!(said.contains(what_to_do), "no {what_to_do} in {said}");
+    }
 
     admin_connection.execute("REVOKE CONNECT ON DATABASE owned FROM PUBLIC").await.unwrap();
     let (role, schema) = ("owner".to_owned(), "public".to_owned());
@@ -199,7 +205,11 @@ fn start_ten_at_once(run: &Run) {
         let starting: Vec<_> = (0..10).map(|_| scope.spawn(start)).collect();
         starting.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    processes.into_iter().for_each(Process::kill);
+    for process in processes {
+        process.signal("KILL");
+        let (_, said) = process.ended();
+        assert!(!said.contains("already exists") && !said.contains("WARN"), "{said}");
+    }
 }
 
 #[test]

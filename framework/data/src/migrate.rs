@@ -178,10 +178,12 @@ impl<'a> Plan<'a> {
                 continue;
             }
             let table = &self.history.table;
-            Migrate::ensure_migrations_table(&mut *tx, table)
-                .await
-                .map_err(|error| self.failed(error))?;
             let state = self.state::<D>(&mut tx).await?;
+            // PostgreSQL would log a notice for a table that exists.
+            if !state.has_table {
+                let made = Migrate::ensure_migrations_table(&mut *tx, table).await;
+                made.map_err(|error| self.failed(error))?;
+            }
             let step = match (state.begun, state.missing.first().copied()) {
                 (Some(begun), _) => return Err(self.begun(begun)),
                 (None, None) => Step::Nothing(state.newer),

@@ -123,7 +123,7 @@ fn new_file(path: &Path) -> Result<File, String> {
 }
 
 /// Says that the URLs hold passwords if git could commit them.
-fn warn_of_git(written: Option<&Path>) {
+pub(crate) fn warn_of_git(written: Option<&Path>) {
     let Some(file) = written else {
         eprintln!(
             "these URLs hold passwords: append them to a file that git ignores, or use --write FILE, \

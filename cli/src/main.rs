@@ -2,6 +2,8 @@
 
 mod check;
 mod config;
+mod data;
+mod databases;
 mod db;
 mod migrations;
 mod new;
@@ -24,6 +26,7 @@ enum Command {
     Check(check::Check),
     Compare(Compare),
     Config(config::Config),
+    Data(data::Data),
     Db(db::Db),
     New(new::New),
     Work(work::Work),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Config(config) => config.run(),
+        Command::Data(data) => data.run(),
         Command::Db(db) => db.run(),
         Command::New(new) => new.run(),
         Command::Work(work) => work.run(),

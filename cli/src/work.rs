@@ -1,11 +1,11 @@
 //! `cargo monolift work`: shows the modules' durable work and what is parked, and runs parked work
 //! again.
 
+use crate::databases::Databases;
 use clap::{Args, Subcommand};
-use monolift::{Db, config::Settings};
+use monolift::Db;
 use monolift_data::{DbSettings, Location, work::Ledger};
-use monolift_manifest::{Manifest, Workspace};
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{error::Error, path::PathBuf};
 
 /// Show durable work, and run parked work again
 #[derive(Debug, Args)]
@@ -43,15 +43,15 @@ impl Work {
         match &self.command {
             None => {
                 for module in &databases.modules {
-                    databases.show(module).await?;
+                    show(&databases, module).await?;
                 }
             }
             Some(Command::Retry { module, id }) => {
-                let again = databases.of_one(module).await?.run_again(id.as_deref()).await?;
+                let again = of_one(&databases, module).await?.run_again(id.as_deref()).await?;
                 println!("{module}: {again} run again");
             }
             Some(Command::Drop { module, id }) => {
-                if !databases.of_one(module).await?.give_up(id).await? {
+                if !of_one(&databases, module).await?.give_up(id).await? {
                     return Err(format!("{module}: no parked piece {id}").into());
                 }
                 println!("{module}: {id} is given up");
@@ -61,72 +61,44 @@ impl Work {
     }
 }
 
-/// The modules' databases, according to the settings.
-struct Databases {
-    modules: Vec<String>,
-    settings: Settings,
-    data: PathBuf,
+/// `None` when the module has no database yet.
+async fn ledger(databases: &Databases, module: &str) -> Result<Option<Ledger>, Box<dyn Error>> {
+    let settings = databases.settings_of(module)?;
+    let location = databases.location(module, settings.url.as_ref());
+    if matches!(&location, Location::File(file) if !file.exists()) {
+        return Ok(None);
+    }
+    let settings = DbSettings { connections: Some(1), ..settings };
+    let db = Db::open(&location, &settings, &[]).await.map_err(|error| chain(module, &error))?;
+    Ok(Ledger::of(db, module).existing().await?)
 }
 
-impl Databases {
-    fn of(manifest: &PathBuf) -> Result<Self, Box<dyn Error>> {
-        let text = fs::read_to_string(manifest)
-            .map_err(|error| format!("{} cannot be read: {error}", manifest.display()))?;
-        let manifest = Manifest::parse(&text, manifest)?;
-        let root = Workspace::find(&env::current_dir()?)?.root;
-        let file = env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from);
-        let settings =
-            Settings::read(&manifest.app, &file.unwrap_or_else(|| root.join("settings.toml")))?;
-        let data = settings.own::<Option<PathBuf>>("data")?.unwrap_or_else(|| root.join("data"));
-        let modules = manifest.modules.into_iter().map(|placed| placed.module).collect();
-        Ok(Self { modules, settings, data })
-    }
+async fn of_one(databases: &Databases, module: &str) -> Result<Ledger, Box<dyn Error>> {
+    databases.check(module)?;
+    let ledger = ledger(databases, module).await?;
+    ledger.ok_or_else(|| format!("{module} has no durable work").into())
+}
 
-    /// `None` when the module has no database yet.
-    async fn ledger(&self, module: &str) -> Result<Option<Ledger>, Box<dyn Error>> {
-        let settings: DbSettings = self.settings.group(module, "db")?;
-        let location = match &settings.url {
-            Some(url) => Location::Url(url.expose().clone()),
-            None => Location::File(self.data.join(format!("{module}.db"))),
-        };
-        if matches!(&location, Location::File(file) if !file.exists()) {
-            return Ok(None);
-        }
-        let settings = DbSettings { connections: Some(1), ..settings };
-        let db =
-            Db::open(&location, &settings, &[]).await.map_err(|error| chain(module, &error))?;
-        Ok(Ledger::of(db, module).existing().await?)
+async fn show(databases: &Databases, module: &str) -> Result<(), Box<dyn Error>> {
+    let Some(ledger) = ledger(databases, module).await? else { return Ok(()) };
+    for kind in ledger.standing().await? {
+        println!(
+            "{module:<16}{:<16}{:>6} waiting{:>6} at work{:>6} failing{:>6} parked",
+            kind.name, kind.waiting, kind.at_work, kind.failing, kind.parked
+        );
     }
-
-    async fn of_one(&self, module: &str) -> Result<Ledger, Box<dyn Error>> {
-        if !self.modules.iter().any(|known| known == module) {
-            return Err(format!("there is no module `{module}`").into());
-        }
-        let ledger = self.ledger(module).await?;
-        ledger.ok_or_else(|| format!("{module} has no durable work").into())
+    let parked = ledger.parked(SHOWN).await?;
+    for piece in &parked {
+        let minutes = piece.parked_for_ms / 60_000;
+        println!(
+            "  {}  {} {}, parked for {minutes} min after {} attempts: {}",
+            piece.id, piece.name, piece.payload, piece.attempts, piece.error
+        );
     }
-
-    async fn show(&self, module: &str) -> Result<(), Box<dyn Error>> {
-        let Some(ledger) = self.ledger(module).await? else { return Ok(()) };
-        for kind in ledger.standing().await? {
-            println!(
-                "{module:<16}{:<16}{:>6} waiting{:>6} at work{:>6} failing{:>6} parked",
-                kind.name, kind.waiting, kind.at_work, kind.failing, kind.parked
-            );
-        }
-        let parked = ledger.parked(SHOWN).await?;
-        for piece in &parked {
-            let minutes = piece.parked_for_ms / 60_000;
-            println!(
-                "  {}  {} {}, parked for {minutes} min after {} attempts: {}",
-                piece.id, piece.name, piece.payload, piece.attempts, piece.error
-            );
-        }
-        if !parked.is_empty() {
-            println!("  run one again: cargo monolift work retry {module} {}", parked[0].id);
-        }
-        Ok(())
+    if !parked.is_empty() {
+        println!("  run one again: cargo monolift work retry {module} {}", parked[0].id);
     }
+    Ok(())
 }
 
 fn chain(module: &str, error: &dyn Error) -> String {

@@ -141,10 +141,8 @@ fn the_suite_passes_in_all_six_states() {
     let own = format!("{server}/gazette_profiles");
     gazette.exports("GAZETTE_PROFILES__DB__URL", &own);
     let listen = [listen, ("GAZETTE_PROCESS__GAZETTE__LISTEN", &*here)];
-    let mut service = gazette.start("profiles", &listen);
-    service.says("profiles runs profiles");
     gazette.typed(
-        "pg_dump --data-only --table=profiles --table=follows $DATABASE_URL | psql --quiet --single-transaction --set ON_ERROR_STOP=1 $GAZETTE_PROFILES__DB__URL",
+        "cargo monolift data copy profiles --from $DATABASE_URL --to $GAZETTE_PROFILES__DB__URL",
     );
     let rows = |url: &str| {
         let query = "SELECT (SELECT count(*) FROM profiles), (SELECT count(*) FROM follows)";
@@ -153,6 +151,8 @@ fn the_suite_passes_in_all_six_states() {
     };
     assert!(rows(&own).contains('|'), "{}", rows(&own));
     assert_eq!(rows(&own), rows(&database));
+    let mut service = gazette.start("profiles", &listen);
+    service.says("profiles runs profiles");
     let mut program = gazette.start("gazette", &listen);
     program.says("host -> profiles -> accounts -> host");
     let address = program.http();

@@ -10,6 +10,7 @@ mod cancellation;
 mod cargo;
 mod concurrency;
 mod conversations;
+mod copy;
 mod data;
 mod deadlines;
 mod ecs;

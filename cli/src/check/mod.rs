@@ -59,15 +59,8 @@ fn warnings(manifest: &Path, modules: &[&str]) -> Result<Vec<String>, Box<dyn Er
     let mut warnings = Vec::new();
     for module in modules {
         let Some(folder) = migrations::of(manifest, module) else { continue };
-        let listed =
-            fs::read_dir(&folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-        let unreadable = |error| format!("{} cannot be read: {error}", folder.display());
-        let mut paths: Vec<PathBuf> =
-            listed.map_err(unreadable)?.into_iter().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
-        paths.sort();
-        let texts: Vec<String> =
-            paths.iter().map(fs::read_to_string).collect::<Result<_, _>>().map_err(unreadable)?;
+        let (paths, texts): (Vec<PathBuf>, Vec<String>) =
+            migrations::files(&folder)?.into_iter().unzip();
         for Breaking { file, line, what } in breaking(&texts) {
             warnings.push(format!("{}:{line}: {what}", paths[file].display()));
         }

@@ -27,8 +27,9 @@ pub enum Isolation {
 }
 
 /// What to do about a role that is not isolated.
-const ISOLATE: &str = "`cargo monolift db init` makes a role that reaches a schema of its own only; where a role owns its \
-    database, `REVOKE CONNECT ON DATABASE … FROM PUBLIC` keeps others out";
+const ISOLATE: &str = "next: `cargo monolift db init` makes a schema and a role for the module, and `cargo monolift data \
+    copy` moves its rows there (docs/data.md, \"Data that is shared\"); where a role owns its database, \
+    `REVOKE CONNECT ON DATABASE … FROM PUBLIC` keeps others out";
 
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

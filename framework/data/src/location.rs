@@ -21,7 +21,7 @@ impl Location {
     }
 
     /// What is there; `None` when the URL is for neither.
-    pub(super) fn backend(&self) -> Option<Backend> {
+    pub fn backend(&self) -> Option<Backend> {
         match self {
             Self::File(_) => Some(Backend::Sqlite),
             Self::Url(url) => Backend::of_url(url),

@@ -64,7 +64,8 @@ impl Gazette {
     pub(super) fn typed(&self, command: &str) -> String {
         let shown = self.page.lines().any(|line| line == command);
         assert!(shown, "docs/adopt.md does not show `{command}`");
-        let output = bash(command, &self.tree, &self.env);
+        let cli = target().join("debug/cargo-monolift").display().to_string();
+        let output = bash(&command.replace("cargo monolift", &cli), &self.tree, &self.env);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}: {said}");
         String::from_utf8(output.stdout).unwrap()

@@ -79,10 +79,10 @@ const COMMANDS: &[(&str, Check)] = &[
     ("createdb gazette_profiles", SIX),
     ("export GAZETTE_PROFILES__DB__URL=postgres://localhost/gazette_profiles", SIX),
     ("cargo run -p profiles", SIX),
+    ("cargo monolift data copy profiles --from $DATABASE_URL --to $GAZETTE_PROFILES__DB__URL", SIX),
     (
-        "pg_dump --data-only --table=profiles --table=follows $DATABASE_URL | psql --quiet \
-         --single-transaction --set ON_ERROR_STOP=1 $GAZETTE_PROFILES__DB__URL",
-        SIX,
+        "cargo monolift data copy orders --to postgres://shop_orders:password@localhost/shop --write",
+        By("every_row_of_a_module_is_in_its_new_database"),
     ),
     ("psql $DATABASE_URL --command 'DROP TABLE profiles_moved, follows_moved'", SIX),
     ("git am --quiet ../patches/0005-back-in.patch", SIX),

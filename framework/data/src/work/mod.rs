@@ -31,7 +31,7 @@ pub use cron::{Cron, CronError};
 pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
 pub use queue::{UnlistedWork, Work};
-pub(crate) use tables::history;
+pub use tables::history;
 pub use worker::Worker;
 
 use crate::call::Backoff;

@@ -19,7 +19,7 @@ use crate::{History, Migration};
 pub(super) const EPOCH: i64 = 0;
 
 /// That of the framework's tables, in each module's database that has work.
-pub(crate) fn history() -> History<'static> {
+pub fn history() -> History<'static> {
     history_of(MIGRATIONS)
 }
 

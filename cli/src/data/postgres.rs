@@ -53,10 +53,16 @@ pub(super) async fn copy(
     let since = Instant::now();
     let mut copying = Copying { task, source, target, parts, circular, is_new, progress };
     let ended = timeout_at(since + task.hold, copying.run()).await;
-    let held = since.elapsed();
+    // Both transactions end with their connections, unless this one is committed.
     match ended {
-        Ok(Ok((tables, was_there))) => Ok(Copied { tables, was_there, held }),
-        // The connections end, and with them both transactions.
+        Ok(Ok((tables, was_there))) => {
+            if !was_there {
+                copying.commit().await?;
+            }
+            // The locks of the source.
+            let _ = copying.source.run("ROLLBACK").await;
+            Ok(Copied { tables, was_there, held: since.elapsed() })
+        }
         Ok(Err(error)) if !is_too_long(&*error) => Err(failed(error, copying.progress)),
         Ok(Err(_)) | Err(_) => Err(copying.task.is_over(copying.progress).into()),
     }
@@ -109,10 +115,16 @@ impl Copying<'_> {
         }
         self.set_sequences().await?;
         self.restore(&triggers).await?;
-        self.target.run("COMMIT").await?;
-        // The locks of the source.
-        self.source.run("ROLLBACK").await?;
         Ok((tables, false))
+    }
+
+    /// Keeps what was copied. No time ends this, so that what is told of it is true.
+    async fn commit(&mut self) -> Result<(), String> {
+        self.target.run("COMMIT").await.map_err(|error| {
+            format!(
+                "the commit was sent, and its outcome is not known: {error}. Run the command again: it says what is there"
+            )
+        })
     }
 
     /// Makes the target take rows as they are: it has none, and no trigger changes them.
@@ -121,12 +133,14 @@ impl Copying<'_> {
             let sql = format!("ALTER TABLE {} DISABLE TRIGGER {}", quoted(table), quoted(name));
             self.target.run(&sql).await?;
         }
-        for ForeignKey { name, table, .. } in &self.circular {
+        for ForeignKey { name, table, .. } in self.circular.iter().filter(|key| !key.is_deferrable)
+        {
             let (table, name) = (quoted(table), quoted(name));
             let how = "DEFERRABLE INITIALLY DEFERRED";
             let sql = format!("ALTER TABLE {table} ALTER CONSTRAINT {name} {how}");
             self.target.run(&sql).await?;
         }
+        self.target.run("SET CONSTRAINTS ALL DEFERRED").await?;
         if self.is_new {
             for part in self.parts.iter().rev() {
                 self.target.run(&format!("DELETE FROM {}", quoted(&part.table))).await?;
@@ -137,10 +151,10 @@ impl Copying<'_> {
 
     /// Makes the target as its migrations left it, but for its rows.
     async fn restore(&mut self, triggers: &[Trigger]) -> Result<(), sqlx::Error> {
-        if !self.circular.is_empty() {
-            self.target.run("SET CONSTRAINTS ALL IMMEDIATE").await?;
-        }
-        for ForeignKey { name, table, .. } in &self.circular {
+        // It checks what was deferred: a table with checks to come cannot be altered.
+        self.target.run("SET CONSTRAINTS ALL IMMEDIATE").await?;
+        for ForeignKey { name, table, .. } in self.circular.iter().filter(|key| !key.is_deferrable)
+        {
             let (table, name) = (quoted(table), quoted(name));
             let sql = format!("ALTER TABLE {table} ALTER CONSTRAINT {name} NOT DEFERRABLE");
             self.target.run(&sql).await?;

@@ -24,6 +24,8 @@ pub(super) struct ForeignKey {
     pub(super) name: String,
     pub(super) table: String,
     pub(super) refers_to: String,
+    /// Whether a transaction may check it in the end.
+    pub(super) is_deferrable: bool,
 }
 
 /// What is copied of a table.
@@ -155,7 +157,12 @@ mod tests {
 
     fn key(table: &str, refers_to: &str) -> ForeignKey {
         let name = format!("{table}_{refers_to}_fkey");
-        ForeignKey { name, table: table.to_owned(), refers_to: refers_to.to_owned() }
+        ForeignKey {
+            name,
+            table: table.to_owned(),
+            refers_to: refers_to.to_owned(),
+            is_deferrable: false,
+        }
     }
 
     const ID: &[(&str, &str)] = &[("id", "bigint")];

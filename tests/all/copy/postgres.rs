@@ -17,7 +17,7 @@ const NOTES: Migration = (
      CREATE TABLE notes (
          id      SERIAL PRIMARY KEY,
          author  BIGINT NOT NULL REFERENCES people ON DELETE CASCADE,
-         answers INT    REFERENCES notes,
+         answers INT    REFERENCES notes DEFERRABLE INITIALLY DEFERRED,
          body    TEXT,
          data    BYTEA,
          facts   JSONB,
@@ -141,6 +141,13 @@ async fn every_row_of_a_module_is_in_its_new_database() {
     assert_eq!(number(&mut target, length).await, 4);
     let orphan = target.execute("INSERT INTO tails VALUES (9, 9)").await.unwrap_err().to_string();
     assert!(orphan.contains("foreign key"), "{orphan}");
+
+    let keys = "SELECT string_agg(conname || condeferrable || condeferred, ' ' ORDER BY conname) \
+        FROM pg_constraint WHERE contype = 'f'";
+    let keys = async |connection: &mut PgConnection| {
+        sqlx::query_scalar::<_, String>(keys).fetch_one(connection).await.unwrap()
+    };
+    assert_eq!(keys(&mut source).await, keys(&mut target).await);
 
     // It has other rows now, and they stay.
     let again = project.copy(&["notes", "--to", &to]);

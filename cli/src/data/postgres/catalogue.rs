@@ -50,7 +50,8 @@ const COLUMNS: &str = "SELECT relname::TEXT, COALESCE(attname::TEXT, ''), \
     WHERE relnamespace = $1::REGNAMESPACE AND relkind IN ('r', 'p') AND NOT relispartition \
     ORDER BY relname, attnum";
 
-const FOREIGN_KEYS: &str = "SELECT conname::TEXT, one.relname::TEXT, other.relname::TEXT FROM pg_constraint \
+const FOREIGN_KEYS: &str = "SELECT conname::TEXT, one.relname::TEXT, other.relname::TEXT, condeferrable \
+    FROM pg_constraint \
     JOIN pg_class one ON one.oid = conrelid JOIN pg_class other ON other.oid = confrelid \
     WHERE contype = 'f' AND conparentid = 0 AND one.relnamespace = $1::REGNAMESPACE \
     AND other.relnamespace = one.relnamespace ORDER BY conname";
@@ -144,11 +145,16 @@ impl Side {
     }
 
     pub(super) async fn foreign_keys(&mut self) -> Result<Vec<ForeignKey>, sqlx::Error> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(FOREIGN_KEYS)
+        let rows: Vec<(String, String, String, bool)> = sqlx::query_as(FOREIGN_KEYS)
             .bind(quoted(&self.schema))
             .fetch_all(&mut self.connection)
             .await?;
-        let key = |(name, table, refers_to)| ForeignKey { name, table, refers_to };
+        let key = |(name, table, refers_to, is_deferrable)| ForeignKey {
+            name,
+            table,
+            refers_to,
+            is_deferrable,
+        };
         Ok(rows.into_iter().map(key).collect())
     }
 

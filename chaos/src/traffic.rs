@@ -85,7 +85,7 @@ impl Traffic {
         for product in 0..PRODUCTS {
             let answer = client.ask(&add_product(&format!("k{product}"), ON_HAND)).await;
             ensure!(
-                answer.response.is_some_and(|(status, _)| status == 200),
+                answer.response.is_some_and(|(status, _)| status == 201),
                 "no product was made"
             );
         }
@@ -232,7 +232,7 @@ impl One {
         let mut id = None;
         for _ in 0..2 {
             match self.ask(&ask).await {
-                Some((200, body)) => {
+                Some((201, body)) => {
                     id = text(&body, "id");
                     told = Told::Done;
                     break;
@@ -285,7 +285,7 @@ impl One {
             _ => {
                 let sku = format!("r{name}");
                 match self.ask(&add_product(&sku, 0)).await {
-                    Some((200, _)) => (sku, 0),
+                    Some((201, _)) => (sku, 0),
                     // Whether it is there is not known: another one then.
                     _ => return,
                 }

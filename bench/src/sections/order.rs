@@ -87,7 +87,7 @@ async fn post(pool: &Pool, path: &str, body: &str) -> anyhow::Result<()> {
         .body(Bytes::copy_from_slice(body.as_bytes()))?;
     let answer = pool.send(request).await?;
     let (status, text) = (answer.status(), String::from_utf8_lossy(answer.body()));
-    anyhow::ensure!(status == 200, "{status}: {text}");
+    anyhow::ensure!(status.is_success(), "{status}: {text}");
     Ok(())
 }
 

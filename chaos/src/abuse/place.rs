@@ -205,7 +205,7 @@ impl AbusedShop {
         let answer = Client::of(&[self.gateway], 0).ask(&ask).await;
         let (status, body) =
             answer.response.with_context(|| format!("no answer to {}", ask.path))?;
-        ensure!(status == 200, "{} {}: {status}", ask.method, ask.path);
+        ensure!([200, 201].contains(&status), "{} {}: {status}", ask.method, ask.path);
         Ok(body)
     }
 }

@@ -66,7 +66,7 @@ const EXAMPLE: &str = r#"rate = 100           # requests a second
 method = "POST"
 path = "/products"
 body = '{"sku": "tea", "name": "Tea", "price": 450, "on_hand": 1000}'
-status = [200, 409]  # these are answers; without it, all below 400 are
+status = [201, 409]  # these are answers; without it, all below 400 are
 
 [[request]]
 name = "browse"

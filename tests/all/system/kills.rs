@@ -72,7 +72,7 @@ fn shop(address: &str, shopper: u64, stop: &AtomicBool) -> Told {
             let headers = [("idempotency-key", key.as_str())];
             let answer = request(address, "POST", "/orders", &headers, &body);
             let Ok(answer) = answer else { continue };
-            if answer.status == 200 {
+            if answer.status == 201 {
                 let order: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
                 let id = order["id"].as_str().unwrap().to_owned();
                 if number % 5 == 4 {
@@ -106,7 +106,7 @@ fn orders_survive_the_death_of_any_process() {
         let body = format!(
             r#"{{"sku": "k{product}", "name": "Product", "price": 100, "on_hand": {ON_HAND}}}"#
         );
-        assert_eq!(request(&address, "POST", "/products", &[], &body).unwrap().status, 200);
+        assert_eq!(request(&address, "POST", "/products", &[], &body).unwrap().status, 201);
     }
 
     let stop = AtomicBool::new(false);

@@ -77,7 +77,7 @@ fn every_process_is_up_and_none_is_left_behind() {
     let said = all.launcher.said();
     let noise = ["WARN", "ERROR", "refused", "cannot be reached", "reached "];
     assert!(!noise.iter().any(|noise| said.contains(noise)), "{said}");
-    assert_eq!(order(&all.gateway, "first"), 200);
+    assert_eq!(order(&all.gateway, "first"), 201);
 
     let payments = processes["payments"];
     super::processes::send("KILL", payments);
@@ -85,7 +85,7 @@ fn every_process_is_up_and_none_is_left_behind() {
     let again = all.launcher.says("payments is up again (pid ");
     let again: u32 = again.trim_end_matches(')').parse().unwrap();
     assert!(lives(again) && !lives(payments));
-    eventually("orders are placed again", || order(&all.gateway, "again") == 200);
+    eventually("orders are placed again", || order(&all.gateway, "again") == 201);
 
     all.launcher.signal("TERM");
     let (status, said) = all.launcher.ended_in_place();
@@ -129,7 +129,7 @@ fn fakes_answer_for_processes_that_are_not_started() {
     let said = some.launcher.said();
     assert!(said.contains("are answered with examples"), "{said}");
     // Orders, a real module, calls the fakes of users, stock and payments.
-    assert_eq!(order(&some.gateway, "first"), 200);
+    assert_eq!(order(&some.gateway, "first"), 201);
     assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
     assert!(is_ready(&some.gateway));
 }

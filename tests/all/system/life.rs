@@ -77,7 +77,7 @@ fn a_request_in_flight_ends_before_the_process_does() {
         assert!(!waiting.is_finished(), "the order waits for payments");
         two.payments.signal("CONT");
         let answer = waiting.join().unwrap().unwrap();
-        assert_eq!(answer.status, 200, "{signal}: {answer:?}");
+        assert_eq!(answer.status, 201, "{signal}: {answer:?}");
         let (status, said) = two.monolith.ended();
         assert_eq!(status.code(), Some(0), "{signal}: {said}");
         assert!(start.elapsed() < DRAIN, "{signal}: {:?}", start.elapsed());
@@ -123,7 +123,7 @@ fn a_process_that_is_not_there_yet_delays_readiness_and_not_the_start() {
     monolith.says("monolith is ready");
     assert!(is_ready(&address));
     // A connection that failed is tried again after a while, and callers hear that until then.
-    eventually("an order is placed", || order(&address, "early").unwrap().status == 200);
+    eventually("an order is placed", || order(&address, "early").unwrap().status == 201);
     // It stays ready: that payments goes is the business of those who call it.
     payments.stop();
     assert!(is_ready(&address));
@@ -135,7 +135,7 @@ fn a_process_that_is_killed_is_missed_by_its_callers_only_and_comes_back() {
     let run = PAYMENTS_OUT.run("killed");
     let two = Two::start(&run);
     let placed = order(&two.address, "before").unwrap();
-    assert_eq!(placed.status, 200);
+    assert_eq!(placed.status, 201);
     two.payments.kill();
 
     let start = Instant::now();
@@ -152,7 +152,7 @@ fn a_process_that_is_killed_is_missed_by_its_callers_only_and_comes_back() {
 
     let payments = start_payments(&run);
     let start = Instant::now();
-    eventually("orders are placed again", || order(&two.address, "during").unwrap().status == 200);
+    eventually("orders are placed again", || order(&two.address, "during").unwrap().status == 201);
     // The longest pause between two attempts is 2 s.
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert_eq!(teas(&two.address), 16);
@@ -182,7 +182,7 @@ fn what_was_acknowledged_is_there_after_a_kill() {
     monolith.kill();
     let late = in_flight.into_iter().filter_map(|order| order.join().unwrap());
     let placed: Vec<Response> =
-        placed.into_iter().chain(late).filter(|answer| answer.status == 200).collect();
+        placed.into_iter().chain(late).filter(|answer| answer.status == 201).collect();
     assert!(placed.len() >= 3, "{placed:?}");
 
     let (monolith, address) = start();

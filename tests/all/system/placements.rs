@@ -25,7 +25,7 @@ fn shop(address: &str) -> Vec<(u16, Response)> {
     let order: serde_json::Value = serde_json::from_str(&first.body).unwrap();
     let path = format!("/orders/{}", order["id"].as_str().unwrap());
     vec![
-        (200, first),
+        (201, first),
         // What is said of it all is the same, too.
         (200, get(address, "/openapi.json")),
         (200, get(address, "/docs")),
@@ -35,7 +35,7 @@ fn shop(address: &str) -> Vec<(u16, Response)> {
         (404, get(address, "/products/gold/stock")),
         (404, get(address, "/products/%C3%BC%2F%20/stock")),
         // One order, however often it is sent.
-        (200, place(address, "one", lines)),
+        (201, place(address, "one", lines)),
         (200, get(address, &path)),
         (404, get(address, "/orders/two")),
         // Errors of modules, from one and two calls away.
@@ -79,8 +79,8 @@ fn rush(address: &str) -> (usize, Response) {
     };
     let buyers: Vec<_> = (0..12).map(buy).collect();
     let statuses: Vec<u16> = buyers.into_iter().map(|buyer| buyer.join().unwrap()).collect();
-    assert!(statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
-    let placed = statuses.iter().filter(|status| **status == 200).count();
+    assert!(statuses.iter().all(|status| [201, 409].contains(status)), "{statuses:?}");
+    let placed = statuses.iter().filter(|status| **status == 201).count();
     (placed, get(address, "/products/pot/stock"))
 }
 

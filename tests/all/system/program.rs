@@ -169,7 +169,7 @@ impl<'a> Program<'a> {
         let body = self.orders[order].1.clone();
         let key = format!("{}-{order}", self.seed);
         let answer = self.ask("POST", "/orders", &key, &body);
-        if answer.0 == 200 {
+        if answer.0 == 201 {
             let id = text(&answer.1, "id");
             self.names.insert(id.clone(), format!("order-{order}"));
             if !self.placed.contains(&id) {

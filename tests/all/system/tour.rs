@@ -42,7 +42,7 @@ fn one_word_moves_a_module_and_nothing_else() {
     }
     let answers = expected.unwrap();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, [200, 200, 200, 200, 404], "{answers:#?}");
+    assert_eq!(statuses, [201, 201, 201, 200, 404], "{answers:#?}");
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
     let order: serde_json::Value = serde_json::from_str(&answers[0].body).unwrap();

@@ -12,7 +12,7 @@ pub trait Orders {
     /// Places an order: the units are held, and the payment is authorised, or nothing is.
     ///
     /// Under one `Idempotency-Key` a customer has one order, however often it is sent.
-    #[http(POST, "/orders", body = order, idempotency_key)]
+    #[http(POST, "/orders", body = order, created = "/orders/{id}", idempotency_key)]
     async fn place(&self, order: NewOrder) -> Result<Order, OrdersError>;
 
     /// One order.

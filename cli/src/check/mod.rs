@@ -8,7 +8,7 @@ mod reader;
 use crate::migrations;
 use breaking::{Breaking, breaking};
 use clap::Args;
-use monolift_manifest::{Graph, Manifest, Workspace};
+use monolift_manifest::{Graph, LocalCalls, Manifest, Workspace};
 use std::{
     env,
     error::Error,
@@ -34,13 +34,10 @@ impl Check {
         for process in manifest.all_processes() {
             println!("{process}");
             for module in manifest.modules_of(process) {
-                let calls = graph.modules.get(module).map(|node| node.calls.join(", "));
-                match calls.filter(|calls| !calls.is_empty()) {
-                    Some(calls) => println!("  {module} calls {calls}"),
-                    None => println!("  {module}"),
-                }
+                println!("  {module}{}", calls_of(module, &graph));
             }
         }
+        print!("{}", local_methods(&graph));
         let modules: Vec<&str> = manifest.modules.iter().map(|one| one.module.as_str()).collect();
         let warnings = warnings(&self.manifest, &modules)?;
         for warning in &warnings {
@@ -52,6 +49,53 @@ impl Check {
         println!("\n{ONE_CONNECTION}");
         Ok(())
     }
+}
+
+/// ` calls payments, stock (lends it transactions)`, or nothing.
+fn calls_of(module: &str, graph: &Graph) -> String {
+    let lends = |called: &str| {
+        let mut calls = graph.local_calls.iter();
+        calls.any(|calls| calls.caller.as_deref() == Some(module) && calls.module == called)
+    };
+    let shown = |called: &String| match lends(called) {
+        true => format!("{called} (lends it transactions)"),
+        false => called.clone(),
+    };
+    let calls = graph.modules.get(module).map_or(&[][..], |node| node.calls.as_slice());
+    let calls: Vec<String> = calls.iter().map(shown).collect();
+    if calls.is_empty() { String::new() } else { format!(" calls {}", calls.join(", ")) }
+}
+
+/// How many methods take their caller's transaction, and for each who calls it. Nothing if there is none.
+fn local_methods(graph: &Graph) -> String {
+    let of_modules = graph
+        .modules
+        .iter()
+        .flat_map(|(module, node)| node.local.iter().map(move |method| (module.as_str(), method)));
+    let mut lines: Vec<String> = of_modules
+        .map(|(module, method)| {
+            let calls =
+                |calls: &&LocalCalls| calls.module == module && calls.methods.contains(method);
+            let callers = graph.local_calls.iter().filter(calls);
+            let callers: Vec<&str> =
+                callers.map(|calls| calls.caller.as_deref().unwrap_or("the host")).collect();
+            let callers =
+                if callers.is_empty() { "no caller".to_owned() } else { callers.join(", ") };
+            format!("  {method} of {module}: {callers}\n")
+        })
+        .collect();
+    lines.extend(graph.host_local.iter().map(|method| format!("  {method}: the host alone\n")));
+    let count = match lines.len() {
+        0 => return String::new(),
+        1 => {
+            "1 method takes its caller's transaction (`#[local]`), which keeps both in one process:"
+                .to_owned()
+        }
+        count => format!(
+            "{count} methods take their caller's transaction (`#[local]`), which keeps both in one process:"
+        ),
+    };
+    format!("\n{count}\n{}", lines.concat())
 }
 
 /// Each statement of the modules' migrations that breaks the release before, with its place.
@@ -83,6 +127,34 @@ A process warns of such a method once, and tests with `monolift::testing::System
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_that_take_transactions_are_counted_and_their_callers_are_told() {
+        let calls = |caller: Option<&str>, methods: &[&str]| LocalCalls {
+            caller: caller.map(str::to_owned),
+            module: "stock".to_owned(),
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+        };
+        let none =
+            Graph::new([("orders".into(), vec!["stock".into()]), ("stock".into(), vec![])], vec![]);
+        assert_eq!(local_methods(&none), "");
+        assert_eq!(calls_of("orders", &none), " calls stock");
+        assert_eq!(calls_of("stock", &none), "");
+        let mut graph = none;
+        let [one, two, three] = ["Stock::reserve_in", "Stock::release_in", "Stock::count_in"];
+        if let Some(stock) = graph.modules.get_mut("stock") {
+            stock.local = [one, two, three].map(str::to_owned).to_vec();
+        }
+        graph.local_calls = vec![calls(Some("orders"), &[one]), calls(None, &[one, two])];
+        graph.host_local = vec!["Profiles::follow_in".to_owned()];
+        assert_eq!(calls_of("orders", &graph), " calls stock (lends it transactions)");
+        assert_eq!(
+            local_methods(&graph),
+            "\n4 methods take their caller's transaction (`#[local]`), which keeps both in one process:\n  \
+             Stock::reserve_in of stock: orders, the host\n  Stock::release_in of stock: the host\n  \
+             Stock::count_in of stock: no caller\n  Profiles::follow_in: the host alone\n"
+        );
+    }
 
     #[test]
     fn a_warning_has_the_file_and_the_line_of_its_statement() {

@@ -25,6 +25,23 @@ pub struct Package {
     pub process: Option<String>,
     /// `[package.metadata.monolift] host = …`.
     pub host: HostMark,
+    /// `[package.metadata.monolift] local = ["Stock::reserve_in"]`: the methods of its interfaces that take their
+    /// caller's transaction. `#[interface]` checks that these are the methods with `#[local]`.
+    pub local: Vec<String>,
+    /// `[package.metadata.monolift] local_calls = […]`: the methods of that kind that it calls. Without it, all of the
+    /// interfaces that it depends on.
+    pub local_calls: Option<LocalCallsMark>,
+}
+
+/// The methods that take their caller's transaction and that a package calls, as its Cargo.toml lists them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalCallsMark {
+    /// Each as `Stock::reserve_in`.
+    pub methods: Vec<String>,
+    /// The line of the list, from 1.
+    pub line: usize,
+    /// Its column, from 1.
+    pub column: usize,
 }
 
 /// Whether a package says that it is the host: the existing program of an application.
@@ -71,9 +88,33 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
             Some(Value::String(app)) => HostMark::Of(app.clone()),
             _ => HostMark::None,
         },
+        local: marks.map(listed_local).unwrap_or_default(),
+        local_calls: marks.and_then(|marks| {
+            let (line, column) = document.key_position(marks.get("local_calls")?);
+            let methods = owned(marks.strings("local_calls"));
+            Some(LocalCallsMark { methods, line, column })
+        }),
         cargo_toml: document.file.clone(),
         directory,
     })
+}
+
+fn listed_local(marks: &Table) -> Vec<String> {
+    owned(marks.strings("local"))
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The methods that the Cargo.toml in a folder lists as those that take their caller's transaction.
+pub fn local_methods(directory: &Path) -> Vec<String> {
+    let document = Document::read(&directory.join("Cargo.toml"));
+    let listed = document.ok().and_then(|document| {
+        let package = document.root.table("package")?;
+        Some(listed_local(package.table("metadata")?.table("monolift")?))
+    });
+    listed.unwrap_or_default()
 }
 
 /// The name that the package in a folder has for the first of `packages` that it is or depends on, for whatever purpose.

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use crate::cargo_toml::{Dependency, HostMark, Package};
 use crate::circles;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, LocalCalls, Node};
 use crate::manifest::Manifest;
 use crate::problem::{Problem, Problems};
 use crate::suggest::nearest;
 use crate::workspace::Workspace;
 
 mod addresses;
+mod local;
 mod packages;
 mod placement;
 mod processes;
+
+pub(crate) use local::apart as local_calls_apart;
 
 pub(crate) fn graph(
     manifest: &Manifest,
@@ -31,6 +34,8 @@ pub(crate) fn graph(
     processes::unreachable_processes(&mut check, &graph);
     addresses::clashes(&mut check);
     packages::circles(&mut check, &graph);
+    local::unknown_calls(&mut check);
+    check.problems.extend(graph.local_calls_apart(manifest));
     let provided_by_host: Vec<String> = graph
         .modules
         .iter()
@@ -178,10 +183,12 @@ impl<'a> Check<'a> {
             .iter()
             .map(|placement| {
                 let package = self.package_of(&placement.module);
+                let api = self.workspace.api_of(&placement.module);
                 let node = Node {
                     calls: package.map(calls).unwrap_or_default(),
                     package: package.map(|package| package.name.clone()),
-                    api: self.workspace.api_of(&placement.module).map(|api| api.name.clone()),
+                    api: api.map(|api| api.name.clone()),
+                    local: api.map(|api| api.local.clone()).unwrap_or_default(),
                 };
                 (placement.module.clone(), node)
             })
@@ -189,8 +196,36 @@ impl<'a> Check<'a> {
         Graph {
             modules,
             host_calls: self.host.map(calls).unwrap_or_default(),
-            circles_through_host: Vec::new(),
+            host_local: self.host.map(|host| host.local.clone()).unwrap_or_default(),
+            local_calls: self.local_calls(),
+            ..Graph::default()
         }
+    }
+
+    /// The callers are the placed modules with a package, and the host.
+    fn local_calls(&self) -> Vec<LocalCalls> {
+        let modules = self.placed_packages().into_iter().map(|package| (Some(package), package));
+        let host = self.host.map(|host| (None, host));
+        let of_caller = |(module, package): (Option<&Package>, &'a Package)| {
+            let caller = module.map(|module| module.name.clone());
+            let called =
+                unique(self.declared(package).into_iter().map(|(called, _)| called.to_owned()));
+            let calls = called.into_iter().map(move |module| {
+                let methods = self.local_methods_called(package, &module);
+                LocalCalls { caller: caller.clone(), module, methods }
+            });
+            calls.filter(|calls| !calls.methods.is_empty()).collect::<Vec<_>>()
+        };
+        modules.chain(host).flat_map(of_caller).collect()
+    }
+
+    /// The methods of a module that take the transaction of a package that depends on it.
+    fn local_methods_called(&self, package: &Package, module: &str) -> Vec<String> {
+        let Some(api) = self.workspace.api_of(module) else { return Vec::new() };
+        let is_called = |method: &&String| {
+            package.local_calls.as_ref().is_none_or(|listed| listed.methods.contains(method))
+        };
+        api.local.iter().filter(is_called).cloned().collect()
     }
 }
 

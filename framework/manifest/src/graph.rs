@@ -17,6 +17,23 @@ pub struct Graph {
     /// Circles that leave the host and come back by an interface that it provides, each as
     /// `host, payments, profiles, host`. They are allowed, and worth knowing. Empty in a graph made by [`Graph::new`].
     pub circles_through_host: Vec<Vec<String>>,
+    /// The methods of the interfaces in the host's own crate that take their caller's transaction. Only the host can call
+    /// them. Empty in a graph made by [`Graph::new`].
+    pub host_local: Vec<String>,
+    /// Who shares its transactions with which module. The two are placed in one process. Empty in a graph made by
+    /// [`Graph::new`].
+    pub local_calls: Vec<LocalCalls>,
+}
+
+/// The methods of one module that take the transaction of one caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalCalls {
+    /// The module that calls them. `None` is the host.
+    pub caller: Option<String>,
+    /// The module whose methods they are.
+    pub module: String,
+    /// Each as `Stock::reserve_in`.
+    pub methods: Vec<String>,
 }
 
 /// A module.
@@ -29,6 +46,9 @@ pub struct Node {
     /// The package that holds its interface. `None` where it provides none, or the host's own crate declares it, and
     /// in a graph made by [`Graph::new`].
     pub api: Option<String>,
+    /// The methods of its interface that take their caller's transaction, each as `Stock::reserve_in`. Empty in a graph
+    /// made by [`Graph::new`].
+    pub local: Vec<String>,
 }
 
 impl Graph {
@@ -39,7 +59,7 @@ impl Graph {
     ) -> Graph {
         let node = |calls| Node { calls, ..Node::default() };
         let modules = calls.into_iter().map(|(module, calls)| (module, node(calls))).collect();
-        Graph { modules, host_calls, circles_through_host: Vec::new() }
+        Graph { modules, host_calls, ..Graph::default() }
     }
 
     /// Checks a manifest against the workspace that it is for, and gives the graph of the modules that it places.
@@ -63,6 +83,8 @@ impl Graph {
     /// - A process that is called from another one, or by a gateway, and listens nowhere.
     /// - Two listeners on one address. Two processes whose `connect` names different hosts share no machine.
     /// - Modules that call each other in a circle. Circles through the host are listed instead.
+    /// - A caller of methods that take its transaction, in another process than their module; and a list of such calls
+    ///   that names a method which there is none of.
     pub fn check(
         manifest: &Manifest,
         workspace: &Workspace,
@@ -102,6 +124,11 @@ impl Graph {
         }
         !manifest.all_processes().any(|process| process == caller_process)
             && declares(caller_process)
+    }
+
+    /// Each caller that a manifest places in another process than a module that takes its transactions.
+    pub fn local_calls_apart(&self, manifest: &Manifest) -> Problems {
+        check::local_calls_apart(&self.local_calls, manifest)
     }
 
     fn visit<'a>(&'a self, module: &'a str, seen: &mut BTreeSet<&'a str>, order: &mut Vec<String>) {

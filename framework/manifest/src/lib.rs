@@ -58,10 +58,10 @@ mod suggest;
 mod workspace;
 
 pub use address::{Address, AddressError};
-pub use cargo_toml::{Dependency, HostMark, Package, name_of};
+pub use cargo_toml::{Dependency, HostMark, LocalCallsMark, Package, local_methods, name_of};
 pub use connect::{Connect, ConnectError};
 pub use document::{lines, positions, shown_key};
-pub use graph::{Graph, Node};
+pub use graph::{Graph, LocalCalls, Node};
 pub use keys::{Given, Key, Section};
 pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};

@@ -37,6 +37,7 @@ fn a_manifest_that_is_right_gives_the_graph() {
         calls: vec!["stock".into(), "payments".into()],
         package: Some("orders".into()),
         api: Some("orders-api".into()),
+        ..Node::default()
     };
     assert_eq!(graph.modules["orders"], orders);
     assert_eq!(graph.start_order(), ["payments", "stock", "orders"]);

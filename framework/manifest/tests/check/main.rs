@@ -1,6 +1,7 @@
 //! Every refusal, with its whole message, against workspaces written to a temporary folder.
 
 mod graph;
+mod local;
 mod manifest;
 mod reference;
 mod runtime;

@@ -118,12 +118,12 @@ pub use config::{Config, Secret};
 pub use module::Routes;
 pub use module::{Lifecycle, Shared, State, Tasks};
 pub use monolift_call::{
-    CallError, CallErrorKind, Context, Inject, InterfaceError, Page, Principal, Reference,
+    CallError, CallErrorKind, Context, Inject, InterfaceError, LocalTx, Page, Principal, Reference,
     RetryAdvice, StartError, StartErrors, async_trait, spawn,
 };
 #[cfg(feature = "data")]
 pub use monolift_data::{
-    Db, OnConstraint, Tx,
+    Db, Joined, Lend, OnConstraint, Tx,
     work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
 

@@ -196,11 +196,13 @@ const _: () = {
             gives: ::core::option::Option::None,
         },
     ];
+    static LOCAL: [::monolift::call::Callee; 0usize] = [];
     static DESCRIPTOR: ::monolift::interface::InterfaceDescriptor = ::monolift::interface::InterfaceDescriptor {
         module: "stock",
         name: "Stock",
         docs: "Stock levels and reservations.",
         methods: &METHODS,
+        local: &LOCAL,
         routes: ::core::option::Option::None,
         hash: ::std::sync::OnceLock::new(),
     };

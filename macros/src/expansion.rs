@@ -49,6 +49,25 @@ fn an_interface() {
 }
 
 #[test]
+fn a_local_method() {
+    let item = quote! {
+        pub trait Stock {
+            /// Holds units in the caller's transaction.
+            #[local]
+            #[deadline("2s")]
+            async fn reserve_in(
+                &self,
+                tx: LocalTx<'_>,
+                order: &str,
+                lines: Vec<Line>,
+            ) -> Result<Reservation, StockError>;
+        }
+    };
+    let listed = ["Stock::reserve_in".to_owned()];
+    pinned("local.rs", crate::interface::interface_of(quote!(module = "stock"), item, &listed));
+}
+
+#[test]
 fn an_error() {
     let item = quote! {
         pub enum StockError {

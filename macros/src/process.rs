@@ -3,7 +3,7 @@
 //! The manifest is read here, while the program is compiled. What it says besides is embedded, and
 //! read again when the program starts.
 
-use monolift_manifest::{Graph, Manifest, Problems, Workspace, nearest};
+use monolift_manifest::{Graph, LocalCalls, Manifest, Problems, Workspace, nearest};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use std::path::{Path, PathBuf};
@@ -249,6 +249,13 @@ impl Program {
         });
         let host_calls = &graph.host_calls;
         let circles = graph.circles_through_host.iter().map(|circle| circle.join(" -> "));
+        let local_calls = graph.local_calls.iter().map(|LocalCalls { caller, module, methods }| {
+            let caller = match caller {
+                Some(caller) => quote!(::core::option::Option::Some(#caller)),
+                None => quote!(::core::option::Option::None),
+            };
+            quote!((#caller, #module, &[#(#methods),*]))
+        });
         let text = self.file.to_string_lossy();
         let file = self.manifest.file.to_string_lossy();
         let root = self.workspace.root.to_string_lossy();
@@ -264,6 +271,7 @@ impl Program {
                 calls: &[#(#calls),*],
                 host_calls: &[#(#host_calls),*],
                 circles: &[#(#circles),*],
+                local_calls: &[#(#local_calls),*],
             }
         }})
     }

@@ -314,6 +314,7 @@ fn host(text: String) -> App {
         calls: &[],
         host_calls: &["worker"],
         circles: &[],
+        local_calls: &[],
     };
     let worker: Arc<dyn Worker> = Arc::<Obedient>::default();
     App::new(linked).unwrap().provide(worker)
@@ -384,6 +385,7 @@ async fn a_value_for_no_module_stops_the_start() {
         calls: &[],
         host_calls: &["worker"],
         circles: &[],
+        local_calls: &[],
     };
     let worker: Arc<dyn Worker> = Arc::<Obedient>::default();
     let app = App::new(linked).unwrap().provide(worker).share("werker", 7_u64);

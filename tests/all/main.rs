@@ -23,6 +23,7 @@ mod held;
 mod in_flight;
 mod lifecycle;
 mod limit;
+mod local;
 mod log;
 mod log_lines;
 mod macros;

@@ -131,6 +131,7 @@ pub(super) async fn serve(manifest: String, process: String) -> anyhow::Result<(
         ],
         host_calls: &[],
         circles: &[],
+        local_calls: &[],
     })?;
     let here: Vec<String> = app.manifest().modules_of(process).map(str::to_owned).collect();
     for module in here {

@@ -37,6 +37,7 @@ pub(super) async fn serve(
         ],
         host_calls: &[],
         circles: &[],
+        local_calls: &[],
     })?;
     let app = app.share("notifications", mailer::Mailer::new("shop@example.org"));
     let running = app.start().await?;

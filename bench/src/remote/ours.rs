@@ -102,6 +102,7 @@ fn linked(manifest: &'static str, kind: Program) -> Linked {
         calls: &[("items", &[])],
         host_calls: &["items"],
         circles: &[],
+        local_calls: &[],
     }
 }
 

@@ -77,7 +77,7 @@ mod secret;
 mod start_error;
 
 pub use async_trait::async_trait;
-pub use call::{CallError, CallErrorKind, InterfaceError, Reference, RetryAdvice};
+pub use call::{CallError, CallErrorKind, InterfaceError, LocalTx, Reference, RetryAdvice};
 #[cfg(feature = "client")]
 pub use call::{Context, Principal, spawn};
 #[cfg(feature = "client")]
@@ -141,6 +141,9 @@ pub use start_error::{StartError, StartErrors};
 /// - `created = "/orders/{id}"` in `#[http(…)]` makes a success of a POST a 201 with a `location`. The names are arguments
 ///   in the path or fields of the answer.
 /// - `idempotency_key` in `#[http(…)]` says that the module reads the header `idempotency-key`.
+/// - `#[local]` lets a method take its caller's transaction, as an argument of type [`LocalTx`]. Such a method is called
+///   in its own process only, so the package lists it in its Cargo.toml, and caller and module are placed together. It
+///   takes no other attribute than `#[deadline]`.
 /// - `#[errors(Unknown, SoldOut)]` lists the variants of the error that the method gives, for its description. Without it
 ///   all are described.
 /// - `#[schemars(length(max = 200))]`, `range(min = 1)` or `pattern("^[a-z]+$")`, on a field of a type

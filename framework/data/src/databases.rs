@@ -1,7 +1,7 @@
 //! The database of one module: opened once, however many fields ask for it.
 
 use crate::{
-    Backend, Db, DbSettings, History, Location, Migration, ModuleDatabase, OpenError,
+    Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
@@ -63,6 +63,9 @@ pub struct Source {
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub strict: bool,
+    /// Whether the module lends its transactions to others, or joins those of others. What its database reaches is asked at
+    /// the start then.
+    pub shares: bool,
 }
 
 /// Finds a value that `main` has handed in, by its type.
@@ -98,6 +101,8 @@ pub struct Databases {
     opened: tokio::sync::Mutex<Vec<Box<dyn Any + Send>>>,
     /// What the start says of each.
     described: Mutex<Vec<String>>,
+    /// What each reaches, if the module shares transactions.
+    identities: Mutex<Vec<Identity>>,
     worker: Mutex<Option<MakeWorker>>,
     /// Wakes the worker.
     nudge: Arc<Notify>,
@@ -117,8 +122,8 @@ impl fmt::Debug for Databases {
 impl Databases {
     /// Those of a module. They are opened when they are first asked for.
     pub fn new(source: Source) -> Self {
-        let (opened, described, worker, nudge) = Default::default();
-        Self { source, opened, described, worker, nudge }
+        let (opened, described, identities, worker, nudge) = Default::default();
+        Self { source, opened, described, identities, worker, nudge }
     }
 
     async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
@@ -128,6 +133,13 @@ impl Databases {
         }
         let (db, described) = open::<D>(&self.source, injector).await?;
         let db = db.strict(self.source.strict);
+        if self.source.shares {
+            let identity = db.identity().await.cloned();
+            let identity = identity.map_err(|error| {
+                injector.error("what its database is, since it shares transactions").because(error)
+            })?;
+            self.identities.lock().unwrap_or_else(PoisonError::into_inner).push(identity);
+        }
         opened.push(Box::new(db.clone()));
         self.described.lock().unwrap_or_else(PoisonError::into_inner).push(described);
         if !self.source.work.is_empty() {
@@ -162,6 +174,11 @@ impl Databases {
     /// Wakes the worker: work was enqueued.
     pub fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.nudge)
+    }
+
+    /// What each reaches, if the module shares transactions.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the start says of them.
@@ -276,6 +293,7 @@ mod tests {
             }),
             migrate: Migrate::Never,
             strict: false,
+            shares: false,
         };
         let migrated = migrate::<Sqlite>(&source).await.unwrap();
         assert_ne!(migrated.location, HANDED_IN);

@@ -1,12 +1,14 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
 use super::{
+    Identity,
     connection::{self, Connection},
     tx::{self, Tx},
 };
 use crate::call::turns::Turns;
-use sqlx::{Any, Database, Pool};
+use sqlx::{Any, Database, Pool, pool::PoolConnection};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// A module's own database, injected: `db: Db`, or `db: Db<Postgres>` for all that sqlx has for one.
 ///
@@ -35,6 +37,8 @@ pub struct Db<D: Database = Any> {
     backend: Backend,
     /// Whether a call fails that asks for a second connection, rather than being warned of.
     strict: bool,
+    /// What its connections reach, once that was asked.
+    identity: Arc<OnceCell<Identity>>,
 }
 
 /// What is behind a pool.
@@ -55,6 +59,7 @@ impl<D: Database> Clone for Db<D> {
             writer_turns: Arc::clone(&self.writer_turns),
             backend: self.backend,
             strict: self.strict,
+            identity: Arc::clone(&self.identity),
         }
     }
 }
@@ -64,7 +69,7 @@ impl<D: Database> Db<D> {
     pub fn new(pool: Pool<D>, backend: Backend) -> Self {
         let turns = connection::turns(&pool);
         let (writer, writer_turns) = (pool.clone(), Arc::clone(&turns));
-        Self { pool, turns, writer, writer_turns, backend, strict: false }
+        Self { pool, turns, writer, writer_turns, backend, strict: false, identity: Arc::default() }
     }
 
     /// The same, with a pool of its own for transactions that write.
@@ -79,6 +84,19 @@ impl<D: Database> Db<D> {
     pub(crate) fn strict(mut self, yes: bool) -> Self {
         self.strict = yes;
         self
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    pub(super) fn known_identity(&self) -> &OnceCell<Identity> {
+        &self.identity
+    }
+
+    /// A connection that takes no turns, for the framework's own questions.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<D>, sqlx::Error> {
+        self.pool.acquire().await
     }
 
     /// The pool itself, for what sqlx offers beyond statements and transactions. What is taken from it

@@ -96,7 +96,7 @@ impl Value {
 }
 
 /// Statements with such values.
-pub trait Driver: Database<Connection: Migrate> {
+pub trait Driver: Database<Connection: Migrate + 'static> {
     /// Runs a statement, and says how many rows it changed.
     fn execute<'a>(
         connection: &'a mut Self::Connection,

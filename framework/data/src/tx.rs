@@ -3,6 +3,7 @@
 use super::connection::place;
 use crate::call::{
     held::{self, Hold, Scarce},
+    local::CUT,
     turns::{Place, Turns},
 };
 use futures_util::future::BoxFuture;
@@ -13,7 +14,10 @@ use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::runtime::Handle;
@@ -51,12 +55,18 @@ pub struct Tx<'a, D: Database = Any> {
     tx: Transaction<'static, D>,
     hold: Hold,
     _place: Place,
+    /// Set when a call that it was lent to was cut short.
+    cut: Arc<AtomicBool>,
     db: PhantomData<&'a ()>,
 }
 
 impl<D: Database> Tx<'_, D> {
     /// Makes what was done in it last.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
+        if self.cut.load(Relaxed) {
+            self.rollback().await?;
+            return Err(sqlx::Error::InvalidArgument(CUT.to_owned()));
+        }
         let Self { tx, hold, _place: place, .. } = self;
         let committed = tx.commit().await;
         drop((hold, place));
@@ -69,6 +79,11 @@ impl<D: Database> Tx<'_, D> {
         let rolled_back = tx.rollback().await;
         drop((hold, place));
         rolled_back
+    }
+
+    /// What lending it needs.
+    pub(super) fn parts(&mut self) -> (&mut D::Connection, &Hold, &Arc<AtomicBool>) {
+        (&mut *self.tx, &self.hold, &self.cut)
     }
 }
 
@@ -114,7 +129,8 @@ pub(super) async fn begin<'a, D: Database>(
         tx.map(|tx| (tx, place))
     })));
     let (tx, place) = begun.await?;
-    Ok(Tx { tx, hold: held::hold(&CONNECTION, strict), _place: place, db: PhantomData })
+    let (hold, cut) = (held::hold(&CONNECTION, strict), Arc::default());
+    Ok(Tx { tx, hold, _place: place, cut, db: PhantomData })
 }
 
 /// A future that ends, also when it is dropped before.

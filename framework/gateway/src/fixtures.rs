@@ -136,6 +136,7 @@ static DESCRIPTOR: InterfaceDescriptor = InterfaceDescriptor {
     module: "library",
     name: "Shelf",
     docs: "",
+    local: &[],
     methods: &METHODS,
     routes: None,
     hash: std::sync::OnceLock::new(),

@@ -9,11 +9,12 @@ use super::{
     listen::first_free,
     log::{Control, no_control},
     peers::Peers,
+    sharing,
 };
 use crate::{
     call::{CallSettings, record::Recorder},
     config::{Setting, Settings, SettingsErrors, overlay},
-    link::{Client, Fake, Interface, InterfaceEntry, Links, Loopback, interfaces},
+    link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
@@ -270,6 +271,7 @@ impl App {
         let peers = self.connect(&served, &memory, tls.clone())?;
         self.observed.connect(&served, &peers);
         let in_force = self.settings_in_force();
+        let shares = self.sharing(&here);
         let resources = Arc::new(Resources {
             settings: self.settings,
             links: Arc::clone(&self.links),
@@ -278,6 +280,7 @@ impl App {
             data: self.data,
             migrate: self.place.manifest.db.migrate,
             strict: self.strict,
+            shares,
         });
         for (_, bind) in std::mem::take(&mut self.provided) {
             bind(&served);
@@ -358,8 +361,7 @@ impl App {
             let descriptor = (entry.descriptor)();
             if self.place.runs_here(descriptor.module) {
                 if self.encoded {
-                    let loopback = Loopback::to(Arc::clone(served), self.place.bounds());
-                    self.links.any(entry).bind_carrier(Arc::new(loopback));
+                    self.links.any(entry).bind_loopback(served, self.place.bounds());
                 }
                 continue;
             }
@@ -416,6 +418,7 @@ async fn bring_up(
     for entry in here {
         app.modules.push(entry.start(Arc::clone(&resources)).await?);
     }
+    sharing::check(&app.place, &app.modules)?;
     if app.place.aside_of.is_none() {
         for module in &mut app.modules {
             module.start_work().await?;

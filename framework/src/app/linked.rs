@@ -4,7 +4,7 @@ use crate::{
     module::StartError,
     wire::{Bounds, Tls},
 };
-use monolift_manifest::{Graph, Manifest};
+use monolift_manifest::{Graph, LocalCalls, Manifest};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -30,7 +30,12 @@ pub struct Linked {
     /// Circles of calls that go through the host, such as `host -> profiles -> accounts -> host`:
     /// allowed, and said at the start.
     pub circles: &'static [&'static str],
+    /// Which callers share their transactions with which modules. They are placed together.
+    pub local_calls: &'static [LocalCall],
 }
+
+/// A caller (`None` is the host), a module, and the module's methods that take the caller's transaction.
+pub type LocalCall = (Option<&'static str>, &'static str, &'static [&'static str]);
 
 /// What a program is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +80,18 @@ impl Linked {
         };
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let calls = self.calls.iter().map(|(module, calls)| (String::from(*module), owned(calls)));
-        let graph = Graph::new(calls, owned(self.host_calls));
+        let local_calls = self.local_calls.iter().map(|(caller, module, methods)| LocalCalls {
+            caller: caller.map(str::to_owned),
+            module: (*module).to_owned(),
+            methods: owned(methods),
+        });
+        let local_calls = local_calls.collect();
+        let graph = Graph { local_calls, ..Graph::new(calls, owned(self.host_calls)) };
+        // The build refuses that too, of the manifest that it reads.
+        let apart = graph.local_calls_apart(&manifest);
+        if !apart.is_empty() {
+            return Err(StartError::new(apart.to_string()));
+        }
         let place = self.kind.place(manifest, graph)?;
         let missing = |module: &&String| !self.modules.contains(&module.as_str());
         if self.kind != Program::Host

@@ -3,7 +3,7 @@
 use super::{App, log::Log};
 use crate::module::{Resources, StartError, StartErrors, Wanted, databases::source};
 use monolift_data::Migrated;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Applies the migrations, and says what was applied.
 pub(super) async fn migrate(app: App, log: &Log) -> Result<(), StartErrors> {
@@ -29,6 +29,7 @@ impl App {
             data: self.data,
             migrate: self.place.manifest.db.migrate,
             strict: self.strict,
+            shares: BTreeSet::new(),
         });
         let (mut all, mut errors) = (Vec::new(), Vec::new());
         for entry in here {

@@ -32,6 +32,7 @@ mod migrate;
 mod peers;
 mod run;
 mod running;
+mod sharing;
 #[cfg(feature = "trim")]
 mod trim;
 #[cfg(feature = "data")]
@@ -40,6 +41,6 @@ mod work;
 pub use build::{App, FAKES};
 pub use in_force::ASK;
 pub(crate) use linked::ThisProcess;
-pub use linked::{Linked, Program};
+pub use linked::{Linked, LocalCall, Program};
 pub use run::main;
 pub use running::RunningApp;

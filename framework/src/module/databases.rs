@@ -2,6 +2,7 @@
 
 use super::{ModuleFacts, Resources};
 use crate::config::{Setting, Settings, SettingsErrors};
+pub(crate) use monolift_data::Identity;
 pub(super) use monolift_data::{Databases, Working};
 use monolift_data::{DbSettings, Source};
 pub(crate) use monolift_data::{Migration, Need, pool_of, work::WorkKind};
@@ -29,6 +30,7 @@ pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source 
         }),
         migrate: resources.migrate,
         strict: resources.strict,
+        shares: resources.shares.contains(facts.name),
     }
 }
 

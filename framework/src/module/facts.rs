@@ -2,7 +2,7 @@
 
 use super::{
     Injector, Lifecycle, Need, Resources, Router, StartError, Tasks,
-    databases::{Migration, WorkKind, Working},
+    databases::{Identity, Migration, WorkKind, Working},
     resources::ForModule,
 };
 use crate::{
@@ -120,6 +120,7 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         nudge: databases.nudge(),
         routes,
         databases: databases.described(),
+        identities: databases.identities(),
         tasks,
     })
 }
@@ -139,6 +140,8 @@ pub struct RunningModule {
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.
     pub databases: Vec<String>,
+    /// What its databases are, if it shares transactions.
+    pub(crate) identities: Vec<Identity>,
     tasks: Tasks,
 }
 

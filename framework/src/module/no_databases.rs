@@ -13,6 +13,22 @@ pub type Migration = (&'static str, &'static str);
 #[derive(Debug)]
 pub enum WorkKind {}
 
+/// What a database is. There is none.
+#[derive(Debug, Clone)]
+pub(crate) enum Identity {}
+
+impl Identity {
+    pub(crate) fn is_same(&self, _: &Self) -> bool {
+        match *self {}
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
 /// What a field needs of a database. No field has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
@@ -34,6 +50,10 @@ pub(super) fn of(_: &ModuleFacts, _: &Arc<Resources>) -> Databases {
 impl Databases {
     pub(super) fn worker(&self, _: Vec<WorkKind>) -> Option<Result<Working, String>> {
         None
+    }
+
+    pub(super) fn identities(&self) -> Vec<Identity> {
+        Vec::new()
     }
 
     pub(super) fn described(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use monolift_call::{Injector, inject::Provide, link::Links};
 use monolift_manifest::Migrate;
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
 };
@@ -32,6 +32,8 @@ pub struct Resources {
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub(crate) strict: bool,
+    /// The modules that lend transactions to others, or join those of others.
+    pub(crate) shares: BTreeSet<String>,
 }
 
 impl Resources {

@@ -13,7 +13,7 @@ use syn::{
     spanned::Spanned,
 };
 
-const OURS: [&str; 5] = ["http", "idempotent", "deadline", "limit", "errors"];
+const OURS: [&str; 6] = ["http", "idempotent", "deadline", "limit", "errors", "local"];
 /// The attribute of an argument that an older module can do without.
 const MAY_BE_IGNORED: &str = "may_be_ignored";
 /// The highest `#[limit]`: as many calls as a process ever runs at once.
@@ -33,6 +33,8 @@ pub(super) struct MethodAttributes {
     pub(super) http: Option<Http>,
     /// The variants of the error that the method gives.
     pub(super) gives: Option<Vec<Ident>>,
+    /// Whether the method takes its caller's transaction.
+    pub(super) local: bool,
 }
 
 /// `#[http(POST, "/orders", body = order, created = "/orders/{id}", idempotency_key)]`.
@@ -199,6 +201,7 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
             "deadline" => deadline(attribute).map(|deadline| found.deadline = Some(deadline)),
             "limit" => limit(attribute).map(|limit| found.limit = Some(limit)),
             "errors" => variants(attribute).map(|gives| found.gives = Some(gives)),
+            "local" => attribute.meta.require_path_only().map(|_| found.local = true),
             "http" => attribute.parse_args::<Http>().map(|http| found.http = Some(http)),
             unknown => Err(unknown_attribute(attribute, unknown)),
         };
@@ -218,7 +221,7 @@ fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
         }
         Some(near) => format!("did you mean `#[{near}]`?"),
         None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]`, \
-                 `#[deadline(\"30s\")]`, `#[limit(4)]` and `#[errors(Variant)]`"
+                 `#[deadline(\"30s\")]`, `#[limit(4)]`, `#[errors(Variant)]` and `#[local]`"
             .to_owned(),
     };
     syn::Error::new(attribute.path().span(), format!("unknown attribute `{name}`: {help}"))

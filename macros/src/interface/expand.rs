@@ -1,6 +1,9 @@
 //! Emits the trait, its client, its descriptor and its registration.
 
-use super::parse::{Argument, Interface, Method};
+use super::{
+    local,
+    parse::{Argument, Interface, Method},
+};
 use crate::interface_error::kebab;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -39,6 +42,7 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let (vis, name) = (&item.vis, &item.ident);
     let client = format_ident!("{name}Client");
     let docs = format!("Calls [`{name}`], wherever its module runs. Cheap to clone.");
+    let local = local::client_methods(vis, &interface.local);
     let methods = interface.methods.iter().enumerate().map(|(number, method)| {
         let Method { name, returns, arguments, attributes } = method;
         let docs = &attributes.docs;
@@ -47,9 +51,9 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
         let sent = sent_arguments(arguments);
         // With the span of the return type, so that the error for an answer that cannot be sent
         // points at it.
-        let arguments = local("arguments");
+        let arguments = variable("arguments");
         let send = quote_spanned!(returns.span()=> self.link.send(#number, &#arguments).await);
-        let module = local("module");
+        let module = variable("module");
         let call = if attributes.limit.is_some() { "call_limited" } else { "call" };
         // With the same span, for the same reason.
         let call = format_ident!("{call}", span = returns.span());
@@ -85,17 +89,19 @@ fn client(item: &ItemTrait, interface: &Interface) -> TokenStream {
             }
 
             #(#methods)*
+
+            #local
         }
     }
 }
 
-fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
+pub(super) fn declared(arguments: &[Argument]) -> Vec<TokenStream> {
     let declare = |Argument { name, written, .. }: &Argument| quote!(#name: #written);
     arguments.iter().map(declare).collect()
 }
 
 /// A variable name in generated code. It cannot clash with an argument of the author's method.
-fn local(name: &str) -> Ident {
+pub(super) fn variable(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
@@ -121,7 +127,7 @@ fn sent_arguments(arguments: &[Argument]) -> TokenStream {
             quote!(#name: ::monolift::interface::Sent(&#name))
         }
     });
-    let bound = local("arguments");
+    let bound = variable("arguments");
     quote! {
         #[derive(::monolift::__private::serde::Serialize)]
         #[serde(crate = "::monolift::__private::serde")]
@@ -134,7 +140,7 @@ fn sent_arguments(arguments: &[Argument]) -> TokenStream {
 fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");
-    let methods = interface.methods.iter().map(|method| {
+    let methods = interface.methods.iter().chain(&interface.local).map(|method| {
         let Method { name, returns, arguments, .. } = method;
         let passed = arguments.iter().map(|argument| &argument.name);
         let declared = declared(arguments);
@@ -157,7 +163,7 @@ fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
 fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");
-    let Interface { module, docs, methods, routes } = interface;
+    let Interface { module, docs, methods, local, routes } = interface;
     let routes = match routes {
         Some(prefix) => quote!(::core::option::Option::Some(#prefix)),
         None => quote!(::core::option::Option::None),
@@ -165,10 +171,15 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name_text = name.to_string();
     let count = methods.len();
     let descriptors = methods.iter().map(|method| descriptor(method, &name_text, module));
+    let (local_count, tracked) = (local.len(), local::tracked(local));
+    let locals = local.iter().map(|method| callee(method, &name_text, module));
     let arms = methods.iter().enumerate().map(|(number, method)| arm(number, method));
     quote! {
         const _: () = {
+            #tracked
             static METHODS: [::monolift::interface::Method; #count] = [#(#descriptors),*];
+
+            static LOCAL: [::monolift::call::Callee; #local_count] = [#(#locals),*];
 
             static DESCRIPTOR: ::monolift::interface::InterfaceDescriptor =
                 ::monolift::interface::InterfaceDescriptor {
@@ -176,6 +187,7 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
                     name: #name_text,
                     docs: #docs,
                     methods: &METHODS,
+                    local: &LOCAL,
                     routes: #routes,
                     hash: ::std::sync::OnceLock::new(),
                 };
@@ -211,20 +223,34 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     }
 }
 
-fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
-    let Method { name, attributes, arguments, returns } = method;
-    let (name, docs, idempotent) =
-        (name.unraw().to_string(), &attributes.docs, attributes.idempotent);
-    let limit = match attributes.limit {
-        None => quote!(::core::option::Option::None),
-        Some(limit) => quote!(::core::option::Option::Some(#limit)),
-    };
-    let deadline = match attributes.deadline {
+/// What a call of the method carries with it.
+fn callee(method: &Method, interface: &str, module: &str) -> TokenStream {
+    let name = method.name.unraw().to_string();
+    let deadline = match method.attributes.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
             let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
             quote!(::core::option::Option::Some(::core::time::Duration::from_nanos(#nanos)))
         }
+    };
+    quote! {
+        ::monolift::call::Callee {
+            module: #module,
+            interface: #interface,
+            method: #name,
+            deadline: #deadline,
+            meter: ::monolift::call::Meter::new(),
+        }
+    }
+}
+
+fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
+    let Method { attributes, arguments, returns, .. } = method;
+    let (callee, docs, idempotent) =
+        (callee(method, interface, module), &attributes.docs, attributes.idempotent);
+    let limit = match attributes.limit {
+        None => quote!(::core::option::Option::None),
+        Some(limit) => quote!(::core::option::Option::Some(#limit)),
     };
     let route = match &attributes.http {
         None => quote!(::core::option::Option::None),
@@ -287,13 +313,7 @@ fn descriptor(method: &Method, interface: &str, module: &str) -> TokenStream {
     let gives = gives(returns, attributes.gives.as_deref());
     quote! {
         ::monolift::interface::Method {
-            callee: ::monolift::call::Callee {
-                module: #module,
-                interface: #interface,
-                method: #name,
-                deadline: #deadline,
-                meter: ::monolift::call::Meter::new(),
-            },
+            callee: #callee,
             docs: #docs,
             idempotent: #idempotent,
             limit: #limit,

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod expand;
+mod local;
 mod parse;
 
 pub(crate) use attributes::docs;
@@ -12,12 +13,21 @@ use quote::quote;
 use syn::ItemTrait;
 
 pub(crate) fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    interface_of(arguments, item, &local::listed())
+}
+
+/// The same, where Cargo.toml lists these methods as `local`.
+pub(crate) fn interface_of(
+    arguments: TokenStream,
+    item: TokenStream,
+    listed: &[String],
+) -> TokenStream {
     let mut errors = Errors::default();
     let Some(mut item) = errors.keep(syn::parse2::<ItemTrait>(item.clone())) else {
         let errors = errors.finish();
         return quote!(#errors #item);
     };
-    let interface = parse::read(arguments, &mut item, &mut errors);
+    let interface = parse::read(arguments, &mut item, listed, &mut errors);
     // The trait is emitted even if it has mistakes. Otherwise every use of its name would be a
     // second error.
     let expanded_trait = expand::the_trait(&item);

@@ -1,6 +1,9 @@
 //! Parses a trait into the data that the expansion needs, and reports all mistakes.
 
-use super::attributes::{self, ArgumentAttributes, MethodAttributes};
+use super::{
+    attributes::{self, ArgumentAttributes, MethodAttributes},
+    local,
+};
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
 use syn::{
@@ -13,6 +16,8 @@ pub(super) struct Interface {
     pub(super) module: String,
     pub(super) docs: String,
     pub(super) methods: Vec<Method>,
+    /// The methods with `#[local]`. They are not among the others.
+    pub(super) local: Vec<Method>,
     /// The prefix of the module's own routes, such as `/pictures`.
     pub(super) routes: Option<String>,
 }
@@ -37,11 +42,13 @@ pub(super) struct Argument {
     pub(super) attributes: ArgumentAttributes,
 }
 
-/// Parses the trait and removes the framework's attributes from it. `None` only if a mistake was
+/// Parses the trait and removes the framework's attributes from it. `listed` are the methods that take their caller's
+/// transaction, as Cargo.toml has them. `None` only if a mistake was
 /// reported.
 pub(super) fn read(
     arguments: TokenStream,
     item: &mut ItemTrait,
+    listed: &[String],
     errors: &mut Errors,
 ) -> Option<Interface> {
     let mut routes = None;
@@ -62,7 +69,10 @@ pub(super) fn read(
         }
     }
     attributes::refuse_equal_routes(&methods, errors);
-    Some(Interface { module: module?, docs, methods, routes })
+    let (local, methods): (Vec<_>, Vec<_>) =
+        methods.into_iter().partition(|method| method.attributes.local);
+    local::check_list(&item.ident, &local, listed, errors);
+    Some(Interface { module: module?, docs, methods, local, routes })
 }
 
 /// The module that owns the interface: from the attribute, or the package's name without `-api`.
@@ -173,6 +183,7 @@ fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Method> {
     };
     let attributes = attributes?;
     attributes.check_against(&arguments, errors);
+    local::check(&name, &attributes, &arguments, errors);
     Some(Method { name, attributes, arguments, returns: returns? })
 }
 

@@ -45,7 +45,7 @@ fn every_line_of_the_split_shop_is_one_of_the_common_schema() {
         let headers = [("idempotency-key", key), ("traceparent", TRACEPARENT)];
         request(&address, "POST", "/orders", &headers, ORDER).unwrap().status
     };
-    assert_eq!(order("first"), 200);
+    assert_eq!(order("first"), 201);
     assert_eq!(get(&address, "/products/gold/stock").status, 404);
     assert_eq!(request(&address, "POST", "/orders", &[], "{").unwrap().status, 400);
     let mut all: BTreeMap<&str, Vec<Line>> = BTreeMap::new();

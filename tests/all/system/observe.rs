@@ -110,7 +110,7 @@ fn statements(trace: &Value) -> BTreeSet<String> {
 fn a_request_has_one_tree_in_both_shapes() {
     let trees = [&MONOLITH, &ALL_SPLIT].map(|placement| {
         let shop = Shop::start(placement, "observe-tree");
-        assert_eq!(shop.order(FIRST), 200);
+        assert_eq!(shop.order(FIRST), 201);
         let trace = shop.ask(&format!("/api/traces/{FIRST}"));
         assert_eq!(list(&trace, "missing").len(), 0, "{trace:#}");
         let processes: BTreeSet<&str> =
@@ -144,7 +144,7 @@ fn a_request_has_one_tree_in_both_shapes() {
 #[test]
 fn a_failed_request_is_kept_with_what_every_process_did() {
     let mut shop = Shop::start(&ALL_SPLIT, "observe-failed");
-    assert_eq!(shop.order(FIRST), 200);
+    assert_eq!(shop.order(FIRST), 201);
     shop.processes.remove("payments").unwrap().kill();
     let status = shop.order(SECOND);
     assert!([502, 503].contains(&status), "{status}");
@@ -177,7 +177,7 @@ fn a_failed_request_is_kept_with_what_every_process_did() {
 #[test]
 fn figures_are_as_prometheus_reads_them() {
     let shop = Shop::start(&ALL_SPLIT, "observe-figures");
-    assert_eq!(shop.order(FIRST), 200);
+    assert_eq!(shop.order(FIRST), 201);
     let states = shop.ask("/api/processes");
     let admins: Vec<&str> =
         list(&states, "processes").iter().map(|state| text(state, "admin")).collect();

@@ -135,10 +135,50 @@ pub struct Hold(Option<(Arc<Holdings>, &'static Scarce)>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let Some((holdings, scarce)) = &self.0 else { return };
+        if let Some((holdings, scarce)) = &self.0 {
+            holdings.release(scarce);
+        }
+    }
+}
+
+impl Hold {
+    /// Takes it off the call that holds it, for as long as another call has what is held.
+    pub(super) fn lend(&self) -> Lending {
+        if let Some((holdings, scarce)) = &self.0 {
+            holdings.release(scarce);
+        }
+        Lending(self.0.clone())
+    }
+}
+
+/// Takes the only thing off the call that is polled now, for as long as another call has it: what is lent is that, though
+/// it does not say so. A call that holds several things keeps them.
+pub(super) fn lend_the_one() -> Lending {
+    let polled = swap(Polled::default());
+    let lent = polled.holdings.as_ref().and_then(|holdings| {
         let mut held = holdings.held();
-        if let Some(at) = held.iter().rposition(|held| std::ptr::eq(*held, *scarce)) {
-            held.remove(at);
+        let the_one = if held.len() == 1 { held.pop() } else { None };
+        Some((Arc::clone(holdings), the_one?))
+    });
+    swap(polled);
+    Lending(lent)
+}
+
+/// What another call has, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lending(Option<(Arc<Holdings>, &'static Scarce)>);
+
+impl Lending {
+    /// Whether the call that lends it fails if it breaks the rule.
+    pub(super) fn is_strict(&self) -> bool {
+        self.0.as_ref().is_some_and(|(holdings, _)| holdings.strict.load(Relaxed))
+    }
+}
+
+impl Drop for Lending {
+    fn drop(&mut self) {
+        if let Some((holdings, scarce)) = &self.0 {
+            holdings.held().push(scarce);
         }
     }
 }
@@ -232,6 +272,15 @@ pub fn hold(scarce: &'static Scarce, strict: bool) -> Hold {
         }
         (holdings, scarce)
     }))
+}
+
+/// The call that is polled now fails if it breaks the rule.
+pub fn insist() {
+    let polled = swap(Polled::default());
+    if let Some(holdings) = &polled.holdings {
+        holdings.strict.store(true, Relaxed);
+    }
+    swap(polled);
 }
 
 /// The call that is polled now asks for another of what it may hold. An error is what the caller is
@@ -336,6 +385,14 @@ impl Holdings {
 
     fn held(&self) -> MutexGuard<'_, Vec<&'static Scarce>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It no longer holds the latest of this kind.
+    fn release(&self, scarce: &'static Scarce) {
+        let mut held = self.held();
+        if let Some(at) = held.iter().rposition(|held| std::ptr::eq(*held, scarce)) {
+            held.remove(at);
+        }
     }
 
     /// The latest of what it holds now.
@@ -542,6 +599,34 @@ mod tests {
             assert!(told().contains("while it holds a table"), "{}", told());
             drop(table);
             assert_eq!(ask(), Ok(()));
+        });
+    }
+
+    #[test]
+    fn what_is_lent_is_not_held_until_it_is_back() {
+        logged("guest.lends", || {
+            let seat = hold(&SEAT, true);
+            let lending = seat.lend();
+            assert!(lending.is_strict());
+            assert_eq!(calls_the_bar(), Ok(()));
+            // What else is held still counts.
+            let table = hold(&TABLE, true);
+            let told = calls_the_bar().unwrap_err();
+            assert!(told.message().contains("while it holds a table"), "{told}");
+            drop(table);
+            drop(lending);
+            let told = calls_the_bar().unwrap_err();
+            assert!(told.message().contains("while it holds a seat"), "{told}");
+            // Without a word about what it is, it is the one that is held.
+            let lending = lend_the_one();
+            assert_eq!(calls_the_bar(), Ok(()));
+            drop(lending);
+            let table = hold(&TABLE, true);
+            let lending = lend_the_one();
+            assert!(calls_the_bar().is_err());
+            drop((lending, table, seat));
+            assert!(!lend_the_one().is_strict());
+            assert_eq!(calls_the_bar(), Ok(()));
         });
     }
 

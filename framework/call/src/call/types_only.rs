@@ -9,6 +9,10 @@ pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub use interface_error::{ErrorResponse, InterfaceError};
 pub use report::Reference;
 
+/// The transaction of a method's caller. A front end has none.
+#[derive(Debug)]
+pub struct LocalTx<'a>(std::convert::Infallible, std::marker::PhantomData<&'a mut ()>);
+
 /// No call runs here.
 fn current_trace() -> Option<String> {
     None

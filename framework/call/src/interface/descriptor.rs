@@ -16,6 +16,9 @@ pub struct InterfaceDescriptor {
     pub docs: &'static str,
     /// The methods, in the order of the source.
     pub methods: &'static [Method],
+    /// The methods with `#[local]`, in the order of the source. They are in no list of `methods`, so no process serves
+    /// them to others, and the fingerprint does not change with them.
+    pub local: &'static [Callee],
     /// The prefix of the module's own routes, such as `/pictures`.
     pub routes: Option<&'static str>,
     /// The fingerprint, computed at its first use because that takes the schemas of all methods.

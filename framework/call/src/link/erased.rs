@@ -1,9 +1,9 @@
 //! Links with their interface's type taken away, for what treats all interfaces alike.
 
-use super::{Handler, Interface, Link, limit::Admitted};
+use super::{Handler, Interface, Link, Links, limit::Admitted};
 use crate::{
     call::CallSettings,
-    carry::{Answer, Carrier, Encoded, Incoming, refuse},
+    carry::{Answer, Bounds, Carrier, Encoded, Incoming, refuse},
     interface::InterfaceDescriptor,
 };
 use futures_util::future::BoxFuture;
@@ -13,6 +13,9 @@ use std::{any::Any, fmt, future::ready, sync::Arc};
 pub trait AnyLink: Handler + fmt::Debug {
     /// Points it at a way to another process, if it points nowhere yet.
     fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool;
+
+    /// Points it at a way back into this process, if it points nowhere yet.
+    fn bind_loopback(&self, served: &Arc<Links>, bounds: Bounds) -> bool;
 
     /// Whether its module runs in this process.
     fn is_local(&self) -> bool;
@@ -24,6 +27,10 @@ pub trait AnyLink: Handler + fmt::Debug {
 impl<I: Interface + ?Sized> AnyLink for Link<I> {
     fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool {
         Link::bind_carrier(self, carrier)
+    }
+
+    fn bind_loopback(&self, served: &Arc<Links>, bounds: Bounds) -> bool {
+        Link::bind_loopback(self, served, bounds)
     }
 
     fn is_local(&self) -> bool {

@@ -8,6 +8,7 @@ mod erased;
 mod fake;
 mod handler;
 mod limit;
+mod local;
 mod loopback;
 mod registry;
 mod undeclared;
@@ -86,6 +87,8 @@ struct Shared<I: ?Sized> {
     settings: Arc<CallSettings>,
     checked: Checked,
     limits: limit::Limits,
+    /// The module's own link, where calls within this process are encoded.
+    looped: OnceLock<Link<I>>,
 }
 
 enum Destination<I: ?Sized> {
@@ -115,7 +118,8 @@ impl<I: Interface + ?Sized> Link<I> {
     pub fn unbound(settings: Arc<CallSettings>) -> Self {
         let limits = limit::Limits::of(I::descriptor());
         let checked = Checked::default();
-        let shared = Shared { target: OnceLock::new(), settings, checked, limits };
+        let (target, looped) = (OnceLock::new(), OnceLock::new());
+        let shared = Shared { target, settings, checked, limits, looped };
         Self { shared: Arc::new(shared), admitted: limit::Admitted::default() }
     }
 
@@ -134,6 +138,12 @@ impl<I: Interface + ?Sized> Link<I> {
     /// Points it at a way to another process, if it points nowhere yet.
     pub fn bind_carrier(&self, carrier: Arc<dyn Carrier>) -> bool {
         self.shared.target.set(Destination::Carried(carrier)).is_ok()
+    }
+
+    /// Points it at a way back into this process, to the module that `served` is bound to, if it points nowhere yet.
+    pub fn bind_loopback(&self, served: &Arc<Links>, bounds: Bounds) -> bool {
+        let is_first = self.shared.looped.set(served.link::<I>()).is_ok();
+        is_first && self.bind_carrier(Arc::new(Loopback::to(Arc::clone(served), bounds)))
     }
 
     /// The module, when it is in this process.

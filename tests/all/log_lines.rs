@@ -168,6 +168,7 @@ async fn a_host_hands_over_its_levels() {
         calls: &[],
         host_calls: &["diary"],
         circles: &[],
+        local_calls: &[],
     };
     let app = || App::new(linked).unwrap().provide::<dyn Diary>(Arc::new(Paper));
     let without = app().start().await.unwrap();

@@ -137,7 +137,7 @@ fn no_line_shows_a_secret() {
             request(&address, "POST", path, headers, body).unwrap()
         };
         let user = r#"{"name": "Ann", "email": "ann@example.org", "password": "c4n4ry-password"}"#;
-        assert_eq!(post("/users", &[], user).status, 200);
+        assert_eq!(post("/users", &[], user).status, 201);
         let session = r#"{"email": "ann@example.org", "password": "c4n4ry-password"}"#;
         let session = post("/sessions", &[("authorization", "Bearer c4n4ry-header")], session);
         assert_eq!(session.status, 200);
@@ -147,7 +147,7 @@ fn no_line_shows_a_secret() {
         let order = ORDER.replace("}]", "}], \"card\": \"c4n4ry-card\"");
         assert_eq!(
             post("/orders?token=c4n4ry-query", &[("idempotency-key", "one")], &order).status,
-            200
+            201
         );
         let said = monolith.stop();
         assert!(said.contains("DEBUG") || said.contains("\"debug\""), "{said}");

@@ -5,7 +5,10 @@ use crate::{
     remote::{Items, ItemsClient, ItemsError, ItemsHere, in_one_process},
 };
 use monolift::{Context, app::RunningApp};
-use monolift_call::call::CallSettings;
+use monolift_call::call::{
+    CallSettings,
+    record::{Entry, Part, Recorder, Recording},
+};
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 /// One of the ways to call.
@@ -15,15 +18,18 @@ pub enum Way {
     Direct,
     /// A trait object, by async-trait.
     Dynamic,
-    /// Monolift's client, in a request whose trace is not recorded.
+    /// Monolift's client, outside of any request that is recorded.
     Monolift,
-    /// Monolift's client, in a request whose trace is recorded.
+    /// Monolift's client, in requests of a hundred calls that are recorded, as a gateway's are.
     Recorded,
+    /// Monolift's client, in a request whose trace is sampled.
+    Sampled,
 }
 
 impl Way {
     /// All ways.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Dynamic, Self::Monolift, Self::Recorded];
+    pub const ALL: [Self; 5] =
+        [Self::Direct, Self::Dynamic, Self::Monolift, Self::Recorded, Self::Sampled];
 }
 
 impl AsRef<str> for Way {
@@ -31,8 +37,9 @@ impl AsRef<str> for Way {
         match self {
             Self::Direct => "an async fn",
             Self::Dynamic => "`Arc<dyn Trait>` with async-trait",
-            Self::Monolift => "Monolift, all on, not sampled",
-            Self::Recorded => "Monolift, all on, sampled",
+            Self::Monolift => "Monolift, not in a recorded request",
+            Self::Recorded => "Monolift, in recorded requests of 100 calls",
+            Self::Sampled => "Monolift, in a sampled request",
         }
     }
 }
@@ -46,12 +53,38 @@ pub struct Cost {
     pub allocations: f64,
 }
 
+impl Cost {
+    /// The cost of one call where `calls` were measured as one.
+    fn of_each(self, calls: u64) -> Self {
+        let calls = calls as f64;
+        Self { nanos: self.nanos / calls, allocations: self.allocations / calls }
+    }
+}
+
+/// The calls of a recorded request.
+const A_REQUEST: u64 = 100;
+
+/// Records everything and keeps nothing.
+#[derive(Debug)]
+struct Drops;
+
+impl Recorder for Drops {
+    fn records(&self, _: &Entry) -> bool {
+        true
+    }
+
+    fn ended(&self, part: Part) {
+        black_box(part);
+    }
+}
+
 /// The values that the calls need.
 pub struct Calling {
     items: Arc<dyn Items>,
     client: ItemsClient,
     plain: Context,
-    recorded: Context,
+    sampled: Context,
+    recorder: Arc<dyn Recorder>,
     _running: RunningApp,
 }
 
@@ -71,11 +104,18 @@ impl Calling {
         let plain = Context::edge(&CallSettings { deadline: hour, ..CallSettings::default() });
         let mut trace = plain.trace();
         trace.sampled = true;
-        let recorded = plain.clone().with_trace(trace);
+        let sampled = plain.clone().with_trace(trace);
         // Waits until the time-stamp counter of a release build is calibrated.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let client = running.client();
-        Ok(Self { items: Arc::new(ItemsHere), client, plain, recorded, _running: running })
+        Ok(Self {
+            items: Arc::new(ItemsHere),
+            client,
+            plain,
+            sampled,
+            recorder: Arc::new(Drops),
+            _running: running,
+        })
     }
 
     /// Makes `calls` calls of a function that returns a number.
@@ -87,7 +127,26 @@ impl Calling {
                 measure(calls, async |at| self.items.count(at).await.unwrap_or(0)).await
             }
             Way::Monolift => self.plain.clone().scope(measure(calls, monolift)).await,
-            Way::Recorded => self.recorded.clone().scope(measure(calls, monolift)).await,
+            Way::Recorded => {
+                // The cost of a request is part of that of its calls.
+                let request = async |at: u64| {
+                    let entry = || Entry::Request { route: String::new() };
+                    let (context, end) =
+                        Recording::begin(&self.recorder, self.plain.clone(), entry);
+                    let calls = async {
+                        let mut sum = 0;
+                        for call in 0..A_REQUEST {
+                            sum += monolift(at + call).await;
+                        }
+                        sum
+                    };
+                    let sum = context.scope(calls).await;
+                    drop(end);
+                    sum
+                };
+                measure(calls / A_REQUEST, request).await.of_each(A_REQUEST)
+            }
+            Way::Sampled => self.sampled.clone().scope(measure(calls, monolift)).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where the modules' databases are, according to the settings.
 
-use monolift::config::{Secret, Settings};
-use monolift_data::{DbSettings, Location};
+use monolift::config::{Secret, Settings, overlay};
+use monolift_data::{Common, DbSettings, Location, SharedPools};
 use monolift_manifest::{Manifest, Workspace, nearest};
 use std::{
     env,
@@ -14,8 +14,9 @@ use std::{
 pub(crate) struct Databases {
     /// The modules of the manifest.
     pub(crate) modules: Vec<String>,
-    app: String,
     settings: Settings,
+    /// What holds for the databases of all.
+    pub(crate) common: Common,
     /// The settings file, whether it exists or not.
     pub(crate) file: PathBuf,
     data: PathBuf,
@@ -26,14 +27,21 @@ impl Databases {
     pub(crate) fn of(manifest: &Path) -> Result<Self, Box<dyn Error>> {
         let text = fs::read_to_string(manifest)
             .map_err(|error| format!("{} cannot be read: {error}", manifest.display()))?;
-        let manifest = Manifest::parse(&text, manifest)?;
+        let mut manifest = Manifest::parse(&text, manifest)?;
         let root = Workspace::find(&env::current_dir()?)?.root;
         let file = env::var_os("MONOLIFT_SETTINGS").map(PathBuf::from);
         let file = file.unwrap_or_else(|| root.join("settings.toml"));
         let settings = Settings::read(&manifest.app, &file)?;
         let data = settings.own::<Option<PathBuf>>("data")?.unwrap_or_else(|| root.join("data"));
+        overlay(&mut manifest, &settings)?;
+        let common = Common {
+            url: manifest.db.url.map(|url| Secret::new(url.expose().to_owned())),
+            app: manifest.app,
+            migrate: manifest.db.migrate,
+            pools: SharedPools::new(1),
+        };
         let modules = manifest.modules.into_iter().map(|placed| placed.module).collect();
-        Ok(Self { modules, app: manifest.app, settings, file, data })
+        Ok(Self { modules, settings, common, file, data })
     }
 
     /// Refuses a module that the manifest does not have.
@@ -51,18 +59,16 @@ impl Databases {
         Ok(self.settings.group(module, "db")?)
     }
 
-    /// A module's database: at `url`, or else its file.
-    pub(crate) fn location(&self, module: &str, url: Option<&Secret>) -> Location {
-        match url {
-            Some(url) => Location::Url(url.expose().clone()),
-            None => Location::File(self.data.join(format!("{module}.db"))),
-        }
+    /// A module's database, by its section of settings and what holds for all.
+    pub(crate) fn location(&self, module: &str, settings: &DbSettings) -> Location {
+        let location = self.common.location(module, settings);
+        location.unwrap_or_else(|| Location::File(self.data.join(format!("{module}.db"))))
     }
 
     /// The variable of the URL of a module's database.
     pub(crate) fn variable(&self, module: &str) -> String {
         let module = module.replace('-', "_").to_uppercase();
-        format!("{}{module}__DB__URL", Settings::prefix(&self.app))
+        format!("{}{module}__DB__URL", Settings::prefix(&self.common.app))
     }
 
     /// Whether that variable is set.

@@ -2,8 +2,9 @@
 
 use crate::migrations;
 use clap::{Args, Subcommand};
+use monolift_data::{quoted, role_of, schema_of};
 use monolift_manifest::Manifest;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     error::Error,
     fmt::Write as _,
@@ -50,6 +51,10 @@ struct Init {
     /// Set new passwords for existing roles
     #[arg(long)]
     new_passwords: bool,
+    /// Create one login, <app>_shared, that can take on the role of each module and reaches nothing by itself. Modules
+    /// then share one pool in each process. New roles of modules cannot log in
+    #[arg(long)]
+    shared: bool,
 }
 
 impl Db {
@@ -66,6 +71,11 @@ impl Init {
             .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
         let manifest = Manifest::parse(&text, &self.manifest)?;
         let modules = self.modules_of(&manifest)?;
+        if self.shared && modules.iter().any(|module| module == SHARED) {
+            return Err("--shared makes a login whose name is that of the role of the module `shared`: rename the \
+                        module, or make the login by hand"
+                .into());
+        }
         // The file is created first, because a password that cannot be written would be lost.
         let file = match &self.write {
             Some(path) => Some(new_file(path)?),
@@ -79,13 +89,26 @@ impl Init {
             .map_err(|error| format!("{} cannot be reached: {error}", server.shown()))?;
         let mut sections = String::new();
         for module in &modules {
-            let role = format!("{}_{}", manifest.app, module).replace('-', "_");
-            let made = make(&mut admin, module, &role, self.new_passwords).await;
+            let role = role_of(&manifest.app, module);
+            let login = Login { wanted: !self.shared, new_password: self.new_passwords };
+            let made = make(&mut admin, module, &role, login).await;
             let made = made.map_err(|error| format!("`{module}`: {error}"))?;
             eprintln!("{module}: schema {}, role {role}{}", schema_of(module), made.said());
             if let Made::WithPassword(password) = made {
                 let url = server.url(&role, &password);
                 let _ = write!(sections, "[{module}.db]\nurl = \"{url}\"\n\n");
+            }
+        }
+        if self.shared {
+            let login = role_of(&manifest.app, SHARED);
+            let roles: Vec<String> =
+                modules.iter().map(|module| role_of(&manifest.app, module)).collect();
+            let made = make_shared(&mut admin, &login, &roles, self.new_passwords).await;
+            let made = made.map_err(|error| format!("the login {login}: {error}"))?;
+            eprintln!("all: login {login}{}", made.said());
+            if let Made::WithPassword(password) = made {
+                let url = server.url(&login, &password);
+                let _ = write!(sections, "[db]\nurl = \"{url}\"\n\n");
             }
         }
         match file {
@@ -151,8 +174,12 @@ fn git_would_add(file: &Path) -> bool {
     status.is_ok_and(|status| status.code() == Some(1))
 }
 
+/// What the login that modules share is called, behind the application's name.
+const SHARED: &str = "shared";
+
 enum Made {
     WithPassword(String),
+    WithoutLogin,
     WasThere,
 }
 
@@ -160,63 +187,107 @@ impl Made {
     fn said(&self) -> &'static str {
         match self {
             Self::WithPassword(_) => "",
+            Self::WithoutLogin => ", which cannot log in",
             Self::WasThere => ", which was there: its password is left as it is",
         }
     }
 }
+
+/// Whether a role should be able to log in.
+struct Login {
+    wanted: bool,
+    new_password: bool,
+}
+
+/// Whether a role exists, and whether it can log in.
+async fn existing(admin: &mut PgConnection, role: &str) -> Result<Option<bool>, sqlx::Error> {
+    let sql = "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1";
+    sqlx::query_scalar(sql).bind(role).fetch_optional(admin).await
+}
+
+/// Hexadecimal digits, which need no quotes.
+fn new_password() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+async fn database(admin: &mut PgConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT current_database()::TEXT").fetch_one(admin).await
+}
+
+/// What no role of the application may do.
+const NOTHING_ELSE: &str = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION";
 
 /// Creates the schema and the role of one module in a transaction.
 async fn make(
     admin: &mut PgConnection,
     module: &str,
     role: &str,
-    new_password: bool,
+    login: Login,
 ) -> Result<Made, sqlx::Error> {
     let schema = schema_of(module);
     let mut tx = admin.begin().await?;
-    let there: bool = sqlx::query("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)")
-        .bind(role)
-        .fetch_one(&mut *tx)
-        .await?
-        .get(0);
-    let password = (!there || new_password).then(|| format!("{:032x}", rand::random::<u128>()));
+    let there = existing(&mut tx, role).await?;
+    let needs_password = login.wanted && (there != Some(true) || login.new_password);
+    let password = needs_password.then(new_password);
     let (role, schema) = (quoted(role), quoted(&schema));
     let mut statements = Vec::new();
-    if !there {
-        statements.push(format!(
-            "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-        ));
+    if there.is_none() {
+        statements.push(format!("CREATE ROLE {role} NOLOGIN {NOTHING_ELSE}"));
     }
     if let Some(password) = &password {
-        // The password consists of hexadecimal digits, so it needs no quotes.
-        statements.push(format!("ALTER ROLE {role} PASSWORD '{password}'"));
+        statements.push(format!("ALTER ROLE {role} LOGIN PASSWORD '{password}'"));
     }
-    let database: String =
-        sqlx::query("SELECT current_database()::TEXT").fetch_one(&mut *tx).await?.get(0);
+    let database = quoted(&database(&mut tx).await?);
     statements.extend([
-        format!("GRANT CONNECT ON DATABASE {} TO {role}", quoted(&database)),
+        format!("GRANT CONNECT ON DATABASE {database} TO {role}"),
         // An administrator who is no superuser must be a member of a role to make it the owner of a
         // schema. The membership lasts for this transaction.
         format!("GRANT {role} TO CURRENT_USER"),
         format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role}"),
         format!("REVOKE {role} FROM CURRENT_USER"),
         format!("REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
-        format!("ALTER ROLE {role} IN DATABASE {} SET search_path = {schema}", quoted(&database)),
+        format!("ALTER ROLE {role} IN DATABASE {database} SET search_path = {schema}"),
     ]);
-    for statement in statements {
-        tx.execute(AssertSqlSafe(statement)).await?;
+    run(&mut tx, statements).await?;
+    tx.commit().await?;
+    Ok(match (password, there) {
+        (Some(password), _) => Made::WithPassword(password),
+        (None, None) => Made::WithoutLogin,
+        (None, Some(_)) => Made::WasThere,
+    })
+}
+
+/// Creates the login that can take on `roles`. Without NOINHERIT it would reach what they reach.
+async fn make_shared(
+    admin: &mut PgConnection,
+    login: &str,
+    roles: &[String],
+    new_passwords: bool,
+) -> Result<Made, sqlx::Error> {
+    let mut tx = admin.begin().await?;
+    let there = existing(&mut tx, login).await?;
+    let password = (there != Some(true) || new_passwords).then(new_password);
+    let login = quoted(login);
+    let mut statements = Vec::new();
+    if there.is_none() {
+        statements.push(format!("CREATE ROLE {login} NOINHERIT {NOTHING_ELSE}"));
     }
+    if let Some(password) = &password {
+        statements.push(format!("ALTER ROLE {login} LOGIN PASSWORD '{password}'"));
+    }
+    let database = quoted(&database(&mut tx).await?);
+    statements.push(format!("GRANT CONNECT ON DATABASE {database} TO {login}"));
+    statements.extend(roles.iter().map(|role| format!("GRANT {} TO {login}", quoted(role))));
+    run(&mut tx, statements).await?;
     tx.commit().await?;
     Ok(password.map_or(Made::WasThere, Made::WithPassword))
 }
 
-fn schema_of(module: &str) -> String {
-    module.replace('-', "_")
-}
-
-/// Quotes a name for a statement.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+async fn run(admin: &mut PgConnection, statements: Vec<String>) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        admin.execute(AssertSqlSafe(statement)).await?;
+    }
+    Ok(())
 }
 
 /// The parts of an administrator's URL.
@@ -285,10 +356,5 @@ mod tests {
         fs::remove_dir_all(folder.join(".git")).unwrap();
         assert!(!git_would_add(&folder.join("passwords.toml")));
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn names_are_quoted() {
-        assert_eq!(quoted("a\"; DROP ROLE b"), "\"a\"\"; DROP ROLE b\"");
     }
 }

@@ -64,12 +64,13 @@ impl Work {
 /// `None` when the module has no database yet.
 async fn ledger(databases: &Databases, module: &str) -> Result<Option<Ledger>, Box<dyn Error>> {
     let settings = databases.settings_of(module)?;
-    let location = databases.location(module, settings.url.as_ref());
+    let location = databases.location(module, &settings);
     if matches!(&location, Location::File(file) if !file.exists()) {
         return Ok(None);
     }
     let settings = DbSettings { connections: Some(1), ..settings };
-    let db = Db::open(&location, &settings, &[]).await.map_err(|error| chain(module, &error))?;
+    let db = Db::open_in(&databases.common.pools, &location, &settings, &[]).await;
+    let db = db.map_err(|error| chain(module, &error))?;
     Ok(Ledger::of(db, module).existing().await?)
 }
 

@@ -10,7 +10,9 @@ mod table;
 use crate::{databases::Databases, migrations};
 use clap::{Args, Subcommand};
 use digest::Difference;
-use monolift_data::{Backend, DbSettings, History, Location, Migration, ModuleDatabase, check_url};
+use monolift_data::{
+    Backend, DbSettings, History, Location, Migration, ModuleDatabase, check_url, quoted, schema_of,
+};
 use monolift_manifest::quantity::{duration, show_duration};
 use progress::Progress;
 use std::{
@@ -105,14 +107,12 @@ impl Copy {
         let databases = Databases::of(&self.manifest)?;
         databases.check(&self.module)?;
         let settings = databases.settings_of(&self.module)?;
-        let to = location("--to (or MONOLIFT_TO_URL)", &self.to)?;
+        let to = self.location(&databases, &settings, "--to (or MONOLIFT_TO_URL)", &self.to)?;
         let from = match &self.from {
-            Some(url) => location("--from (or MONOLIFT_FROM_URL)", url)?,
-            None => {
-                // The role that owns the tables may lock them and read their sequences.
-                let url = settings.migrate_url.as_ref().or(settings.url.as_ref());
-                databases.location(&self.module, url)
+            Some(url) => {
+                self.location(&databases, &settings, "--from (or MONOLIFT_FROM_URL)", url)?
             }
+            None => self.source(&databases, &settings)?,
         };
         let migrations = migrations_of(&self.manifest, &self.module)?;
         let task = Task {
@@ -149,7 +149,62 @@ impl Copy {
                 self.module
             );
         }
+        if settings.role.is_some() {
+            println!(
+                "`role` of {} is one of the old database: take it out, unless the new one has that role for it",
+                self.module
+            );
+        }
         Ok(())
+    }
+
+    /// Where a URL of the command line points. What is wrong with one is told without any part of it.
+    fn location(
+        &self,
+        databases: &Databases,
+        settings: &DbSettings,
+        argument: &str,
+        url: &str,
+    ) -> Result<Location, String> {
+        check_url(url).map_err(|expected| format!("{argument}: expected {expected}"))?;
+        // As it would be where the module's section has no URL, or has it with a role.
+        let unset = DbSettings { url: None, ..settings.clone() };
+        for settings in [settings, &unset] {
+            match databases.location(&self.module, settings) {
+                Location::Shared { url: shared, role } if shared == url => {
+                    return Err(format!("{argument} is the URL of {}", self.of_a_role(&role)));
+                }
+                _ => {}
+            }
+        }
+        Ok(Location::Url(url.to_owned()))
+    }
+
+    /// Where the module's rows are, by the settings.
+    fn source(&self, databases: &Databases, settings: &DbSettings) -> Result<Location, String> {
+        // The role that owns the tables may lock them and read their sequences.
+        if let Some(url) = &settings.migrate_url {
+            return Ok(Location::Url(url.expose().clone()));
+        }
+        match databases.location(&self.module, settings) {
+            Location::Shared { role, .. } => Err(format!(
+                "by its settings, {} uses {}, as --from (or MONOLIFT_FROM_URL)",
+                self.module,
+                self.of_a_role(&role)
+            )),
+            location => Ok(location),
+        }
+    }
+
+    /// What is told of a shared pool. A copy takes on no role by itself: its connection would keep it, and a pooler would
+    /// give that to others.
+    fn of_a_role(&self, role: &str) -> String {
+        let schema = schema_of(&self.module);
+        format!(
+            "a pool that modules share, whose login reaches no table by itself: give a URL that logs in as the role {role}, or \
+             this one with the parameters `options[role]={role}` and `options[search_path]={schema}`, of the server itself rather \
+             than PgBouncer"
+        )
     }
 }
 
@@ -171,12 +226,6 @@ impl Copied {
         });
         text
     }
-}
-
-/// Where a URL of the command line points. What is wrong with one is told without any part of it.
-fn location(argument: &str, url: &str) -> Result<Location, String> {
-    check_url(url).map_err(|expected| format!("{argument}: expected {expected}"))?;
-    Ok(Location::Url(url.to_owned()))
 }
 
 /// The files of a module's migrations, as a program embeds them.
@@ -252,11 +301,6 @@ fn same_migrations(module: &str, source: &[i64], target: &[i64]) -> Result<(), S
         )),
         None => Ok(()),
     }
-}
-
-/// Quotes a name for a statement.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The names of columns for a statement.

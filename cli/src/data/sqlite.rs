@@ -77,7 +77,7 @@ fn is_busy(error: &(dyn Error + 'static)) -> bool {
 fn file(location: &Location) -> Result<PathBuf, String> {
     let file = match location {
         Location::File(file) => file.clone(),
-        Location::Url(url) => {
+        Location::Url(url) | Location::Shared { url, .. } => {
             let options = SqliteConnectOptions::from_str(url).map_err(|error| error.to_string())?;
             options.get_filename().to_path_buf()
         }

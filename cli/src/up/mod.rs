@@ -62,8 +62,8 @@ pub struct Built {
     pub root: PathBuf,
     /// The program of each process.
     pub programs: BTreeMap<String, PathBuf>,
-    /// For each process, its modules and its number of replicas.
-    pub modules: Vec<(Vec<String>, usize)>,
+    /// The number of replicas of each process.
+    pub replicas: BTreeMap<String, usize>,
 }
 
 impl Built {
@@ -71,11 +71,11 @@ impl Built {
     pub fn of(manifest: &Path, options: &Options) -> Result<Self, Box<dyn Error>> {
         let plan = Plan::of(manifest)?.only(&options.only, options.fakes)?;
         let programs = build::all(&plan, options)?;
-        let modules = plan.processes.into_iter();
-        let modules = modules.map(|process| (process.modules, process.replicas.len()));
+        let processes = plan.processes.into_iter();
+        let replicas = processes.map(|process| (process.name, process.replicas.len()));
         Ok(Self {
             programs,
-            modules: modules.collect(),
+            replicas: replicas.collect(),
             app: plan.app,
             manifest: plan.manifest,
             root: plan.root,

@@ -1,16 +1,16 @@
 //! A connection of a module's pool, for the statements of a call that needs no transaction.
 
-use super::tx::{IN_USE, ask};
-use crate::call::{
-    Context as CallContext,
-    held::{self, Hold},
-    turns::{Place, Turns},
+use super::{
+    Db,
+    autocommit::Autocommit,
+    line::Places,
+    tx::{IN_USE, begin_in_turn},
 };
-use sqlx::{Any, Database, Pool, pool::PoolConnection};
+use crate::call::held::{self, Hold};
+use sqlx::{Any, Database};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::Arc,
 };
 
 /// A connection of a module's own database, from [`Db::connection`](super::Db::connection): `&mut *connection` is what
@@ -20,20 +20,22 @@ use std::{
 /// see [`Tx`](super::Tx). In an expression such as `match query.fetch_one(&mut *db.connection().await?).await? { … }`
 /// it is kept until the end of the `match`: give the answer a name first.
 pub struct Connection<D: Database = Any> {
-    connection: PoolConnection<D>,
+    statements: Autocommit<D>,
     _hold: Hold,
-    _place: Place,
+    _places: Places,
 }
 
 impl<D: Database> Connection<D> {
-    pub(super) async fn acquire(
-        pool: &Pool<D>,
-        turns: &Arc<Turns>,
-        strict: bool,
-    ) -> Result<Self, sqlx::Error> {
-        let place = place(turns).await?;
-        let connection = pool.acquire().await?;
-        Ok(Self { connection, _hold: held::hold(&IN_USE, strict), _place: place })
+    pub(super) async fn of(db: &Db<D>) -> Result<Self, sqlx::Error> {
+        let (statements, places) = if db.begins.role.is_none() {
+            let places = db.line.wait().await?;
+            (Autocommit::own(db.pool.acquire().await?), places)
+        } else {
+            let begin = &db.begins.write;
+            let (begun, places) = begin_in_turn(&db.pool, &db.line, db.backend, begin).await?;
+            (Autocommit::shared(begun, begin.clone()), places)
+        };
+        Ok(Self { statements, _hold: held::hold(&IN_USE, db.strict), _places: places })
     }
 }
 
@@ -44,27 +46,15 @@ impl<D: Database> fmt::Debug for Connection<D> {
 }
 
 impl<D: Database> Deref for Connection<D> {
-    type Target = D::Connection;
+    type Target = Autocommit<D>;
 
-    fn deref(&self) -> &D::Connection {
-        &self.connection
+    fn deref(&self) -> &Autocommit<D> {
+        &self.statements
     }
 }
 
 impl<D: Database> DerefMut for Connection<D> {
-    fn deref_mut(&mut self) -> &mut D::Connection {
-        &mut self.connection
+    fn deref_mut(&mut self) -> &mut Autocommit<D> {
+        &mut self.statements
     }
-}
-
-/// As many places as the pool has connections. Calls beyond them wait, as many as run.
-pub(super) fn turns<D: Database>(pool: &Pool<D>) -> Arc<Turns> {
-    Turns::new(pool.options().get_max_connections() as usize, usize::MAX)
-}
-
-/// A place for one connection, when it is the turn of the call that is running.
-pub(super) async fn place(turns: &Arc<Turns>) -> Result<Place, sqlx::Error> {
-    ask()?;
-    let waiting = turns.wait(CallContext::current_origin());
-    Ok(waiting.expect("there is room for any number of calls").await)
 }

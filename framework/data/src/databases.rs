@@ -2,6 +2,7 @@
 
 use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
+    SharedPools,
     work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
@@ -58,14 +59,54 @@ pub struct Source {
     pub folder: PathBuf,
     /// A pool that `main` hands in for the module, by its type.
     pub pool: Pools,
-    /// When migrations are applied, unless the module's section says otherwise.
-    pub migrate: Migrate,
+    /// What holds for the databases of all modules.
+    pub common: Arc<Common>,
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub strict: bool,
     /// Whether the module lends its transactions to others, or joins those of others. What its database reaches is asked at
     /// the start then.
     pub shares: bool,
+}
+
+/// What holds for the databases of all modules of a process.
+#[derive(Debug)]
+pub struct Common {
+    /// The application's name.
+    pub app: String,
+    /// The URL whose pool modules share that have none of their own.
+    pub url: Option<Secret>,
+    /// When migrations are applied, unless a module's section says otherwise.
+    pub migrate: Migrate,
+    /// The pools that modules share.
+    pub pools: SharedPools,
+}
+
+impl Common {
+    /// Where a module's database is, by its section or by what holds for all. Without a URL it is `None`: a file.
+    pub fn location(&self, module: &str, settings: &DbSettings) -> Option<Location> {
+        let own = settings.url.as_ref().map(|url| url.expose().clone());
+        let role = settings.role.clone();
+        match (own, role, &self.url) {
+            (Some(url), None, _) => Some(Location::Url(url)),
+            (Some(url), Some(role), _) => Some(Location::Shared { url, role }),
+            (None, role, Some(url)) => {
+                let role = role.unwrap_or_else(|| role_of(&self.app, module));
+                Some(Location::Shared { url: url.expose().clone(), role })
+            }
+            (None, _, None) => None,
+        }
+    }
+}
+
+/// The role of a module, unless its section names another.
+pub fn role_of(app: &str, module: &str) -> String {
+    format!("{app}_{module}").replace('-', "_")
+}
+
+/// The schema of a module on PostgreSQL.
+pub fn schema_of(module: &str) -> String {
+    module.replace('-', "_")
 }
 
 /// Finds a value that `main` has handed in, by its type.
@@ -201,17 +242,20 @@ impl Source {
     /// The settings, with what holds for all modules where the module's section says nothing.
     fn settings(&self) -> Result<DbSettings, OpenError> {
         let mut settings = self.settings.clone().map_err(OpenError::new)?;
-        settings.migrate = settings.migrate.or(Some(self.migrate));
+        settings.migrate = settings.migrate.or(Some(self.common.migrate));
         Ok(settings)
     }
 
-    fn location<D: ModuleDatabase>(&self, url: Option<&Secret>) -> Result<Location, OpenError> {
+    fn location<D: ModuleDatabase>(&self, settings: &DbSettings) -> Result<Location, OpenError> {
         let Self { module, variable, folder, .. } = self;
-        match url {
-            Some(url) => Ok(Location::Url(url.expose().clone())),
+        // A URL for all modules is for those that speak with a server.
+        let is_for_this = settings.url.is_some() || D::speaks(Backend::Postgres);
+        match self.common.location(module, settings).filter(|_| is_for_this) {
+            Some(location) => Ok(location),
             None if !D::speaks(Backend::Sqlite) => Err(OpenError::new(format!(
                 "it asks for PostgreSQL, and no database is set: give its URL as {variable} or as `url` in \
-                 [{module}.db], or hand in a pool by `app.pool(\"{module}\", pool)`"
+                 [{module}.db], give one for all modules as `url` in [db], or hand in a pool by \
+                 `app.pool(\"{module}\", pool)`"
             ))),
             None => Ok(Location::File(folder.join(format!("{module}.db")))),
         }
@@ -236,9 +280,10 @@ async fn open<D: ModuleDatabase>(
         }
         return Ok((db, HANDED_IN.to_owned()));
     }
-    let location = source.location::<D>(settings.url.as_ref());
+    let location = source.location::<D>(&settings);
     let location = location.map_err(|error| injector.error(error.to_string()))?;
-    let db = Db::open(&location, &settings, &source.histories()).await.map_err(failed)?;
+    let pools = &source.common.pools;
+    let db = Db::open_in(pools, &location, &settings, &source.histories()).await.map_err(failed)?;
     let described = match db.isolation().await {
         Ok(isolation) => format!("{location}, {isolation}"),
         Err(error) => format!("{location}, and what it reaches cannot be told: {error}"),
@@ -258,7 +303,10 @@ async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenErr
             return Ok(Migrated { location: HANDED_IN.to_owned(), applied });
         }
     }
-    let location = source.location::<D>(settings.migrate_url.as_ref().or(settings.url.as_ref()))?;
+    let location = match &settings.migrate_url {
+        Some(url) => Location::Url(url.expose().clone()),
+        None => source.location::<D>(&settings)?,
+    };
     let settings = DbSettings { connections: Some(1), ..settings };
     let applied = Db::<D>::migrate_at(&location, &settings, &histories).await?;
     Ok(Migrated { location: location.to_string(), applied })
@@ -267,9 +315,39 @@ async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "sqlite")]
     use sqlx::{Sqlite, SqlitePool};
 
+    #[test]
+    fn a_module_shares_a_pool_by_the_url_of_all_or_by_a_role() {
+        let secret = |url: &str| Some(Secret::new(url.to_owned()));
+        let location = |common: Option<&str>, own: Option<&str>, role: Option<&str>| {
+            let common = Common {
+                app: "my-shop".to_owned(),
+                url: common.and_then(secret),
+                migrate: Migrate::Start,
+                pools: SharedPools::new(1),
+            };
+            let (url, role) = (own.and_then(secret), role.map(str::to_owned));
+            let settings = DbSettings { url, role, ..DbSettings::default() };
+            match common.location("in-stock", &settings) {
+                None => "a file".to_owned(),
+                Some(Location::Shared { url, role }) => format!("{url} as {role}"),
+                Some(Location::Url(url)) => url,
+                Some(Location::File(file)) => panic!("{}", file.display()),
+            }
+        };
+        let (all, own) = (Some("postgres://all"), Some("postgres://own"));
+        assert_eq!(location(None, None, None), "a file");
+        assert_eq!(location(None, own, None), "postgres://own");
+        assert_eq!(location(all, own, None), "postgres://own");
+        assert_eq!(location(all, None, None), "postgres://all as my_shop_in_stock");
+        assert_eq!(location(all, None, Some("clerk")), "postgres://all as clerk");
+        assert_eq!(location(None, own, Some("clerk")), "postgres://own as clerk");
+    }
+
     /// The role of the pool may have no right to make tables.
+    #[cfg(feature = "sqlite")]
     #[tokio::test]
     async fn beside_a_pool_that_main_hands_in_the_framework_s_tables_are_made_by_migrate_url() {
         let folder = std::env::temp_dir().join(format!("ml-handed-in-{}", std::process::id()));
@@ -291,7 +369,12 @@ mod tests {
                 let is = kind == TypeId::of::<SqlitePool>();
                 is.then(|| Arc::new(handed_in.clone()) as Arc<dyn Any + Send + Sync>)
             }),
-            migrate: Migrate::Never,
+            common: Arc::new(Common {
+                app: "shop".to_owned(),
+                url: None,
+                migrate: Migrate::Never,
+                pools: SharedPools::new(1),
+            }),
             strict: false,
             shares: false,
         };

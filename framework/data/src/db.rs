@@ -1,12 +1,13 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
 use super::{
-    Identity,
-    connection::{self, Connection},
+    Column, Identity, ModuleDatabase, Value,
+    begins::Begins,
+    connection::Connection,
+    line::Line,
     tx::{self, Tx},
 };
-use crate::call::turns::Turns;
-use sqlx::{Any, Database, Pool, pool::PoolConnection};
+use sqlx::{Any, Database, Pool, SqlStr};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -28,17 +29,19 @@ use tokio::sync::OnceCell;
 /// connection nor calls another module. [`Tx`] says why, and what becomes of one that does.
 #[derive(Debug)]
 pub struct Db<D: Database = Any> {
-    pool: Pool<D>,
-    turns: Arc<Turns>,
+    pub(super) pool: Pool<D>,
+    pub(super) line: Line,
     /// Where transactions that write begin: SQLite has one writer at a time, so they wait for one
     /// connection, in turn, rather than for a lock, by chance.
     writer: Pool<D>,
-    writer_turns: Arc<Turns>,
-    backend: Backend,
+    writer_line: Line,
+    pub(super) backend: Backend,
+    /// What its transactions begin with.
+    pub(super) begins: Arc<Begins>,
     /// Whether a call fails that asks for a second connection, rather than being warned of.
-    strict: bool,
+    pub(super) strict: bool,
     /// What its connections reach, once that was asked.
-    identity: Arc<OnceCell<Identity>>,
+    pub(super) identity: Arc<OnceCell<Identity>>,
 }
 
 /// What is behind a pool.
@@ -54,10 +57,11 @@ impl<D: Database> Clone for Db<D> {
     fn clone(&self) -> Self {
         Self {
             pool: self.pool.clone(),
-            turns: Arc::clone(&self.turns),
+            line: self.line.clone(),
             writer: self.writer.clone(),
-            writer_turns: Arc::clone(&self.writer_turns),
+            writer_line: self.writer_line.clone(),
             backend: self.backend,
+            begins: Arc::clone(&self.begins),
             strict: self.strict,
             identity: Arc::clone(&self.identity),
         }
@@ -67,14 +71,20 @@ impl<D: Database> Clone for Db<D> {
 impl<D: Database> Db<D> {
     /// A database whose pool is there already.
     pub fn new(pool: Pool<D>, backend: Backend) -> Self {
-        let turns = connection::turns(&pool);
-        let (writer, writer_turns) = (pool.clone(), Arc::clone(&turns));
-        Self { pool, turns, writer, writer_turns, backend, strict: false, identity: Arc::default() }
+        let line = Line::of(&pool);
+        Self::in_line(pool, line, backend, Begins::own(backend))
+    }
+
+    /// A module's part of a pool that modules share.
+    pub(super) fn in_line(pool: Pool<D>, line: Line, backend: Backend, begins: Begins) -> Self {
+        let (writer, writer_line) = (pool.clone(), line.clone());
+        let (begins, identity) = (Arc::new(begins), Arc::default());
+        Self { pool, line, writer, writer_line, backend, begins, strict: false, identity }
     }
 
     /// The same, with a pool of its own for transactions that write.
     pub(super) fn with_writer(mut self, writer: Pool<D>) -> Self {
-        self.writer_turns = connection::turns(&writer);
+        self.writer_line = Line::of(&writer);
         self.writer = writer;
         self
     }
@@ -86,21 +96,10 @@ impl<D: Database> Db<D> {
         self
     }
 
-    pub(super) fn is_strict(&self) -> bool {
-        self.strict
-    }
-
-    pub(super) fn known_identity(&self) -> &OnceCell<Identity> {
-        &self.identity
-    }
-
-    /// A connection that takes no turns, for the framework's own questions.
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<D>, sqlx::Error> {
-        self.pool.acquire().await
-    }
-
     /// The pool itself, for what sqlx offers beyond statements and transactions. What is taken from it
     /// takes no turns. A call does not ask for it while it holds a transaction: see [`Tx`].
+    ///
+    /// Where modules share a pool, its connections have none of their roles, and reach no table: use a transaction.
     pub fn pool(&self) -> &Pool<D> {
         // Where the rule is strict, this fails the call when it ends.
         let _ = tx::ask();
@@ -114,25 +113,43 @@ impl<D: Database> Db<D> {
 
     /// A connection for a single statement, when it is the caller's turn.
     pub async fn connection(&self) -> Result<Connection<D>, sqlx::Error> {
-        Connection::acquire(&self.pool, &self.turns, self.strict).await
+        Connection::of(self).await
     }
 
     /// Begins a transaction that only reads, and sees one state of the database.
     pub async fn read(&self) -> Result<Tx<'_, D>, sqlx::Error> {
-        let statement = match self.backend {
-            Backend::Sqlite => "BEGIN DEFERRED",
-            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        tx::begin(&self.pool, &self.turns, statement, self.strict).await
+        self.begin_reading(&self.begins.read).await
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once: one that reads
     /// first and writes later would fail, rather than wait, when another has written in between.
     pub async fn write(&self) -> Result<Tx<'_, D>, sqlx::Error> {
-        let statement = match self.backend {
-            Backend::Sqlite => "BEGIN IMMEDIATE",
-            Backend::Postgres => "BEGIN",
-        };
-        tx::begin(&self.writer, &self.writer_turns, statement, self.strict).await
+        let (pool, line, begin) = (&self.writer, &self.writer_line, &self.begins.write);
+        tx::begin(pool, line, self.backend, begin, self.strict).await
+    }
+
+    pub(super) async fn begin_reading(&self, begin: &SqlStr) -> Result<Tx<'_, D>, sqlx::Error> {
+        tx::begin(&self.pool, &self.line, self.backend, begin, self.strict).await
+    }
+}
+
+impl<D: ModuleDatabase> Db<D> {
+    /// The rows of one of the framework's own statements.
+    pub(super) async fn rows(
+        &self,
+        sql: Arc<str>,
+        values: Vec<Value>,
+        columns: &'static [Column],
+    ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
+        if self.begins.role.is_none() {
+            // The server commits it: a transaction would be two more round trips.
+            let _places = self.line.wait().await?;
+            let mut connection = self.pool.acquire().await?;
+            return D::rows(&mut connection, sql, values, columns).await;
+        }
+        let mut tx = self.read().await?;
+        let rows = D::rows(&mut tx, sql, values, columns).await?;
+        tx.commit().await?;
+        Ok(rows)
     }
 }

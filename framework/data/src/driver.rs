@@ -121,6 +121,8 @@ pub trait Driver: Database<Connection: Migrate + 'static> {
 
 macro_rules! driver {
     ($database:ty) => {
+        $crate::autocommit::executor!($database);
+
         impl $crate::Driver for $database {
             fn execute<'a>(
                 connection: &'a mut Self::Connection,

@@ -1,6 +1,6 @@
 //! Which tables a connection reaches: the database, and by which role and schemas.
 
-use super::{Backend, Column, Db, ModuleDatabase};
+use super::{Backend, Column, Db, ModuleDatabase, tx::begin_out_of_turn};
 use std::{fmt, sync::Arc};
 
 /// The names of the databases, as sqlx has them.
@@ -63,10 +63,14 @@ impl<D: ModuleDatabase> Db<D> {
     /// What the module's own connections reach. It is asked once: at the start of a module that shares transactions.
     pub async fn identity(&self) -> Result<&Identity, sqlx::Error> {
         let ask = async || {
-            let mut connection = self.acquire().await?;
-            self.identity_of(&mut connection).await
+            // On a pool that modules share, only a transaction has the module's role. It takes no turns: a call that
+            // joins a transaction holds that one.
+            let mut begun = begin_out_of_turn(&self.pool, self.backend, &self.begins.read).await?;
+            let identity = self.identity_of(begun.connection_mut()).await?;
+            begun.commit().await?;
+            Ok(identity)
         };
-        self.known_identity().get_or_try_init(ask).await
+        self.identity.get_or_try_init(ask).await
     }
 
     /// What a connection of the same type reaches.

@@ -1,6 +1,6 @@
 //! Whether the database itself keeps a module to its own tables.
 
-use super::{Backend, Column, Db, ModuleDatabase};
+use super::{Backend, Column, Db, ModuleDatabase, begins::Begins};
 use std::{fmt, sync::Arc};
 
 /// What a module's connection can reach.
@@ -14,6 +14,16 @@ pub enum Isolation {
         role: String,
         /// The schema that its tables are in.
         schema: String,
+    },
+    /// Such a role, which transactions on a shared pool take on. SQL of the module can give it up, and take on that of
+    /// another module.
+    TakenOn {
+        /// The role.
+        role: String,
+        /// The schema that its tables are in.
+        schema: String,
+        /// The role that logs in. It reaches nothing by itself.
+        login: String,
     },
     /// A role that reaches more than its own schema.
     Shared {
@@ -38,6 +48,11 @@ impl fmt::Display for Isolation {
             Self::Role { role, schema } => {
                 write!(f, "schema {schema}, isolated: role {role} reaches nothing else")
             }
+            Self::TakenOn { role, schema, login } => write!(
+                f,
+                "schema {schema}, isolated against mistakes: transactions of {login} take on role {role}, which reaches \
+                 nothing else"
+            ),
             Self::Shared { role, schema, reaches } => {
                 let reaches = reaches.join(", ");
                 write!(f, "schema {schema}, NOT isolated: role {role} {reaches}; {ISOLATE}")
@@ -78,14 +93,25 @@ const REACH: &str = "\
         (SELECT datdba FROM pg_database WHERE datname = current_database())) \
     LIMIT 3";
 
+/// What the login of a shared pool reaches without a role. Nothing is its own.
+const LOGIN_REACH: &str = "\
+    SELECT nspname::TEXT || '.' || relname::TEXT \
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f') \
+    AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' \
+    AND has_schema_privilege(current_user, relnamespace, 'USAGE') \
+    AND has_table_privilege(current_user, pg_class.oid, \
+        'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') \
+    LIMIT 3";
+
 impl<D: ModuleDatabase> Db<D> {
     /// Asks the database what it lets this module reach, besides what is its own.
     pub async fn isolation(&self) -> Result<Isolation, sqlx::Error> {
         if self.backend() == Backend::Sqlite {
             return Ok(Isolation::File);
         }
-        let mut connection = self.connection().await?;
-        let who = D::rows(&mut connection, Arc::from(WHO), Vec::new(), WHO_COLUMNS).await?;
+        let mut tx = self.read().await?;
+        let who = D::rows(&mut tx, Arc::from(WHO), Vec::new(), WHO_COLUMNS).await?;
         let who = who.first().ok_or(sqlx::Error::RowNotFound)?;
         let text = |at: usize| who[at].text().unwrap_or_default().to_owned();
         let (role, schema) = (text(0), text(1));
@@ -93,12 +119,37 @@ impl<D: ModuleDatabase> Db<D> {
             let reaches = vec!["may do everything".to_owned()];
             return Ok(Isolation::Shared { role, schema, reaches });
         }
-        let reach = D::rows(&mut connection, Arc::from(REACH), Vec::new(), &[Column::Text]).await?;
-        let reaches: Vec<String> =
+        let reach = D::rows(&mut tx, Arc::from(REACH), Vec::new(), &[Column::Text]).await?;
+        tx.commit().await?;
+        let mut reaches: Vec<String> =
             reach.iter().filter_map(|row| row[0].text().map(str::to_owned)).collect();
-        if reaches.is_empty() {
-            return Ok(Isolation::Role { role, schema });
+        // A login that takes on itself can give up nothing.
+        let shared = self.begins.role.as_ref().filter(|role| role.login != role.name);
+        let login = shared.map(|role| &role.login);
+        if let Some(login) = login {
+            reaches.extend(self.reach_of_login(login).await?);
         }
-        Ok(Isolation::Shared { role, schema, reaches })
+        Ok(match login {
+            _ if !reaches.is_empty() => Isolation::Shared { role, schema, reaches },
+            None => Isolation::Role { role, schema },
+            Some(login) => Isolation::TakenOn { role, schema, login: login.clone() },
+        })
+    }
+
+    /// What the login of a shared pool reaches without the role.
+    async fn reach_of_login(&self, login: &str) -> Result<Vec<String>, sqlx::Error> {
+        let mut tx = self.begin_reading(&Begins::as_login()).await?;
+        let who = D::rows(&mut tx, Arc::from(WHO), Vec::new(), WHO_COLUMNS).await?;
+        if who.first().is_none_or(|who| who[2].number() != 0) {
+            return Ok(vec![format!("has the login {login}, which may do everything")]);
+        }
+        let reach = D::rows(&mut tx, Arc::from(LOGIN_REACH), Vec::new(), &[Column::Text]).await?;
+        tx.commit().await?;
+        let reach = reach.iter().filter_map(|row| row[0].text());
+        Ok(reach
+            .map(|table| {
+                format!("has the login {login}, which reaches {table} without a role (make it NOINHERIT)")
+            })
+            .collect())
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! For the other crates of Monolift; applications use `monolift`, which has all of it.
 
+mod autocommit;
+mod begins;
+mod begun;
 mod connection;
 mod constraint;
 mod databases;
@@ -10,6 +13,7 @@ mod driver;
 mod error;
 mod identity;
 mod isolation;
+mod line;
 mod local;
 mod location;
 mod migrate;
@@ -20,6 +24,7 @@ mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod settings;
+mod shared;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -34,9 +39,13 @@ mod tx;
 mod url;
 pub mod work;
 
+pub use autocommit::Autocommit;
+pub use begins::quoted;
 pub use connection::Connection;
 pub use constraint::OnConstraint;
-pub use databases::{Databases, Migrated, Need, Pools, Source, Working};
+pub use databases::{
+    Common, Databases, Migrated, Need, Pools, Source, Working, role_of, schema_of,
+};
 pub use db::{Backend, Db};
 pub use driver::{Column, Driver, ModuleDatabase, Value, pool_of};
 pub use error::OpenError;
@@ -48,6 +57,7 @@ use migrate::{migrate, verify};
 pub use migration_file::Migration;
 pub use open::History;
 pub use settings::{DbSettings, Durability};
+pub use shared::SharedPools;
 pub use transaction::Lent;
 pub use tx::Tx;
 pub use url::check_url;

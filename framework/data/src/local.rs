@@ -130,11 +130,12 @@ impl<D: ModuleDatabase> Db<D> {
     ///
     /// The transaction has to be in this module's own database, with the same role and the same schemas. That is asked of
     /// the connection, each time. It is an error if it is not, since the statements would reach other tables, or none.
+    /// Modules that share a pool have a role each, so there the settings have to give both the same `role`.
     ///
     /// Do not begin a transaction of sqlx within it. If sqlx's `begin` is cut by the call's deadline, sqlx rolls back the
     /// transaction around it too.
     pub async fn join<'a>(&self, tx: LocalTx<'a>) -> Result<Joined<'a, D>, CallError> {
-        if self.is_strict() {
+        if self.strict {
             held::insist();
         }
         let Loan { connection, database, hold, cut, .. } = tx.into_loan();
@@ -156,7 +157,8 @@ impl<D: ModuleDatabase> Db<D> {
             tracing::error!(%lent, %own, "a transaction of another database was lent");
             return Err(mistaken(
                 "the transaction that was lent is in another database than this module's own, or has another role or other \
-                 schemas: the log says both; hand the same pool to caller and module (`app.pool`), or give up `#[local]`",
+                 schemas: the log says both; hand the same pool to caller and module (`app.pool`), where modules share a pool \
+                 give both the same `role`, or give up `#[local]`",
             ));
         }
         Ok(Joined { connection, hold, cut })

@@ -10,13 +10,20 @@ pub enum Location {
     File(PathBuf),
     /// A URL, as the settings give it.
     Url(String),
+    /// A URL whose pool modules share, and the role that this module's transactions take on.
+    Shared {
+        /// The URL.
+        url: String,
+        /// The role.
+        role: String,
+    },
 }
 
 impl Location {
     pub(super) fn url(&self) -> String {
         match self {
             Self::File(file) => format!("sqlite://{}?mode=rwc", file.display()),
-            Self::Url(url) => url.clone(),
+            Self::Url(url) | Self::Shared { url, .. } => url.clone(),
         }
     }
 
@@ -24,7 +31,7 @@ impl Location {
     pub fn backend(&self) -> Option<Backend> {
         match self {
             Self::File(_) => Some(Backend::Sqlite),
-            Self::Url(url) => Backend::of_url(url),
+            Self::Url(url) | Self::Shared { url, .. } => Backend::of_url(url),
         }
     }
 }
@@ -54,8 +61,10 @@ impl fmt::Display for Location {
             Self::File(file) => file.display().fmt(f),
             // Who logs in is worth knowing; the password is nobody's business, and neither are
             // parameters, which may hold one.
-            Self::Url(url) if check_url(url).is_err() => f.write_str("a database's URL"),
-            Self::Url(url) => {
+            Self::Url(url) | Self::Shared { url, .. } if check_url(url).is_err() => {
+                f.write_str("a database's URL")
+            }
+            Self::Url(url) | Self::Shared { url, .. } => {
                 let shown = url.split('?').next().unwrap_or_default();
                 match (shown.split_once("://"), shown.rsplit_once('@')) {
                     (Some((scheme, rest)), Some((_, host))) => {
@@ -82,7 +91,12 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        let shown = |url: &str| Location::Url(url.to_owned()).to_string();
+        let shown = |url: &str| {
+            let (url, role) = (url.to_owned(), "shop_orders".to_owned());
+            let shown = Location::Url(url.clone()).to_string();
+            assert_eq!(Location::Shared { url, role }.to_string(), shown);
+            shown
+        };
         assert_eq!(shown("postgres://shop:s3cr@t@db:5432/shop"), "postgres://shop@db:5432/shop");
         assert_eq!(shown("postgres://shop@db/shop?password=s3cret"), "postgres://shop@db/shop");
         assert_eq!(shown("postgres://db/shop"), "postgres://db/shop");

@@ -2,35 +2,34 @@
 //!
 //! A migration is applied in a transaction that holds the lock and writes the record. One whose file begins with
 //! `-- no-transaction` is recorded as begun first, and as done when its last statement is.
+//!
+//! All else is in transactions, so that it can be done on a shared pool and through a pooler.
 
+mod told;
+
+use self::told::driver;
 use super::{
-    Backend, Column, History, ModuleDatabase, OpenError, Value,
-    migration_file::{self, Migration, parse_name},
+    Backend, Column, Db, History, ModuleDatabase, OpenError, Value,
+    begins::Begins,
+    migration_file,
     migration_lock::{Lock, Waiting},
     newer, sql,
 };
-use sqlx::{
-    Connection, Pool, SqlStr,
-    migrate::{Migrate, MigrateError},
-};
+use sqlx::{Connection, migrate::Migrate};
 use std::{collections::HashMap, sync::Arc};
-
-/// PostgreSQL's error code for a statement that cannot run in a transaction.
-const IN_A_TRANSACTION: &str = "25001";
 
 /// Applies what has not been applied, writes down what was in the table of `history`, and returns the names. A
 /// migration that was changed after it was applied is refused. Ones that only a newer release has are left
 /// alone, so that releases overlap and can be rolled back: see [`newer`].
 pub(super) async fn migrate<D: ModuleDatabase>(
-    pool: &Pool<D>,
-    backend: Backend,
+    db: &Db<D>,
     history: &History<'_>,
 ) -> Result<Vec<&'static str>, OpenError> {
-    let Some(plan) = Plan::of(history, backend)? else { return Ok(Vec::new()) };
-    let mut connection = pool.acquire().await.map_err(|error| plan.failed(error.into()))?;
+    let Some(plan) = Plan::of(history, db)? else { return Ok(Vec::new()) };
+    let mut connection = db.pool().acquire().await.map_err(|error| plan.failed(error.into()))?;
     let result = plan.apply::<D>(&mut connection).await;
     let was_used = !matches!(&result, Ok(applied) if applied.is_empty());
-    if was_used && outlives_its_connections::<D>(&mut connection, backend).await {
+    if was_used && outlives_its_connections::<D>(&mut connection, db.backend()).await {
         // What migrations have set goes with it, and so does a lock after an error.
         let _ = connection.close().await;
     }
@@ -52,25 +51,27 @@ async fn outlives_its_connections<D: ModuleDatabase>(
 
 /// Refuses a database in which a migration is missing, and changes nothing.
 pub(super) async fn verify<D: ModuleDatabase>(
-    pool: &Pool<D>,
-    backend: Backend,
+    db: &Db<D>,
     history: &History<'_>,
 ) -> Result<(), OpenError> {
-    let Some(plan) = Plan::of(history, backend)? else { return Ok(()) };
-    let mut connection = pool.acquire().await.map_err(|error| plan.failed(error.into()))?;
-    let state = plan.state::<D>(&mut connection).await?;
+    let Some(plan) = Plan::of(history, db)? else { return Ok(()) };
+    let backend = db.backend();
+    let mut connection = db.pool().acquire().await.map_err(|error| plan.failed(error.into()))?;
+    let mut tx = connection.begin_with(plan.begins.read.clone()).await.map_err(driver)?;
+    let state = plan.state::<D>(&mut tx).await?;
     if let Some(begun) = state.begun {
         let is_running = match backend {
             Backend::Postgres => {
-                let lock = Lock::of::<D>(&mut connection).await.map_err(driver)?;
-                lock.is_taken::<D>(&mut connection).await.map_err(driver)?
+                let lock = Lock::of::<D>(&mut tx).await.map_err(driver)?;
+                lock.is_taken::<D>(&mut tx).await.map_err(driver)?
             }
             Backend::Sqlite => false,
         };
         return Err(if is_running { plan.running(begun) } else { plan.begun(begun) });
     }
     let Some(first) = state.missing.first() else {
-        return plan.accept::<D>(&mut connection, &state.newer).await;
+        plan.accept::<D>(&mut tx, &state.newer).await?;
+        return tx.commit().await.map_err(driver);
     };
     let more = match state.missing.len() - 1 {
         0 => String::new(),
@@ -94,6 +95,7 @@ pub(super) async fn verify<D: ModuleDatabase>(
 struct Plan<'a> {
     history: &'a History<'a>,
     backend: Backend,
+    begins: &'a Begins,
     all: Vec<sqlx::migrate::Migration>,
 }
 
@@ -118,14 +120,17 @@ enum Step<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(history: &'a History<'a>, backend: Backend) -> Result<Option<Self>, OpenError> {
+    fn of<D: ModuleDatabase>(
+        history: &'a History<'a>,
+        db: &'a Db<D>,
+    ) -> Result<Option<Self>, OpenError> {
         if history.migrations.is_empty() {
             return Ok(None);
         }
         let mut all: Vec<_> =
             history.migrations.iter().map(migration_file::parse).collect::<Result<_, _>>()?;
         all.sort();
-        Ok(Some(Self { history, backend, all }))
+        Ok(Some(Self { history, backend: db.backend(), begins: &db.begins, all }))
     }
 
     /// Applies what is missing. Where nothing is, this only reads.
@@ -133,16 +138,24 @@ impl<'a> Plan<'a> {
         &self,
         connection: &mut D::Connection,
     ) -> Result<Vec<&'static str>, OpenError> {
-        let state = self.state::<D>(connection).await?;
+        let mut tx = connection.begin_with(self.begins.read.clone()).await.map_err(driver)?;
+        let state = self.state::<D>(&mut tx).await?;
         if state.missing.is_empty() && state.begun.is_none() {
-            self.accept::<D>(connection, &state.newer).await?;
+            self.accept::<D>(&mut tx, &state.newer).await?;
+            tx.commit().await.map_err(driver)?;
             return Ok(Vec::new());
         }
         let lock = match self.backend {
-            Backend::Postgres => Some(Lock::of::<D>(connection).await.map_err(driver)?),
+            Backend::Postgres => Some(Lock::of::<D>(&mut tx).await.map_err(driver)?),
             // A transaction that writes has SQLite's own lock.
             Backend::Sqlite => None,
         };
+        tx.commit().await.map_err(driver)?;
+        if self.begins.role.is_some()
+            && let Some(outside) = state.missing.iter().find(|one| one.no_tx)
+        {
+            return Err(self.needs_its_own_connection(outside.version));
+        }
         let mut applied = Vec::new();
         loop {
             match self.step::<D>(connection, lock).await? {
@@ -168,7 +181,8 @@ impl<'a> Plan<'a> {
     ) -> Result<Step<'_>, OpenError> {
         let mut waiting = Waiting::of(&self.history.table);
         loop {
-            let mut tx = connection.begin_with(self.begin()).await.map_err(driver)?;
+            let mut tx =
+                connection.begin_with(self.begins.migrate.clone()).await.map_err(driver)?;
             if let Some(lock) = lock
                 && !lock.take_in_transaction::<D>(&mut tx).await.map_err(driver)?
             {
@@ -219,7 +233,7 @@ impl<'a> Plan<'a> {
         };
         let values = || vec![Value::from(version)];
         // On SQLite this transaction is the lock, so it both looks and records.
-        let mut tx = connection.begin_with(self.begin()).await.map_err(driver)?;
+        let mut tx = connection.begin_with(self.begins.migrate.clone()).await.map_err(driver)?;
         let state = self.state::<D>(&mut tx).await?;
         if let Some(begun) = state.begun {
             return Err(self.begun(begun));
@@ -249,15 +263,6 @@ impl<'a> Plan<'a> {
             lock.release::<D>(connection).await.map_err(driver)?;
         }
         Ok(is_missing)
-    }
-
-    /// Begins a transaction that sees what was committed before each of its statements, whatever the role's default
-    /// is: the state is read after the lock was taken.
-    fn begin(&self) -> SqlStr {
-        SqlStr::from_static(match self.backend {
-            Backend::Sqlite => "BEGIN IMMEDIATE",
-            Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        })
     }
 
     /// Looks at what the database has.
@@ -318,76 +323,4 @@ impl<'a> Plan<'a> {
         let known = self.all.iter().map(|one| one.version).max().unwrap_or_default();
         newer::accept::<D>(connection, self.history, known, newer).await
     }
-
-    fn name(&self, version: i64) -> &'static str {
-        let is = |(name, _): &&Migration| parse_name(name).is_ok_and(|(own, _)| own == version);
-        self.history.migrations.iter().find(is).map_or("of a newer release", |(name, _)| name)
-    }
-
-    fn failed(&self, error: MigrateError) -> OpenError {
-        match error {
-            MigrateError::ExecuteMigration(error, version) => {
-                let code = error.as_database_error().and_then(|error| error.code());
-                let hint = match code.as_deref() {
-                    Some(IN_A_TRANSACTION) => {
-                        ": it has a statement that cannot run in a transaction, so begin the file with \
-                         `-- no-transaction`"
-                    }
-                    _ => "",
-                };
-                let name = self.name(version);
-                let message = format!("the migration {name} failed, and changed nothing{hint}");
-                OpenError::from_source(message, error)
-            }
-            error => OpenError::from_source("the migrations failed", error),
-        }
-    }
-
-    /// A statement outside of a transaction has failed.
-    fn half_way(&self, version: i64, at: usize, line: usize, error: sqlx::Error) -> OpenError {
-        let message = format!(
-            "the migration {} failed outside of a transaction, at its statement {at} (line {line}). What the \
-             statements before it did stays, and an index that was being built concurrently is there and \
-             invalid. {}",
-            self.name(version),
-            self.how_to_go_on(version)
-        );
-        OpenError::from_source(message, error)
-    }
-
-    /// Another process has the lock, so it may be running this one.
-    fn running(&self, version: i64) -> OpenError {
-        OpenError::new(format!(
-            "the migration {} was begun outside of a transaction and has not ended, and another process is migrating \
-             this database: start again when that process is done",
-            self.name(version)
-        ))
-    }
-
-    /// One was begun earlier, and its end is not recorded. On PostgreSQL no process has the lock.
-    fn begun(&self, version: i64) -> OpenError {
-        let still = match self.backend {
-            Backend::Postgres => "",
-            Backend::Sqlite => "it still runs, or ",
-        };
-        OpenError::new(format!(
-            "the migration {} was begun outside of a transaction and has not ended: {still}it failed, or its process \
-             died. {}",
-            self.name(version),
-            self.how_to_go_on(version)
-        ))
-    }
-
-    fn how_to_go_on(&self, version: i64) -> String {
-        let table = &self.history.table;
-        format!(
-            "Undo what it did and `DELETE FROM {table} WHERE version = {version}`, so that it is applied from its \
-             first statement; or complete it by hand and `UPDATE {table} SET success = TRUE WHERE version = \
-             {version}`"
-        )
-    }
-}
-
-fn driver(error: sqlx::Error) -> OpenError {
-    OpenError::from_source("the migrations failed", error)
 }

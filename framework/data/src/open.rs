@@ -1,8 +1,8 @@
 //! Opening a module's database: who may migrate it, and what it is held to.
 
 use super::{
-    Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError, check_url,
-    migrate, sqlite, verify,
+    Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError,
+    SharedPools, check_url, migrate, shared::JoinError, sqlite, verify,
 };
 use monolift_manifest::Migrate;
 use sqlx::{Pool, pool::PoolOptions};
@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How long a call waits for a connection. Its own deadline is mostly shorter.
-const ACQUIRE: Duration = Duration::from_secs(30);
+pub(super) const ACQUIRE: Duration = Duration::from_secs(30);
 
 /// A module's migrations, with the table that holds their history.
 #[derive(Debug, Clone)]
@@ -37,13 +37,24 @@ impl<'a> History<'a> {
 
 impl<D: ModuleDatabase> Db<D> {
     /// Opens the database at `location` and brings it up to each of `histories`, or refuses it if it lacks a
-    /// migration and its settings say that none is applied.
+    /// migration and its settings say that none is applied. A pool that could be shared is the caller's alone.
     pub async fn open(
         location: &Location,
         settings: &DbSettings,
         histories: &[History<'_>],
     ) -> Result<Self, OpenError> {
-        let (db, lock) = Self::connect(location, settings).await?;
+        let pools = SharedPools::new(settings.connections());
+        Self::open_in(&pools, location, settings, histories).await
+    }
+
+    /// The same, with a pool of `pools` where modules share one.
+    pub async fn open_in(
+        pools: &SharedPools,
+        location: &Location,
+        settings: &DbSettings,
+        histories: &[History<'_>],
+    ) -> Result<Self, OpenError> {
+        let (db, lock) = Self::connect(pools, location, settings).await?;
         db.prepare(settings, histories).await?;
         drop(lock);
         match db.backend() {
@@ -61,7 +72,8 @@ impl<D: ModuleDatabase> Db<D> {
         settings: &DbSettings,
         histories: &[History<'_>],
     ) -> Result<Vec<&'static str>, OpenError> {
-        let (db, _lock) = Self::connect(location, settings).await?;
+        let pools = SharedPools::new(settings.connections());
+        let (db, _lock) = Self::connect(&pools, location, settings).await?;
         let applied = db.migrate(histories).await?;
         db.pool().close().await;
         Ok(applied)
@@ -86,7 +98,7 @@ impl<D: ModuleDatabase> Db<D> {
     ) -> Result<Vec<&'static str>, OpenError> {
         let mut applied = Vec::new();
         for history in histories {
-            applied.extend(migrate(self.pool(), self.backend(), history).await?);
+            applied.extend(migrate(self, history).await?);
         }
         Ok(applied)
     }
@@ -94,19 +106,20 @@ impl<D: ModuleDatabase> Db<D> {
     /// Refuses a database that lacks a migration of `histories`.
     async fn verify(&self, histories: &[History<'_>]) -> Result<(), OpenError> {
         for history in histories {
-            verify(self.pool(), self.backend(), history).await?;
+            verify(self, history).await?;
         }
         Ok(())
     }
 
     /// The pool of `location`, and the right to prepare it while the lock is kept.
     async fn connect(
+        pools: &SharedPools,
         location: &Location,
         settings: &DbSettings,
     ) -> Result<(Self, Option<File>), OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        if let Location::Url(url) = location {
+        if let Location::Url(url) | Location::Shared { url, .. } = location {
             check_url(url)
                 .map_err(|expected| OpenError::new(format!("its URL: expected {expected}")))?;
         }
@@ -124,6 +137,19 @@ impl<D: ModuleDatabase> Db<D> {
                 std::any::type_name::<Self>()
             )));
         }
+        if let Location::Shared { url, role } = location {
+            if backend != Backend::Postgres {
+                return Err(OpenError::new(
+                    "its settings name a `role`, and only PostgreSQL has roles: take it out",
+                ));
+            }
+            let joined = pools.join(url, role, settings).await;
+            return match joined {
+                Ok(db) => Ok((db, None)),
+                Err(JoinError::Database(error)) => Err(cannot_open(location, error)),
+                Err(JoinError::NotAMember(error)) => Err(error),
+            };
+        }
         let lock = sqlite::prepare(location, backend).await?;
         let pool = pool(location, backend, settings, settings.connections()).await;
         let pool: Pool<D> = pool.map_err(|error| cannot_open(location, error))?;
@@ -132,7 +158,7 @@ impl<D: ModuleDatabase> Db<D> {
 }
 
 fn cannot_open(location: &Location, error: sqlx::Error) -> OpenError {
-    OpenError::from_source(format!("{location} cannot be opened"), error)
+    OpenError::of_database(format!("{location} cannot be opened"), error)
 }
 
 async fn pool<D: ModuleDatabase>(

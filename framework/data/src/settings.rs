@@ -15,7 +15,12 @@ pub struct DbSettings {
     /// `sqlite:` or `postgres:`. Without one it is a SQLite file in the data directory.
     #[serde(deserialize_with = "url")]
     pub url: Option<Secret>,
-    /// The most connections that the module's pool has in one process. The default is 5.
+    /// The role that its transactions take on, if modules share the pool of its URL. The default is `<app>_<module>`
+    /// where the URL is that of `[db]`; beside a `url` of its own it is none, and the pool is the module's own.
+    #[serde(deserialize_with = "role")]
+    pub role: Option<String>,
+    /// The most connections that the module's pool has in one process; of a shared pool, the most that the module has at
+    /// once. The default is 5.
     #[serde(deserialize_with = "connections")]
     pub connections: Option<u32>,
     /// What a commit survives on SQLite.
@@ -61,6 +66,16 @@ fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
             Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected.as_str()))
         }
     }
+}
+
+fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let role = String::deserialize(from)?;
+    // PostgreSQL cuts off what is longer.
+    if role.is_empty() || role.len() > 63 || role.contains(char::is_control) {
+        let expected = "the name of a role, of 63 bytes at most";
+        return Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected));
+    }
+    Ok(Some(role))
 }
 
 fn migrate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Migrate>, D::Error> {

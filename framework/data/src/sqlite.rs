@@ -33,7 +33,8 @@ pub(super) async fn prepare(
             write_ahead(file).await?;
             Ok(Some(lock))
         }
-        Location::Url(url) => {
+        // A shared one is on a server.
+        Location::Url(url) | Location::Shared { url, .. } => {
             keep_url_private(url, backend).await?;
             Ok(None)
         }

@@ -1,13 +1,16 @@
 //! A transaction of a module's own database, and how one begins.
 
-use super::connection::place;
+use super::{
+    Backend,
+    begun::Begun,
+    line::{Line, Places},
+};
 use crate::call::{
     held::{self, Hold, Scarce},
     local::CUT,
-    turns::{Place, Turns},
 };
 use futures_util::future::BoxFuture;
-use sqlx::{Any, Database, Pool, Transaction};
+use sqlx::{Any, Database, Pool, SqlStr};
 use std::{
     fmt,
     future::Future,
@@ -52,9 +55,9 @@ pub(super) const IN_USE: Scarce = Scarce {
 /// one more, and none of them would go on. A process warns of a method that does so, once. In a
 /// `testing::System` the call fails.
 pub struct Tx<'a, D: Database = Any> {
-    tx: Transaction<'static, D>,
+    tx: Begun<D>,
     hold: Hold,
-    _place: Place,
+    _places: Places,
     /// Set when a call that it was lent to was cut short.
     cut: Arc<AtomicBool>,
     db: PhantomData<&'a ()>,
@@ -67,23 +70,23 @@ impl<D: Database> Tx<'_, D> {
             self.rollback().await?;
             return Err(sqlx::Error::InvalidArgument(CUT.to_owned()));
         }
-        let Self { tx, hold, _place: place, .. } = self;
+        let Self { tx, hold, _places: places, .. } = self;
         let committed = tx.commit().await;
-        drop((hold, place));
+        drop((hold, places));
         committed
     }
 
     /// Undoes what was done in it.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        let Self { tx, hold, _place: place, .. } = self;
+        let Self { tx, hold, _places: places, .. } = self;
         let rolled_back = tx.rollback().await;
-        drop((hold, place));
+        drop((hold, places));
         rolled_back
     }
 
     /// What lending it needs.
     pub(super) fn parts(&mut self) -> (&mut D::Connection, &Hold, &Arc<AtomicBool>) {
-        (&mut *self.tx, &self.hold, &self.cut)
+        (self.tx.connection_mut(), &self.hold, &self.cut)
     }
 }
 
@@ -91,13 +94,13 @@ impl<D: Database> Deref for Tx<'_, D> {
     type Target = D::Connection;
 
     fn deref(&self) -> &D::Connection {
-        &self.tx
+        self.tx.connection()
     }
 }
 
 impl<D: Database> DerefMut for Tx<'_, D> {
     fn deref_mut(&mut self) -> &mut D::Connection {
-        &mut self.tx
+        self.tx.connection_mut()
     }
 }
 
@@ -117,20 +120,51 @@ pub(super) fn ask() -> Result<(), sqlx::Error> {
 /// in a task of its own. The transaction is then dropped, which rolls it back.
 pub(super) async fn begin<'a, D: Database>(
     pool: &Pool<D>,
-    turns: &Arc<Turns>,
-    statement: &'static str,
+    line: &Line,
+    backend: Backend,
+    statement: &SqlStr,
     strict: bool,
 ) -> Result<Tx<'a, D>, sqlx::Error> {
-    // Here a caller may go away: nothing has begun.
-    let place = place(turns).await?;
-    let pool = pool.clone();
-    let begun = Uncut(Some(Box::pin(async move {
-        let tx = pool.begin_with(statement).await;
-        tx.map(|tx| (tx, place))
-    })));
-    let (tx, place) = begun.await?;
+    let (tx, places) = begin_in_turn(pool, line, backend, statement).await?;
     let (hold, cut) = (held::hold(&CONNECTION, strict), Arc::default());
-    Ok(Tx { tx, hold, _place: place, cut, db: PhantomData })
+    Ok(Tx { tx, hold, _places: places, cut, db: PhantomData })
+}
+
+/// Begins when it is the turn of the call that is running.
+pub(super) async fn begin_in_turn<D: Database>(
+    pool: &Pool<D>,
+    line: &Line,
+    backend: Backend,
+    statement: &SqlStr,
+) -> Result<(Begun<D>, Places), sqlx::Error> {
+    // Here a caller may go away: nothing has begun.
+    let places = line.wait().await?;
+    begin_with(places, pool, backend, statement).await
+}
+
+/// Begins whoever else waits, for the framework's own questions.
+pub(super) async fn begin_out_of_turn<D: Database>(
+    pool: &Pool<D>,
+    backend: Backend,
+    statement: &SqlStr,
+) -> Result<Begun<D>, sqlx::Error> {
+    let (begun, ()) = begin_with((), pool, backend, statement).await?;
+    Ok(begun)
+}
+
+/// Begins, and keeps `right` for as long as that takes.
+async fn begin_with<R: Send + 'static, D: Database>(
+    right: R,
+    pool: &Pool<D>,
+    backend: Backend,
+    statement: &SqlStr,
+) -> Result<(Begun<D>, R), sqlx::Error> {
+    let (pool, statement) = (pool.clone(), statement.clone());
+    let begun = Uncut(Some(Box::pin(async move {
+        let begun = Begun::begin(&pool, backend, statement).await;
+        begun.map(|begun| (begun, right))
+    })));
+    begun.await
 }
 
 /// A future that ends, also when it is dropped before.

@@ -67,6 +67,8 @@ pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
-pub use sections::{Calls, Databases, Http, Limits, Log, Migrate, Observe, Retries, TlsKeys};
+pub use sections::{
+    Calls, Databases, HiddenUrl, Http, Limits, Log, Migrate, Observe, Retries, TlsKeys,
+};
 pub use suggest::nearest;
 pub use workspace::Workspace;

@@ -166,11 +166,45 @@ impl From<TlsFiles> for TlsKeys {
 
 section! {
     /// `[db]`: what holds for the databases of all modules, unless `[<module>.db]` says otherwise.
-    #[derive(Copy)]
     Databases;
 
+    /// one pool for all modules that have no url of their own; each transaction takes on the role of its module
+    url: Option<HiddenUrl> = None, Optional(Text(postgres, |_| "…".to_owned()));
+    /// the most that such a pool has in one process
+    connections: u32 = 10, Count(1, 10_000);
     /// or "never": a start that finds a migration missing is refused, and a program's `migrate` applies them
     migrate: Migrate = Migrate::Start, Text(Migrate::read, |migrate| migrate.to_string());
+}
+
+/// A URL that may hold a password. It is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HiddenUrl(String);
+
+impl HiddenUrl {
+    /// The URL itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for HiddenUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for HiddenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// What else is wrong with it, its user says: this crate knows no drivers.
+fn postgres(text: &str) -> Result<HiddenUrl, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(HiddenUrl(text.to_owned()));
+    }
+    Err("expected a URL such as `postgres://user:password@host:5432/database`".to_owned())
 }
 
 /// When migrations are applied.

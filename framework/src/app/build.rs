@@ -15,7 +15,7 @@ use crate::{
     call::{CallSettings, record::Recorder},
     config::{Setting, Settings, SettingsErrors, overlay},
     link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
-    module::{ModuleEntry, Resources, Router, StartError, StartErrors, modules},
+    module::{ModuleEntry, Resources, Router, StartError, StartErrors, databases, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
@@ -278,7 +278,7 @@ impl App {
             served: Arc::clone(&served),
             shared: self.shared,
             data: self.data,
-            migrate: self.place.manifest.db.migrate,
+            databases: Arc::new(databases::common(&self.place.manifest)),
             strict: self.strict,
             shares,
         });

@@ -55,7 +55,9 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
     }
     errors.extend(facts.hosts_own_elsewhere());
     errors.extend(facts.values_of_unknown_modules());
-    let sections = sections(facts.settings, facts.modules).0;
+    let mut sections = sections(facts.settings, facts.modules).0;
+    let databases = databases::check_common(facts.settings, &facts.place.manifest);
+    sections.extend(databases.err().into_iter().flat_map(|errors| errors.0));
     errors.extend(sections.into_iter().map(|error| StartError::new(error.to_string())));
     if errors.is_empty() { Ok(()) } else { Err(StartErrors(errors)) }
 }

@@ -74,8 +74,7 @@ impl App {
             let module = (entry.facts)();
             let needs: Vec<Wanted> = module.needs.iter().map(|(_, need)| need().into()).collect();
             if needs.iter().any(|need| matches!(need, Wanted::Database(_))) {
-                let migrate = manifest.db.migrate;
-                all.extend(databases::in_force(&self.settings, &self.data, migrate, module.name));
+                all.extend(databases::in_force(&self.settings, &self.data, manifest, module.name));
             }
             for need in needs {
                 if let Wanted::Settings(section) = need {

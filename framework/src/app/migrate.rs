@@ -1,7 +1,10 @@
 //! What a job does before the processes of a release start: it applies migrations, and starts nothing.
 
 use super::{App, log::Log};
-use crate::module::{Resources, StartError, StartErrors, Wanted, databases::source};
+use crate::module::{
+    Resources, StartError, StartErrors, Wanted,
+    databases::{self, source},
+};
 use monolift_data::Migrated;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,7 +30,7 @@ impl App {
             served: self.links,
             shared: self.shared,
             data: self.data,
-            migrate: self.place.manifest.db.migrate,
+            databases: Arc::new(databases::common(&self.place.manifest)),
             strict: self.strict,
             shares: BTreeSet::new(),
         });

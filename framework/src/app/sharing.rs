@@ -32,8 +32,8 @@ pub(super) fn check(place: &ThisProcess, modules: &[RunningModule]) -> Result<()
         let module = module.facts.name;
         let message = format!(
             "it lends its transactions to `{module}` ({}), and the two have different databases: its own is {}, and that of \
-             `{module}` is {}; hand the same pool to both (`app.pool`), set one URL for both, or, if it calls none of these \
-             methods, write `local_calls = []` under [package.metadata.monolift] in its Cargo.toml",
+             `{module}` is {}; hand the same pool to both (`app.pool`), set one `url` for both, and one `role` where they share a pool, or, \
+             if it calls none of these methods, write `local_calls = []` under [package.metadata.monolift] in its Cargo.toml",
             methods.join(", "),
             listed(lends),
             listed(joins),

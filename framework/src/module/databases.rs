@@ -1,13 +1,23 @@
 //! The databases of modules, as a process sees them.
 
 use super::{ModuleFacts, Resources};
-use crate::config::{Setting, Settings, SettingsErrors};
-pub(crate) use monolift_data::Identity;
+use crate::config::{Secret, Setting, Settings, SettingsErrors};
+pub(crate) use monolift_data::{Common, Identity, Migration, Need, pool_of, work::WorkKind};
 pub(super) use monolift_data::{Databases, Working};
-use monolift_data::{DbSettings, Source};
-pub(crate) use monolift_data::{Migration, Need, pool_of, work::WorkKind};
-use monolift_manifest::Migrate;
+use monolift_data::{DbSettings, Location, SharedPools, Source};
+use monolift_manifest::Manifest;
 use std::{path::Path, sync::Arc};
+
+/// What holds for the databases of all modules of a process.
+pub(crate) fn common(manifest: &Manifest) -> Common {
+    let db = &manifest.db;
+    Common {
+        app: manifest.app.clone(),
+        url: db.url.as_ref().map(|url| Secret::new(url.expose().to_owned())),
+        migrate: db.migrate,
+        pools: SharedPools::new(db.connections),
+    }
+}
 
 /// What one module has of databases. None is opened yet.
 pub(super) fn of(facts: &ModuleFacts, resources: &Arc<Resources>) -> Databases {
@@ -28,7 +38,7 @@ pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source 
         pool: Box::new(move |kind| {
             handed_in.shared.get(&(module.to_owned(), kind)).map(Arc::clone)
         }),
-        migrate: resources.migrate,
+        common: Arc::clone(&resources.databases),
         strict: resources.strict,
         shares: resources.shares.contains(facts.name),
     }
@@ -39,26 +49,43 @@ pub(crate) fn check(settings: &Settings, module: &str) -> Result<(), SettingsErr
     settings.group::<DbSettings>(module, "db").map(drop)
 }
 
-/// The settings of a module's database, with what is in force. `data` is the folder of the files, and `migrate` is
-/// what holds for all modules.
+/// What is wrong with the section about the databases of all modules, beside what its table says.
+pub(crate) fn check_common(settings: &Settings, manifest: &Manifest) -> Result<(), SettingsErrors> {
+    let Some(url) = &manifest.db.url else { return Ok(()) };
+    monolift_data::check_url(url.expose())
+        .map_err(|expected| settings.error("db.url", format!("expected {expected}")).into())
+}
+
+/// The settings of a module's database, with what is in force. `data` is the folder of the files.
 pub(crate) fn in_force(
     settings: &Settings,
     data: &Path,
-    migrate: Migrate,
+    manifest: &Manifest,
     module: &str,
-) -> [Setting; 5] {
+) -> [Setting; 6] {
     let db: DbSettings = settings.group(module, "db").unwrap_or_default();
-    let file = data.join(format!("{module}.db"));
-    let url = db.url.as_ref().map_or_else(|| file.display().to_string(), ToString::to_string);
+    let common = common(manifest);
+    let location = common.location(module, &db);
+    let (url, role) = match location {
+        None => (data.join(format!("{module}.db")).display().to_string(), None),
+        // A URL is a secret.
+        Some(Location::Shared { role, .. }) => ("…".to_owned(), Some(role)),
+        Some(_) => ("…".to_owned(), None),
+    };
     let setting = |key: &str, value: Option<String>| {
         let key = format!("{module}.db.{key}");
         Setting { origin: settings.origin(&key), value, key }
     };
+    let mut url = setting("url", Some(url));
+    if db.url.is_none() && common.url.is_some() {
+        url.origin = settings.origin("db.url");
+    }
     [
-        setting("url", Some(url)),
+        url,
+        setting("role", role),
         setting("connections", Some(db.connections().to_string())),
         setting("durability", Some(format!("{:?}", db.durability).to_lowercase())),
-        setting("migrate", Some(db.migrate.unwrap_or(migrate).to_string())),
+        setting("migrate", Some(db.migrate.unwrap_or(common.migrate).to_string())),
         setting("migrate_url", db.migrate_url.as_ref().map(ToString::to_string)),
     ]
 }

@@ -3,7 +3,7 @@
 use super::{ModuleFacts, Resources};
 use crate::config::{Setting, Settings, SettingsErrors};
 use futures_util::future::BoxFuture;
-use monolift_manifest::Migrate;
+use monolift_manifest::Manifest;
 use std::{any::TypeId, path::Path, sync::Arc};
 
 /// A file's name and its text, as the macros embed it. It is not applied.
@@ -40,6 +40,14 @@ pub(crate) struct Need {
 pub(super) type Working =
     Box<dyn FnOnce(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// What holds for the databases of all modules. There are none.
+#[derive(Debug)]
+pub(crate) struct Common;
+
+pub(crate) fn common(_: &Manifest) -> Common {
+    Common
+}
+
 /// No database.
 pub(super) struct Databases;
 
@@ -70,6 +78,10 @@ pub(crate) fn check(_: &Settings, _: &str) -> Result<(), SettingsErrors> {
     Ok(())
 }
 
-pub(crate) fn in_force(_: &Settings, _: &Path, _: Migrate, _: &str) -> [Setting; 0] {
+pub(crate) fn check_common(_: &Settings, _: &Manifest) -> Result<(), SettingsErrors> {
+    Ok(())
+}
+
+pub(crate) fn in_force(_: &Settings, _: &Path, _: &Manifest, _: &str) -> [Setting; 0] {
     []
 }

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::config::Settings;
 use monolift_call::{Injector, inject::Provide, link::Links};
-use monolift_manifest::Migrate;
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
@@ -27,8 +26,8 @@ pub struct Resources {
     pub(crate) shared: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
     /// Where the embedded databases are.
     pub(crate) data: PathBuf,
-    /// When migrations are applied, unless a module's section says otherwise.
-    pub(crate) migrate: Migrate,
+    /// What holds for the databases of all modules.
+    pub(crate) databases: Arc<databases::Common>,
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub(crate) strict: bool,

@@ -73,7 +73,7 @@ impl Side {
     /// Connects, and finds the schema. `name` is the side's, for errors.
     pub(super) async fn connect(name: &str, location: &Location) -> Result<Self, String> {
         let Location::Url(url) = location else {
-            return Err(format!("{name} is a file, and no database of PostgreSQL"));
+            return Err(format!("{name}, {location}, is no URL of a role that owns its tables"));
         };
         let failed = |error: sqlx::Error| {
             with_causes(&format!("{name}, {location}, cannot be reached"), &error)

@@ -77,10 +77,9 @@ impl<D: ModuleDatabase> Worker<D> {
 
     /// How many pieces of a kind are due.
     async fn due(&self, name: &'static str) -> Result<u64, sqlx::Error> {
-        let mut connection = self.work.db().connection().await?;
         let values = vec![self.work.module().into(), name.into()];
         let sql = Arc::clone(&self.work.statements().due);
-        let rows = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
+        let rows = self.work.db().rows(sql, values, &[Column::Number]).await?;
         Ok(rows.first().map_or(0, |row| row[0].number().unsigned_abs()))
     }
 }

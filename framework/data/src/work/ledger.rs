@@ -136,9 +136,8 @@ impl<D: ModuleDatabase> Ledger<D> {
     }
 
     async fn now(&self) -> Result<i64, sqlx::Error> {
-        let mut connection = self.db.connection().await?;
         let sql = Arc::clone(&self.clock);
-        let rows = D::rows(&mut connection, sql, Vec::new(), &[Column::Number]).await?;
+        let rows = self.db.rows(sql, Vec::new(), &[Column::Number]).await?;
         Ok(rows.first().map_or(0, |row| row[0].number()))
     }
 
@@ -148,8 +147,7 @@ impl<D: ModuleDatabase> Ledger<D> {
         values: Vec<Value>,
         columns: &'static [Column],
     ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
-        let mut connection = self.db.connection().await?;
-        D::rows(&mut connection, sql.into(), values, columns).await
+        self.db.rows(sql.into(), values, columns).await
     }
 
     async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {

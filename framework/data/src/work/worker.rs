@@ -197,10 +197,9 @@ impl<D: ModuleDatabase> Worker<D> {
 
     /// How long it is until something is due, or until the table is to be looked at again.
     async fn wait(&self, names: &[&str]) -> Result<Duration, sqlx::Error> {
-        let mut connection = self.work.db().connection().await?;
         let values = with_names(vec![self.work.module().into()], names);
         let sql = Arc::clone(&self.work.statements().wait);
-        let rows = D::rows(&mut connection, sql, values, &[Column::Number]).await?;
+        let rows = self.work.db().rows(sql, values, &[Column::Number]).await?;
         Ok(match rows.first().map(|row| &row[0]) {
             Some(Value::Number(Some(wait))) => {
                 LOOK.min(Duration::from_millis(u64::try_from(*wait).unwrap_or(0)))

@@ -17,25 +17,46 @@ use std::{
 
 /// The URL of each of these modules, once each has a schema and a role of its own.
 pub fn init(admin: &str, modules: &str) -> Vec<(String, String)> {
-    let (output, urls) = run_init(admin, modules);
+    // Roles are of the whole server: in its next database they exist already.
+    let (output, urls) = urls(init_with(admin, modules, &["--new-passwords"]));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(urls.len(), modules.split(',').count());
     urls
+}
+
+/// The URL of the login that these modules share, once each has a schema and a role of its own.
+pub fn init_shared(admin: &str, modules: &str) -> String {
+    let output = init_with(admin, modules, &["--shared"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let url = said.strip_prefix("[db]\nurl = \"").and_then(|rest| rest.split('"').next());
+    // It exists once for all databases of a server. Passwords are not asked for.
+    let login = || admin.replace("postgres@", "shop_shared@");
+    url.map_or_else(login, str::to_owned)
 }
 
 /// `cargo monolift db init` on a database, and the URLs that it gives.
 fn run_init(admin: &str, modules: &str) -> (Output, Vec<(String, String)>) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let output = Command::new(target().join("debug/cargo-monolift"))
-        .args(["db", "init", "--admin", admin, "--modules", modules])
-        .current_dir(root)
-        .output()
-        .expect("the program cargo-monolift is built: cargo build -p monolift-cli");
+    urls(init_with(admin, modules, &[]))
+}
+
+fn urls(output: Output) -> (Output, Vec<(String, String)>) {
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     let module = |line: &str| line.strip_prefix('[')?.strip_suffix(".db]").map(str::to_owned);
     let url = |line: &str| line.strip_prefix("url = \"")?.strip_suffix('"').map(str::to_owned);
     let modules: Vec<String> = said.lines().filter_map(module).collect();
     let urls = said.lines().filter_map(url);
     (output, modules.into_iter().zip(urls.collect::<Vec<_>>()).collect())
+}
+
+fn init_with(admin: &str, modules: &str, more: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    Command::new(target().join("debug/cargo-monolift"))
+        .args(["db", "init", "--admin", admin, "--modules", modules])
+        .args(more)
+        .current_dir(root)
+        .output()
+        .expect("the program cargo-monolift is built: cargo build -p monolift-cli")
 }
 
 async fn open(url: &str, module: &str, sql: &'static str) -> Db {
@@ -238,7 +259,7 @@ async fn ten_processes_migrate_a_schema_once() {
 }
 
 /// What a handler does: it begins, reads, writes and commits.
-async fn handle(db: &Db, number: i64) -> Result<(), sqlx::Error> {
+pub async fn handle(db: &Db, number: i64) -> Result<(), sqlx::Error> {
     let mut tx = db.write().await?;
     sqlx::query("SELECT COUNT(*) FROM notes").fetch_one(&mut *tx).await?;
     sqlx::query("INSERT INTO notes (id) VALUES ($1)").bind(number).execute(&mut *tx).await?;
@@ -247,7 +268,7 @@ async fn handle(db: &Db, number: i64) -> Result<(), sqlx::Error> {
 
 /// Cuts handlers after each number of polls, slow and quick ones, and looks at every connection of
 /// the pool then.
-async fn cut_everywhere(db: &Db) {
+pub async fn cut_everywhere(db: &Db) {
     let mut cuts = 0;
     for round in 0..1_000 {
         // On a machine that is fast or busy, many handlers end before they are cut.
@@ -300,7 +321,7 @@ async fn nothing_is_open(db: &Db) {
     db.write().await.unwrap().rollback().await.unwrap();
 }
 
-const NOTES: &str = "CREATE TABLE notes (id BIGINT NOT NULL)";
+pub const NOTES: &str = "CREATE TABLE notes (id BIGINT NOT NULL)";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_is_cut_leaves_no_transaction_open() {

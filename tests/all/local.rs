@@ -1,7 +1,7 @@
 //! Transactions that a caller shares with another module, by methods with `#[local]`: on PostgreSQL as on SQLite, and
 //! wherever caller and module are together.
 
-use crate::postgres::Postgres;
+use crate::{connections::roles, postgres::Postgres};
 use monolift::{
     CallError, CallErrorKind, Db, Inject, InterfaceError, Lend, LocalTx, StartError, Tx,
     app::{App, Linked, Program},
@@ -17,6 +17,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use std::{
+    collections::BTreeMap,
     future::pending,
     path::{Path, PathBuf},
     sync::Arc,
@@ -235,14 +236,17 @@ macro_rules! shop {
 
             /// All of them, and all in one process of their own where calls go over a connection.
             pub fn system(mode: Mode, pool: &Pool<sqlx::$database>) -> System {
-                let backend = <sqlx::$database as ModuleDatabase>::backend(pool);
-                let book = Book(Db::new(pool.clone(), backend));
+                without_pools(mode, pool).pool(COUNTER, pool.clone()).pool(SHELF, pool.clone())
+            }
+
+            /// The same, where settings say which databases counter and shelf have.
+            pub fn without_pools(mode: Mode, of_ledger: &Pool<sqlx::$database>) -> System {
+                let backend = <sqlx::$database as ModuleDatabase>::backend(of_ledger);
+                let book = Book(Db::new(of_ledger.clone(), backend));
                 System::new(mode)
                     .module::<CounterModule>()
                     .module::<ShelfModule>()
                     .fake::<dyn Ledger>(Arc::new(book))
-                    .pool(COUNTER, pool.clone())
-                    .pool(SHELF, pool.clone())
                     .beside(SHELF, COUNTER)
                     .beside(LEDGER, COUNTER)
             }
@@ -357,6 +361,46 @@ async fn on_postgres_it_does_too() {
         on_postgres::ends(&system, &pool).await;
         system.stop().await;
     }
+}
+
+/// On a pool that modules share a transaction has the role of its module, so both modules need the same one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_shared_pool_it_does_too_in_one_role() {
+    let postgres = Postgres::start();
+    let admin = postgres.database("shop");
+    let url = roles(&admin, "login", &["sale", "other"]).await;
+    let as_role = format!("{url}?options[role]=sale&options[search_path]=sale");
+    let pool = PgPool::connect(&as_role).await.unwrap();
+    sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
+    let system = |mode, of_shelf: &str| {
+        let db = |role: &str| {
+            [("db", BTreeMap::from([("url", url.clone()), ("role", role.to_owned())]))]
+        };
+        on_postgres::without_pools(mode, &pool)
+            .settings(on_postgres::COUNTER, db("sale"))
+            .settings(on_postgres::SHELF, db(of_shelf))
+            // Both are lent what they lend on: one connection is enough.
+            .manifest(|manifest| manifest.db.connections = 1)
+    };
+    for mode in [Mode::InProcess, Mode::Encoded, Mode::OverAConnection] {
+        let system = system(mode, "sale").start().await;
+        on_postgres::ends(&system, &pool).await;
+        system.stop().await;
+        sqlx::raw_sql("TRUNCATE sales, taken, booked").execute(&pool).await.unwrap();
+    }
+
+    let system = system(Mode::InProcess, "other").start().await;
+    let counter: on_postgres::CounterClient = system.client();
+    let told = message(counter.sell(1, Then::Answers, End::Commits).await);
+    assert!(told.contains("where modules share a pool give both the same `role`"), "{told}");
+    assert_eq!(on_postgres::rows(&pool, 1).await, (Some(1), false, false));
+    // What is lent by old code has a role as well.
+    let shelf: on_postgres::ShelfClient = system.client();
+    let mut tx = pool.begin().await.unwrap();
+    let told = message(shelf.take(tx.lend(), 2, Then::Answers).await);
+    assert!(told.contains("has another role or other schemas"), "{told}");
+    drop(tx);
+    system.stop().await;
 }
 
 /// What old code does: it has a connection, and calls what was a function.

@@ -9,6 +9,7 @@ mod cancellation;
 #[path = "../../cli/src/cargo.rs"]
 mod cargo;
 mod concurrency;
+mod connections;
 mod conversations;
 mod copy;
 mod data;

@@ -87,6 +87,7 @@ fn told(name: &str, text: &str) -> String {
 /// Each with the line and the key that are named, and what was expected.
 const CASES: &[(&str, &str, &str)] = &[
     // A database's URL.
+    ("[db]\nurl = \"shop:CANARY@db/shop\"", "toml:2: db.url", "user:password@host"),
     (
         "[orders]\ndb.url = \"postgres:shop:CANARY@db/shop\"",
         "toml:2: orders.db.url",

@@ -1,6 +1,9 @@
 //! Transactions that conflict: both succeed, and a transaction that runs again takes effect once.
 
-use crate::postgres::Postgres;
+use crate::{
+    connections::roles,
+    postgres::{PgBouncer, Postgres},
+};
 use monolift::{
     CallError, Db, InterfaceError, Shared, State, async_trait,
     testing::{Mode, System, every_mode},
@@ -184,4 +187,15 @@ async fn on_postgres_they_run_again() {
         let system = System::new(mode).module::<BankModule>().settings("bank", [("db", db)]);
         conflicts(system, true).await;
     }
+}
+
+/// Also the level of isolation is theirs to choose.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_shared_pool_they_run_again_too() {
+    let postgres = Postgres::start();
+    let url = roles(&postgres.database("bank"), "login", &["teller"]).await;
+    let pgbouncer = PgBouncer::start(&postgres, 4, &["login"]);
+    let db = BTreeMap::from([("url", pgbouncer.through(&url)), ("role", "teller".to_owned())]);
+    let system = System::new(Mode::InProcess).module::<BankModule>();
+    conflicts(system.settings("bank", [("db", db)]), true).await;
 }

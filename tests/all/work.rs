@@ -1,6 +1,10 @@
 //! Durable work of a module, in each mode, on both databases.
 
-use crate::{postgres::Postgres, support::soon};
+use crate::{
+    connections::roles,
+    postgres::{PgBouncer, Postgres},
+    support::soon,
+};
 use monolift::{
     CallError, Circuit, Db, Inject, InterfaceError, Perform, Piece, Recurring, Retry, StartError,
     State, Work, async_trait,
@@ -87,8 +91,9 @@ impl Desk for DeskModule {
     }
 
     async fn posted(&self) -> Result<BTreeMap<String, i64>, DeskError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT text, posts FROM letters").fetch_all(self.db.pool()).await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT text, posts FROM letters")
+            .fetch_all(&mut *self.db.connection().await?)
+            .await?;
         Ok(rows.into_iter().collect())
     }
 
@@ -151,6 +156,24 @@ async fn on_postgres_too() {
         let system = System::new(mode).module::<DeskModule>();
         let db = BTreeMap::from([("url", url)]);
         letters_are_posted(system.settings("desk", [("db", db)])).await;
+    }
+}
+
+/// Claiming, renewing and writing down, on a pool that modules share, and with PgBouncer in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_shared_pool_too() {
+    let postgres = Postgres::start();
+    for mode in [Mode::InProcess, Mode::OverAConnection] {
+        for through_pgbouncer in [false, true] {
+            let name = format!("{mode:?}_{through_pgbouncer}").to_lowercase();
+            let (desk, login) = (format!("desk_{name}"), format!("login_{name}"));
+            let url = roles(&postgres.database(&name), &login, &[&desk]).await;
+            let pgbouncer = PgBouncer::start(&postgres, 2, &[&login]);
+            let url = if through_pgbouncer { pgbouncer.through(&url) } else { url };
+            let system = System::new(mode).module::<DeskModule>();
+            let db = BTreeMap::from([("url", url), ("role", desk)]);
+            letters_are_posted(system.settings("desk", [("db", db)])).await;
+        }
     }
 }
 

@@ -4,8 +4,12 @@
 use std::{fs, path::Path, process::Command};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 3] =
-    [("postgres", "postgresql"), ("nm", "binutils"), ("runuser", "util-linux")];
+const NEEDED: [(&str, &str); 4] = [
+    ("postgres", "postgresql"),
+    ("pgbouncer", "pgbouncer"),
+    ("nm", "binutils"),
+    ("runuser", "util-linux"),
+];
 
 pub(crate) fn what_is_missing() -> Result<(), String> {
     let missing: Vec<&str> = NEEDED

@@ -1,7 +1,7 @@
 //! From PostgreSQL to PostgreSQL.
 
 use super::Project;
-use crate::postgres::Postgres as Server;
+use crate::{connections::roles, postgres::Postgres as Server};
 use monolift::Db;
 use monolift_data::{DbSettings, History, Location, Migration, work};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres};
@@ -161,6 +161,41 @@ async fn every_row_of_a_module_is_in_its_new_database() {
     let again = project.copy(&["notes", "--to", &to]);
     again.badly("at least 1 of the source are not in the target");
     project.copy(&["notes", "--to", &old]).badly("the same schema of the same database");
+}
+
+/// The login of a shared pool reaches no table, so a copy has to take on the module's role, and says how.
+#[tokio::test]
+async fn rows_move_to_a_shared_pool_and_back() {
+    let server = Server::start();
+    let (old, mut source) = filled(&server, "old").await;
+    let admin = server.database("shop");
+    let url = roles(&admin, "login", &["shop_notes"]).await;
+    let as_role = format!("{url}?options[role]=shop_notes&options[search_path]=shop_notes");
+    let project = Project::new("shared-pool", &[NOTES]).with("SHOP_DB__URL", &url);
+
+    let to = project.copy(&["notes", "--from", &old, "--to", &url]);
+    to.badly("--to (or MONOLIFT_TO_URL) is the URL of a pool that modules share");
+    to.badly("`options[role]=shop_notes` and `options[search_path]=notes`");
+    project.copy(&["notes", "--from", &old, "--to", &as_role]).well("copied ");
+    let pool = Location::Shared { url: url.clone(), role: "shop_notes".to_owned() };
+    let histories = [History::of("notes", &[NOTES]), work::history()];
+    let db: Db<Postgres> = Db::open(&pool, &DbSettings::default(), &histories).await.unwrap();
+    for table in TABLES {
+        let there = rows(&mut db.read().await.unwrap(), table).await;
+        let here = rows(&mut source, table).await;
+        assert!(!here.is_empty() && here == there, "{table}: {} rows", there.len());
+    }
+
+    let new = server.database("new");
+    let from = project.copy(&["notes", "--to", &new]);
+    from.badly("by its settings, notes uses a pool that modules share");
+    from.badly("a URL that logs in as the role shop_notes");
+    let from = project.copy(&["notes", "--from", &url, "--to", &new]);
+    from.badly("--from (or MONOLIFT_FROM_URL) is the URL of a pool that modules share");
+    project.copy(&["notes", "--from", &as_role, "--to", &new]).well("copied ");
+    // The role that migrates reaches the tables.
+    let project = project.with("SHOP_NOTES__DB__MIGRATE_URL", &as_role);
+    project.copy(&["notes", "--to", &new]).well("already copied");
 }
 
 /// The first module of an old program: its tables are beside those that stay.

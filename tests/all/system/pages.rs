@@ -60,6 +60,10 @@ const COMMANDS: &[(&str, Check)] = &[
         "cargo monolift db init --admin postgres://postgres@localhost/shop --write settings.toml",
         By("the_database_keeps_a_module_to_its_own_tables"),
     ),
+    (
+        "cargo monolift db init --shared --admin postgres://postgres@localhost/shop --write settings.toml",
+        By("the_database_keeps_a_module_to_its_own_tables_on_a_shared_pool"),
+    ),
     ("SHOP_ORDERS__DB__URL=postgres://shop@localhost/shop cargo run", Start),
     ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
     ("RUST_LOG=warn,monolift=debug cargo run", Start),

@@ -5,9 +5,9 @@ use super::{
     http::request,
     processes::{Run, eventually},
     shop::{PLACEMENTS, Placement},
-    tables::{MODULES, Tables},
+    tables::{ADMIN, MODULES, Tables},
 };
-use crate::postgres::Postgres;
+use crate::postgres::{PgBouncer, Postgres};
 use monolift_call::call::chance;
 use std::{
     collections::BTreeMap,
@@ -362,21 +362,49 @@ fn same(what: &str, expected: &[String], found: &[String]) {
     assert_eq!(expected.len(), found.len(), "{what}");
 }
 
+/// Where the modules' tables are.
+#[derive(Debug, Clone, Copy)]
+enum Databases {
+    /// On SQLite.
+    Files,
+    /// On PostgreSQL, with a login for each module.
+    Logins,
+    /// On PostgreSQL, with one login and PgBouncer in front.
+    SharedPool,
+}
+
+impl Databases {
+    const ALL: [Self; 3] = [Self::Files, Self::Logins, Self::SharedPool];
+}
+
 #[test]
 fn random_programs_have_the_same_end_everywhere() {
     let postgres = Postgres::start();
     let mut expected: Option<(Vec<Vec<String>>, Vec<String>)> = None;
     for (number, placement) in PLACEMENTS.iter().enumerate() {
-        for on_postgres in [false, true] {
+        for databases in Databases::ALL {
             let mut run = placement.run("random").with("SHOP_USERS__PASSWORD_MEMORY_KIB", "8");
-            if on_postgres {
-                let admin = postgres.database(&format!("random_{number}"));
-                for (module, url) in crate::data::init(&admin, &MODULES.join(",")) {
-                    run = run.with(&format!("SHOP_{}__DB__URL", module.to_uppercase()), url);
+            let name = || format!("{databases:?}_{number}").to_lowercase();
+            let mut pgbouncer = None;
+            match databases {
+                Databases::Files => {}
+                Databases::Logins => {
+                    let admin = postgres.database(&name());
+                    for (module, url) in crate::data::init(&admin, &MODULES.join(",")) {
+                        run = run.with(&format!("SHOP_{}__DB__URL", module.to_uppercase()), url);
+                    }
+                }
+                Databases::SharedPool => {
+                    let admin = postgres.database(&name());
+                    let url = crate::data::init_shared(&admin, &MODULES.join(","));
+                    let between = PgBouncer::start(&postgres, 4, &["shop_shared"]);
+                    run = run.with("SHOP_DB__URL", between.through(&url)).with(ADMIN, admin);
+                    pgbouncer = Some(between);
                 }
             }
-            let what = format!("{}, postgres: {on_postgres}", placement.name);
+            let what = format!("{}, {databases:?}", placement.name);
             let (said, stored) = run_all(placement, &run);
+            drop(pgbouncer);
             match &expected {
                 None => expected = Some((said, stored)),
                 Some((first_said, first_stored)) => {

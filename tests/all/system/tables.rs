@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 pub const MODULES: [&str; 5] = ["users", "stock", "orders", "payments", "notifications"];
 
+/// The variable of a run with the URL by which tests read the tables of all modules, if they share a pool.
+pub const ADMIN: &str = "TESTS_ADMIN_URL";
+
 /// The databases of one run, as its environment has them.
 pub struct Tables {
     urls: BTreeMap<String, String>,
@@ -20,8 +23,11 @@ impl Tables {
         let url = |module: &str| {
             let key = format!("SHOP_{}__DB__URL", module.to_uppercase());
             let set = run.env.iter().find(|(name, _)| *name == key).map(|(_, url)| url.clone());
+            // Where modules share a pool, they have no logins: see `ADMIN`.
+            let admin = run.env.iter().find(|(name, _)| name == ADMIN);
+            let admin = admin.map(|(_, url)| format!("{url}?options[search_path]={module}"));
             let file = || format!("sqlite://{}/{module}.db", run.data.display());
-            (module.to_owned(), set.unwrap_or_else(file))
+            (module.to_owned(), set.or(admin).unwrap_or_else(file))
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { urls: MODULES.into_iter().map(url).collect(), runtime }

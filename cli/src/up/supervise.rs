@@ -218,6 +218,8 @@ struct Up {
     life_lines: BTreeMap<String, OwnedWriteHalf>,
     /// The processes that have been ready at least once.
     been_ready: BTreeSet<String>,
+    /// The admin addresses of gateways, which show the whole application.
+    admins: BTreeSet<String>,
     shown: bool,
     plan: Arc<Plan>,
 }
@@ -242,6 +244,7 @@ impl Up {
             lines: launches.iter().map(line).collect(),
             life_lines: BTreeMap::new(),
             been_ready: BTreeSet::new(),
+            admins: BTreeSet::new(),
             shown: false,
             plan,
         }
@@ -281,9 +284,19 @@ impl Up {
         Ok(())
     }
 
+    /// Where the whole application is shown.
+    fn shown_at(&self) -> String {
+        let shown =
+            |admin| format!("http://{admin} shows the application: a map, traces and metrics\n");
+        self.admins.iter().map(shown).collect()
+    }
+
     fn reported(&mut self, mut report: Report) {
         // It would wait for these for ever. Its own `/readyz` still says that they are missing.
         report.waiting_for.retain(|process| !self.plan.is_left_out(process));
+        if report.http.is_some() {
+            self.admins.extend(report.admin.take());
+        }
         let Some(line) = self.line(&report.token) else { return };
         let http = report.http.map(|http| format!("http://{http}"));
         let addresses: Vec<String> = http.into_iter().chain(report.listen).collect();
@@ -301,7 +314,8 @@ impl Up {
         if !self.shown && self.lines.iter().all(|(_, line)| line.state == READY) {
             self.shown = true;
             let lines: Vec<Line> = self.lines.iter().map(|(_, line)| line.clone()).collect();
-            println!("{}{}all are ready; ctrl-C stops them", table(&lines), self.not_started());
+            let (table, left_out) = (table(&lines), self.not_started());
+            println!("{table}{left_out}{}all are ready; ctrl-C stops them", self.shown_at());
         }
     }
 

@@ -38,6 +38,10 @@ impl Launched {
         let program = workspace.program("app-split");
         let mut launcher = Process::start_in(&program, arguments, &env, &workspace.root);
         launcher.says("all are ready");
+        let shown = launcher.said().lines().find(|line| line.contains(" shows the application"));
+        let shown = shown.unwrap_or_else(|| panic!("no admin address: {}", launcher.said()));
+        let admin = shown.strip_prefix("http://").unwrap().split(' ').next().unwrap();
+        assert_eq!(request(admin, "GET", "/api/processes", &[], "").unwrap().status, 200);
         Self { launcher, gateway, data, workspace }
     }
 

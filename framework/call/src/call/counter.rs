@@ -195,7 +195,7 @@ impl fmt::Debug for Counter {
     }
 }
 
-/// The counts of a [`Counter`].
+/// The counts of a counter of calls.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     /// Calls that the module answered, with a result or with an error of its interface.

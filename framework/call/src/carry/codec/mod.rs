@@ -142,7 +142,7 @@ pub fn decode_with<'de, S: DeserializeSeed<'de>>(
 ///
 /// # Errors
 ///
-/// Those of [`decode`], and [`Error::UnknownArgument`].
+/// Those of `decode`, and [`Error::UnknownArgument`].
 #[inline]
 pub fn decode_arguments<'de, A: Deserialize<'de>>(
     input: &'de [u8],

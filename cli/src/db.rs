@@ -51,7 +51,7 @@ struct Init {
     /// Set new passwords for existing roles
     #[arg(long)]
     new_passwords: bool,
-    /// Create one login, <app>_shared, that can take on the role of each module and reaches nothing by itself. Modules
+    /// Create one login, `APP_shared`, that can take on the role of each module and reaches nothing by itself. Modules
     /// then share one pool in each process. New roles of modules cannot log in
     #[arg(long)]
     shared: bool,

@@ -158,13 +158,16 @@ async fn calls_run_a_few_at_once_in_the_order_in_which_they_came(mode: Mode) {
 #[every_mode]
 async fn a_caller_that_goes_away_frees_its_place(mode: Mode) {
     let (system, client, clerk) = system(mode).await;
-    let calls = calls(&client, 0, 5).await;
+    let mut calls = calls(&client, 0, 5).await;
     clerk.has_begun(2).await;
     let begun = clerk.begun.borrow().clone();
     let waits = (0..5).find(|number| !begun.contains(number)).unwrap();
     // One that waits, and one that runs.
     let (waits, runs) = (waits as usize, begun[0] as usize);
     calls[waits].abort();
+    assert!((&mut calls[waits]).await.is_err());
+    // Between processes its end is sent: an answer to a later call says that it has arrived.
+    soon(client.ask()).await.unwrap();
     calls[runs].abort();
     clerk.has_begun(3).await;
     clerk.finish.add_permits(3);

@@ -19,13 +19,14 @@ use monolift_call::InterfaceError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock, Weak},
 };
 use thiserror::Error;
 
-/// The longest way from the edge, in processes.
-const MOST_HOPS: usize = 8;
+/// Processes that have been asked before no further one is.
+const MOST_ASKED: usize = 256;
 /// The most parts of one trace that a process answers with.
 const MOST_PARTS: usize = 256;
 
@@ -115,14 +116,19 @@ impl Here {
                 let mut remote = calls.filter(|call| call.remote);
                 remote.any(|call| neighbour.runs(&call.module))
             };
-            for (process, clients) in self.to_ask(&asked, was_called) {
-                let nobody = clients.is_empty();
+            let to_ask = self.to_ask(&asked, was_called);
+            // Each of them is asked here, and need not be asked by the others.
+            asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
+            let answers = to_ask.into_iter().map(|(process, clients)| {
                 let each = clients.into_iter().map(|client| {
                     let (id, asked) = (hex_of_trace(trace), asked.clone());
                     async move { client.parts_of(id, asked).await }
                 });
-                let answers = join_all(each).await;
-                if nobody || answers.iter().any(Result::is_err) {
+                let each = join_all(each);
+                async move { (process, each.await) }
+            });
+            for (process, answers) in join_all(answers).await {
+                if answers.is_empty() || answers.iter().any(Result::is_err) {
                     found.missing.push(process);
                 }
                 for answer in answers.into_iter().flatten() {
@@ -130,6 +136,12 @@ impl Here {
                     found.missing.extend(answer.missing);
                 }
             }
+            // Two processes may have called and asked the same third one.
+            let mut known = BTreeSet::new();
+            let id = |part: &TracePart| {
+                (part.process.clone(), part.pid, part.span.clone(), part.began_us)
+            };
+            found.parts.retain(|part| known.insert(id(part)));
             found.parts.truncate(MOST_PARTS);
             found.missing.sort_unstable();
             found.missing.dedup();
@@ -141,7 +153,9 @@ impl Here {
     pub(crate) fn gather_states(&self, mut asked: Vec<String>) -> BoxFuture<'_, Vec<ProcessState>> {
         let own = self.state.get().map(|state| state());
         asked.extend(own.as_ref().map(|own| own.process.clone()));
-        let clients = self.to_ask(&asked, |_| true).into_iter().flat_map(|(_, clients)| clients);
+        let to_ask = self.to_ask(&asked, |_| true);
+        asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
+        let clients = to_ask.into_iter().flat_map(|(_, clients)| clients);
         let each = clients.map(move |client| {
             let asked = asked.clone();
             async move { client.processes(asked).await }
@@ -164,7 +178,7 @@ impl Here {
     ) -> Vec<(String, Vec<ObservedClient>)> {
         let neighbours = self.neighbours.get().map(Vec::as_slice).unwrap_or_default();
         let is_new = |neighbour: &&Arc<dyn Neighbour>| {
-            asked.len() < MOST_HOPS && !asked.iter().any(|name| name == neighbour.process())
+            asked.len() < MOST_ASKED && !asked.iter().any(|name| name == neighbour.process())
         };
         let client = |replica| {
             let link = Link::<dyn Observed>::unbound(Arc::clone(&self.settings));

@@ -244,7 +244,7 @@ function rows(trace) {
       const bad = !['answered', 'declared'].includes(call.outcome);
       const within = answer ? answer.nanos : 0;
       found.push({ what: call.module + '.' + call.method, kind: call.remote ? 'remote' : 'call', depth, bad,
-        began: offset + call.began, nanos: call.nanos, process: part.process, outcome: call.outcome,
+        began: offset + call.began, nanos: call.nanos, untimed: call.untimed, process: part.process, outcome: call.outcome,
         note: call.remote ? (answer ? 'crossing: ' + duration(Math.max(call.nanos - within, 0)) : 'to another process') : '' });
       if (answer && !shown.has(answer)) {
         shown.add(answer);
@@ -272,7 +272,8 @@ function waterfall(trace, differences) {
     what.style.paddingLeft = row.depth + 'rem';
     const differs = differences && !differences.has(row.what);
     return el('div', { class: 'row' + (row.bad || differs ? ' bad' : '') }, what, el('div', { class: 'lane' }, bar),
-      el('span', { class: 'time' }, duration(row.nanos)));
+      el('span', { class: 'time', title: row.untimed ? 'one in sixteen calls of a fast method is timed' : '' },
+        row.untimed ? 'fast' : duration(row.nanos)));
   });
   return el('div', { class: 'fall' }, bars);
 }

@@ -76,7 +76,11 @@ pub struct TraceCall {
     /// Whether the call went to another process.
     pub remote: bool,
     pub began: u64,
+    /// 0 for a call of a fast method that was not timed.
     pub nanos: u64,
+    /// Whether the method is a fast one, of whose calls one in sixteen is timed, and this one was not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untimed: bool,
     /// `answered`, `declared` (an error of the interface), `dropped`, or the kind of the call's error.
     pub outcome: String,
 }
@@ -138,7 +142,8 @@ impl TraceCall {
             parent: hex(call.parent),
             remote: call.side == Side::Caller,
             began: call.began,
-            nanos: call.nanos,
+            nanos: call.nanos.unwrap_or_default(),
+            untimed: call.nanos.is_none(),
             outcome: outcome(call.outcome).to_owned(),
         }
     }

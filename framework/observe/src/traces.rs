@@ -18,6 +18,7 @@ use crate::call::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -255,17 +256,16 @@ impl Traces {
 
     fn judge(&self, part: &Part) -> Option<KeptBecause> {
         let route = match &part.entry {
-            Entry::Request { route } => route.clone(),
-            Entry::Work { module, kind } => format!("{module}.{kind}"),
+            Entry::Request { route } => Cow::Borrowed(route.as_str()),
+            Entry::Work { module, kind } => Cow::Owned(format!("{module}.{kind}")),
             // The process that called decides.
             Entry::Call { .. } => return None,
         };
         let mut judge = lock(&self.judge);
         let Judge { routes, slow, failed } = &mut *judge;
-        let slow_for_its_route = routes.learn(&route, part.nanos);
         let is_slow = match self.settings.slow {
             Some(limit) => part.nanos > u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
-            None => slow_for_its_route,
+            None => routes.learn(&route, part.nanos),
         };
         let (because, allowed) = if has_failed(part) {
             (KeptBecause::Failed, failed.take(Instant::now()))

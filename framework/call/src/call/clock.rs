@@ -78,13 +78,17 @@ const BY_COUNTER: u64 = 1_000_000;
 /// between and the two values do not belong together.
 const TOGETHER: u64 = 5_000;
 
+/// So many ticks of the counter tell how fast it is.
+const TICKS: u64 = 1 << 30;
+
 /// What the counter showed at a known instant, on this thread.
 #[derive(Clone, Copy)]
 struct Anchor {
     counter: u64,
     at: Instant,
-    /// After this instant the thread reads tokio's clock again.
+    /// After this instant the thread reads tokio's clock again: for the counter, after it shows this.
     until: Instant,
+    counter_until: u64,
 }
 
 thread_local! {
@@ -127,7 +131,7 @@ pub fn begin(deadline: Instant) -> (Moment, bool) {
             // addition is needed.
             let ahead = ANCHOR
                 .get()
-                .is_some_and(|anchor| deadline > anchor.until && anchor.is_fresh(counter, shown));
+                .is_some_and(|anchor| deadline > anchor.until && anchor.is_fresh(shown));
             (moment, !ahead && now_at(counter, shown) >= deadline)
         }
         None => {
@@ -179,8 +183,8 @@ impl Moment {
 
 impl Anchor {
     #[inline]
-    fn is_fresh(&self, counter: &quanta::Clock, shown: u64) -> bool {
-        counter.delta_as_nanos(self.counter, shown) < BY_COUNTER
+    fn is_fresh(&self, shown: u64) -> bool {
+        (self.counter..self.counter_until).contains(&shown)
     }
 }
 
@@ -188,7 +192,7 @@ impl Anchor {
 #[inline]
 fn now_at(counter: &quanta::Clock, shown: u64) -> Instant {
     match ANCHOR.get() {
-        Some(anchor) if anchor.is_fresh(counter, shown) => {
+        Some(anchor) if anchor.is_fresh(shown) => {
             anchor.at + Duration::from_nanos(counter.delta_as_nanos(anchor.counter, shown))
         }
         _ => anchor(counter),
@@ -201,8 +205,11 @@ fn anchor(counter: &quanta::Clock) -> Instant {
     let before = counter.raw();
     let at = Instant::now();
     let until = at + Duration::from_nanos(BY_COUNTER);
-    let together = counter.delta_as_nanos(before, counter.raw()) < TOGETHER;
-    ANCHOR.set(together.then_some(Anchor { counter: before, at, until }));
+    let after = counter.raw();
+    let together = counter.delta_as_nanos(before, after) < TOGETHER;
+    let counter_until =
+        before.saturating_add(BY_COUNTER * TICKS / counter.delta_as_nanos(0, TICKS).max(1));
+    ANCHOR.set(together.then_some(Anchor { counter: before, at, until, counter_until }));
     at
 }
 

@@ -7,11 +7,12 @@ use super::{
     Origin, chance,
     clock::{self, CallSettings, clamp},
     held,
-    record::Recording,
+    record::{self, Recording},
 };
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -312,12 +313,23 @@ impl Context {
 
     /// Runs `work` as part of this call: the calls that it makes get what is left of the time.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, work)
+        let recording = self.recording.clone();
+        let scoped = CURRENT.scope(self, work);
+        async move {
+            let mut scoped = pin!(scoped);
+            poll_fn(|cx| {
+                let _recorded = recording.as_ref().map(record::Within::enter);
+                scoped.as_mut().poll(cx)
+            })
+            .await
+        }
     }
 
     /// Runs a function, such as one poll, as part of this call.
     #[doc(hidden)]
     pub fn enter<R>(self, work: impl FnOnce() -> R) -> R {
+        let recording = self.recording.clone();
+        let _recorded = recording.as_ref().map(record::Within::enter);
         CURRENT.sync_scope(self, work)
     }
 

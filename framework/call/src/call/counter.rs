@@ -11,8 +11,8 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -46,36 +46,26 @@ const QUICK: u64 = 2_000;
 /// One in this many fast calls on a thread is timed.
 const SAMPLE: u32 = if cfg!(debug_assertions) { 1 } else { 16 };
 
-thread_local! {
-    static UNTIMED: Cell<u32> = const { Cell::new(0) };
-}
-
 /// Counts calls of one kind.
 pub(super) struct Counter {
-    /// Whether the last timed call was fast.
-    quick: AtomicBool,
     /// This counter's number, assigned at its first use.
     number: OnceLock<usize>,
     /// The cells of all threads.
-    all: Mutex<Vec<Arc<Cells>>>,
+    all: Mutex<Vec<&'static Cells>>,
 }
 
-/// What one thread has counted for one counter.
-struct Cells {
+/// What one thread has counted for one counter. It lives as long as the program, as its counter does.
+pub(super) struct Cells {
+    counter: &'static Counter,
+    /// The number of the thread that writes to it.
+    thread: AtomicU64,
+    /// Whether the last timed call was fast.
+    quick: AtomicBool,
+    /// Fast calls since the last one that was timed.
+    untimed: AtomicU32,
     endings: [AtomicU64; 3],
     nanos: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
-}
-
-impl Cells {
-    fn new() -> Self {
-        let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
-        Self {
-            endings: [const { AtomicU64::new(0) }; 3],
-            nanos: AtomicU64::new(0),
-            buckets: zeros(),
-        }
-    }
 }
 
 /// Only the thread that owns a cell writes to it, so this needs no locked instruction.
@@ -84,91 +74,64 @@ fn add(cell: &AtomicU64, more: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
+thread_local! {
+    /// This thread's number; 0 before its first call, and while it ends.
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+    static OWN: RefCell<Own> = RefCell::new(Own::default());
+}
+
 /// The cells of one thread, by the number of the counter. When the thread ends, another thread takes them over.
 /// So no count is lost, and there are never more cells than threads at one time.
 struct Own {
-    cells: Vec<Option<Arc<Cells>>>,
+    cells: Vec<Option<&'static Cells>>,
 }
 
-static NUMBERS: AtomicUsize = AtomicUsize::new(0);
-static LEFT: Mutex<Vec<Vec<Option<Arc<Cells>>>>> = Mutex::new(Vec::new());
+/// Of cells that a thread left.
+const NO_THREAD: u64 = u64::MAX;
 
-impl Drop for Own {
-    fn drop(&mut self) {
-        let cells = std::mem::take(&mut self.cells);
-        LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(cells);
+static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+static THREADS: AtomicU64 = AtomicU64::new(0);
+static LEFT: Mutex<Vec<Vec<Option<&'static Cells>>>> = Mutex::new(Vec::new());
+
+impl Own {
+    /// This thread's own, with the cells that an earlier thread left.
+    fn default() -> Self {
+        let thread = THREADS.fetch_add(1, Relaxed) + 1;
+        let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let cells = left.unwrap_or_default();
+        cells.iter().flatten().for_each(|cells| cells.thread.store(thread, Relaxed));
+        THREAD.set(thread);
+        Self { cells }
     }
 }
 
-thread_local! {
-    static OWN: RefCell<Own> = {
-        let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        RefCell::new(Own { cells: left.unwrap_or_default() })
-    };
+impl Drop for Own {
+    fn drop(&mut self) {
+        THREAD.set(0);
+        let cells = std::mem::take(&mut self.cells);
+        cells.iter().flatten().for_each(|cells| cells.thread.store(NO_THREAD, Relaxed));
+        LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(cells);
+    }
 }
 
 impl Counter {
     /// A counter at zero.
     #[allow(clippy::new_without_default, reason = "it must be const, to stand in a static")]
     pub(super) const fn new() -> Self {
-        Self { quick: AtomicBool::new(false), number: OnceLock::new(), all: Mutex::new(Vec::new()) }
+        Self { number: OnceLock::new(), all: Mutex::new(Vec::new()) }
     }
 
-    /// Whether the next call on this thread is timed.
-    #[inline]
-    pub(super) fn times_this(&self) -> bool {
-        if !self.quick.load(Relaxed) {
-            return true;
-        }
-        let untimed = UNTIMED.get() + 1;
-        let timed = untimed >= SAMPLE;
-        UNTIMED.set(if timed { 0 } else { untimed });
-        timed
-    }
-
-    /// Counts a call, with its duration if it was timed.
-    #[inline]
-    pub(super) fn count(&self, ending: Ending, nanos: Option<u64>) {
-        // A call that ends while its thread ends is not counted: its cells belong to another thread
-        // by then.
-        let _ = OWN.try_with(|own| {
-            let Ok(mut own) = own.try_borrow_mut() else { return };
-            let known = self.number.get().and_then(|&number| own.cells.get(number)?.as_ref());
-            let cells = match known {
-                Some(cells) => cells,
-                None => self.enter(&mut own),
-            };
-            add(&cells.endings[ending as usize], 1);
-            if let Some(nanos) = nanos {
-                self.time(cells, nanos);
+    /// This thread's cells. A thread that ends has none: they belong to another one by then.
+    pub(super) fn cells(&'static self) -> Option<&'static Cells> {
+        let found = OWN.try_with(|own| {
+            let number = *self.number.get_or_init(|| NUMBERS.fetch_add(1, Relaxed));
+            let own = &mut own.try_borrow_mut().ok()?.cells;
+            if own.len() <= number {
+                own.resize(number + 1, None);
             }
+            Some(*own[number].get_or_insert_with(|| Cells::of(self)))
         });
-    }
-
-    fn time(&self, cells: &Cells, nanos: u64) {
-        let quick = nanos < QUICK;
-        let was_quick = self.quick.load(Relaxed);
-        if quick != was_quick {
-            self.quick.store(quick, Relaxed);
-        }
-        // While the method was slow, every call was timed, so this sample stands for itself only.
-        let stands_for = if quick && was_quick { u64::from(SAMPLE) } else { 1 };
-        add(&cells.nanos, nanos.saturating_mul(stands_for));
-        add(&cells.buckets[bucket(nanos)], stands_for);
-    }
-
-    /// Creates this thread's cells for the counter.
-    #[cold]
-    fn enter<'a>(&self, own: &'a mut Own) -> &'a Arc<Cells> {
-        let number = *self.number.get_or_init(|| NUMBERS.fetch_add(1, Relaxed));
-        if own.cells.len() <= number {
-            own.cells.resize(number + 1, None);
-        }
-        own.cells[number].get_or_insert_with(|| {
-            let cells = Arc::new(Cells::new());
-            self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&cells));
-            cells
-        })
+        found.ok().flatten()
     }
 
     /// The counts so far.
@@ -185,6 +148,78 @@ impl Counter {
             }
         }
         figures
+    }
+}
+
+impl Cells {
+    /// This thread's new cells of a counter.
+    #[cold]
+    fn of(counter: &'static Counter) -> &'static Self {
+        let cells: &'static Self = Box::leak(Box::new(Self {
+            counter,
+            thread: AtomicU64::new(THREAD.get()),
+            quick: AtomicBool::new(false),
+            untimed: AtomicU32::new(0),
+            endings: [const { AtomicU64::new(0) }; 3],
+            nanos: AtomicU64::new(0),
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+        }));
+        counter.all.lock().unwrap_or_else(PoisonError::into_inner).push(cells);
+        cells
+    }
+
+    /// Whether the next call on this thread is timed.
+    #[inline]
+    pub(super) fn times_this(&self) -> bool {
+        if !self.quick.load(Relaxed) {
+            return true;
+        }
+        let untimed = self.untimed.load(Relaxed) + 1;
+        let timed = untimed >= SAMPLE;
+        self.untimed.store(if timed { 0 } else { untimed }, Relaxed);
+        timed
+    }
+
+    /// Counts a call that began on the thread of these cells, with its duration if it was timed.
+    #[inline]
+    pub(super) fn count(&'static self, ending: Ending, nanos: Option<u64>) {
+        if self.is_of_this_thread() {
+            self.add(ending, nanos);
+        } else if let Some(cells) = self.counter.cells() {
+            // It ends on another thread.
+            cells.add(ending, nanos);
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_of_this_thread(&self) -> bool {
+        self.thread.load(Relaxed) == THREAD.get()
+    }
+
+    #[inline]
+    fn add(&self, ending: Ending, nanos: Option<u64>) {
+        add(&self.endings[ending as usize], 1);
+        if let Some(nanos) = nanos {
+            self.time(nanos);
+        }
+    }
+
+    fn time(&self, nanos: u64) {
+        let quick = nanos < QUICK;
+        let was_quick = self.quick.load(Relaxed);
+        if quick != was_quick {
+            self.quick.store(quick, Relaxed);
+        }
+        // While the method was slow, every call was timed, so this sample stands for itself only.
+        let stands_for = if quick && was_quick { u64::from(SAMPLE) } else { 1 };
+        add(&self.nanos, nanos.saturating_mul(stands_for));
+        add(&self.buckets[bucket(nanos)], stands_for);
+    }
+}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cells of {:?}", self.counter)
     }
 }
 
@@ -280,17 +315,18 @@ mod tests {
     #[test]
     fn threads_count_together_and_what_they_counted_stays() {
         static COUNTER: Counter = Counter::new();
+        let count = |ending, nanos| COUNTER.cells().unwrap().count(ending, nanos);
         for _ in 0..3 {
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| {
-                        (0..1_000).for_each(|nanos| COUNTER.count(Ending::Answered, Some(nanos)))
+                        (0..1_000).for_each(|nanos| count(Ending::Answered, Some(nanos)))
                     });
                 }
             });
         }
-        COUNTER.count(Ending::Failed, Some(1 << 20));
-        COUNTER.count(Ending::Dropped, None);
+        count(Ending::Failed, Some(1 << 20));
+        count(Ending::Dropped, None);
         let figures = COUNTER.figures();
         assert_eq!((figures.answered, figures.failed, figures.dropped), (12_000, 1, 1));
         assert_eq!(figures.calls(), 12_002);
@@ -299,5 +335,18 @@ mod tests {
         assert!(figures.quantile(1.0) >= 1 << 20);
         // Threads that run one after the other reuse the same cells.
         assert!(COUNTER.all.lock().unwrap().len() <= 5);
+    }
+
+    /// A call that waits can go on on another thread, while its first thread counts others.
+    #[test]
+    fn a_call_is_counted_by_the_thread_that_it_ends_on() {
+        static COUNTER: Counter = Counter::new();
+        let here = COUNTER.cells().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..1_000).for_each(|_| here.count(Ending::Answered, None)));
+            (0..1_000).for_each(|_| here.count(Ending::Answered, None));
+        });
+        assert_eq!(COUNTER.figures().answered, 2_000);
+        assert_eq!(COUNTER.all.lock().unwrap().len(), 2);
     }
 }

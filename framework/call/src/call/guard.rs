@@ -6,10 +6,10 @@
 use super::{
     CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
     clock::{self, CallSettings, Moment, Start, clamp},
-    counter::{Counter, Ending},
-    held::{self, Holdings},
+    counter::{Cells, Ending},
+    held::{self, Polled},
     meter::Caller,
-    record::{CallRecord, Outcome, next_span},
+    record::{self, CallRecord, Outcome, next_span},
     report::panic_text,
 };
 
@@ -17,7 +17,6 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Poll, ready},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -39,7 +38,7 @@ where
     F: Future<Output = Result<T, E>> + Unpin,
     E: InterfaceError,
 {
-    Guarded { callee, settings, side, call: Some(call), course: None, holdings: None }
+    Guarded { call: Some(call), course: Course::of(callee, settings, side) }
 }
 
 /// Which side of a call is guarded.
@@ -55,29 +54,29 @@ pub enum Side {
 #[derive(Debug)]
 #[must_use = "a call does nothing unless it is awaited"]
 pub struct Guarded<'a, F> {
+    /// `None` once it has ended, or is not to go on.
+    call: Option<F>,
+    course: Course<'a>,
+}
+
+/// All of a guarded call but the call itself: what is the same code for every method.
+#[derive(Debug)]
+struct Course<'a> {
     callee: &'static Callee,
     settings: &'a CallSettings,
     side: Side,
-    /// `None` once it has ended, or is not to go on.
-    call: Option<F>,
     /// `None` until it is first polled.
-    course: Option<Begun>,
-    /// What it holds of what its module has few of; `None` until it holds something.
-    holdings: Option<Arc<Holdings>>,
-}
-
-/// A call that has begun.
-#[derive(Debug)]
-struct Begun {
-    /// `None` in a call that is not timed; see [`Counter`].
+    deadline: Option<Instant>,
+    /// `None` in a call that is not timed; see [`Cells`].
     began: Option<Moment>,
-    counter: &'static Counter,
+    counted: Option<&'static Cells>,
     /// The call's span and that of the call around it, if it is recorded; else 0.
     span: u64,
     parent: u64,
-    deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     rare: Option<Box<Rare>>,
+    /// The call, and what it holds; while it is polled, the call around it.
+    polled: Polled,
 }
 
 /// What few calls need: those at the edge, those with a deadline of their own, and those whose trace
@@ -129,39 +128,33 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let begins = this.course.is_none();
-        if begins && this.begin() {
-            return Poll::Ready(Err(this.end_with(overdue())));
-        }
         let Some(call) = &mut this.call else {
             return Poll::Ready(Err(this.end_with(overdue())));
         };
-        let rare = this.course.as_ref().and_then(|course| course.rare.as_deref());
-        // Written where it is, so that an answer is not moved through the unwinding.
-        let mut polled = Poll::Pending;
-        let once = || polled = Pin::new(call).poll(cx);
-        let span = this.course.as_ref().map_or(0, |course| course.span);
-        let around = held::enter(this.callee, span, this.holdings.take());
-        if begins && let Err(error) = around.begins(this.callee) {
-            held::leave(around);
-            return Poll::Ready(Err(this.end_with(error)));
+        if let Err(error) = this.course.enter() {
+            return Poll::Ready(Err(this.end_with(*error)));
         }
-        let caught = catch_unwind(AssertUnwindSafe(|| match rare {
+        let once = || Pin::new(call).poll(cx);
+        let caught = catch_unwind(AssertUnwindSafe(|| match this.course.rare.as_deref() {
             None => once(),
             Some(Rare { inner, span, .. }) => inner.clone().enter(|| span.in_scope(once)),
         }));
-        if let Err(panic) = caught {
-            let error = CallError::panicked(this.callee.to_string(), panic_text(&*panic));
-            around.ended(this.callee, Some(&error));
-            this.holdings = held::leave(around);
-            this.drop_call();
-            return Poll::Ready(Err(this.end_with(error)));
-        }
-        if let Poll::Ready(answer) = &polled {
-            around.ended(this.callee, answer.as_ref().err().and_then(E::call_error));
-        }
-        this.holdings = held::leave(around);
-        if let (Poll::Ready(_), Some(text)) = (&polled, held::broken(this.holdings.as_ref())) {
+        let polled = match caught {
+            Ok(polled) => polled,
+            Err(panic) => {
+                let error =
+                    CallError::panicked(this.course.callee.to_string(), panic_text(&*panic));
+                this.course.leave(Some(Some(&error)));
+                this.drop_call();
+                return Poll::Ready(Err(this.end_with(error)));
+            }
+        };
+        let end = match &polled {
+            Poll::Ready(answer) => Some(answer.as_ref().err().and_then(E::call_error)),
+            Poll::Pending => None,
+        };
+        this.course.leave(end);
+        if let (Some(_), Some(text)) = (end, this.course.polled.broken()) {
             return Poll::Ready(Err(this.end_with(held::broken_rule(text))));
         }
         match &polled {
@@ -170,9 +163,11 @@ where
                 polled
             }
             Poll::Ready(Err(_)) => polled.map_err(|error| this.end(error)),
-            Poll::Pending if this.ends_itself() || crate::planted!("work-goes-on") => Poll::Pending,
+            Poll::Pending if this.course.ends_itself() || crate::planted!("work-goes-on") => {
+                Poll::Pending
+            }
             Poll::Pending => {
-                ready!(this.poll_timer(cx));
+                ready!(this.course.poll_timer(cx));
                 this.drop_call();
                 Poll::Ready(Err(this.end_with(overdue())))
             }
@@ -184,7 +179,7 @@ impl<F> Drop for Guarded<'_, F> {
     /// A call that was not finished is dropped here because its caller goes away.
     #[inline]
     fn drop(&mut self) {
-        if self.call.is_some() && self.course.is_some() {
+        if self.call.is_some() && self.course.deadline.is_some() {
             self.drop_call();
             self.ended(Outcome::Dropped);
         }
@@ -192,75 +187,12 @@ impl<F> Drop for Guarded<'_, F> {
 }
 
 impl<F> Guarded<'_, F> {
-    /// Says whether it is too late.
-    #[inline]
-    fn begin(&mut self) -> bool {
-        let around = Context::look(Around::of);
-        let (deadline, rare) = match (&around, self.callee.deadline) {
-            (Some(Around { deadline, sampled: false, .. }), None) => (*deadline, None),
-            _ => {
-                let rare = Box::new(Rare::of(self.callee, self.settings, self.side));
-                (rare.inner.deadline, Some(rare))
-            }
-        };
-        let (span, parent) = match around.and_then(|around| around.root) {
-            Some(root) => (next_span(), held::current_span().unwrap_or(root)),
-            None => (0, 0),
-        };
-        let caller = match held::current_callee() {
-            Some(callee) => Caller::Module(callee.module),
-            None if around.is_some_and(|around| around.of_a_peer) => Caller::Process,
-            None => Caller::Edge,
-        };
-        let counter = self.callee.meter.of(caller, self.side);
-        let timed = span != 0 || self.side == Side::Caller || counter.times_this();
-        let (began, overdue) = if timed {
-            let (began, overdue) = clock::begin(deadline);
-            (Some(began), overdue)
-        } else {
-            (None, clock::is_known_past(deadline))
-        };
-        self.course = Some(Begun { began, counter, span, parent, deadline, timer: None, rare });
-        overdue
-    }
-
-    /// Whoever carries a call to another process watches its deadline: one timer does for all calls
-    /// of a connection.
-    fn ends_itself(&self) -> bool {
-        let rare = self.course.as_ref().and_then(|course| course.rare.as_ref());
-        self.side == Side::Caller && rare.is_none_or(|rare| rare.complain.is_none())
-    }
-
     /// Drops the call before it is finished. What the module then leaves behind may panic, which has
     /// been said by the panic hook and is no business of the caller's.
+    #[cold]
     fn drop_call(&mut self) {
         let call = self.call.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
-    }
-
-    /// Ready when the deadline has passed. On the way there it may complain, once.
-    fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
-        let Some(Begun { began, deadline, timer, rare, .. }) = &mut self.course else {
-            return Poll::Ready(());
-        };
-        // A call that waits is timed all the same: from here on.
-        began.get_or_insert_with(Moment::now);
-        loop {
-            let complain = rare.as_ref().and_then(|rare| rare.complain);
-            let next = complain.map_or(*deadline, |complain| complain.min(*deadline));
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= *deadline {
-                return Poll::Ready(());
-            }
-            if rare.as_mut().and_then(|rare| rare.complain.take()).is_some() {
-                tracing::warn!(
-                    call = %self.callee,
-                    "this call has run past the default deadline, which is only observed"
-                );
-            }
-            timer.as_mut().reset(*deadline);
-        }
     }
 
     /// The error that the call ends with, where the module gave this one.
@@ -287,33 +219,135 @@ impl<F> Guarded<'_, F> {
     #[cold]
     fn end_with<E: InterfaceError>(&mut self, error: CallError) -> E {
         self.ended(Outcome::Failed(error.kind()));
-        tracing::debug!(call = %self.callee, %error, "call failed");
-        E::from(error.during(self.callee.to_string()))
+        tracing::debug!(call = %self.course.callee, %error, "call failed");
+        E::from(error.during(self.course.callee.to_string()))
     }
 
-    /// Counts and records how the call ended, which it has.
+    /// The call has ended.
     #[inline]
     fn ended(&mut self, outcome: Outcome) {
         self.call = None;
-        let Some(Begun { began, counter, span, .. }) = &self.course else { return };
-        let nanos = began.map(Moment::nanos);
-        counter.count(Ending::from(outcome), nanos);
-        if *span != 0 {
-            self.record(outcome, nanos.unwrap_or_default());
+        self.course.ended(outcome);
+    }
+}
+
+impl<'a> Course<'a> {
+    #[inline]
+    fn of(callee: &'static Callee, settings: &'a CallSettings, side: Side) -> Self {
+        Self {
+            callee,
+            settings,
+            side,
+            deadline: None,
+            began: None,
+            counted: None,
+            span: 0,
+            parent: 0,
+            timer: None,
+            rare: None,
+            polled: Polled::call_of(callee),
         }
     }
 
-    /// A call that is dropped together with its request is part of no context by then, and not recorded.
-    fn record(&self, outcome: Outcome, nanos: u64) {
-        let Some(Begun { began: Some(began), span, parent, .. }) = &self.course else { return };
-        let (began, span, parent) = (*began, *span, *parent);
-        let (callee, side) = (self.callee, self.side);
-        let record = CallRecord { callee, span, parent, side, began: 0, nanos, outcome };
-        Context::look(|context| {
-            if let Some(recording) = context.recording() {
-                recording.call(began, record);
+    /// Begins a poll, and with the first one the call.
+    fn enter(&mut self) -> Result<(), Box<CallError>> {
+        let begins = self.deadline.is_none();
+        if begins && self.begin() {
+            return Err(Box::new(overdue()));
+        }
+        self.polled.enter();
+        if begins && let Err(error) = self.polled.begins(self.callee) {
+            self.polled.leave();
+            return Err(Box::new(error));
+        }
+        Ok(())
+    }
+
+    /// Ends a poll, in which the call may have ended: perhaps with an error.
+    fn leave(&mut self, end: Option<Option<&CallError>>) {
+        if let Some(error) = end {
+            self.polled.ended(self.callee, error);
+        }
+        self.polled.leave();
+    }
+
+    /// Says whether it is too late.
+    #[inline]
+    fn begin(&mut self) -> bool {
+        let around = Context::look(Around::of);
+        let deadline = match (&around, self.callee.deadline) {
+            (Some(Around { deadline, sampled: false, .. }), None) => *deadline,
+            _ => {
+                let rare = Box::new(Rare::of(self.callee, self.settings, self.side));
+                self.rare.insert(rare).inner.deadline
             }
-        });
+        };
+        self.deadline = Some(deadline);
+        if let Some(root) = around.and_then(|around| around.root) {
+            self.span = next_span();
+            self.parent = held::current_span().unwrap_or(root);
+            self.polled.record_as(self.span);
+        }
+        let caller = match held::current_callee() {
+            Some(callee) => Caller::Module(callee.module),
+            None if around.is_some_and(|around| around.of_a_peer) => Caller::Process,
+            None => Caller::Edge,
+        };
+        self.counted = self.callee.meter.cells(caller, self.side);
+        let timed = self.side == Side::Caller || self.counted.is_some_and(Cells::times_this);
+        if !timed {
+            return clock::is_known_past(deadline);
+        }
+        let (began, overdue) = clock::begin(deadline);
+        self.began = Some(began);
+        overdue
+    }
+
+    /// Whoever carries a call to another process watches its deadline: one timer does for all calls
+    /// of a connection.
+    fn ends_itself(&self) -> bool {
+        self.side == Side::Caller && self.rare.as_ref().is_none_or(|rare| rare.complain.is_none())
+    }
+
+    /// Ready when the deadline has passed. On the way there it may complain, once.
+    fn poll_timer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Ready(()) };
+        // A call that waits is timed all the same: from here on.
+        self.began.get_or_insert_with(Moment::now);
+        loop {
+            let complain = self.rare.as_ref().and_then(|rare| rare.complain);
+            let next = complain.map_or(deadline, |complain| complain.min(deadline));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            if self.rare.as_mut().and_then(|rare| rare.complain.take()).is_some() {
+                tracing::warn!(
+                    call = %self.callee,
+                    "this call has run past the default deadline, which is only observed"
+                );
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+
+    /// Counts and records how the call ended.
+    fn ended(&mut self, outcome: Outcome) {
+        if self.deadline.is_none() {
+            return;
+        }
+        let nanos = self.began.map(Moment::nanos);
+        if let Some(cells) = self.counted {
+            cells.count(Ending::from(outcome), nanos);
+        }
+        let Self { callee, span, parent, side, began, .. } = *self;
+        if span != 0 {
+            record::call(
+                began,
+                CallRecord { callee, span, parent, side, began: 0, nanos, outcome },
+            );
+        }
     }
 }
 

@@ -29,23 +29,21 @@ const MOST_WARNINGS: usize = 1_000;
 
 thread_local! {
     /// The call that this thread is polling.
-    static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
+    static CURRENT: Current = const {
+        Current { callee: Cell::new(None), span: Cell::new(0), holds: Cell::new(false) }
+    };
     /// What that call holds.
     static HOLDINGS: Cell<Option<Arc<Holdings>>> = const { Cell::new(None) };
 }
 
-/// The part of [`Polled`] that needs no destructor.
-#[derive(Debug, Clone, Copy)]
+/// The part of [`Polled`] that needs no destructor. Each field is a cell, since what is written as two words and
+/// read as one waits for the writing.
 struct Current {
-    callee: Option<&'static Callee>,
+    callee: Cell<Option<&'static Callee>>,
     /// Its span, if it is recorded; else 0.
-    span: u64,
+    span: Cell<u64>,
     /// Whether there is something in `HOLDINGS`.
-    holds: bool,
-}
-
-impl Current {
-    const NONE: Self = Self { callee: None, span: 0, holds: false };
+    holds: Cell<bool>,
 }
 
 /// The call that a thread is polling. Without either there is none.
@@ -183,37 +181,10 @@ impl Drop for Lending {
     }
 }
 
-/// The call that is polled now is one of `callee`, with this span (0 if it is not recorded) and these holdings. The
-/// result is the call around it, for [`leave`].
-#[inline]
-pub(super) fn enter(callee: &'static Callee, span: u64, holdings: Option<Arc<Holdings>>) -> Polled {
-    step(holdings.as_ref(), Dispatch::enter);
-    swap(Polled { callee: Some(callee), span, holdings })
-}
-
-/// The poll is over. The result is what the call holds.
-#[inline]
-pub(super) fn leave(around: Polled) -> Option<Arc<Holdings>> {
-    let holdings = swap(around).holdings;
-    step(holdings.as_ref(), Dispatch::exit);
-    holdings
-}
-
-/// Enters or leaves the span of what is held, if it has one.
-#[inline]
-fn step(holdings: Option<&Arc<Holdings>>, step: fn(&Dispatch, &Id)) {
-    if let Some(span) = holdings.and_then(|holdings| holdings.span.get()) {
-        span.with_subscriber(|(id, subscriber)| step(subscriber, id));
-    }
-}
-
-#[inline]
-fn swap(polled: Polled) -> Polled {
-    let Polled { callee, span, holdings } = polled;
-    let holds = holdings.is_some();
-    let before = CURRENT.replace(Current { callee, span, holds });
-    let holdings = if before.holds || holds { swap_holdings(holdings) } else { None };
-    Polled { callee: before.callee, span: before.span, holdings }
+/// Exchanges the call that this thread polls for another one. The result is the one before.
+fn swap(mut polled: Polled) -> Polled {
+    polled.exchange();
+    polled
 }
 
 fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
@@ -223,17 +194,19 @@ fn swap_holdings(holdings: Option<Arc<Holdings>>) -> Option<Arc<Holdings>> {
 
 /// Whether a call is polled now.
 pub(super) fn is_in_a_call() -> bool {
-    CURRENT.get().callee.is_some()
+    current_callee().is_some()
 }
 
 /// The method whose call is polled now, if there is one.
+#[inline]
 pub fn current_callee() -> Option<&'static Callee> {
-    CURRENT.get().callee
+    CURRENT.with(|current| current.callee.get())
 }
 
 /// The span of the call that is polled now, if it is recorded.
+#[inline]
 pub fn current_span() -> Option<u64> {
-    Some(CURRENT.get().span).filter(|&span| span != 0)
+    Some(CURRENT.with(|current| current.span.get())).filter(|&span| span != 0)
 }
 
 /// The work or the start of a module that is polled now, if there is one and no call.
@@ -248,7 +221,7 @@ pub fn current_duty() -> Option<Arc<Duty>> {
 }
 
 fn current_holdings() -> Option<Arc<Holdings>> {
-    if !CURRENT.get().holds {
+    if !CURRENT.with(|current| current.holds.get()) {
         return None;
     }
     let holdings = swap_holdings(None);
@@ -291,7 +264,54 @@ pub fn ask() -> Result<(), String> {
     current_holdings().map_or(Ok(()), |holdings| holdings.ask())
 }
 
+/// Enters or leaves the span of what is held, if it has one.
+#[inline]
+fn step(holdings: Option<&Arc<Holdings>>, step: fn(&Dispatch, &Id)) {
+    if let Some(span) = holdings.and_then(|holdings| holdings.span.get()) {
+        span.with_subscriber(|(id, subscriber)| step(subscriber, id));
+    }
+}
+
 impl Polled {
+    /// A call of `callee` that is not recorded.
+    #[inline]
+    pub(super) fn call_of(callee: &'static Callee) -> Self {
+        Self { callee: Some(callee), span: 0, holdings: None }
+    }
+
+    /// The call is recorded, with this span.
+    #[inline]
+    pub(super) fn record_as(&mut self, span: u64) {
+        self.span = span;
+    }
+
+    /// This thread polls the call from here on. Until [`Self::leave`] this is the call around it.
+    #[inline]
+    pub(super) fn enter(&mut self) {
+        step(self.holdings.as_ref(), Dispatch::enter);
+        self.exchange();
+    }
+
+    /// The poll is over. From here on this is the call itself, with what it holds.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.exchange();
+        step(self.holdings.as_ref(), Dispatch::exit);
+    }
+
+    #[inline]
+    fn exchange(&mut self) {
+        let holds = self.holdings.is_some();
+        let held = CURRENT.with(|current| {
+            self.callee = current.callee.replace(self.callee);
+            self.span = current.span.replace(self.span);
+            current.holds.replace(holds)
+        });
+        if held || holds {
+            self.holdings = swap_holdings(self.holdings.take());
+        }
+    }
+
     /// It calls `callee`, of another module.
     #[inline]
     pub(super) fn begins(&self, callee: &Callee) -> Result<(), CallError> {
@@ -343,8 +363,9 @@ impl Polled {
     }
 
     /// The rule that it has broken, where that is an error.
+    #[inline]
     pub fn broken(&self) -> Option<String> {
-        broken(self.holdings.as_ref())
+        self.holdings.as_ref().and_then(|holdings| holdings.broken())
     }
 
     /// The module whose call failed last, or had not ended.
@@ -353,11 +374,6 @@ impl Polled {
         let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.pending.or(calls.failed)
     }
-}
-
-/// The rule that a call has broken, where that is an error.
-pub(super) fn broken(holdings: Option<&Arc<Holdings>>) -> Option<String> {
-    holdings?.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Holdings {
@@ -398,6 +414,10 @@ impl Holdings {
     /// The latest of what it holds now.
     fn latest(&self) -> Option<&'static Scarce> {
         self.held().last().copied()
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ask(&self) -> Result<(), String> {
@@ -476,24 +496,18 @@ fn is_new(by: String, kind: &'static str) -> bool {
 }
 
 /// One poll, which may panic.
-struct Within<'a> {
-    polled: &'a mut Polled,
-    around: Option<Polled>,
-}
+struct Within<'a>(&'a mut Polled);
 
 impl<'a> Within<'a> {
     fn enter(polled: &'a mut Polled) -> Self {
-        let Polled { callee, span, .. } = *polled;
-        let own = Polled { callee, span, holdings: polled.holdings.take() };
-        step(own.holdings.as_ref(), Dispatch::enter);
-        let around = Some(swap(own));
-        Self { polled, around }
+        polled.enter();
+        Self(polled)
     }
 }
 
 impl Drop for Within<'_> {
     fn drop(&mut self) {
-        self.polled.holdings = leave(self.around.take().unwrap_or_default());
+        self.0.leave();
     }
 }
 
@@ -527,9 +541,10 @@ mod tests {
     /// What is logged while a guest's work of this kind does `work`.
     fn logged(kind: &str, work: impl FnOnce()) -> String {
         let call = || {
-            let around = swap(Polled::work("guest", kind));
+            let mut polled = Polled::work("guest", kind);
+            polled.enter();
             work();
-            leave(around);
+            polled.leave();
         };
         captured::logged(call).0
     }
@@ -648,17 +663,19 @@ mod tests {
     #[test]
     fn what_is_polled_is_known() {
         assert!(current_callee().is_none() && current_duty().is_none());
-        let around = swap(Polled::work("guest", "dine"));
+        let mut work = Polled::work("guest", "dine");
+        work.enter();
         let duty = current_duty().unwrap();
         assert_eq!((duty.module.as_str(), duty.kind.as_deref()), ("guest", Some("dine")));
         // To look changes nothing, and a call within it is what is polled then.
         assert!(current_duty().is_some());
-        let work = enter(&BAR, 0, None);
+        let mut call = Polled::call_of(&BAR);
+        call.enter();
         assert!(current_duty().is_none());
         assert_eq!(current_callee().unwrap().to_string(), "bar.serve");
-        leave(work);
+        call.leave();
         assert!(current_duty().is_some());
-        leave(around);
+        work.leave();
         assert!(current_callee().is_none() && current_duty().is_none());
     }
 }

@@ -5,9 +5,9 @@
 
 use super::{
     Side,
-    counter::{Counter, Figures},
+    counter::{Cells, Counter, Figures},
 };
-use std::{fmt, sync::OnceLock};
+use std::{cell::Cell, fmt, ptr, sync::OnceLock};
 
 /// The callers that are told apart.
 const CALLERS: usize = 15;
@@ -28,6 +28,45 @@ pub enum Caller {
 /// A caller, and whether the module that it calls runs in this process.
 type Key = (Caller, Side);
 
+impl Caller {
+    /// Whether it is the same, by where a module's name is. Others may have the same name.
+    #[inline]
+    fn is_surely(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Module(one), Self::Module(other)) => ptr::eq(one, other),
+            (Self::Edge, Self::Edge) | (Self::Process, Self::Process) => true,
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn address(self) -> usize {
+        match self {
+            Self::Module(name) => name.as_ptr().addr(),
+            Self::Edge => 1,
+            Self::Process => 2,
+            Self::Other => 3,
+        }
+    }
+}
+
+/// Places for what a thread counted last.
+const RECENT: usize = 64;
+
+/// What a thread counted: calls of a method by a caller.
+#[derive(Clone, Copy)]
+struct Recent {
+    meter: &'static Meter,
+    caller: Caller,
+    side: Side,
+    cells: &'static Cells,
+}
+
+thread_local! {
+    /// Found without a search, and without the destructor that a thread's own cells need.
+    static RECENT_CELLS: [Cell<Option<Recent>>; RECENT] = const { [const { Cell::new(None) }; RECENT] };
+}
+
 /// Counts the calls of one method.
 pub struct Meter {
     callers: [OnceLock<(Key, Counter)>; CALLERS],
@@ -44,9 +83,34 @@ impl Meter {
         }
     }
 
-    /// What counts the calls of this caller.
+    /// This thread's cells for the calls of this caller, unless the thread ends.
     #[inline]
-    pub(super) fn of(&self, caller: Caller, side: Side) -> &Counter {
+    pub(super) fn cells(&'static self, caller: Caller, side: Side) -> Option<&'static Cells> {
+        let place = (ptr::from_ref(self).addr() / 64) ^ caller.address() ^ side as usize;
+        let recent = RECENT_CELLS.with(|recent| recent[place % RECENT].get());
+        match recent {
+            Some(Recent { meter, caller: by, side: on, cells })
+                if ptr::eq(meter, self)
+                    && by.is_surely(caller)
+                    && on == side
+                    && cells.is_of_this_thread() =>
+            {
+                Some(cells)
+            }
+            _ => self.find(caller, side, place % RECENT),
+        }
+    }
+
+    #[cold]
+    fn find(&'static self, caller: Caller, side: Side, place: usize) -> Option<&'static Cells> {
+        let cells = self.of(caller, side).cells()?;
+        let found = Recent { meter: self, caller, side, cells };
+        RECENT_CELLS.with(|recent| recent[place].set(Some(found)));
+        Some(cells)
+    }
+
+    /// What counts the calls of this caller.
+    fn of(&self, caller: Caller, side: Side) -> &Counter {
         for place in &self.callers {
             let (key, counter) = place.get_or_init(|| ((caller, side), Counter::new()));
             if *key == (caller, side) {
@@ -85,13 +149,14 @@ mod tests {
             "r", "s", "t",
         ];
         static METER: Meter = Meter::new();
+        let count =
+            |caller, side, ending| METER.cells(caller, side).unwrap().count(ending, Some(1_000));
         for _ in 0..2 {
             for name in NAMES {
-                let counter = METER.of(Caller::Module(name), Side::Module);
-                counter.count(Ending::Answered, Some(1_000));
+                count(Caller::Module(name), Side::Module, Ending::Answered);
             }
         }
-        METER.of(Caller::Module("a"), Side::Caller).count(Ending::Failed, None);
+        count(Caller::Module("a"), Side::Caller, Ending::Failed);
         let figures = METER.figures();
         let of = |wanted, on| {
             let found = figures.iter().find(|(caller, side, _)| (*caller, *side) == (wanted, on));

@@ -26,8 +26,6 @@ pub struct ReplicaState {
     pub connected: bool,
     /// Whether calls avoid it, because they fail there.
     pub ejected: bool,
-    /// The calls that wait for its answer.
-    pub in_flight: usize,
 }
 
 impl Remote {

@@ -117,12 +117,11 @@ impl Replica {
 
     /// How it stands.
     pub(super) fn state(&self) -> ReplicaState {
-        let connections: Vec<_> = self.lanes.iter().filter_map(Lane::up).collect();
+        let mut connections = self.lanes.iter().filter_map(Lane::up);
         ReplicaState {
             address: self.address().to_string(),
-            connected: connections.iter().any(|connection| !connection.is_silent()),
+            connected: connections.any(|connection| !connection.is_silent()),
             ejected: !self.breaker.is_closed(),
-            in_flight: connections.iter().map(|one| one.calls_before_one_more()).sum(),
         }
     }
 

@@ -44,6 +44,7 @@ mod shapes;
 mod support;
 mod system;
 mod tls;
+mod trace_context;
 mod transactions;
 mod transcript;
 mod ui;

@@ -79,7 +79,7 @@ mod start_error;
 pub use async_trait::async_trait;
 pub use call::{CallError, CallErrorKind, InterfaceError, LocalTx, Reference, RetryAdvice};
 #[cfg(feature = "client")]
-pub use call::{Context, Principal, spawn};
+pub use call::{Context, Principal, spawn, trace_headers};
 #[cfg(feature = "client")]
 pub use inject::{Inject, Injector};
 pub use interface::Page;

@@ -4,7 +4,7 @@
 //! as when the one stands inside the other, that one counts and nothing starts anew.
 
 use crate::call::{
-    CallSettings, Context, Origin, Principal, Trace, planted,
+    self, CallSettings, Context, Origin, Principal, Sampling, Trace, Traced, planted,
     record::{Entry, Recording, RecordingEnd},
 };
 use axum::{
@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until};
 /// The response header that says which trace a request was part of, in hex.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static(call::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(call::TRACESTATE);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest idempotency key, in bytes.
 pub(super) const LONGEST_KEY: usize = 255;
@@ -44,7 +45,12 @@ impl Edge {
                 let start = settings.starting(Instant::now(), own);
                 let client = extensions.get::<ConnectInfo<SocketAddr>>();
                 let origin = client.map_or(Origin::OWN, |info| Origin::of_client(info.0.ip()));
-                let context = Context::until(start.deadline).with_trace(trace(headers)).of(origin);
+                let Traced { trace, state, begins } = traced(headers, settings.sampling);
+                let context = Context::until(start.deadline).of(origin).with_trace_state(state);
+                let context = match begins {
+                    true => context.beginning(trace),
+                    false => context.with_trace(trace),
+                };
                 Self { context, complain: start.complain }
             }
         };
@@ -104,19 +110,27 @@ impl Edge {
 }
 
 /// The trace that a request says it belongs to, else a new one.
-pub(super) fn trace(headers: &HeaderMap) -> Trace {
-    let header = headers.get(TRACEPARENT).and_then(|header| header.to_str().ok());
-    header.and_then(Trace::parse).unwrap_or_else(Trace::start)
+fn traced(headers: &HeaderMap, sampling: Sampling) -> Traced {
+    let all = |name| headers.get_all(name).into_iter().map(|value| value.to_str().ok());
+    Traced::read(all(TRACEPARENT), all(TRACESTATE), sampling)
 }
 
-/// States the trace in headers that state none that can be read.
-pub(super) fn set_trace(headers: &mut HeaderMap, trace: Trace) {
-    let stated = headers.get(TRACEPARENT).and_then(|header| header.to_str().ok());
-    if stated.and_then(Trace::parse).is_none()
-        && let Ok(value) = HeaderValue::from_str(&trace.to_string())
-    {
-        headers.insert(TRACEPARENT, value);
+/// The same, for an answer to a request that makes no call.
+pub(super) fn trace(headers: &HeaderMap) -> Trace {
+    traced(headers, Sampling::default()).trace
+}
+
+/// Makes the headers of a request that is passed on say which trace it belongs to: what cannot be read is replaced, and
+/// what is there several times is there once.
+pub(super) fn state_trace(headers: &mut HeaderMap) -> Trace {
+    let Traced { trace, state, .. } = traced(headers, Sampling::default());
+    headers.remove(TRACESTATE);
+    let state = state.and_then(|state| HeaderValue::from_str(state.as_str()).ok());
+    headers.extend(state.map(|state| (TRACESTATE, state)));
+    if let Ok(parent) = HeaderValue::from_str(&trace.to_string()) {
+        headers.insert(TRACEPARENT, parent);
     }
+    trace
 }
 
 /// The key under which a request may be repeated; an error when it is none that can be kept.
@@ -171,9 +185,60 @@ mod tests {
         }
     }
 
+    fn headers(stated: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let each = stated.iter();
+        each.map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// `HeaderMap::from_iter` keeps headers of one name apart, as they come over a connection.
     #[test]
-    fn a_trace_that_is_none_is_not_continued() {
-        let headers = HeaderMap::from_iter([(TRACEPARENT, "00-1-2-3".parse().unwrap())]);
-        assert_ne!(trace(&headers).trace_id, 0);
+    fn a_trace_goes_on_with_all_that_is_said_of_it() {
+        let stated = headers(&[(TRACESTATE, "a=1"), (TRACEPARENT, PARENT), (TRACESTATE, "b=2")]);
+        let read = traced(&stated, Sampling::default());
+        assert_eq!(
+            (read.trace.to_string(), read.state.unwrap().as_str()),
+            (PARENT.into(), "a=1,b=2")
+        );
+        let edge = Edge::start(&CallSettings::default(), None, &stated, &Extensions::new());
+        assert_eq!(edge.context.trace_state().unwrap().as_str(), "a=1,b=2");
+        let twice = headers(&[(TRACEPARENT, PARENT), (TRACEPARENT, PARENT), (TRACESTATE, "a=1")]);
+        let read = traced(&twice, Sampling::default());
+        assert!(read.trace.to_string() != PARENT && read.state.is_none());
+    }
+
+    #[test]
+    fn what_is_passed_on_states_one_trace() {
+        let stated = |headers: &HeaderMap, name| {
+            let all = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap());
+            all.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut good = headers(&[(TRACESTATE, "a=1"), (TRACEPARENT, PARENT), (TRACESTATE, "b=2")]);
+        state_trace(&mut good);
+        assert_eq!(stated(&good, TRACEPARENT), [PARENT]);
+        assert_eq!(stated(&good, TRACESTATE), ["a=1,b=2"]);
+        for bad in [
+            headers(&[(TRACEPARENT, "00-1-2-3"), (TRACESTATE, "a=1")]),
+            headers(&[(TRACEPARENT, PARENT), (TRACEPARENT, PARENT), (TRACESTATE, "a=1")]),
+            headers(&[(TRACESTATE, "a=1")]),
+        ] {
+            let mut passed = bad;
+            let trace = state_trace(&mut passed);
+            assert_eq!(stated(&passed, TRACEPARENT), [trace.to_string()]);
+            assert_eq!(stated(&passed, TRACESTATE), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn new_traces_are_sampled_as_the_settings_say() {
+        let settings = CallSettings { sampling: Sampling::of(1.0), ..CallSettings::default() };
+        let sampled = |stated: &[(HeaderName, &'static str)]| {
+            let edge = Edge::start(&settings, None, &headers(stated), &Extensions::new());
+            edge.context.trace().sampled
+        };
+        assert!(sampled(&[]));
+        let not = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        assert!(!sampled(&[(TRACEPARENT, not)]));
     }
 }

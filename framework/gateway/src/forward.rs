@@ -62,9 +62,8 @@ impl Forward {
 
     /// Passes one on.
     pub(super) async fn pass(self: Arc<Self>, mut request: Request) -> Response {
-        let trace = edge::trace(request.headers());
         // The other process logs it under the same id.
-        edge::set_trace(request.headers_mut(), trace);
+        let trace = edge::state_trace(request.headers_mut());
         match self.answer(request).await {
             Ok(response) => response,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The routes of modules' own: here, or passed on, or served to a gateway elsewhere.
 
 use super::{
-    HttpLimits, RouteError,
+    HttpLimits, RouteError, edge,
     forward::{Forward, say_forwarded},
     listen, log,
 };
@@ -64,6 +64,8 @@ pub fn own_routes(
     let router = log::failures_logged(router);
     Ok(router.layer(axum::middleware::map_request(async |mut request: Request| {
         say_forwarded(&mut request);
+        // As after a split, where the gateway passes it on.
+        edge::state_trace(request.headers_mut());
         request
     })))
 }

@@ -54,6 +54,7 @@ mod parse;
 mod problem;
 pub mod quantity;
 mod sections;
+mod share;
 mod suggest;
 mod workspace;
 
@@ -70,5 +71,6 @@ pub use quantity::QuantityError;
 pub use sections::{
     Calls, Databases, HiddenUrl, Http, Limits, Log, Migrate, Observe, Retries, TlsKeys,
 };
+pub use share::Share;
 pub use suggest::nearest;
 pub use workspace::Workspace;

@@ -13,6 +13,7 @@ use crate::keys::{
 use crate::log::{LogFormat, LogLevels};
 use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
+use crate::share::Share;
 
 const AN_INSTANT: Duration = Duration::from_millis(1);
 const AN_HOUR: Duration = Duration::from_secs(3600);
@@ -97,6 +98,8 @@ section! {
     record: bool = true, Flag;
     /// a request that takes longer is kept; without it, one that takes longer than 99 in 100 of its route
     slow: Option<Duration> = None, Optional(Span(AN_INSTANT, LONGEST));
+    /// of the traces that begin here, the part that is kept whatever became of them: "1%"; who sends a trace along decides itself
+    sample: Share = Share::NONE, Text(Share::read, |share| share.to_string());
     /// what recent requests may take, and as much again for those that are kept
     memory: usize = 8 << 20, Size(1 << 20, 1 << 30);
 }

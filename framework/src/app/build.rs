@@ -12,7 +12,7 @@ use super::{
     sharing,
 };
 use crate::{
-    call::{CallSettings, record::Recorder},
+    call::{CallSettings, Sampling, record::Recorder},
     config::{Setting, Settings, SettingsErrors, overlay},
     link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, databases, modules},
@@ -142,6 +142,7 @@ impl App {
             observe: calls.deadline_mode == DeadlineMode::Observe,
             checked,
             recorder: observed.recorder(),
+            sampling: Sampling::of(place.manifest.observe.sample.part()),
         });
         let links = Arc::new(Links::new(Arc::clone(&call_settings)));
         Self {

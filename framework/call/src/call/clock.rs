@@ -5,7 +5,7 @@
 //! millisecond on each thread, and the CPU's time-stamp counter in between. A build with debug
 //! assertions reads tokio's clock every time, because a test may have paused it.
 
-use super::record::Recorder;
+use super::{Sampling, record::Recorder};
 use std::{
     cell::Cell,
     sync::{Arc, OnceLock},
@@ -30,11 +30,19 @@ pub struct CallSettings {
     pub checked: bool,
     /// Keeps what requests did, if anything does.
     pub recorder: Option<Arc<dyn Recorder>>,
+    /// How many of the traces that start here are sampled.
+    pub sampling: Sampling,
 }
 
 impl Default for CallSettings {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), observe: false, checked: false, recorder: None }
+        Self {
+            deadline: Duration::from_secs(5),
+            observe: false,
+            checked: false,
+            recorder: None,
+            sampling: Sampling::default(),
+        }
     }
 }
 

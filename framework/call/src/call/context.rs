@@ -4,13 +4,12 @@
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
 use super::{
-    Origin, chance,
+    Origin, Trace, TraceState,
     clock::{self, CallSettings, clamp},
     held,
     record::{self, Recording},
 };
 use std::{
-    fmt,
     future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, OnceLock},
@@ -41,6 +40,8 @@ pub struct Context {
     recording: Option<Arc<Recording>>,
     /// Whether the process that called records the request.
     recorded: bool,
+    /// Whether the trace begins here: then its span is that of what is done here, and has no parent.
+    begins: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -48,6 +49,7 @@ struct Baggage {
     /// Set once: at the edge, or below the layer of an existing program.
     principal: OnceLock<Principal>,
     idempotency_key: Option<String>,
+    trace_state: Option<TraceState>,
 }
 
 /// On whose behalf a call is made.
@@ -59,57 +61,6 @@ pub struct Principal {
     pub roles: Vec<String>,
 }
 
-/// The trace that a call belongs to, as in W3C's `traceparent`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
-    /// The whole trace.
-    pub trace_id: u128,
-    /// The caller's part of it.
-    pub span_id: u64,
-    /// Whether the edge decided to record this trace.
-    pub sampled: bool,
-}
-
-impl Trace {
-    /// A new trace, not sampled.
-    pub fn start() -> Self {
-        Self { trace_id: random_128(), span_id: chance::number(), sampled: false }
-    }
-
-    /// Reads a `traceparent` header; `None` when it is not one.
-    pub fn parse(header: &str) -> Option<Self> {
-        let mut parts = header.trim().split('-');
-        let (version, trace, span, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        // `from_str_radix` alone would take signs and capitals, which are not allowed here.
-        let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if ![version, trace, span, flags].into_iter().all(hex) {
-            return None;
-        }
-        let sizes = (version.len(), trace.len(), span.len(), flags.len());
-        let known = version != "ff" && (version != "00" || parts.next().is_none());
-        if sizes != (2, 32, 16, 2) || !known {
-            return None;
-        }
-        let trace = Self {
-            trace_id: u128::from_str_radix(trace, 16).ok()?,
-            span_id: u64::from_str_radix(span, 16).ok()?,
-            sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1,
-        };
-        (trace.trace_id != 0 && trace.span_id != 0).then_some(trace)
-    }
-}
-
-fn random_128() -> u128 {
-    u128::from(chance::number()) << 64 | u128::from(chance::number())
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
-    }
-}
-
 impl Context {
     /// The context of the call that is running, or `None` outside of any.
     pub fn current() -> Option<Self> {
@@ -118,7 +69,8 @@ impl Context {
 
     /// A context for work that starts here, at the edge: a request that came in, a job.
     pub fn edge(settings: &CallSettings) -> Self {
-        Self::until(settings.starting(clock::now(), None).deadline)
+        let deadline = settings.starting(clock::now(), None).deadline;
+        Self::until(deadline).beginning(settings.sampling.start())
     }
 
     /// A new context that ends at `deadline`, clamped to [`super::MAX_DEADLINE`] from now.
@@ -143,6 +95,7 @@ impl Context {
             baggage: None,
             recording: None,
             recorded: false,
+            begins: false,
         }
     }
 
@@ -196,6 +149,36 @@ impl Context {
     #[must_use]
     pub fn with_trace(mut self, trace: Trace) -> Self {
         self.trace = trace;
+        self.begins = false;
+        self
+    }
+
+    /// The same, as the beginning of `trace`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn beginning(self, trace: Trace) -> Self {
+        Self { begins: true, ..self.with_trace(trace) }
+    }
+
+    /// Whether its trace begins here.
+    #[doc(hidden)]
+    pub fn begins_trace(&self) -> bool {
+        self.begins
+    }
+
+    /// What other tracing systems said of the trace.
+    #[doc(hidden)]
+    pub fn trace_state(&self) -> Option<&TraceState> {
+        self.baggage.as_ref()?.trace_state.as_ref()
+    }
+
+    /// The same, with what other tracing systems said of the trace.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_trace_state(mut self, state: Option<TraceState>) -> Self {
+        if state.is_some() {
+            self.baggage_mut().trace_state = state;
+        }
         self
     }
 
@@ -264,7 +247,8 @@ impl Context {
             [&principal.subject].into_iter().chain(&principal.roles).map(|text| entry(text))
         });
         let key = baggage.idempotency_key.iter().map(|key| entry(key));
-        FIXED + principal.chain(key).sum::<usize>() <= LONGEST
+        let state = baggage.trace_state.iter().map(|state| entry(state.as_str()));
+        FIXED + principal.chain(key).chain(state).sum::<usize>() <= LONGEST
     }
 
     fn baggage_mut(&mut self) -> &mut Baggage {
@@ -300,13 +284,13 @@ impl Context {
         self
     }
 
-    /// The same, as a call that is about to leave the process carries it: its own span is its callee's parent.
+    /// The same, as a call that is about to leave the process carries it: its own span is its callee's parent. Outside of
+    /// calls it is that of the request. What is not recorded has none, and leaves its caller's.
+    #[doc(hidden)]
     #[must_use]
-    pub(crate) fn outgoing(mut self) -> Self {
-        if self.recording.is_some()
-            && let Some(span) = held::current_span()
-        {
-            self.trace.span_id = span;
+    pub fn outgoing(mut self) -> Self {
+        if let Some(recording) = &self.recording {
+            self.trace.span_id = held::current_span().unwrap_or(recording.root());
         }
         self
     }
@@ -357,15 +341,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_traceparent_survives_the_trip() {
-        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(Trace::parse(text).unwrap().to_string(), text);
-        for bad in ["", "00-1-2-3", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] {
-            assert_eq!(Trace::parse(bad), None, "{bad}");
-        }
-    }
 
     #[tokio::test]
     async fn spawned_work_keeps_the_context() {

@@ -102,7 +102,7 @@ impl Rare {
             }
             None => {
                 let Start { deadline, complain } = settings.starting(now, own);
-                (Context::starting(deadline), complain)
+                (Context::starting(deadline).beginning(settings.sampling.start()), complain)
             }
         };
         let span = if inner.trace.sampled { span(callee, inner.trace, side) } else { Span::none() };

@@ -23,13 +23,15 @@ mod planted;
 pub mod record;
 mod report;
 pub mod stages;
+mod trace;
+mod trace_state;
 pub mod turns;
 mod window;
 
 pub use crate::planted;
 pub use backoff::Backoff;
 pub use clock::{CallSettings, MAX_DEADLINE};
-pub use context::{Context, Principal, Trace, spawn};
+pub use context::{Context, Principal, spawn};
 pub use counter::Figures;
 pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub use guard::{Guarded, Side, guard, overdue};
@@ -41,6 +43,8 @@ pub use origin::{Origin, network_of};
 pub use planted::{is_chosen, is_planted_here, plant};
 pub use report::{Reference, chain, panic_text};
 pub use stages::{Stages, Timed};
+pub use trace::{Sampling, TRACEPARENT, TRACESTATE, Trace, Traced, trace_headers};
+pub use trace_state::TraceState;
 pub use window::Window;
 
 /// The trace of the call that is running, if there is one.

@@ -119,7 +119,7 @@ pub struct Recorded {
 #[derive(Debug)]
 pub struct Part {
     pub trace_id: u128,
-    /// The caller's span: of the client at the gateway, or of the process that called.
+    /// The caller's span: of the client at the gateway, or of the process that called. 0 where the trace begins.
     pub parent: u64,
     /// The span that the calls of the request itself have as their parent.
     pub root: u64,
@@ -153,14 +153,18 @@ impl Recording {
             return (context, None);
         }
         let trace = context.trace();
-        // A call has a span of its own, made by its guard. A request has none but this one.
-        let root = match entry {
-            Entry::Call { .. } => trace.span_id,
-            Entry::Request { .. } | Entry::Work { .. } => next_span(),
+        // A call has a span of its own, made by its guard. A request has none but this one, and where it begins the trace,
+        // it is the trace's own.
+        let (root, parent) = match entry {
+            Entry::Request { .. } | Entry::Work { .. } if context.begins_trace() => {
+                (trace.span_id, 0)
+            }
+            Entry::Request { .. } | Entry::Work { .. } => (next_span(), trace.span_id),
+            Entry::Call { .. } => (trace.span_id, trace.span_id),
         };
         let recording = Arc::new(Self {
             trace_id: trace.trace_id,
-            parent: trace.span_id,
+            parent,
             root,
             sampled: trace.sampled,
             entry,

@@ -18,7 +18,7 @@
 //! An entry of the context is a tag (u8), a length (u32) and that many bytes. A reader passes over
 //! tags that it does not know, so newer peers may add some.
 
-use crate::call::{Context, Origin, Principal, Trace, clock, planted};
+use crate::call::{Context, Origin, Principal, Trace, TraceState, clock, planted};
 use crate::carry::{Answer, Outcome, Payload};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::time::Duration;
@@ -49,6 +49,8 @@ const IDEMPOTENCY_KEY: u8 = 5;
 const AGAIN: u8 = 6;
 /// The client of the caller's gateway that a call is made for, as a number of the caller's own.
 const CLIENT: u8 = 7;
+/// What other tracing systems said of the trace. A release that does not know it passes nothing on.
+const TRACE_STATE: u8 = 8;
 
 /// The flags of a trace.
 const SAMPLED: u8 = 1;
@@ -244,6 +246,9 @@ fn write_context(context: &Context, out: &mut BytesMut) {
         trace[24] |= RECORDED;
     }
     entry(out, TRACE, &trace);
+    if let Some(state) = context.trace_state() {
+        entry(out, TRACE_STATE, state.as_str().as_bytes());
+    }
     if let Some(principal) = context.principal() {
         entry(out, SUBJECT, principal.subject.as_bytes());
         for role in &principal.roles {
@@ -276,6 +281,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut trace = None;
     let mut principal: Option<Principal> = None;
     let mut key = None;
+    let mut state = None;
     let mut again = false;
     let mut recorded = false;
     let mut origin = Origin::OWN;
@@ -313,6 +319,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
                 None => return Err(FrameError::Malformed("a role of nobody")),
             },
             IDEMPOTENCY_KEY => key = Some(text(&entry)?),
+            TRACE_STATE => state = TraceState::parse(&text(&entry)?),
             AGAIN => again = true,
             CLIENT => origin.client = u32::from_le_bytes(fixed(&entry)?),
             _ => {}
@@ -324,7 +331,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     // Clamped before it is added to the clock: the largest number that can be written is only a day.
     let left = Duration::from_micros(left).min(crate::call::MAX_DEADLINE);
     let trace = trace.unwrap_or_else(Trace::start);
-    let mut context = Context::received(clock::now() + left, trace, origin);
+    let mut context = Context::received(clock::now() + left, trace, origin).with_trace_state(state);
     if again {
         context = context.made_again();
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     StartError,
+    call::CallSettings,
     link::{Client, InterfaceEntry, Links},
 };
 use std::{
@@ -88,6 +89,12 @@ impl Injector {
     /// A client, for an [`Inject`] of yours that wraps one.
     pub fn client<C: Client>(&self) -> C {
         self.process.links().client()
+    }
+
+    /// How calls begin in the process.
+    #[doc(hidden)]
+    pub fn settings(&self) -> &Arc<CallSettings> {
+        self.process.links().settings()
     }
 
     /// What the process has of this type for the module.

@@ -187,8 +187,9 @@ impl Databases {
             let work = Work::new(db.clone(), self.source.module, self.source.work)
                 .nudging(Arc::clone(&self.nudge));
             opened.push(Box::new(work.clone()));
+            let calls = Arc::clone(injector.settings());
             let make: MakeWorker = Box::new(|kinds| {
-                let worker = Worker::new(work, kinds)?;
+                let worker = Worker::new(work, kinds)?.with(calls);
                 Ok(Box::new(|stopping| Box::pin(worker.run(stopping))))
             });
             *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);

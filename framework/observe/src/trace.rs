@@ -41,6 +41,9 @@ pub struct TracePart {
     /// Whether its caller went away before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
+    /// Whether it was work that failed, and is tried again or given up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// The span of the caller, and that of what the request did here outside of its calls.
     pub parent: String,
     pub span: String,
@@ -110,9 +113,10 @@ impl TracePart {
             nanos: part.nanos,
             status: match part.ended {
                 Ended::Status(status) => Some(status),
-                Ended::Done | Ended::Dropped => None,
+                Ended::Done | Ended::Failed | Ended::Dropped => None,
             },
             dropped: part.ended == Ended::Dropped,
+            failed: part.ended == Ended::Failed,
             parent: hex(part.parent),
             span: hex(part.root),
             calls,

@@ -329,6 +329,7 @@ fn has_failed(part: &Part) -> bool {
     match part.ended {
         Ended::Status(status) => status >= 500,
         Ended::Dropped => false,
+        Ended::Failed => true,
         Ended::Done => {
             let own = part.recorded.calls.iter().filter(|call| call.parent == part.root);
             own.into_iter().any(|call| matches!(call.outcome, Outcome::Failed(_)))

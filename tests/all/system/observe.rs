@@ -69,10 +69,14 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
+/// The parts of a trace, without those of durable work, which follows at some later time.
+fn parts_of_request(trace: &Value) -> impl Iterator<Item = &Value> {
+    list(trace, "parts").iter().filter(|part| part["entry"]["work"].is_null())
+}
+
 /// Each call of a trace where its module ran, below the call that made it: `orders.place > stock.reserve answered`.
 fn tree(trace: &Value) -> BTreeSet<String> {
-    let calls: BTreeMap<&str, &Value> = list(trace, "parts")
-        .iter()
+    let calls: BTreeMap<&str, &Value> = parts_of_request(trace)
         .flat_map(|part| list(part, "calls"))
         .map(|call| (text(call, "span"), call))
         .collect();
@@ -94,8 +98,7 @@ fn tree(trace: &Value) -> BTreeSet<String> {
 
 /// The statements of a trace, each with the module whose call made it.
 fn statements(trace: &Value) -> BTreeSet<String> {
-    let parts = list(trace, "parts").iter();
-    let all = parts.flat_map(|part| {
+    let all = parts_of_request(trace).flat_map(|part| {
         list(part, "statements").iter().map(move |statement| {
             let mut calls = list(part, "calls").iter();
             let call = calls.find(|call| text(call, "span") == text(statement, "span"));

@@ -336,6 +336,12 @@ impl Polled {
         Self::duty(Duty { module: module.to_owned(), kind: None })
     }
 
+    /// The same, as the span of what is recorded.
+    #[must_use]
+    pub fn recorded_as(self, span: u64) -> Self {
+        Self { span, ..self }
+    }
+
     fn duty(duty: Duty) -> Self {
         let calls = Some(Mutex::default());
         let holdings = Holdings { calls, ..Holdings::of(Holder::Work(Arc::new(duty))) };

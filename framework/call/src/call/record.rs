@@ -46,6 +46,8 @@ pub enum Ended {
     Status(u16),
     /// Without one: a call, or work. Its own calls say how they ended.
     Done,
+    /// Without one, and not well: work that is tried again, or given up.
+    Failed,
     /// Its caller went away.
     Dropped,
 }

@@ -1,7 +1,12 @@
 //! One kind of work, and one attempt at a piece of it.
 
 use super::{Circuit, Cron, Perform, Piece, Retry};
-use crate::call::{Context, Trace, chain, held::Polled, panic_text};
+use crate::call::{
+    CallSettings, Context, Trace, chain,
+    held::Polled,
+    panic_text,
+    record::{Ended, Entry, Recording},
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -89,19 +94,44 @@ pub(super) enum Outcome {
     Cut,
 }
 
-/// One attempt: in a context of its own, until its deadline, and with a panic as a failure.
-pub(super) async fn attempt_of(module: &str, kind: &WorkKind, claimed: &Claimed) -> Outcome {
-    let mut context = Context::until(Instant::now() + kind.deadline);
-    if let Some(trace) = claimed.trace {
-        context = context.with_trace(trace);
+/// One attempt: in a context of its own, until its deadline, and with a panic as a failure. It is recorded as an entry
+/// of its own, in the trace of the call that enqueued the piece.
+pub(super) async fn attempt_of(
+    module: &str,
+    kind: &WorkKind,
+    claimed: &Claimed,
+    calls: &CallSettings,
+) -> Outcome {
+    let context = Context::until(Instant::now() + kind.deadline);
+    let context = match claimed.trace {
+        Some(trace) => context.with_trace(trace),
+        None => context.beginning(calls.sampling.start()),
+    };
+    let entry = || Entry::Work { module: module.to_owned(), kind: kind.name.to_owned() };
+    let (context, recording) = match &calls.recorder {
+        Some(recorder) => Recording::begin(recorder, context, entry),
+        None => (context, None),
+    };
+    let outcome = attempt_in(context, module, kind, claimed).await;
+    if let Some(recording) = recording {
+        recording.end(match &outcome {
+            Outcome::Done => Ended::Done,
+            Outcome::Failed { .. } => Ended::Failed,
+            Outcome::Lost | Outcome::Cut => Ended::Dropped,
+        });
     }
+    outcome
+}
+
+async fn attempt_in(context: Context, module: &str, kind: &WorkKind, claimed: &Claimed) -> Outcome {
     let performing = match (kind.perform)(&claimed.payload) {
         Ok(performing) => performing,
         Err(error) => {
             return Outcome::Failed { error: format!("it cannot be read: {error}"), at: None };
         }
     };
-    let mut polled = Polled::work(module, kind.name);
+    let span = context.recording().map_or(0, |recording| recording.root());
+    let mut polled = Polled::work(module, kind.name).recorded_as(span);
     let performing = polled.follow(AssertUnwindSafe(performing).catch_unwind());
     let ended = timeout(kind.deadline, context.scope(performing)).await;
     let error = match ended {

@@ -210,7 +210,8 @@ pub(super) async fn insert<D: ModuleDatabase>(
     connection: &mut D::Connection,
     row: Row<'_>,
 ) -> Result<bool, sqlx::Error> {
-    let trace = Context::current().map(|context| context.trace().to_string());
+    // The call that is running is the parent of what is done later.
+    let trace = Context::current().map(|context| context.outgoing().trace().to_string());
     let values = vec![
         row.module.into(),
         format!("{:032x}", rand::random::<u128>()).as_str().into(),

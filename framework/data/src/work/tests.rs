@@ -6,14 +6,20 @@ mod tables;
 use super::{
     Ledger, Perform, Piece, Recurring, Retry, UnlistedWork, Work, WorkKind, Worker, history,
 };
-use crate::{Db, DbSettings, Location};
+use crate::{
+    Db, DbSettings, Location,
+    call::{
+        CallSettings, Context, Trace,
+        record::{Ended, Entry, Part, Recorder},
+    },
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::{
     error::Error,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -106,7 +112,11 @@ impl Running {
 }
 
 fn start(work: &Work, kinds: Vec<WorkKind>) -> Running {
-    let worker = Worker::new(work.clone(), kinds).unwrap();
+    start_with(work, kinds, Arc::default())
+}
+
+fn start_with(work: &Work, kinds: Vec<WorkKind>, calls: Arc<CallSettings>) -> Running {
+    let worker = Worker::new(work.clone(), kinds).unwrap().with(calls);
     let stop = watch::Sender::new(false);
     let mut stopping = stop.subscribe();
     let stopping = async move { drop(stopping.wait_for(|stop| *stop).await) };
@@ -323,4 +333,44 @@ fn pauses_double_up_to_the_most() {
 fn a_pause_without_a_bound_is_a_long_one() {
     let retry = Retry { first: Duration::MAX, most: Duration::MAX, attempts: 3 };
     assert!(retry.backoff().pause_at(1, 1.0) > Duration::from_secs(365 * 24 * 60 * 60));
+}
+
+/// Remembers what was recorded.
+#[derive(Debug, Default)]
+struct Remembers(Mutex<Vec<Part>>);
+
+impl Recorder for Remembers {
+    fn records(&self, _: &Entry) -> bool {
+        true
+    }
+
+    fn ended(&self, part: Part) {
+        self.0.lock().unwrap().push(part);
+    }
+}
+
+#[tokio::test]
+async fn each_run_is_an_entry_in_the_trace_that_enqueued_it() {
+    let (_folder, db) = database("traced").await;
+    let counter = Arc::new(Counter { failures: 1, ..Counter::default() });
+    let work = Work::new(db.clone(), "shop", &["add"]);
+    let recorder = Arc::new(Remembers::default());
+    let recorded = Arc::clone(&recorder) as Arc<dyn Recorder>;
+    let calls = CallSettings { recorder: Some(recorded), ..CallSettings::default() };
+    let running = start_with(&work, adds(&counter), Arc::new(calls));
+    let trace = Trace { sampled: true, ..Trace::start() };
+    let context = Context::edge(&CallSettings::default()).with_trace(trace);
+    context.scope(enqueue(&work, &db, 2)).await;
+    while counter.sum.load(Ordering::SeqCst) < 2 || recorder.0.lock().unwrap().len() < 2 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    running.stop().await;
+    let runs = recorder.0.lock().unwrap();
+    let told = runs.iter().map(|run| (run.trace_id, run.parent, run.sampled, run.entry.clone()));
+    let entry = Entry::Work { module: "shop".to_owned(), kind: "add".to_owned() };
+    let expected = (trace.trace_id, trace.span_id, true, entry);
+    assert_eq!(told.collect::<Vec<_>>(), [expected.clone(), expected]);
+    let ends: Vec<Ended> = runs.iter().map(|run| run.ended).collect();
+    assert_eq!(ends, [Ended::Failed, Ended::Done]);
+    assert_ne!(runs[0].root, runs[1].root);
 }

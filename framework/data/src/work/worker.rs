@@ -8,7 +8,7 @@ use super::{
     queue::{self, Row, Work, milliseconds},
 };
 use crate::{
-    call::{Trace, planted},
+    call::{CallSettings, Trace, planted},
     {Column, ModuleDatabase, Value},
 };
 use std::{
@@ -52,6 +52,8 @@ pub struct Worker<D: ModuleDatabase> {
     /// Those that are held back while a module that they call fails.
     pub(super) circuits: Mutex<HashMap<&'static str, KindCircuit>>,
     holders: Holders,
+    /// How traces begin, and what is recorded of them.
+    calls: Arc<CallSettings>,
     /// Set when what is still being done has to end now.
     cut: watch::Sender<bool>,
 }
@@ -82,8 +84,14 @@ impl<D: ModuleDatabase> Worker<D> {
             kinds,
             circuits: Mutex::new(circuits),
             holders: Holders::new(),
+            calls: Arc::default(),
             cut: watch::Sender::new(false),
         })
+    }
+
+    /// The same, whose runs begin as these settings say.
+    pub(crate) fn with(self, calls: Arc<CallSettings>) -> Self {
+        Self { calls, ..self }
     }
 
     /// Works until `stopping` is ready. Then what is being done has a few seconds to end, and is
@@ -284,7 +292,8 @@ impl<D: ModuleDatabase> Worker<D> {
         if planted!("acknowledges-first") {
             let _ = self.write_down(kind, &claimed, &Outcome::Done).await;
         }
-        let outcome = self.under_lease(&claimed, attempt_of(module, kind, &claimed)).await;
+        let outcome =
+            self.under_lease(&claimed, attempt_of(module, kind, &claimed, &self.calls)).await;
         let ending = match &outcome {
             Outcome::Done => Ending::Done,
             Outcome::Failed { at: Some(module), .. } => Ending::FailedAt(module),

@@ -8,7 +8,7 @@ use monolift::{
 };
 use monolift_cli::up::{Built, Options};
 use monolift_data::DbSettings;
-use monolift_manifest::{HiddenUrl, Manifest};
+use monolift_manifest::{Hidden, Manifest};
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
@@ -84,7 +84,7 @@ impl<'a> Servers<'a> {
         for setting in reported {
             let Some(module) = setting.key.strip_suffix(".db.url") else { continue };
             let db: DbSettings = self.settings.group(module, "db")?;
-            let common = self.manifest.db.url.as_ref().map(HiddenUrl::expose);
+            let common = self.manifest.db.url.as_ref().map(Hidden::expose);
             let own = db.url.as_ref().map(|url| url.expose().as_str());
             let Some(url) = own.or(common) else { continue };
             let Some(server) = server_of(url) else { continue };

@@ -7,14 +7,22 @@ use std::{
 
 /// The packages that a program with these arguments compiles, without those of tests.
 fn packages(arguments: &[&str]) -> BTreeSet<String> {
+    versions(arguments).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The same, with their versions.
+fn versions(arguments: &[&str]) -> BTreeSet<(String, String)> {
     let format = ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut tree = crate::cargo::cargo();
     let output = tree.args(format).args(arguments).current_dir(root).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    let names = text.lines().filter_map(|line| line.split(' ').next());
-    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    let parts = text.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    });
+    parts.collect()
 }
 
 /// Those of `monolift` with these features and no others.
@@ -115,6 +123,22 @@ fn a_program_has_the_drivers_that_it_names() {
     assert_eq!(among(&packages(&["--package", "monolift"]), &ALL), ALL[..3]);
     assert_eq!(among(&with("postgres"), &ALL), ["sqlx-postgres"]);
     assert_eq!(among(&with("sqlite"), &ALL), SQLITE);
+}
+
+/// Two versions of `opentelemetry` in a program would not see each other's traces, and nothing would say so.
+#[test]
+fn a_program_has_one_opentelemetry_and_its_exporter_only_if_it_says_so() {
+    let all = versions(&["--package", "monolift", "--features", "otlp"]);
+    let named = |name: &str| all.iter().filter(|(package, _)| package == name).count();
+    assert_eq!(named("opentelemetry"), 1, "{all:?}");
+    let exporter = ["monolift-otlp", "h2", "prost"];
+    let names: BTreeSet<String> = all.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(among(&names, &exporter), exporter);
+    assert_eq!(among(&names, &["opentelemetry_sdk", "tonic", "reqwest"]), [""; 0]);
+    assert_eq!(among(&packages(&["--package", "monolift"]), &exporter), [""; 0]);
+    let tests = versions(&["--package", "otlp-tests", "--edges", "normal,dev"]);
+    let ours = tests.iter().filter(|(package, _)| package == "opentelemetry");
+    assert_eq!(ours.count(), 1, "{tests:?}");
 }
 
 /// `monolift` has ring for connections between processes in any case, so `monolift-data` is looked at.

@@ -8,8 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The benchmark's peers need features that no program should have. `xtask` depends on nothing.
-const APART: [&str; 2] = ["bench", "xtask"];
+/// The benchmark's peers and the collector of the exporter's tests need features that no program should have. `xtask`
+/// depends on nothing.
+const APART: [&str; 3] = ["bench", "otlp-tests", "xtask"];
 
 /// The features that each package is compiled with, by its name and version. A package that build scripts or macros
 /// need as well may have two sets.

@@ -9,9 +9,10 @@ use std::{
 #[path = "../../cli/src/cargo.rs"]
 mod command;
 
-/// The benchmark's peers need other features of what the programs need too, so a build of both would be shared with no
-/// single program. Checks have one set of features for everything instead: lints and docs share it.
-const BENCHMARK: [&str; 2] = ["--exclude", "bench"];
+/// The benchmark's peers and the collector of the exporter's tests need other features of what the programs need too, so a
+/// build of all would be shared with no single program. Checks have one set of features for everything instead: lints and
+/// docs share it.
+const APART: [&str; 4] = ["--exclude", "bench", "--exclude", "otlp-tests"];
 
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = command::cargo();
@@ -26,7 +27,7 @@ pub(crate) fn everything(what: &str, arguments: &[&str]) -> Command {
 
 /// Builds all packages that share one compiled copy of their dependencies.
 pub(crate) fn workspace(what: &[&str], arguments: &[&str]) -> Command {
-    cargo(&[what, &["--workspace"], &BENCHMARK, arguments].concat())
+    cargo(&[what, &["--workspace"], &APART, arguments].concat())
 }
 
 /// Where cargo builds to.

@@ -56,7 +56,7 @@ fn packages() -> Command {
 }
 
 /// The crates that a user's application needs.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "monolift",
     "monolift-call",
     "monolift-data",
@@ -64,6 +64,7 @@ const PACKAGES: [&str; 9] = [
     "monolift-macros",
     "monolift-manifest",
     "monolift-observe",
+    "monolift-otlp",
     "monolift-seam",
     "monolift-trim",
 ];
@@ -91,6 +92,7 @@ fn storms(steps: &mut Steps, length: Length) -> Result<(), String> {
 /// What needs builds of its own, or too much time for each change.
 fn long(steps: &mut Steps) -> Result<(), String> {
     features(steps)?;
+    steps.run("traces reach a collector", cargo(&["test", "-p", "otlp-tests", "--quiet"]))?;
     steps.run("the benchmark", cargo(&["build", "-p", "bench", "--quiet"]))?;
     // Its figures mean nothing here; what it says matters only when it fails.
     steps

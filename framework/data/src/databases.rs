@@ -3,6 +3,7 @@
 use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     SharedPools,
+    gauge::{Gauge, Opened},
     work::{self, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
@@ -12,7 +13,7 @@ use std::{
     any::{Any, TypeId},
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::sync::Notify;
 
@@ -142,6 +143,10 @@ pub struct Databases {
     opened: tokio::sync::Mutex<Vec<Box<dyn Any + Send>>>,
     /// What the start says of each.
     described: Mutex<Vec<String>>,
+    /// What they show of themselves.
+    gauges: Mutex<Vec<Arc<dyn Gauge>>>,
+    /// What kind the first one is.
+    backend: OnceLock<Backend>,
     /// What each reaches, if the module shares transactions.
     identities: Mutex<Vec<Identity>>,
     worker: Mutex<Option<MakeWorker>>,
@@ -163,8 +168,9 @@ impl fmt::Debug for Databases {
 impl Databases {
     /// Those of a module. They are opened when they are first asked for.
     pub fn new(source: Source) -> Self {
-        let (opened, described, identities, worker, nudge) = Default::default();
-        Self { source, opened, described, identities, worker, nudge }
+        let (opened, described, gauges, backend) = Default::default();
+        let (identities, worker, nudge) = Default::default();
+        Self { source, opened, described, gauges, backend, identities, worker, nudge }
     }
 
     async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
@@ -174,6 +180,10 @@ impl Databases {
         }
         let (db, described) = open::<D>(&self.source, injector).await?;
         let db = db.strict(self.source.strict);
+        let _ = self.backend.set(db.backend());
+        let (module, has_work) = (self.source.module, !self.source.work.is_empty());
+        let gauge = Arc::new(Opened { db: db.clone(), module, has_work });
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(gauge);
         if self.source.shares {
             let identity = db.identity().await.cloned();
             let identity = identity.map_err(|error| {
@@ -221,6 +231,19 @@ impl Databases {
     /// What each reaches, if the module shares transactions.
     pub fn identities(&self) -> Vec<Identity> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What they show of themselves.
+    pub fn gauges(&self) -> Vec<Arc<dyn Gauge>> {
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What kind the module's database is, as OpenTelemetry names it.
+    pub fn system(&self) -> Option<&'static str> {
+        Some(match self.backend.get()? {
+            Backend::Sqlite => "sqlite",
+            Backend::Postgres => "postgresql",
+        })
     }
 
     /// What the start says of them.

@@ -33,8 +33,8 @@ pub struct Db<D: Database = Any> {
     pub(super) line: Line,
     /// Where transactions that write begin: SQLite has one writer at a time, so they wait for one
     /// connection, in turn, rather than for a lock, by chance.
-    writer: Pool<D>,
-    writer_line: Line,
+    pub(super) writer: Pool<D>,
+    pub(super) writer_line: Line,
     pub(super) backend: Backend,
     /// What its transactions begin with.
     pub(super) begins: Arc<Begins>,

@@ -11,6 +11,7 @@ mod databases;
 mod db;
 mod driver;
 mod error;
+mod gauge;
 mod identity;
 mod isolation;
 mod line;
@@ -49,6 +50,7 @@ pub use databases::{
 pub use db::{Backend, Db};
 pub use driver::{Column, Driver, ModuleDatabase, Value, pool_of};
 pub use error::OpenError;
+pub use gauge::{Gauge, PoolFigures};
 pub use identity::Identity;
 pub use isolation::Isolation;
 pub use local::{Joined, Lend};

@@ -16,6 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     own: Arc<Turns>,
+    most: usize,
     shared: Option<(Arc<Turns>, Origin)>,
 }
 
@@ -29,12 +30,36 @@ pub(super) struct Places {
 impl Line {
     /// For a pool of the module's own: as many places as it has connections.
     pub(super) fn of<D: Database>(pool: &Pool<D>) -> Self {
-        Self { own: places(pool.options().get_max_connections()), shared: None }
+        Self::with(pool.options().get_max_connections(), None)
     }
 
     /// For a module that uses at most `connections` of a pool at once, whose places are `shared`.
     pub(super) fn sharing(connections: u32, shared: Arc<Turns>, module: Origin) -> Self {
-        Self { own: places(connections), shared: Some((shared, module)) }
+        Self::with(connections, Some((shared, module)))
+    }
+
+    fn with(connections: u32, shared: Option<(Arc<Turns>, Origin)>) -> Self {
+        Self { own: places(connections), most: connections as usize, shared }
+    }
+
+    /// How many places are taken, and how many callers wait.
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        (self.most.saturating_sub(self.own.free()), self.own.waiting())
+    }
+
+    /// How many places there are.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether its pool is one that modules share.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Whether both are one line.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.own, &other.own)
     }
 
     /// Waits until it is the turn of the call that is running.

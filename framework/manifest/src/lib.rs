@@ -50,6 +50,7 @@ mod keys;
 mod log;
 mod manifest;
 mod members;
+mod otlp;
 mod parse;
 mod problem;
 pub mod quantity;
@@ -66,10 +67,11 @@ pub use graph::{Graph, LocalCalls, Node};
 pub use keys::{Given, Key, Section};
 pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
+pub use otlp::OtlpProtocol;
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
 pub use sections::{
-    Calls, Databases, HiddenUrl, Http, Limits, Log, Migrate, Observe, Retries, TlsKeys,
+    Calls, Databases, Hidden, Http, Limits, Log, Migrate, Observe, Otlp, Retries, TlsKeys,
 };
 pub use share::Share;
 pub use suggest::nearest;

@@ -8,7 +8,7 @@ use crate::connect::Connect;
 use crate::graph::Graph;
 use crate::parse::{self, Parsed};
 use crate::problem::Problems;
-use crate::sections::{Calls, Databases, Http, Limits, Log, OFF, Observe, Retries};
+use crate::sections::{Calls, Databases, Http, Limits, Log, OFF, Observe, Otlp, Retries};
 use crate::workspace::Workspace;
 
 /// A deployment manifest: which module lives in which process, and how processes reach each other.
@@ -28,6 +28,8 @@ pub struct Manifest {
     pub http: Http,
     /// `[observe]`.
     pub observe: Observe,
+    /// `[observe.otlp]`.
+    pub otlp: Otlp,
     /// `[log]`.
     pub log: Log,
     /// `[limits]`.

@@ -7,7 +7,7 @@ use crate::document::{Document, Entry, Table, Value, shown_key};
 use crate::keys::Section;
 use crate::manifest::{Manifest, Placement, Process, TlsFiles};
 use crate::problem::{Problem, Problems, UNKNOWN_KEY};
-use crate::sections::{Retries, TlsKeys};
+use crate::sections::{Otlp, TlsKeys};
 use crate::suggest::nearest;
 
 mod values;
@@ -80,7 +80,13 @@ impl<'a> Parser<'a> {
             processes,
             calls: self.top_section("calls"),
             http: self.top_section("http"),
-            observe: self.top_section("observe"),
+            observe: self.section_with("observe", &["otlp"]),
+            otlp: match root.get("observe") {
+                Some(Entry { value: Value::Table(observe), .. }) => {
+                    self.nested("observe", observe, "otlp")
+                }
+                _ => Otlp::default(),
+            },
             log: self.top_section("log"),
             limits: self.top_section("limits"),
             db: self.top_section("db"),
@@ -140,7 +146,7 @@ impl<'a> Parser<'a> {
             let (http_position, listen_position) = (position("http"), position("listen"));
             let admin_position = position("admin");
             let mut process = Process {
-                retries: self.retries(&entry.key, table),
+                retries: self.nested(&format!("process.{}", entry.key), table, "retries"),
                 line,
                 column,
                 http_position,
@@ -154,27 +160,31 @@ impl<'a> Parser<'a> {
         processes
     }
 
-    fn retries(&mut self, process: &str, table: &'a Table) -> Retries {
-        let Some(entry) = table.get("retries") else { return Retries::default() };
+    /// A section within the table that stands at `above`: `[process.orders.retries]`.
+    fn nested<S: Section + Default>(&mut self, above: &str, table: &'a Table, name: &str) -> S {
+        let Some(entry) = table.get(name) else { return S::default() };
         let Value::Table(table) = &entry.value else {
-            let message = format!("`retries` must be a table, found {}", entry.value.kind());
+            let message = format!("`{name}` must be a table, found {}", entry.value.kind());
             let problem = self.document.problem(self.document.value_position(entry), message);
-            self.problems.push(Problem {
-                help: Some(format!("write [process.{process}.retries]")),
-                ..problem
-            });
-            return Retries::default();
+            self.problems
+                .push(Problem { help: Some(format!("write [{above}.{name}]")), ..problem });
+            return S::default();
         };
-        self.known(table, &format!("in [process.{process}.retries]"), &Retries::names());
-        let mut retries = Retries::default();
-        self.keys(table, &mut retries);
-        retries
+        self.known(table, &format!("in [{above}.{name}]"), &S::names());
+        let mut section = S::default();
+        self.keys(table, &mut section);
+        section
     }
 
     /// A section that stands at the top: all its keys, and no others.
     fn top_section<S: Section + Default>(&mut self, name: &str) -> S {
+        self.section_with(name, &[])
+    }
+
+    /// The same, beside `others`, which are read elsewhere.
+    fn section_with<S: Section + Default>(&mut self, name: &str, others: &[&str]) -> S {
         let table = self.section(name);
-        self.known(table, &format!("in [{name}]"), &S::names());
+        self.known(table, &format!("in [{name}]"), &[&S::names()[..], others].concat());
         let mut section = S::default();
         self.keys(table, &mut section);
         section

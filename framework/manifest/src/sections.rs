@@ -1,5 +1,5 @@
-//! Every key of `[process.*]`, `[calls]`, `[http]`, `[log]`, `[observe]`, `[limits]`, `[db]` and `[tls]`: the manifest and settings are both
-//! read by these tables. A new key is one line here, and one in `settings.reference.toml`.
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[log]`, `[observe]`, `[observe.otlp]`, `[limits]`, `[db]` and `[tls]`:
+//! the manifest and settings are both read by these tables. A new key is one line here, and one in `settings.reference.toml`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use crate::keys::{
 };
 use crate::log::{LogFormat, LogLevels};
 use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
+use crate::otlp::{OtlpProtocol, collector, headers};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
 use crate::share::Share;
 
@@ -105,6 +106,18 @@ section! {
 }
 
 section! {
+    /// `[observe.otlp]`: where kept traces go, in OpenTelemetry's protocol.
+    Otlp;
+
+    /// of a collector; without it nothing is sent. A program needs the feature `otlp` for it
+    endpoint: Option<String> = None, Optional(Text(collector, String::clone));
+    /// or "http": protobuf over HTTP, to `/v1/traces` below the endpoint
+    protocol: OtlpProtocol = OtlpProtocol::Grpc, Text(OtlpProtocol::read, |protocol| protocol.to_string());
+    /// what each request to it has: "name=value", several separated by commas
+    headers: Option<Hidden> = None, Optional(Text(headers, |_| "…".to_owned()));
+}
+
+section! {
     /// `[log]`: the log of a program that installs it, which a host does not.
     Log;
 
@@ -172,40 +185,40 @@ section! {
     Databases;
 
     /// one pool for all modules that have no url of their own; each transaction takes on the role of its module
-    url: Option<HiddenUrl> = None, Optional(Text(postgres, |_| "…".to_owned()));
+    url: Option<Hidden> = None, Optional(Text(postgres, |_| "…".to_owned()));
     /// the most that such a pool has in one process
     connections: u32 = 10, Count(1, 10_000);
     /// or "never": a start that finds a migration missing is refused, and a program's `migrate` applies them
     migrate: Migrate = Migrate::Start, Text(Migrate::read, |migrate| migrate.to_string());
 }
 
-/// A URL that may hold a password. It is not shown.
+/// A text that may hold a password or a key. It is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HiddenUrl(String);
+pub struct Hidden(String);
 
-impl HiddenUrl {
-    /// The URL itself.
+impl Hidden {
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl From<String> for HiddenUrl {
-    fn from(url: String) -> Self {
-        Self(url)
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
-impl fmt::Debug for HiddenUrl {
+impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
 }
 
 /// What else is wrong with it, its user says: this crate knows no drivers.
-fn postgres(text: &str) -> Result<HiddenUrl, String> {
+fn postgres(text: &str) -> Result<Hidden, String> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(HiddenUrl(text.to_owned()));
+        return Ok(Hidden(text.to_owned()));
     }
     Err("expected a URL such as `postgres://user:password@host:5432/database`".to_owned())
 }

@@ -145,7 +145,7 @@ async fn show_metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) 
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::asked_by(accept.unwrap_or_default());
     let mut page = Page::new(format);
-    metrics::calls(&mut page);
+    metrics::calls(&mut page, state.traces.exemplars());
     state.traces.show(&mut page);
     (state.figures)(&mut page);
     metrics::machine(&mut page);

@@ -94,6 +94,10 @@ pub fn observed(traces: &Arc<Traces>) -> Arc<dyn Observed> {
 impl Observed for Here {
     async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, ObservedError> {
         let Ok(trace) = u128::from_str_radix(&trace_id, 16) else { return Ok(Parts::default()) };
+        // Whoever asks has kept it, or looks at it.
+        if let Some(traces) = self.traces.upgrade() {
+            traces.is_kept(trace);
+        }
         Ok(self.gather(trace, asked).await)
     }
 

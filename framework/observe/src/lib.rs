@@ -6,6 +6,7 @@
 
 mod admin;
 mod asked;
+mod export;
 mod keep;
 pub mod log;
 mod map;
@@ -19,6 +20,7 @@ mod traces;
 
 pub use admin::{AdminState, Description, Figures, router};
 pub use asked::{Neighbour, Observed, ObservedClient, ObservedError, Parts, observed};
+pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
 pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;

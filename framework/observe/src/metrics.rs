@@ -4,12 +4,17 @@
 //! there are few of them.
 
 mod calls;
+mod exemplars;
 mod machine;
 
 pub use calls::{call_figures, calls};
+pub use exemplars::{Buckets, Exemplar, Exemplars};
 pub use machine::{machine, resident};
 
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    time::UNIX_EPOCH,
+};
 
 /// What a family of figures is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct Durations {
     pub count: u64,
     /// Their sum, in nanoseconds.
     pub nanos: u64,
+    /// A trace to look at, for each bucket.
+    pub exemplars: Buckets,
 }
 
 /// The bounds of durations, in nanoseconds: calls within a process take microseconds, and between processes up to seconds.
@@ -128,6 +135,19 @@ impl Page {
         self.text
     }
 
+    /// Says of the latest sample which trace is one of it. Only OpenMetrics can.
+    fn exemplar(&mut self, exemplar: &Exemplar) {
+        if self.format != Format::OpenMetrics {
+            return;
+        }
+        let Exemplar { trace_id, nanos, at } = exemplar;
+        let seconds = *nanos as f64 / 1e9;
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3;
+        // The sample's line ends behind it.
+        self.text.truncate(self.text.trim_end_matches('\n').len());
+        let _ = writeln!(self.text, " # {{trace_id=\"{trace_id:032x}\"}} {seconds} {at:.3}");
+    }
+
     fn sample(&mut self, name: &str, suffix: &str, labels: &Labels<'_>, value: impl Display) {
         let _ = write!(self.text, "{name}{suffix}");
         for (at, (label, value)) in labels.iter().enumerate() {
@@ -154,12 +174,15 @@ impl Family<'_> {
     /// The durations of a histogram.
     pub fn durations(&mut self, labels: &Labels<'_>, durations: &Durations) -> &mut Self {
         let bounds = BOUNDS.iter().map(|bound| seconds(*bound)).zip(&durations.at_most);
-        for (bound, count) in bounds {
+        let (beyond, exemplars) = durations.exemplars.split_last().expect("there is a bucket");
+        for ((bound, count), exemplar) in bounds.zip(exemplars) {
             let labels = [labels, &[("le", bound.as_str())]].concat();
             self.page.sample(self.name, "_bucket", &labels, count);
+            exemplar.iter().for_each(|exemplar| self.page.exemplar(exemplar));
         }
         let all = [labels, &[("le", "+Inf")]].concat();
         self.page.sample(self.name, "_bucket", &all, durations.count);
+        beyond.iter().for_each(|exemplar| self.page.exemplar(exemplar));
         self.page.sample(self.name, "_sum", labels, durations.nanos as f64 / 1e9);
         self.page.sample(self.name, "_count", labels, durations.count);
         self
@@ -186,8 +209,12 @@ mod tests {
         page.family("shop_calls_total", Kind::Counter, "Calls,\nall of them.")
             .sample(&[("module", "stock"), ("odd", "a\"b\\c\nd")], 3)
             .sample(&[], 4);
+        let mut exemplars: Buckets = [None; BOUNDS.len() + 1];
+        let at = UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_250);
+        exemplars[0] = Some(Exemplar { trace_id: 0xab, nanos: 500, at });
+        exemplars[BOUNDS.len()] = Some(Exemplar { trace_id: 0xcd, nanos: 11_000_000_000, at });
         let durations =
-            Durations { at_most: vec![1; BOUNDS.len()], count: 2, nanos: 1_500_000_000 };
+            Durations { at_most: vec![1; BOUNDS.len()], count: 2, nanos: 1_500_000_000, exemplars };
         page.family("shop_seconds", Kind::Histogram, "Durations.")
             .durations(&[("a", "b")], &durations);
         page.finish()
@@ -213,5 +240,11 @@ mod tests {
         assert!(text.starts_with("# HELP shop_calls Calls"), "{text}");
         assert!(text.contains("\nshop_calls_total{module=\"stock\""), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+        for exemplar in [
+            "le=\"0.000001\"} 1 # {trace_id=\"000000000000000000000000000000ab\"} 0.0000005 1700000000.250\n",
+            "le=\"+Inf\"} 2 # {trace_id=\"000000000000000000000000000000cd\"} 11 1700000000.250\n",
+        ] {
+            assert!(text.contains(exemplar), "{exemplar}: {text}");
+        }
     }
 }

@@ -6,7 +6,10 @@ use crate::call::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// All that is known of one request, in every process that took part.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -97,6 +100,20 @@ pub struct TraceStatement {
     pub nanos: u64,
     pub rows: u64,
     pub text: String,
+    /// The kind of its database: `sqlite` or `postgresql`. `None` if its module is not known to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+}
+
+impl Trace {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let of_part = |part: &TracePart| {
+            let statements: usize = part.statements.iter().map(|one| 80 + one.text.len()).sum();
+            300 + part.calls.len() * 250 + statements
+        };
+        self.parts.iter().map(of_part).sum()
+    }
 }
 
 impl TracePart {
@@ -123,6 +140,24 @@ impl TracePart {
             statements: part.recorded.statements.iter().map(TraceStatement::of).collect(),
             left_out: part.recorded.left_out,
         }
+    }
+}
+
+impl TracePart {
+    /// Says of each statement what kind of database its module has.
+    pub(crate) fn with_systems(mut self, systems: &BTreeMap<String, &'static str>) -> Self {
+        let work = match &self.entry {
+            TraceEntry::Work(work) => work.split_once('.').map(|(module, _)| module.to_owned()),
+            TraceEntry::Request(_) | TraceEntry::Call(_) => None,
+        };
+        let calls: HashMap<&str, &str> =
+            self.calls.iter().map(|call| (call.span.as_str(), call.module.as_str())).collect();
+        for statement in &mut self.statements {
+            let module = calls.get(statement.span.as_str()).copied().or(work.as_deref());
+            let system = module.and_then(|module| systems.get(module));
+            statement.system = system.map(|system| (*system).to_owned());
+        }
+        self
     }
 }
 
@@ -168,6 +203,7 @@ impl TraceStatement {
             nanos: statement.nanos,
             rows: statement.rows,
             text: statement.text.to_string(),
+            system: None,
         }
     }
 }

@@ -6,8 +6,9 @@
 use super::{
     admin::Description,
     asked::{Here, Neighbour},
+    export::{Export, of_entry},
     keep::{Allowance, KeepSettings, Routes},
-    metrics::{Kind, Page},
+    metrics::{Exemplars, Kind, Page},
     state::ProcessState,
     trace::{Trace, TracePart, hex_of_trace},
 };
@@ -19,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::{broadcast, mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -78,6 +79,14 @@ pub struct Traces {
     news: broadcast::Sender<Arc<Kept>>,
     /// Requests that were to be kept and were not, because there were too many.
     passed_over: AtomicU64,
+    /// Calls of kept traces, for the metrics.
+    exemplars: Exemplars,
+    /// Where kept traces go, if they leave the process.
+    exporter: OnceLock<Arc<dyn Export>>,
+    /// Kept traces that wait to be gathered.
+    pending: watch::Sender<usize>,
+    /// The kind of database that each module here has.
+    systems: OnceLock<BTreeMap<String, &'static str>>,
 }
 
 #[derive(Debug)]
@@ -135,6 +144,10 @@ impl Traces {
             queue: Mutex::new(Some(queue)),
             news: broadcast::Sender::new(64),
             passed_over: AtomicU64::new(0),
+            exemplars: Exemplars::default(),
+            exporter: OnceLock::new(),
+            pending: watch::Sender::new(0),
+            systems: OnceLock::new(),
         });
         let here = Here {
             traces: Arc::downgrade(&traces),
@@ -156,6 +169,37 @@ impl Traces {
         let _ = self.here().state.set(state);
     }
 
+    /// Calls of kept traces, for the metrics.
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
+    /// Notes that a trace is kept elsewhere, which had its parts here.
+    pub(crate) fn is_kept(&self, trace_id: u128) {
+        let recent = lock(&self.recent);
+        let parts = recent.latest_first().filter(|part| part.trace_id == trace_id);
+        let parts: Vec<Arc<Part>> = parts.cloned().collect();
+        drop(recent);
+        parts.iter().for_each(|part| self.exemplars.learn(part));
+    }
+
+    /// Has traces that are kept from now on leave the process.
+    pub fn export_to(&self, exporter: Arc<dyn Export>) {
+        let _ = self.exporter.set(exporter);
+    }
+
+    /// The kind of database that each module here has, for statements.
+    pub fn tell_systems(&self, systems: BTreeMap<String, &'static str>) {
+        let _ = self.systems.set(systems);
+    }
+
+    /// Waits until no kept trace waits to be gathered.
+    pub async fn gathered(&self) {
+        let mut pending = self.pending.subscribe();
+        // The sender is `self`, which outlives the wait.
+        let _ = pending.wait_for(|pending| *pending == 0).await;
+    }
+
     /// How all processes stand that this one can ask, itself among them.
     pub async fn processes(&self) -> Vec<ProcessState> {
         self.here().gather_states(Vec::new()).await
@@ -175,6 +219,7 @@ impl Traces {
                 sleep_until(at).await;
                 let found = traces.here().gather(part.trace_id, Vec::new()).await;
                 traces.keep(because, part, found.parts, found.missing);
+                traces.pending.send_modify(|pending| *pending = pending.saturating_sub(1));
             });
         }
     }
@@ -205,7 +250,16 @@ impl Traces {
             let entered = |part: &&Arc<Part>| !matches!(part.entry, Entry::Call { .. });
             recent.latest_first().filter(entered).take(most).cloned().collect()
         };
-        recent.iter().map(|part| TracePart::of(part, &self.process)).collect()
+        recent.iter().map(|part| self.shown(part)).collect()
+    }
+
+    /// A part of this process, as it is shown.
+    fn shown(&self, part: &Part) -> TracePart {
+        let shown = TracePart::of(part, &self.process);
+        match self.systems.get() {
+            Some(systems) => shown.with_systems(systems),
+            None => shown,
+        }
     }
 
     /// A trace by its id: a kept one, or what this and other processes still have.
@@ -226,7 +280,7 @@ impl Traces {
             let parts = recent.latest_first().filter(|part| part.trace_id == trace_id);
             parts.cloned().collect()
         };
-        of_trace.iter().rev().map(|part| TracePart::of(part, &self.process)).collect()
+        of_trace.iter().rev().map(|part| self.shown(part)).collect()
     }
 
     /// Requests that were to be kept and were not, because there were too many.
@@ -252,6 +306,9 @@ impl Traces {
         let help = "Requests that were to be kept and were not, because there were too many.";
         page.family("monolift_traces_passed_over_total", Kind::Counter, help)
             .sample(&[], self.passed_over());
+        if let Some(exporter) = self.exporter.get() {
+            exporter.figures().show(page);
+        }
     }
 
     fn judge(&self, part: &Part) -> Option<KeptBecause> {
@@ -289,14 +346,21 @@ impl Traces {
         mut parts: Vec<TracePart>,
         missing: Vec<String>,
     ) {
-        let own = TracePart::of(&part, &self.process);
+        self.exemplars.learn(&part);
+        let own = self.shown(&part);
+        if let Some(exporter) = self.exporter.get() {
+            let others = parts.iter().filter(|part| part.span != own.span).cloned().collect();
+            let (parts, missing) = (of_entry(own.clone(), others), missing.clone());
+            let trace = Trace { trace_id: hex_of_trace(part.trace_id), parts, missing };
+            exporter.export(&Arc::new(Kept { because, trace }));
+        }
         // It may be gone from the recent ones by now.
         if !parts.iter().any(|part| part.span == own.span && part.process == own.process) {
             parts.insert(0, own);
         }
         let trace = Trace { trace_id: hex_of_trace(part.trace_id), parts, missing };
         let kept = Arc::new(Kept { because, trace });
-        let bytes = bytes_of(&kept.trace);
+        let bytes = kept.trace.bytes();
         lock(&self.kept).push(Arc::clone(&kept), bytes);
         // Without a subscriber there is no one to tell.
         let _ = self.news.send(kept);
@@ -317,7 +381,9 @@ impl Recorder for Traces {
         lock(&self.recent).push(Arc::clone(&part), bytes);
         let Some(because) = because else { return };
         let waiting = (Instant::now() + SETTLE, because, part);
+        self.pending.send_modify(|pending| *pending += 1);
         if let Err(full) = self.gather.try_send(waiting) {
+            self.pending.send_modify(|pending| *pending = pending.saturating_sub(1));
             let (_, because, part) = full.into_inner();
             self.keep(because, part, Vec::new(), vec!["(too many traces at once)".to_owned()]);
         }
@@ -335,14 +401,6 @@ fn has_failed(part: &Part) -> bool {
             own.into_iter().any(|call| matches!(call.outcome, Outcome::Failed(_)))
         }
     }
-}
-
-fn bytes_of(trace: &Trace) -> usize {
-    let of_part = |part: &TracePart| {
-        let statements: usize = part.statements.iter().map(|one| 80 + one.text.len()).sum();
-        300 + part.calls.len() * 250 + statements
-    };
-    trace.parts.iter().map(of_part).sum()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@ use crate::{
     gateway::{self, HttpLimits, HttpServer},
     interface::InterfaceDescriptor,
     link::{Links, interfaces},
-    module::StartError,
+    module::{RunningModule, StartError},
     remote::Remote,
     wire::{Carrier, Memory},
 };
@@ -39,6 +39,20 @@ impl Observed {
         let keep = KeepSettings { record: stated.record, slow: stated.slow, memory: stated.memory };
         let traces = Traces::new(&place.process, keep, Arc::new(CallSettings::default()));
         Self { traces, admin_by_default: false }
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(super) fn traces(&self) -> &Arc<Traces> {
+        &self.traces
+    }
+
+    /// What kind of database each module has that runs here.
+    pub(super) fn tell_systems(&self, modules: &[RunningModule]) {
+        let systems = modules.iter().filter_map(|module| {
+            let system = module.system?;
+            Some((module.facts.name.to_owned(), system))
+        });
+        self.traces.tell_systems(systems.collect());
     }
 
     pub(super) fn recorder(&self) -> Option<Arc<dyn Recorder>> {
@@ -153,6 +167,12 @@ fn figures(app: &RunningApp) -> Figures {
     let (memory, readiness) = (Arc::clone(&app.memory), app.readiness());
     let remotes: Vec<Arc<Remote>> = app.remotes.values().cloned().collect();
     let info = (app.manifest().app.clone(), app.process().to_owned());
+    #[cfg(feature = "data")]
+    let databases = {
+        let each = app.modules.iter();
+        let gauges = each.map(|module| (module.facts.name, module.gauges.clone()));
+        super::figures::DatabaseFigures::of(gauges.collect())
+    };
     Box::new(move |page: &mut Page| {
         let (name, process) = &info;
         page.family(
@@ -170,6 +190,8 @@ fn figures(app: &RunningApp) -> Figures {
         .sample(&[], ready);
         buffers(page, &memory);
         replicas(page, &remotes);
+        #[cfg(feature = "data")]
+        databases.show(page);
     })
 }
 

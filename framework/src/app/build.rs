@@ -8,6 +8,7 @@ use super::{
     linked::ThisProcess,
     listen::first_free,
     log::{Control, no_control},
+    otlp::Exporting,
     peers::Peers,
     sharing,
 };
@@ -305,6 +306,7 @@ impl App {
             address: None,
             http: None,
             observed: self.observed,
+            exporting: None,
             admin: None,
         };
         match bring_up(&mut app, &here, resources, tls, in_force).await {
@@ -416,9 +418,11 @@ async fn bring_up(
     tls: Option<Tls>,
     in_force: Vec<Setting>,
 ) -> Result<(), StartError> {
+    app.exporting = Exporting::start(&app.place, &app.observed)?;
     for entry in here {
         app.modules.push(entry.start(Arc::clone(&resources)).await?);
     }
+    app.observed.tell_systems(&app.modules);
     sharing::check(&app.place, &app.modules)?;
     if app.place.aside_of.is_none() {
         for module in &mut app.modules {

@@ -6,7 +6,7 @@ use crate::{
     module::{Wanted, databases},
 };
 use monolift_manifest::{
-    Calls, Databases, Http, Limits, Log, Observe, Process, Retries, Section, TlsKeys,
+    Calls, Databases, Http, Limits, Log, Observe, Otlp, Process, Retries, Section, TlsKeys,
 };
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
@@ -50,6 +50,9 @@ impl App {
         }
         for key in Observe::KEYS {
             add(format!("observe.{}", key.name), key.show(&manifest.observe));
+        }
+        for key in Otlp::KEYS {
+            add(format!("observe.otlp.{}", key.name), key.show(&manifest.otlp));
         }
         for key in Log::KEYS {
             add(format!("log.{}", key.name), key.show(&manifest.log));

@@ -10,6 +10,8 @@ mod admin;
 mod admin;
 mod build;
 mod check;
+#[cfg(all(feature = "data", feature = "observe"))]
+mod figures;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(not(feature = "http"))]
@@ -29,6 +31,11 @@ mod migrate;
 #[cfg(not(feature = "data"))]
 #[path = "no_migrate.rs"]
 mod migrate;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_otlp.rs"]
+mod otlp;
 mod peers;
 mod run;
 mod running;

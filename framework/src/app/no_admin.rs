@@ -5,7 +5,7 @@ use crate::{
     call::record::Recorder,
     config::{Setting, Settings},
     link::Links,
-    module::StartError,
+    module::{RunningModule, StartError},
 };
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,6 +19,8 @@ impl Observed {
     pub(super) fn new(_: &ThisProcess) -> Self {
         Self::default()
     }
+
+    pub(super) fn tell_systems(&self, _: &[RunningModule]) {}
 
     pub(super) fn recorder(&self) -> Option<Arc<dyn Recorder>> {
         None

@@ -4,6 +4,7 @@ use super::{
     admin::{Admin, Observed},
     http::Gateway,
     linked::ThisProcess,
+    otlp::Exporting,
 };
 use crate::{
     link::{Client, Links},
@@ -24,6 +25,9 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a module's own `stop` and its tasks may take.
 const STOP: Duration = Duration::from_secs(5);
+
+/// How long kept traces may take to reach their collector.
+const EXPORT: Duration = Duration::from_secs(2);
 
 /// A process at work.
 pub struct RunningApp {
@@ -47,6 +51,7 @@ pub struct RunningApp {
     pub(super) address: Option<Address>,
     pub(super) http: Option<Gateway>,
     pub(super) observed: Observed,
+    pub(super) exporting: Option<Exporting>,
     pub(super) admin: Option<Admin>,
 }
 
@@ -157,6 +162,9 @@ impl RunningApp {
         }
         for module in self.modules.iter().rev() {
             module.stop(Instant::now() + stop).await;
+        }
+        if let Some(exporting) = self.exporting.take() {
+            exporting.stop(Instant::now() + EXPORT).await;
         }
         // Last, so that it shows how the process stops.
         if let Some(admin) = self.admin.take() {

@@ -26,7 +26,12 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     }
     over.lay_section(root, "calls", &mut manifest.calls);
     over.lay_section(root, "http", &mut manifest.http);
-    over.lay_section(root, "observe", &mut manifest.observe);
+    if let Some(keys) = over.table(root, "observe", "") {
+        over.lay(keys, "observe", &mut manifest.observe, &["otlp"]);
+        if let Some(keys) = over.table(keys, "otlp", "observe") {
+            over.lay(keys, "observe.otlp", &mut manifest.otlp, &[]);
+        }
+    }
     over.lay_section(root, "log", &mut manifest.log);
     over.lay_section(root, "limits", &mut manifest.limits);
     over.lay_section(root, "db", &mut manifest.db);

@@ -120,6 +120,9 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         nudge: databases.nudge(),
         routes,
         databases: databases.described(),
+        #[cfg(feature = "data")]
+        gauges: databases.gauges(),
+        system: databases.system(),
         identities: databases.identities(),
         tasks,
     })
@@ -140,6 +143,13 @@ pub struct RunningModule {
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.
     pub databases: Vec<String>,
+    /// What its databases show of themselves.
+    #[cfg(feature = "data")]
+    #[cfg_attr(not(feature = "observe"), allow(dead_code, reason = "only metrics show it"))]
+    pub(crate) gauges: Vec<Arc<dyn monolift_data::Gauge>>,
+    /// What kind its database is, as OpenTelemetry names it.
+    #[cfg_attr(not(feature = "observe"), allow(dead_code, reason = "only records say it"))]
+    pub(crate) system: Option<&'static str>,
     /// What its databases are, if it shares transactions.
     pub(crate) identities: Vec<Identity>,
     tasks: Tasks,

@@ -64,6 +64,10 @@ impl Databases {
         Vec::new()
     }
 
+    pub(super) fn system(&self) -> Option<&'static str> {
+        None
+    }
+
     pub(super) fn described(&self) -> Vec<String> {
         Vec::new()
     }

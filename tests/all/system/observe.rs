@@ -211,11 +211,61 @@ fn figures_are_as_prometheus_reads_them() {
             "monolift_call_duration_seconds_count",
             r#"caller="orders",module="payments",interface="Payments",method="authorise",placement="remote""#,
         ),
+        ("monolift_db_connections", r#"module="orders",pool="read",state="in_use""#),
+        ("monolift_db_connections", r#"module="orders",pool="write",state="idle""#),
+        ("monolift_db_connections_limit", r#"module="stock",pool="write""#),
+        ("monolift_db_waiting_calls", r#"module="stock",pool="read""#),
         ("monolift_ready", ""),
         ("process_resident_memory_bytes", ""),
     ] {
         let wanted = (name.to_owned(), labels.to_owned());
         assert!(all.contains(&wanted), "{wanted:?}: {all:#?}");
+    }
+}
+
+/// Durable work is counted in the background, while the figures are read. The piece is the one of stock that recurs.
+#[test]
+fn figures_lead_to_traces_and_tell_of_durable_work() {
+    let shop = Shop::start(&MONOLITH, "observe-leads");
+    let sampled = [("traceparent", &*format!("00-{FIRST}-00f067aa0ba902b7-01"))];
+    assert_eq!(request(&shop.gateway, "POST", "/orders", &sampled, ORDER).unwrap().status, 201);
+    let accept = [("accept", "application/openmetrics-text")];
+    let mut page = String::new();
+    eventually("the trace is kept, and an exemplar", || {
+        page = request(&shop.admin, "GET", "/metrics", &accept, "").unwrap().body;
+        page.contains(&format!("# {{trace_id=\"{FIRST}\"}}"))
+    });
+    let exemplars = page.lines().filter(|line| line.contains(" # {"));
+    let of_stock = exemplars.filter(|line| line.contains("caller=\"orders\",module=\"stock\""));
+    assert!(of_stock.count() > 0, "{page}");
+    assert!(!get(&shop.admin, "/metrics").body.contains("# {"), "Prometheus's format has none");
+    eventually("work is counted", || {
+        page = get(&shop.admin, "/metrics").body;
+        let pieces = page.lines().filter(|line| line.starts_with("monolift_work_pieces{"));
+        pieces.filter(|line| line.contains("module=\"stock\"")).count() > 0
+    });
+    let oldest = page.lines().find(|line| line.starts_with("monolift_work_oldest_seconds{"));
+    let age: f64 = oldest.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!((0.0..60.0).contains(&age), "{page}");
+}
+
+/// What an order enqueues is done later, as a part of the order's trace.
+#[test]
+fn durable_work_continues_the_trace_that_enqueued_it() {
+    for placement in [&MONOLITH, &ALL_SPLIT] {
+        let shop = Shop::start(placement, "observe-work");
+        assert_eq!(shop.order(FIRST), 201);
+        let mut trace = Value::Null;
+        eventually("work is done", || {
+            trace = shop.ask(&format!("/api/traces/{FIRST}"));
+            list(&trace, "parts").iter().any(|part| !part["entry"]["work"].is_null())
+        });
+        let mut parts = list(&trace, "parts").iter();
+        let work = parts.find(|part| !part["entry"]["work"].is_null()).unwrap();
+        assert!(text(&work["entry"], "work").starts_with("orders."), "{work:#}");
+        let calls = list(&trace, "parts").iter().flat_map(|part| list(part, "calls"));
+        let above = calls.into_iter().find(|call| text(call, "span") == text(work, "parent"));
+        assert_eq!(text(above.unwrap(), "module"), "orders", "{trace:#}");
     }
 }
 

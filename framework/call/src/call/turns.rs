@@ -60,6 +60,11 @@ impl Turns {
         self.order().waiting()
     }
 
+    /// How many places are free.
+    pub fn free(&self) -> usize {
+        self.order().free()
+    }
+
     /// A place, if there is one and none waits for it.
     pub fn enter(self: &Arc<Self>) -> Option<Place> {
         let entered = self.order().enter();

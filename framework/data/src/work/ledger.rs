@@ -26,6 +26,8 @@ pub struct Standing {
     pub failing: i64,
     /// Those that are left alone until somebody runs them again.
     pub parked: i64,
+    /// For how long the one has been due that has waited the longest, in milliseconds.
+    pub oldest_ms: i64,
 }
 
 /// A piece that is left alone until somebody runs it again.
@@ -73,10 +75,18 @@ impl<D: ModuleDatabase> Ledger<D> {
             SUM(CASE WHEN parked_at_ms IS NULL AND leased_till_ms > $2 THEN 1 ELSE 0 END), \
             SUM(CASE WHEN parked_at_ms IS NULL AND attempts > 0 AND error IS NOT NULL \
                 THEN 1 ELSE 0 END), \
-            SUM(CASE WHEN parked_at_ms IS NULL THEN 0 ELSE 1 END) \
+            SUM(CASE WHEN parked_at_ms IS NULL THEN 0 ELSE 1 END), \
+            MAX(CASE WHEN parked_at_ms IS NULL AND leased_till_ms <= $2 AND due_at_ms <= $2 \
+                THEN $2 - due_at_ms ELSE 0 END) \
             FROM monolift_work WHERE module = $1 GROUP BY name ORDER BY name";
-        const COLUMNS: &[Column] =
-            &[Column::Text, Column::Number, Column::Number, Column::Number, Column::Number];
+        const COLUMNS: &[Column] = &[
+            Column::Text,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+        ];
         let values = vec![self.module.as_str().into(), now.into()];
         let rows = self.rows(sql, values, COLUMNS).await?;
         let standing = rows.iter().map(|row| Standing {
@@ -85,6 +95,7 @@ impl<D: ModuleDatabase> Ledger<D> {
             at_work: row[2].number(),
             failing: row[3].number(),
             parked: row[4].number(),
+            oldest_ms: row[5].number(),
         });
         Ok(standing.collect())
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use monolift_manifest::{
-    Calls, Databases, Given, Http, Key, Limits, Observe, Process, Retries, Section, TlsKeys,
+    Calls, Databases, Given, Http, Key, Limits, Observe, Otlp, Process, Retries, Section, TlsKeys,
 };
 
 /// The lines below a header, up to the next blank one, as key, value and comment.
@@ -46,6 +46,7 @@ fn every_key_is_in_the_reference_with_its_default_and_its_doc_line() {
     wrong.extend(missing(&reference, "[calls]", &Calls::default()));
     wrong.extend(missing(&reference, "[http]", &Http::default()));
     wrong.extend(missing(&reference, "[observe]", &Observe::default()));
+    wrong.extend(missing(&reference, "[observe.otlp]", &Otlp::default()));
     wrong.extend(missing(&reference, "[tls]", &TlsKeys::default()));
     wrong.extend(missing(&reference, "[limits]", &Limits::default()));
     wrong.extend(missing(&reference, "[db]", &Databases::default()));

@@ -1,6 +1,9 @@
 //! The calls of all methods, by who makes them and where they go.
 
-use super::{BOUNDS, Durations, Kind, Page};
+use super::{
+    BOUNDS, Durations, Kind, Page,
+    exemplars::{CallLabels, Exemplars},
+};
 use crate::{
     call::{Caller, Figures, Side},
     link::interfaces,
@@ -18,6 +21,11 @@ struct CallRow {
 }
 
 impl CallRow {
+    fn labels(&self) -> CallLabels {
+        let Self { caller, placement, module, interface, method, .. } = *self;
+        CallLabels { caller, placement, module, interface, method }
+    }
+
     /// The row as the read API shows it.
     fn shown(&self) -> CallFigures {
         let Self { caller, placement, module, interface, method, figures } = self;
@@ -45,7 +53,7 @@ pub fn call_figures() -> Vec<CallFigures> {
 }
 
 /// Adds the calls that were made in this process.
-pub fn calls(page: &mut Page) {
+pub fn calls(page: &mut Page, exemplars: &Exemplars) {
     let rows = call_rows();
     let labels = |row: &CallRow| {
         [
@@ -73,6 +81,7 @@ pub fn calls(page: &mut Page) {
             at_most: row.figures.at_most(&BOUNDS),
             count: row.figures.timed(),
             nanos: row.figures.nanos,
+            exemplars: exemplars.of(&row.labels()).unwrap_or_default(),
         };
         family.durations(&labels(row), &durations);
     }

@@ -50,6 +50,10 @@ impl Order {
         self.waiting
     }
 
+    pub(super) fn free(&self) -> usize {
+        self.free
+    }
+
     /// Takes a place, if there is one and none waits for it.
     pub(super) fn enter(&mut self) -> bool {
         let may = self.free > 0 && self.waiting == 0;

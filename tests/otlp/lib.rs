@@ -1,0 +1,1 @@
+//! What Monolift sends to a collector; see `tests/export.rs`.

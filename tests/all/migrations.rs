@@ -338,7 +338,7 @@ async fn a_job_migrates_and_the_processes_need_not() {
     let mistyped = Process::start_in(&program, &["migrat"], &env, Path::new("."));
     let (status, said) = mistyped.ended();
     assert!(!status.success());
-    assert!(said.contains("the argument `migrat` is unknown"), "{said}");
+    assert!(said.contains("there is no command `migrat`: did you mean `migrate`?"), "{said}");
 
     let mut process = run.start(&program);
     process.says("stock runs stock");

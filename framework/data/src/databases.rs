@@ -4,7 +4,7 @@ use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     SharedPools,
     gauge::{Gauge, Opened},
-    work::{self, Work, WorkKind, Worker},
+    work::{self, AnyLedger, Attended, Ledger, Work, WorkKind, Worker},
 };
 use futures_util::future::BoxFuture;
 use monolift_call::{Inject, Injector, Secret, StartError, inject::Need as AnyNeed};
@@ -150,6 +150,8 @@ pub struct Databases {
     /// What each reaches, if the module shares transactions.
     identities: Mutex<Vec<Identity>>,
     worker: Mutex<Option<MakeWorker>>,
+    /// The module's durable work, for an operator.
+    ledger: Mutex<Option<Arc<dyn AnyLedger>>>,
     /// Wakes the worker.
     nudge: Arc<Notify>,
 }
@@ -169,8 +171,8 @@ impl Databases {
     /// Those of a module. They are opened when they are first asked for.
     pub fn new(source: Source) -> Self {
         let (opened, described, gauges, backend) = Default::default();
-        let (identities, worker, nudge) = Default::default();
-        Self { source, opened, described, gauges, backend, identities, worker, nudge }
+        let (identities, worker, ledger, nudge) = Default::default();
+        Self { source, opened, described, gauges, backend, identities, worker, ledger, nudge }
     }
 
     async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
@@ -203,6 +205,9 @@ impl Databases {
                 Ok(Box::new(|stopping| Box::pin(worker.run(stopping))))
             });
             *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);
+            let ledger = Ledger::of(db.clone(), self.source.module);
+            let ledger = Arc::new(Attended { ledger, nudge: Arc::clone(&self.nudge) });
+            *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
         }
         Ok(db)
     }
@@ -221,6 +226,11 @@ impl Databases {
     pub fn worker(&self, kinds: Vec<WorkKind>) -> Option<Result<Working, String>> {
         let make = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(make(kinds))
+    }
+
+    /// The module's durable work, if it has some.
+    pub fn ledger(&self) -> Option<Arc<dyn AnyLedger>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Wakes the worker: work was enqueued.

@@ -103,6 +103,8 @@ section! {
     sample: Share = Share::NONE, Text(Share::read, |share| share.to_string());
     /// what recent requests may take, and as much again for those that are kept
     memory: usize = 8 << 20, Size(1 << 20, 1 << 30);
+    /// what the latest lines of the log may take, which the admin address shows
+    log_memory: usize = 1 << 20, Size(1 << 16, 1 << 30);
 }
 
 section! {

@@ -1,14 +1,21 @@
-//! The admin address: metrics, what the process is, its traces. The only thing that can be changed there is what is logged.
+//! The admin address: metrics, what the process is, its traces, its durable work. What can be changed there is logged with
+//! who changed it: the levels of the log, and parked work. On loopback a method can be called.
 //!
 //! It listens on loopback, where every program of the machine can ask. A page of another site can make a browser ask too, so a
 //! request must name this machine as its host. Elsewhere than on loopback it takes a token.
 
+mod call;
 mod filter;
 mod page;
 mod watch;
+mod who;
+mod work;
+
+pub use call::Methods;
 
 use super::{
-    log::LogControl,
+    audit,
+    log::{LogAnswer, LogControl, LogFilter},
     metrics::{self, Format, Page},
     state::ProcessState,
     trace::Trace,
@@ -21,13 +28,15 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use filter::TraceFilter;
+use monolift_manifest::nearest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{fmt, net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
+use who::Who;
 
 /// Adds figures to a page of metrics.
 pub type Figures = Box<dyn Fn(&mut Page) + Send + Sync>;
@@ -47,6 +56,8 @@ pub struct AdminState {
     pub log: Option<LogControl>,
     /// What a request must bring as `authorization: Bearer …`. Without it, its host must be this machine.
     pub token: Option<String>,
+    /// The methods that an operator may call; `None` where other machines reach the address.
+    pub methods: Option<Methods>,
     /// Places for those who watch.
     pub(crate) watchers: Arc<Semaphore>,
 }
@@ -63,7 +74,26 @@ impl AdminState {
         log: Option<LogControl>,
         token: Option<String>,
     ) -> Self {
-        Self { traces, figures, facts, log, token, watchers: Arc::new(Semaphore::new(WATCHERS)) }
+        let watchers = Arc::new(Semaphore::new(WATCHERS));
+        Self { traces, figures, facts, log, token, methods: None, watchers }
+    }
+
+    /// The same, where an operator may call methods.
+    #[must_use]
+    pub fn with_methods(self, methods: Methods) -> Self {
+        Self { methods: Some(methods), ..self }
+    }
+
+    /// The process that a module is placed in, if the manifest has the module; else what is wrong.
+    fn process_of(&self, module: &str) -> Result<&str, String> {
+        let placed = self.facts["placed"].as_object();
+        let process = placed.and_then(|placed| placed.get(module)?.as_str());
+        process.ok_or_else(|| {
+            let known = placed.into_iter().flat_map(|placed| placed.keys().map(String::as_str));
+            let near = nearest(module, known);
+            let near = near.map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+            format!("there is no module `{module}`{near}")
+        })
     }
 }
 
@@ -85,7 +115,15 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/traces", get(show_traces))
         .route("/api/traces/{id}", get(show_trace))
         .route("/api/log", get(show_log).put(set_log))
+        .route("/api/logs", get(show_lines))
         .route("/api/watch", get(watch::watch))
+        .route("/api/work", get(work::show_all))
+        .route("/api/work/{module}", get(work::show_module))
+        .route("/api/work/{module}/retry", post(work::retry))
+        .route("/api/work/{module}/discard", post(work::discard))
+        .route("/api/work/{module}/{id}", get(work::show_piece))
+        .route("/api/methods", get(call::show_methods))
+        .route("/api/call", post(call::call))
         .merge(page::page())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .layer(from_fn_with_state(Arc::clone(&state), guarded))
@@ -172,16 +210,17 @@ async fn show_log(State(state): State<Arc<AdminState>>) -> Response {
 }
 
 /// A body of JSON is asked about by a browser before another site's page may send it.
-async fn set_log(State(state): State<Arc<AdminState>>, Json(wanted): Json<Levels>) -> Response {
+async fn set_log(
+    State(state): State<Arc<AdminState>>,
+    who: Who,
+    Json(wanted): Json<Levels>,
+) -> Response {
     let Some(log) = &state.log else {
         return problem(StatusCode::NOT_FOUND, "the program has a log of its own");
     };
     match log.set(&wanted.levels) {
         Ok(()) => {
-            tracing::info!(
-                levels = log.current(),
-                "what is logged was changed at the admin address"
-            );
+            audit::levels(&log.current(), &who.0);
             Json(json!({ "levels": log.current() })).into_response()
         }
         Err(wrong) => problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
@@ -192,6 +231,13 @@ async fn set_log(State(state): State<Arc<AdminState>>, Json(wanted): Json<Levels
 #[derive(Debug, Deserialize)]
 struct Levels {
     levels: String,
+}
+
+async fn show_lines(
+    State(state): State<Arc<AdminState>>,
+    Query(filter): Query<LogFilter>,
+) -> Json<LogAnswer> {
+    Json(state.traces.lines(filter).await)
 }
 
 async fn show_requests(

@@ -1,13 +1,16 @@
-//! What processes ask each other: what do you have of this trace, and how do you stand?
+//! What processes ask each other: what do you have of this trace, how do you stand, what durable work is there,
+//! and what was logged?
 //!
 //! The questions go the way that calls go. A process asks those that it calls, and they ask those that they call, so nothing
 //! has to be able to reach every process. They are an interface like any other, owned by no module of the application.
 
 use super::{
     admin::Description,
+    log::{LogAnswer, LogFilter, LogLines},
     state::ProcessState,
     trace::{TracePart, hex_of_trace},
     traces::Traces,
+    work::{ModuleWork, WorkAnswer, WorkQuestion},
 };
 use crate::{
     call::{CallError, CallSettings},
@@ -40,6 +43,24 @@ pub trait Observed {
     /// How this process, and those that it calls, stand. `asked` are processes that were asked before.
     #[deadline("2s")]
     async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError>;
+
+    /// The durable work of modules of this process and of those that it calls. `asked` are processes that were asked
+    /// before. A change is made in the process that runs the module.
+    #[deadline("5s")]
+    async fn work(
+        &self,
+        question: WorkQuestion,
+        asked: Vec<String>,
+    ) -> Result<WorkAnswer, ObservedError>;
+
+    /// The latest lines of the logs of this process and of those that it calls. `asked` are processes that were asked
+    /// before.
+    #[deadline("5s")]
+    async fn lines(
+        &self,
+        filter: LogFilter,
+        asked: Vec<String>,
+    ) -> Result<LogAnswer, ObservedError>;
 }
 
 /// An answer to the question.
@@ -76,6 +97,8 @@ pub(crate) struct Here {
     pub(crate) traces: Weak<Traces>,
     pub(crate) neighbours: OnceLock<Vec<Arc<dyn Neighbour>>>,
     pub(crate) state: OnceLock<Description>,
+    pub(crate) work: OnceLock<Vec<Arc<dyn ModuleWork>>>,
+    pub(crate) lines: OnceLock<Arc<LogLines>>,
     pub(crate) settings: Arc<CallSettings>,
 }
 
@@ -103,6 +126,22 @@ impl Observed for Here {
 
     async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError> {
         Ok(self.gather_states(asked).await)
+    }
+
+    async fn work(
+        &self,
+        question: WorkQuestion,
+        asked: Vec<String>,
+    ) -> Result<WorkAnswer, ObservedError> {
+        Ok(self.gather_work(question, asked).await)
+    }
+
+    async fn lines(
+        &self,
+        filter: LogFilter,
+        asked: Vec<String>,
+    ) -> Result<LogAnswer, ObservedError> {
+        Ok(self.gather_lines(filter, asked).await)
     }
 }
 
@@ -175,7 +214,7 @@ impl Here {
     }
 
     /// A client for each replica of those neighbours that were not asked before.
-    fn to_ask(
+    pub(crate) fn to_ask(
         &self,
         asked: &[String],
         wanted: impl Fn(&dyn Neighbour) -> bool,

@@ -6,19 +6,26 @@
 
 mod admin;
 mod asked;
+mod audit;
+mod bounded;
 mod export;
 mod keep;
 pub mod log;
+mod log_asked;
 mod map;
 pub mod metrics;
+pub mod operate;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod state;
 mod statements;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod trace;
 mod traces;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod work;
+mod work_asked;
 
-pub use admin::{AdminState, Description, Figures, router};
+pub use admin::{AdminState, Description, Figures, Methods, router};
 pub use asked::{Neighbour, Observed, ObservedClient, ObservedError, Parts, observed};
 pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
@@ -26,5 +33,9 @@ pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
 pub use traces::{Kept, KeptBecause, Traces};
+pub use work::{
+    KindOfWork, ModuleWork, PieceOfWork, WorkAnswer, WorkChange, WorkOfModule, WorkQuestion,
+    WorkState,
+};
 
-pub(crate) use monolift_call::{call, carry, link};
+pub(crate) use monolift_call::{call, carry, http, interface, link};

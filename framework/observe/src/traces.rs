@@ -6,11 +6,14 @@
 use super::{
     admin::Description,
     asked::{Here, Neighbour},
+    bounded::Bounded,
     export::{Export, of_entry},
     keep::{Allowance, KeepSettings, Routes},
+    log::{LogAnswer, LogFilter, LogLines},
     metrics::{Exemplars, Kind, Page},
     state::ProcessState,
     trace::{Trace, TracePart, hex_of_trace},
+    work::{ModuleWork, WorkAnswer, WorkQuestion},
 };
 use crate::call::{
     CallSettings,
@@ -20,7 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -96,34 +99,6 @@ struct Judge {
     failed: Allowance,
 }
 
-/// The latest things, up to a number of bytes.
-#[derive(Debug)]
-struct Bounded<T> {
-    things: VecDeque<(T, usize)>,
-    bytes: usize,
-    most: usize,
-}
-
-impl<T> Bounded<T> {
-    fn new(most: usize) -> Self {
-        Self { things: VecDeque::new(), bytes: 0, most }
-    }
-
-    fn push(&mut self, thing: T, bytes: usize) {
-        self.bytes += bytes;
-        self.things.push_back((thing, bytes));
-        while self.bytes > self.most
-            && let Some((_, bytes)) = self.things.pop_front()
-        {
-            self.bytes -= bytes;
-        }
-    }
-
-    fn latest_first(&self) -> impl Iterator<Item = &T> {
-        self.things.iter().rev().map(|(thing, _)| thing)
-    }
-}
-
 impl Traces {
     /// Records nothing yet. `calls` is what the questions between processes are held to.
     pub fn new(process: &str, settings: KeepSettings, calls: Arc<CallSettings>) -> Arc<Self> {
@@ -153,6 +128,8 @@ impl Traces {
             traces: Arc::downgrade(&traces),
             neighbours: OnceLock::new(),
             state: OnceLock::new(),
+            work: OnceLock::new(),
+            lines: OnceLock::new(),
             settings: calls,
         };
         let _ = traces.here.set(Arc::new(here));
@@ -198,6 +175,26 @@ impl Traces {
         let mut pending = self.pending.subscribe();
         // The sender is `self`, which outlives the wait.
         let _ = pending.wait_for(|pending| *pending == 0).await;
+    }
+
+    /// The durable work of the modules of this process.
+    pub fn attend(&self, work: Vec<Arc<dyn ModuleWork>>) {
+        let _ = self.here().work.set(work);
+    }
+
+    /// The durable work of all modules that this process can ask.
+    pub async fn work(&self, question: WorkQuestion) -> WorkAnswer {
+        self.here().gather_work(question, Vec::new()).await
+    }
+
+    /// The latest lines of the log of this process.
+    pub fn remember(&self, lines: Arc<LogLines>) {
+        let _ = self.here().lines.set(lines);
+    }
+
+    /// The latest lines of the logs of all processes that this one can ask.
+    pub async fn lines(&self, filter: LogFilter) -> LogAnswer {
+        self.here().gather_lines(filter, Vec::new()).await
     }
 
     /// How all processes stand that this one can ask, itself among them.
@@ -290,7 +287,7 @@ impl Traces {
 
     /// The bytes of recent parts and of kept traces.
     pub fn memory(&self) -> (usize, usize) {
-        (lock(&self.recent).bytes, lock(&self.kept).bytes)
+        (lock(&self.recent).bytes(), lock(&self.kept).bytes())
     }
 
     /// Adds how much is recorded to a page of metrics.

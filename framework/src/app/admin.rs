@@ -13,7 +13,8 @@ use crate::{
 };
 use monolift_manifest::{Address, Process};
 use monolift_observe::{
-    AdminState, Figures, KeepSettings, Neighbour, OtherState, ProcessState, ReplicaView, Traces,
+    AdminState, Figures, KeepSettings, Methods, Neighbour, OtherState, ProcessState, ReplicaView,
+    Traces,
     metrics::{self, Kind, Page},
     observed, router,
 };
@@ -29,6 +30,8 @@ use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 #[derive(Debug)]
 pub(super) struct Observed {
     traces: Arc<Traces>,
+    /// What the latest lines of the log may take.
+    lines: usize,
     /// Whether a process whose manifest states no admin address has one.
     pub(super) admin_by_default: bool,
 }
@@ -38,7 +41,7 @@ impl Observed {
         let stated = &place.manifest.observe;
         let keep = KeepSettings { record: stated.record, slow: stated.slow, memory: stated.memory };
         let traces = Traces::new(&place.process, keep, Arc::new(CallSettings::default()));
-        Self { traces, admin_by_default: false }
+        Self { traces, lines: stated.log_memory, admin_by_default: false }
     }
 
     #[cfg(feature = "otlp")]
@@ -67,6 +70,18 @@ impl Observed {
             Arc::new(Other { remote: Arc::clone(remote), modules }) as Arc<dyn Neighbour>
         };
         self.traces.ask(peers.remotes().values().map(neighbour).collect());
+    }
+
+    /// Shows the latest lines of the log and the durable work of these modules, also to other processes.
+    pub(super) fn attend(&self, modules: &[RunningModule], log: &super::log::Control) {
+        if let Some(log) = log {
+            log.lines().hold(self.lines);
+            self.traces.remember(Arc::clone(log.lines()));
+        }
+        #[cfg(feature = "data")]
+        self.traces.attend(super::attended::attended(modules));
+        #[cfg(not(feature = "data"))]
+        let _ = modules;
     }
 }
 
@@ -146,6 +161,11 @@ impl Admin {
             app.log.clone(),
             token,
         );
+        // Where other machines reach the address, a method could be called around the gateway and its checks.
+        let state = match address.ip().is_loopback() {
+            true => state.with_methods(methods(app)),
+            false => state,
+        };
         traces.tell(state_of(app, address));
         let router = router(state).merge(gateway::health(app.readiness()));
         let server = HttpServer::start(listener, router, HttpLimits::default());
@@ -160,6 +180,12 @@ impl Admin {
     pub(super) async fn stop(self) {
         self.server.drain(Instant::now()).await;
     }
+}
+
+/// The methods that an operator may call.
+fn methods(app: &RunningApp) -> Methods {
+    let modules = app.manifest().modules.iter().map(|placed| placed.module.clone());
+    Methods::new(Arc::clone(&app.links), app.place.bounds(), modules.collect())
 }
 
 /// Figures of the process beside those of its calls.

@@ -424,6 +424,7 @@ async fn bring_up(
     }
     app.observed.tell_systems(&app.modules);
     sharing::check(&app.place, &app.modules)?;
+    app.observed.attend(&app.modules, &app.log);
     if app.place.aside_of.is_none() {
         for module in &mut app.modules {
             module.start_work().await?;

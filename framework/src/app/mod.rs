@@ -8,6 +8,8 @@ mod admin;
 #[cfg(not(feature = "observe"))]
 #[path = "no_admin.rs"]
 mod admin;
+#[cfg(all(feature = "observe", feature = "data"))]
+mod attended;
 mod build;
 mod check;
 #[cfg(all(feature = "data", feature = "observe"))]
@@ -31,6 +33,11 @@ mod migrate;
 #[cfg(not(feature = "data"))]
 #[path = "no_migrate.rs"]
 mod migrate;
+#[cfg(feature = "observe")]
+mod operate;
+#[cfg(not(feature = "observe"))]
+#[path = "no_operate.rs"]
+mod operate;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(not(feature = "otlp"))]

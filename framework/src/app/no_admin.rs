@@ -27,6 +27,8 @@ impl Observed {
     }
 
     pub(super) fn connect(&self, _: &Links, _: &Peers) {}
+
+    pub(super) fn attend(&self, _: &[RunningModule], _: &super::log::Control) {}
 }
 
 /// There is none.

@@ -1,17 +1,22 @@
 //! The whole life of a program whose `main` is one line.
 
-use super::{ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate};
-use crate::module::{StartError, StartErrors};
+use super::{
+    ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate, operate::command,
+};
+use crate::module::StartErrors;
 use std::{fmt::Write as _, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it. With the argument `migrate` it only
-/// applies the migrations of the process's modules.
+/// applies the migrations of the process's modules. Other arguments are commands of operation, which ask a process that runs.
 ///
 /// `prepare` is what an author's `main` adds: `|app| app.share("orders", mailer)`.
 pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
     #[cfg(feature = "trim")]
     monolift_trim::keep_little();
+    if let Some(ended) = command(linked) {
+        return ended;
+    }
     let mut log = Log::not_yet();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -45,15 +50,9 @@ async fn run(
         println!("{}", serde_json::json!(app.settings_in_force()));
         return Ok(());
     }
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("migrate") => return migrate(app, log).await,
-        Some(other) => {
-            let message = format!(
-                "the argument `{other}` is unknown: start the program without one, or with `migrate`"
-            );
-            return Err(StartErrors(vec![StartError::new(message)]));
-        }
+    // Other arguments were commands, which start nothing.
+    if std::env::args().len() > 1 {
+        return migrate(app, log).await;
     }
     let running = app.with_admin_by_default().start().await?;
     #[cfg(feature = "trim")]

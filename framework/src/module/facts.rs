@@ -118,6 +118,8 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         worker,
         #[cfg(feature = "data")]
         nudge: databases.nudge(),
+        #[cfg(feature = "data")]
+        ledger: databases.ledger(),
         routes,
         databases: databases.described(),
         #[cfg(feature = "data")]
@@ -139,6 +141,13 @@ pub struct RunningModule {
     /// Wakes the worker.
     #[cfg(feature = "data")]
     pub(crate) nudge: Arc<tokio::sync::Notify>,
+    /// Its durable work, for an operator.
+    #[cfg(feature = "data")]
+    #[cfg_attr(
+        not(feature = "observe"),
+        allow(dead_code, reason = "it is shown with that feature only")
+    )]
+    pub(crate) ledger: Option<Arc<dyn monolift_data::work::AnyLedger>>,
     /// Routes of its own, with where they are.
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.

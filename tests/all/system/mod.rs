@@ -12,6 +12,7 @@ mod market;
 mod new_app;
 mod new_module;
 mod observe;
+mod operate;
 mod pages;
 mod placements;
 mod processes;

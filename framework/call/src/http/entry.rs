@@ -32,6 +32,11 @@ impl HttpEntry {
         }
     }
 
+    /// Those of all interfaces that are linked into this program.
+    pub fn linked() -> impl Iterator<Item = Self> {
+        inventory::iter::<Self>.into_iter().copied()
+    }
+
     /// What the interface offers.
     pub fn descriptor(&self) -> &'static InterfaceDescriptor {
         (self.descriptor)()

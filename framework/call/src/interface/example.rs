@@ -19,6 +19,21 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Examples of the method's arguments, by name. An argument whose schema lets none be made is `null`.
+    pub fn example_arguments(&self) -> Value {
+        let schema = self.schema();
+        let none = Map::new();
+        let definitions = schema.get("definitions").and_then(Value::as_object).unwrap_or(&none);
+        let arguments = schema.get("arguments").and_then(Value::as_object).unwrap_or(&none);
+        let example = |schema: &Value| Examples { definitions }.of(schema, &[]);
+        let each = arguments
+            .iter()
+            .map(|(name, schema)| (name.clone(), example(schema).unwrap_or(Value::Null)));
+        Value::Object(each.collect())
+    }
+}
+
 /// A schema with all that it refers to in one place.
 type Merged = Map<String, Value>;
 

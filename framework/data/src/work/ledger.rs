@@ -146,13 +146,17 @@ impl<D: ModuleDatabase> Ledger<D> {
         Ok(self.change(sql, vec![self.module.as_str().into(), id.into()]).await? > 0)
     }
 
-    async fn now(&self) -> Result<i64, sqlx::Error> {
+    pub(super) fn module(&self) -> &str {
+        &self.module
+    }
+
+    pub(super) async fn now(&self) -> Result<i64, sqlx::Error> {
         let sql = Arc::clone(&self.clock);
         let rows = self.db.rows(sql, Vec::new(), &[Column::Number]).await?;
         Ok(rows.first().map_or(0, |row| row[0].number()))
     }
 
-    async fn rows(
+    pub(super) async fn rows(
         &self,
         sql: &str,
         values: Vec<Value>,

@@ -18,6 +18,7 @@ mod kind;
 mod ledger;
 #[cfg(test)]
 mod model;
+mod pieces;
 mod queue;
 mod statements;
 mod tables;
@@ -30,6 +31,8 @@ pub use circuit::Circuit;
 pub use cron::{Cron, CronError};
 pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
+pub(crate) use pieces::Attended;
+pub use pieces::{AnyLedger, LedgerPiece, PieceFilter, PieceState};
 pub use queue::{UnlistedWork, Work};
 pub use tables::history;
 pub use worker::Worker;

@@ -1,5 +1,6 @@
 //! Levels that change while the program runs.
 
+use super::LogLines;
 use monolift_manifest::LogLevels;
 use std::{
     env, error, fmt,
@@ -10,8 +11,9 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 /// The variable that says what is logged, as in every program with `tracing-subscriber`.
 const VARIABLE: &str = "RUST_LOG";
 
-/// tarpc's own spans say nothing that ours do not, and cost more than a call.
-const QUIET: &str = "tarpc=off";
+/// tarpc's own spans say nothing that ours do not, and cost more than a call. What an operator changes is always logged,
+/// unless that is switched off by name.
+const ALWAYS: &str = "tarpc=off,monolift::audit=info";
 
 /// Reads and changes what a running program logs.
 ///
@@ -22,6 +24,7 @@ const QUIET: &str = "tarpc=off";
 pub struct LogControl {
     levels: Arc<Mutex<Levels>>,
     filter: reload::Handle<EnvFilter, Registry>,
+    lines: Arc<LogLines>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +45,7 @@ impl Levels {
 
     fn filter(&self) -> Result<EnvFilter, String> {
         let set = self.set.as_ref().map(|set| format!(",{set}")).unwrap_or_default();
-        let all = format!("{},{QUIET}{set}", self.first);
+        let all = format!("{},{ALWAYS}{set}", self.first);
         EnvFilter::try_new(all).map_err(|error| error.to_string())
     }
 }
@@ -114,7 +117,8 @@ impl LogControl {
             }
         };
         let (layer, filter) = reload::Layer::new(filter);
-        (layer, Self { levels: Arc::new(Mutex::new(levels)), filter }, complaint)
+        let levels = Arc::new(Mutex::new(levels));
+        (layer, Self { levels, filter, lines: Arc::default() }, complaint)
     }
 
     /// Adds directives, such as `stock=debug`, to those in force. They replace earlier ones for the same targets.
@@ -138,6 +142,12 @@ impl LogControl {
             levels.set = None;
             Ok(())
         })
+    }
+
+    /// The latest lines, which the admin address shows. A layer fills them that is
+    /// [`remembered_in`](super::LogLayer::remembered_in) them.
+    pub fn lines(&self) -> &Arc<LogLines> {
+        &self.lines
     }
 
     /// The directives in force: those of the start, then those that were set.

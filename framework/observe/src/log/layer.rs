@@ -1,10 +1,11 @@
 //! The layer of `tracing-subscriber`: from an event to a written line.
 
-use super::{Service, Shape, ecs::Ecs, fields::Fields, line::Line, text};
+use super::{LogLines, Service, Shape, ecs::Ecs, fields::Fields, line::Line, text};
 use std::{
     cell::Cell,
     fmt,
     io::{self, Write},
+    sync::Arc,
 };
 use tracing::{
     Event, Subscriber,
@@ -28,6 +29,8 @@ pub struct LogLayer<W = fn() -> io::Stderr> {
     service: Service,
     ecs: Ecs,
     writer: W,
+    /// Where the latest lines are remembered, if they are.
+    lines: Option<Arc<LogLines>>,
 }
 
 /// Lines for machines: an object of the Elastic Common Schema each.
@@ -43,7 +46,7 @@ pub fn text_layer(service: Service, colours: bool) -> LogLayer {
 impl LogLayer {
     /// Lines of this shape on standard error.
     pub fn new(shape: Shape, service: Service) -> Self {
-        Self { shape, ecs: Ecs::of(&service), service, writer: io::stderr }
+        Self { shape, ecs: Ecs::of(&service), service, writer: io::stderr, lines: None }
     }
 }
 
@@ -53,8 +56,14 @@ impl<W> LogLayer<W> {
     where
         V: for<'a> MakeWriter<'a> + 'static,
     {
-        let Self { shape, service, ecs, .. } = self;
-        LogLayer { shape, service, ecs, writer }
+        let Self { shape, service, ecs, lines, .. } = self;
+        LogLayer { shape, service, ecs, writer, lines }
+    }
+
+    /// The same, which remembers its latest lines there. [`super::LogControl::lines`] has those that the admin address shows.
+    #[must_use]
+    pub fn remembered_in(self, lines: Arc<LogLines>) -> Self {
+        Self { lines: Some(lines), ..self }
     }
 }
 
@@ -88,6 +97,9 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let line = Line::of(event, context.event_scope(event), &self.service);
+        if let Some(lines) = &self.lines {
+            lines.remember(&line, &self.service);
+        }
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         buffer.clear();
         match self.shape {

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `layer` | the layer of `tracing-subscriber`: from an event to a written line |
 //! | `line` | what one line says, whatever its shape |
+//! | `lines` | the latest lines, in memory |
 //! | `fields` | the values of an event's or a span's fields |
 //! | `text` | a line for people |
 //! | `ecs` | a line in the Elastic Common Schema |
@@ -32,18 +33,22 @@ mod ecs;
 mod fields;
 mod layer;
 mod line;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod lines;
 mod panics;
 #[cfg(test)]
 mod tests;
 mod text;
-mod time;
+pub(crate) mod time;
 
 pub use control::{LogControl, WrongLevels};
 pub use layer::{LogLayer, ecs_layer, text_layer};
+pub use lines::{LogAnswer, LogFilter, LogLine, LogLines};
 pub use panics::log_panics;
 
 use crate::statements::Statements;
 use monolift_manifest::LogLevels;
+use std::sync::Arc;
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Who logs.
@@ -89,7 +94,7 @@ pub enum Shape {
 /// Does nothing, and returns `None`, if the program has installed a subscriber before.
 pub fn install(shape: Shape, service: Service, levels: LogLevels) -> Option<LogControl> {
     let (filter, control, complaint) = LogControl::starting(levels);
-    let layer = LogLayer::new(shape, service);
+    let layer = LogLayer::new(shape, service).remembered_in(Arc::clone(control.lines()));
     // Each has a filter of its own: what is recorded does not depend on what is logged.
     let log = tracing_subscriber::registry().with(layer.with_filter(filter));
     log.with(Statements::layer()).try_init().ok()?;

@@ -9,7 +9,7 @@ const SECONDS_A_DAY: i64 = 86_400;
 
 /// A time as RFC 3339 has it, in UTC: `2026-11-26T16:20:33.123456Z`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rfc3339 {
+pub(crate) struct Rfc3339 {
     /// Since 1970.
     seconds: i64,
     nanos: u32,
@@ -18,7 +18,7 @@ pub(super) struct Rfc3339 {
 }
 
 impl Rfc3339 {
-    pub(super) fn millis(time: SystemTime) -> Self {
+    pub(crate) fn millis(time: SystemTime) -> Self {
         Self::of(time, 3)
     }
 

@@ -1,0 +1,219 @@
+//! What a person on call does with the program alone: its commands ask the process that runs.
+
+use super::{
+    http::request,
+    processes::{Process, Run, eventually, free_port, is_ready},
+    shop::{ALL_SPLIT, MONOLITH},
+    tables::Tables,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 2}]}"#;
+
+/// Two parked pieces of a kind that no worker knows, so that what is run again waits.
+const PARKED: &str = r#"INSERT INTO monolift_work
+    (module, id, name, payload, trace, due_at_ms, attempts, leased_till_ms, parked_at_ms, error, made_at_ms, epoch)
+    SELECT 'orders', column1, 'ship', '{"order": "c4n4ry", "lines": [{"sku": "c4n4ry"}]}', NULL, 0, 3, 0, 1,
+    'the carrier said no', 0, 0 FROM (VALUES ('p-1'), ('p-2'))"#;
+
+/// What a command printed, and whether it went well.
+struct Said {
+    went_well: bool,
+    out: String,
+    errors: String,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            went_well: output.status.success(),
+            out: text(&output.stdout),
+            errors: text(&output.stderr),
+        }
+    }
+}
+
+/// Runs a command of a program in the environment of its process.
+fn run(program: &Path, run: &Run, arguments: &[&str]) -> Said {
+    let env = run.env.iter().map(|(key, value)| (key, value));
+    let output =
+        Command::new(program).args(arguments).envs(env).env("MONOLIFT_USER", "ann").output();
+    Said::of(&output.unwrap())
+}
+
+/// What it printed, since it went well.
+#[track_caller]
+fn prints(program: &Path, place: &Run, arguments: &[&str]) -> String {
+    let said = run(program, place, arguments);
+    assert!(said.went_well, "{arguments:?}: {}{}", said.out, said.errors);
+    said.out
+}
+
+/// Why it did not.
+#[track_caller]
+fn complains(program: &Path, place: &Run, arguments: &[&str]) -> String {
+    let said = run(program, place, arguments);
+    assert!(!said.went_well, "{arguments:?}: {}", said.out);
+    said.errors
+}
+
+fn monolith(name: &str) -> (Run, PathBuf, Process, String) {
+    let run = MONOLITH.run(name).with("SHOP_PROCESS__MONOLITH__ADMIN", free_port());
+    let program = MONOLITH.program("app-monolith");
+    let mut process = run.start(&program);
+    let gateway = process.http();
+    eventually("the gateway is ready", || is_ready(&gateway));
+    (run, program, process, gateway)
+}
+
+fn order(gateway: &str) {
+    let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-00");
+    let headers = [("traceparent", traceparent.as_str())];
+    assert_eq!(request(gateway, "POST", "/orders", &headers, ORDER).unwrap().status, 201);
+}
+
+#[test]
+fn parked_work_is_looked_at_run_again_and_given_up() {
+    let (place, program, mut process, _) = monolith("operate-work");
+    Tables::of(&place).rows("orders", PARKED);
+    let all = prints(&program, &place, &["work", "list"]);
+    let row = all.lines().find(|line| line.contains("ship")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(cells, ["orders", "ship", "0", "0", "0", "2"], "{all}");
+    let pieces = prints(&program, &place, &["work", "list", "orders", "--state", "parked"]);
+    assert!(pieces.contains("{lines: [1 × {sku: text}], order: text}"), "{pieces}");
+    assert!(pieces.contains("3 attempts") && pieces.contains("the carrier said no"), "{pieces}");
+    assert!(pieces.contains("app-monolith work retry orders p-1"), "{pieces}");
+    let piece = prints(&program, &place, &["work", "show", "orders", "p-1"]);
+    assert!(!pieces.contains("c4n4ry") && !piece.contains("c4n4ry"), "{pieces}{piece}");
+    let again = prints(&program, &place, &["work", "retry", "orders", "p-1"]);
+    assert_eq!(again, "orders: 1 run again\n");
+    let gone = complains(&program, &place, &["work", "retry", "orders", "p-1"]);
+    assert_eq!(gone, "orders has no such piece `p-1`, or it is not parked any more\n");
+    let given_up = prints(&program, &place, &["work", "discard", "orders", "p-2"]);
+    assert_eq!(given_up, "orders: 1 given up\n");
+    let left = prints(&program, &place, &["work", "list", "orders", "--kind", "ship"]);
+    assert!(left.contains("p-1  ship  waiting, due") && !left.contains("p-2"), "{left}");
+    // Who did it is in the log of the process.
+    process.says("an operator: work.retry of orders, p-1: 1 changed");
+    let line = process.says("an operator: work.discard of orders, p-2: 1 changed");
+    assert!(line.contains("ann on this machine"), "{line}");
+    let unknown = complains(&program, &place, &["work", "list", "ordrs"]);
+    assert_eq!(unknown, "there is no module `ordrs`: did you mean `orders`?\n");
+    let unknown = complains(&program, &place, &["work", "rety", "orders", "p-1"]);
+    assert_eq!(unknown, "there is no `work rety`: did you mean `work retry`?\n");
+    process.stop();
+    let gone = complains(&program, &place, &["work", "list"]);
+    assert!(gone.starts_with("nothing listens at 127.0.0.1:"), "{gone}");
+}
+
+#[test]
+fn traces_levels_settings_and_methods_are_asked_for() {
+    let (place, program, mut process, gateway) = monolith("operate-ask");
+    order(&gateway);
+    let traces = prints(&program, &place, &["traces", "--route", "orders"]);
+    assert!(traces.contains(TRACE) && traces.contains("POST /orders"), "{traces}");
+    let trace = prints(&program, &place, &["traces", TRACE]);
+    for row in ["POST /orders 201 · monolith", "    stock.reserve · monolith", "INSERT INTO orders"]
+    {
+        assert!(trace.contains(row), "{row}: {trace}");
+    }
+    assert_eq!(prints(&program, &place, &["traces", "--failed"]), "none\n");
+    assert_eq!(prints(&program, &place, &["log", "stock=debug"]), "info,stock=debug\n");
+    process.says("an operator: the log's levels are now info,stock=debug");
+    let config = prints(&program, &place, &["config"]);
+    assert!(
+        config.contains("\nprocess.monolith.admin ")
+            && config.contains("SHOP_PROCESS__MONOLITH__ADMIN")
+    );
+    let answer = prints(&program, &place, &["call", "stock.level", r#"{"sku": "tea"}"#]);
+    assert!(answer.starts_with('{'), "{answer}");
+    process.says("an operator: a call of stock.level, answered with 200");
+    let unknown = complains(&program, &place, &["call", "stock.level", r#"{"sku": "gold"}"#]);
+    assert!(
+        unknown.contains("answered with 404, trace ") && unknown.contains("no product gold"),
+        "{unknown}"
+    );
+    let unknown = complains(&program, &place, &["call", "stock.levl"]);
+    assert_eq!(unknown, "there is no method `stock.levl`: did you mean `stock.level`?\n");
+    let broken = complains(&program, &place, &["call", "stock.level", "sku=tea"]);
+    assert!(broken.starts_with("the arguments are no JSON"), "{broken}");
+    let top = prints(&program, &place, &["top", "--once"]);
+    assert!(top.lines().any(|line| line.starts_with("orders.place ")), "{top}");
+    assert!(prints(&program, &place, &["help"]).contains("migrate"));
+    assert!(prints(&program, &place, &["work", "--help"]).contains("work [list [MODULE]]"));
+    let unknown = complains(&program, &place, &["wrk"]);
+    assert_eq!(unknown, "there is no command `wrk`: did you mean `work`?\n");
+    // A reader that has gone is no mistake.
+    let pipe = format!("set -o pipefail; {} config | head -n 1 > /dev/null", program.display());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &pipe]).envs(place.env.iter().map(|(key, value)| (key, value)));
+    let said = Said::of(&shell.output().unwrap());
+    assert!(said.went_well && said.errors.is_empty(), "{}", said.errors);
+    process.stop();
+}
+
+/// With a free port, which the manifest of the shop leaves to it, the process is found on its machine.
+#[test]
+fn a_process_on_a_free_port_is_found() {
+    let place = MONOLITH.run("operate-free");
+    // Other tests run the same program.
+    let program = place.data.join("a-shop");
+    std::fs::copy(MONOLITH.program("app-monolith"), &program).unwrap();
+    let nothing = complains(&program, &place, &["work"]);
+    assert!(
+        nothing.contains("no process `monolith` of this program runs on this machine"),
+        "{nothing}"
+    );
+    let mut process = place.start(&program);
+    process.says(" shows its traces and metrics");
+    assert!(prints(&program, &place, &["work"]).starts_with("module "));
+    process.stop();
+}
+
+#[test]
+fn other_machines_give_a_token_and_call_no_method() {
+    let port = free_port();
+    let open = port.replace("127.0.0.1", "0.0.0.0");
+    let place = MONOLITH
+        .run("operate-token")
+        .with("SHOP_PROCESS__MONOLITH__ADMIN", open)
+        .with("SHOP_ADMIN_TOKEN", "c4n4ry-admin");
+    let program = MONOLITH.program("app-monolith");
+    let mut process = place.start(&program);
+    process.says(" shows its traces and metrics");
+    assert!(prints(&program, &place, &["work"]).starts_with("module "));
+    let wrong = complains(&program, &place, &["work", "--token", "another"]);
+    assert!(wrong.starts_with(&format!("{port} wants the setting `admin_token`")), "{wrong}");
+    let off = complains(&program, &place, &["call", "stock.level", r#"{"sku": "tea"}"#]);
+    assert!(off.starts_with("methods are called only where"), "{off}");
+    process.stop();
+}
+
+/// Work of a module in another process is seen from the gateway, and changed there.
+#[test]
+fn the_gateway_knows_the_work_of_all_processes() {
+    let place = ALL_SPLIT.run("operate-split").with("SHOP_PROCESS__GATEWAY__ADMIN", free_port());
+    let start = |program: &super::shop::Program| place.start(&ALL_SPLIT.program(program.file));
+    let mut processes: Vec<Process> = ALL_SPLIT.programs.iter().map(start).collect();
+    let gateway = processes.last_mut().unwrap().http();
+    eventually("the gateway is ready", || is_ready(&gateway));
+    Tables::of(&place).rows("orders", PARKED);
+    let program = ALL_SPLIT.program("process");
+    let all = prints(&program, &place, &["work"]);
+    assert!(all.lines().any(|line| line.starts_with("orders ") && line.contains("ship")), "{all}");
+    let again = prints(&program, &place, &["work", "retry", "orders", "--all"]);
+    assert_eq!(again, "orders: 2 run again\n");
+    let orders = &mut processes[4];
+    let line = orders.says("an operator: work.retry of orders, all that is parked: 2 changed");
+    assert!(line.contains("ann"), "{line}");
+    // What another process does not answer is said.
+    processes.remove(4).kill();
+    let gone = complains(&program, &place, &["work", "list", "orders"]);
+    assert_eq!(gone, "orders runs in the process `orders`, which does not answer\n");
+}

@@ -64,7 +64,7 @@ function drawMap() {
   for (const module of map.querySelectorAll('.module')) {
     const open = () => { location.hash = '#/module/' + encodeURIComponent(module.dataset.module); };
     module.addEventListener('click', open);
-    module.addEventListener('keydown', (event) => { if (event.key === 'Enter') open(); });
+    module.addEventListener('keydown', (event) => { if (event.key === 'Enter' || event.key === ' ') open(); });
     if (module.dataset.module === focused) module.focus();
   }
   const states = document.getElementById('states');
@@ -102,11 +102,15 @@ function showModule(name) {
   const used = (facts?.calls?.[name] || []);
   const by = Object.entries(facts?.calls || {}).filter(([, called]) => called.includes(name)).map(([caller]) => caller);
   const traffic = el('div', { id: 'traffic' });
+  const work = el('div', { id: 'work' });
+  const errors = el('div', { id: 'errors' });
+  const byHand = el('div', { id: 'by-hand' });
   show(
     el('h2', {}, name),
     el('p', {}, 'In the process ', el('strong', {}, facts?.placed?.[name] || '?'), '. Calls ',
       used.length ? used.join(', ') : 'no module', '. Is called by ', by.length ? by.join(', ') : 'no module', '. ',
-      el('a', { href: '#/traces?module=' + encodeURIComponent(name) }, 'Its traces')),
+      el('a', { href: '#/traces?module=' + encodeURIComponent(name) }, 'Its traces'), ', ',
+      el('a', { href: '#/logs?module=' + encodeURIComponent(name) }, 'its log')),
     database.map((one) => el('p', { class: 'mono' }, one.database)),
     interfaces.map((one) => el('section', {}, el('h2', {}, one.name), el('p', { class: 'quiet' }, one.docs.trim()),
       table([
@@ -115,10 +119,16 @@ function showModule(name) {
         { name: '', class: 'wide', show: (row) => row.docs.trim().split('\n')[0] },
       ], one.methods))),
     el('h2', {}, 'Calls so far'), traffic,
+    el('h2', {}, 'Durable work'), work,
+    el('h2', {}, 'Recent warnings and errors'), errors,
+    el('h2', {}, 'Call a method'), byHand,
     settings.length ? [el('h2', {}, 'Settings'), settingsTable(settings)] : null);
   drawTraffic = () => traffic.replaceChildren(table(callColumns, calls()
     .filter((row) => row.module === name || row.caller === name).map((row) => ({ ...row, bad: row.failed > 0 }))));
   drawTraffic();
+  workOf(name, work);
+  errorsOf(name, errors);
+  callsOf(name, byHand);
 }
 
 let drawTraffic = () => {};
@@ -149,13 +159,42 @@ function showCalls() {
 const filters = [
   { key: 'route', label: 'route has', type: 'text' },
   { key: 'module', label: 'module', type: 'text' },
+  { key: 'has', label: 'method, SQL, process or outcome', type: 'text' },
   { key: 'min_ms', label: 'at least ms', type: 'number' },
   { key: 'max_ms', label: 'at most ms', type: 'number' },
 ];
 
+function isTyping() {
+  return ['INPUT', 'SELECT', 'TEXTAREA'].includes(document.activeElement?.tagName);
+}
+
+function pauseButton() {
+  return el('button', { type: 'button', id: 'pause', 'aria-pressed': String(paused), onclick: (event) => {
+    paused = !paused;
+    event.currentTarget.textContent = paused ? 'Resume' : 'Pause';
+    event.currentTarget.setAttribute('aria-pressed', String(paused));
+  } }, paused ? 'Resume' : 'Pause');
+}
+
+// What is shown, to the clipboard or as a file.
+function saving(shown, name) {
+  const text = () => JSON.stringify(shown(), null, 2);
+  return [
+    el('button', { type: 'button', onclick: () => navigator.clipboard?.writeText(text()) }, 'Copy'),
+    el('button', { type: 'button', onclick: () => {
+      const href = URL.createObjectURL(new Blob([text()], { type: 'application/json' }));
+      el('a', { href, download: name }).click();
+      URL.revokeObjectURL(href);
+    } }, 'Download as JSON'),
+  ];
+}
+
 async function showTraces(query) {
   const asked = new URLSearchParams(query);
   const which = asked.get('of') || 'requests';
+  const minutes = asked.get('minutes') || '';
+  let cleared = 0;
+  let latestTraces = [];
   const list = el('div', {}, el('p', { class: 'quiet' }, '…'));
   const go = () => {
     const next = new URLSearchParams();
@@ -172,19 +211,24 @@ async function showTraces(query) {
       el('label', {}, 'outcome', el('select', { name: 'failed', onchange: go },
         option('', 'any', asked.get('failed') || ''), option('true', 'failed', asked.get('failed')),
         option('false', 'not failed', asked.get('failed')))),
-      el('button', { type: 'submit' }, 'Filter'),
-      el('button', { type: 'button', 'aria-pressed': String(paused), onclick: (event) => {
-        paused = !paused; event.target.textContent = paused ? 'Resume' : 'Pause';
-        event.target.setAttribute('aria-pressed', String(paused));
-      } }, paused ? 'Resume' : 'Pause'),
+      el('label', {}, 'began', el('select', { name: 'minutes', onchange: go },
+        option('', 'any time', minutes), option('1', 'in the last minute', minutes),
+        option('10', 'in the last 10 minutes', minutes), option('60', 'in the last hour', minutes))),
+      el('button', { type: 'submit' }, 'Filter'), pauseButton(),
+      el('button', { type: 'button', onclick: () => { cleared = Date.now() * 1000; refreshTraces?.(); } }, 'Clear'),
+      saving(() => latestTraces, 'traces.json'),
       el('label', {}, 'two traces side by side', el('input', { type: 'file', accept: '.json', multiple: true,
         onchange: (event) => compare(event.target.files) }))),
     list);
-  const sent = new URLSearchParams(asked);
-  sent.delete('of');
   const refresh = async () => {
+    const sent = new URLSearchParams(asked);
+    sent.delete('of');
+    sent.delete('minutes');
+    const since = minutes ? (Date.now() - Number(minutes) * 60000) * 1000 : 0;
+    if (since || cleared) sent.set('since_us', String(Math.max(since, cleared)));
     try {
       const found = await ask('/api/' + which + '?' + sent);
+      latestTraces = found[which];
       list.replaceChildren(traceList(found[which]), found.passed_over
         ? el('p', { class: 'quiet' }, found.passed_over + ' more were not kept: there were too many at once') : '');
     } catch (error) {
@@ -213,6 +257,7 @@ function traceList(traces) {
 async function showTrace(id) {
   show(el('p', { class: 'quiet' }, '…'));
   const trace = await ask('/api/traces/' + id);
+  const lines = el('div', {});
   const text = JSON.stringify(trace, null, 2);
   const file = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
   show(
@@ -220,7 +265,8 @@ async function showTrace(id) {
       el('button', { type: 'button', onclick: () => navigator.clipboard?.writeText(text) }, 'Copy'), ' ',
       el('a', { href: file, download: 'trace-' + id + '.json' }, 'Download as JSON')),
     trace.missing?.length ? el('p', { role: 'alert' }, 'No answer from: ' + trace.missing.join(', ')) : null,
-    waterfall(trace));
+    waterfall(trace), el('h2', {}, 'Log'), lines);
+  await logsOfTrace(id, lines);
 }
 
 // Rows of a trace: parts, their calls and statements, each below the one that made it.
@@ -294,12 +340,14 @@ async function route() {
   const [what, ...rest] = (path || 'map').split('/');
   drawTraffic = () => {};
   refreshTraces = null;
+  refreshLogs = null;
   for (const link of document.querySelectorAll('nav a')) {
     if (link.hash === '#/' + what) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   try {
     if (what === 'traces') await showTraces(query);
+    else if (what === 'logs') await showLogs(query);
     else if (what === 'trace') await showTrace(rest[0]);
     else if (what === 'module') showModule(decodeURIComponent(rest.join('/')));
     else if (what === 'calls') showCalls();
@@ -318,13 +366,29 @@ function listen() {
     live.className = '';
     drawMap();
     drawTraffic();
-    if (refreshTraces && !paused && !view.contains(document.activeElement)) refreshTraces();
+    // A form that is filled in stays as it is.
+    if (paused || isTyping()) return;
+    refreshTraces?.();
+    refreshLogs?.();
   });
   events.onerror = () => {
     live.textContent = 'no answer: the process has stopped, or is starting';
     live.className = 'lost';
   };
 }
+
+// Keys, as long as nothing is filled in: the views, the first filter, a pause.
+const keys = { m: '#/map', t: '#/traces', l: '#/logs', c: '#/calls', s: '#/settings' };
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && isTyping()) return document.activeElement.blur();
+  if (isTyping() || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (keys[event.key]) location.hash = keys[event.key];
+  else if (event.key === 'p') document.getElementById('pause')?.click();
+  else if (event.key === '/') {
+    event.preventDefault();
+    view.querySelector('input, select')?.focus();
+  }
+});
 
 addEventListener('hashchange', route);
 ask('/api/process').then((found) => {

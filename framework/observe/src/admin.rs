@@ -6,6 +6,7 @@
 
 mod call;
 mod filter;
+mod openapi;
 mod page;
 mod watch;
 mod who;
@@ -28,7 +29,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use filter::TraceFilter;
 use monolift_manifest::nearest;
@@ -106,28 +107,37 @@ impl fmt::Debug for AdminState {
 /// The routes of the admin address.
 pub fn router(state: AdminState) -> Router {
     let state = Arc::new(state);
-    Router::new()
+    api()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .route("/metrics", get(show_metrics))
-        .route("/api/process", get(show_process))
-        .route("/api/processes", get(show_processes))
-        .route("/api/calls", get(show_calls))
-        .route("/api/requests", get(show_requests))
-        .route("/api/traces", get(show_traces))
-        .route("/api/traces/{id}", get(show_trace))
-        .route("/api/log", get(show_log).put(set_log))
-        .route("/api/logs", get(show_lines))
-        .route("/api/watch", get(watch::watch))
-        .route("/api/work", get(work::show_all))
-        .route("/api/work/{module}", get(work::show_module))
-        .route("/api/work/{module}/retry", post(work::retry))
-        .route("/api/work/{module}/discard", post(work::discard))
-        .route("/api/work/{module}/{id}", get(work::show_piece))
-        .route("/api/methods", get(call::show_methods))
-        .route("/api/call", post(call::call))
         .merge(page::page())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .layer(from_fn_with_state(Arc::clone(&state), guarded))
         .with_state(state)
+}
+
+/// The read API, and what can be changed.
+fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 17] {
+    [
+        ("/api/process", get(show_process)),
+        ("/api/processes", get(show_processes)),
+        ("/api/calls", get(show_calls)),
+        ("/api/requests", get(show_requests)),
+        ("/api/traces", get(show_traces)),
+        ("/api/traces/{id}", get(show_trace)),
+        ("/api/log", get(show_log).put(set_log)),
+        ("/api/logs", get(show_lines)),
+        ("/api/watch", get(watch::watch)),
+        ("/api/work", get(work::show_all)),
+        ("/api/work/{module}", get(work::show_module)),
+        ("/api/work/{module}/retry", post(work::retry)),
+        ("/api/work/{module}/discard", post(work::discard)),
+        ("/api/work/{module}/{id}", get(work::show_piece)),
+        ("/api/methods", get(call::show_methods)),
+        ("/api/call", post(call::call)),
+        ("/api/openapi.json", get(async || Json(openapi::document()))),
+    ]
 }
 
 /// Lets a request in that may ask.

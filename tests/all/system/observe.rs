@@ -301,11 +301,12 @@ fn only_this_machine_may_ask_and_levels_change() {
     assert_eq!(with_host("evil.example"), 403);
     let page = get(&shop.admin, "/");
     assert!(page.body.contains("<script src=\"/script.js\">"), "{}", page.body);
-    for file in ["/script.js", "/style.css", "/icon.svg"] {
+    for file in ["/script.js", "/work.js", "/logs.js", "/style.css", "/icon.svg"] {
         assert_eq!(get(&shop.admin, file).status, 200, "{file}");
     }
     // Nothing of another site is named.
-    let script = get(&shop.admin, "/script.js").body + &get(&shop.admin, "/style.css").body;
+    let files = ["/script.js", "/work.js", "/logs.js", "/style.css"];
+    let script: String = files.iter().map(|file| get(&shop.admin, file).body).collect();
     assert!(!script.contains("http://") && !script.contains("https://"));
     let set = |levels: &str| {
         let body = serde_json::json!({ "levels": levels }).to_string();

@@ -4,6 +4,7 @@ use crate::{
     trace::{Trace, TraceEntry, TracePart},
     traces::KeptBecause,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ pub(super) struct TraceFilter {
     route: Option<String>,
     /// A module that was called.
     module: Option<String>,
+    /// Part of a method's name, a statement, a process or an outcome.
+    has: Option<String>,
     because: Option<KeptBecause>,
     /// Only failed requests, or only those that did not fail.
     failed: Option<bool>,
@@ -31,7 +34,7 @@ pub(super) struct TraceFilter {
 }
 
 /// A trace in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Summary {
     trace_id: String,
     /// The route, or the kind of work.
@@ -53,7 +56,10 @@ impl TraceFilter {
         &self,
         traces: impl Iterator<Item = (Option<KeptBecause>, Trace)>,
     ) -> Vec<Summary> {
-        let summaries = traces.filter_map(|(because, trace)| Summary::of(because, &trace));
+        let has = self.has.as_ref().map(|has| has.to_lowercase());
+        let summaries = traces
+            .filter(|(_, trace)| has.as_ref().is_none_or(|has| trace.mentions(has)))
+            .filter_map(|(because, trace)| Summary::of(because, &trace));
         let limit = self.limit.unwrap_or(100).min(MOST);
         summaries.filter(|summary| self.shows(summary)).take(limit).collect()
     }
@@ -93,6 +99,20 @@ impl Summary {
             statements: parts().map(|part| part.statements.len()).sum(),
             processes: parts().map(|part| part.process.clone()).collect(),
             modules: calls().map(|call| call.module.clone()).collect(),
+        })
+    }
+}
+
+impl Trace {
+    /// Whether a call, a statement or a process of it has this text, which is in lower case.
+    fn mentions(&self, text: &str) -> bool {
+        let has = |there: &str| there.to_lowercase().contains(text);
+        self.parts.iter().any(|part| {
+            has(&part.process)
+                || part.statements.iter().any(|statement| has(&statement.text))
+                || part.calls.iter().any(|call| {
+                    has(&call.outcome) || has(&format!("{}.{}", call.module, call.method))
+                })
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The dashboard: a page, its style and its script, in the program. Nothing is loaded from elsewhere.
+//! The dashboard: a page, its style and its scripts, in the program. Nothing is loaded from elsewhere.
 
 use axum::{
     Router,
@@ -10,7 +10,11 @@ use axum::{
 const PAGE: &str = include_str!("../../dashboard/index.html");
 const STYLE: &str = include_str!("../../dashboard/style.css");
 const SCRIPT: &str = include_str!("../../dashboard/script.js");
+const WORK: &str = include_str!("../../dashboard/work.js");
+const LOGS: &str = include_str!("../../dashboard/logs.js");
 const ICON: &str = include_str!("../../dashboard/icon.svg");
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// No script, style or request but our own, in no frame of another site.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -21,7 +25,9 @@ pub(super) fn page<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(async || file(PAGE, "text/html; charset=utf-8")))
         .route("/style.css", get(async || file(STYLE, "text/css; charset=utf-8")))
-        .route("/script.js", get(async || file(SCRIPT, "text/javascript; charset=utf-8")))
+        .route("/script.js", get(async || file(SCRIPT, JAVASCRIPT)))
+        .route("/work.js", get(async || file(WORK, JAVASCRIPT)))
+        .route("/logs.js", get(async || file(LOGS, JAVASCRIPT)))
         .route("/icon.svg", get(async || file(ICON, "image/svg+xml")))
 }
 

@@ -168,7 +168,10 @@ impl LogLine {
         // The line's own come first, then those of the innermost span.
         let spans = line.spans.iter().rev().flat_map(|(_, fields)| fields);
         let mut fields = BTreeMap::new();
-        for Field { name, value } in line.fields.others.iter().chain(spans).take(MOST_FIELDS) {
+        let all = line.fields.others.iter().chain(spans);
+        // The trace has a place of its own.
+        let all = all.filter(|field| field.name != "trace" || line.trace.is_none());
+        for Field { name, value } in all.take(MOST_FIELDS) {
             fields
                 .entry((*name).to_owned())
                 .or_insert_with(|| cut(&value.to_string(), LONGEST_FIELD));

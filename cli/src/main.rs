@@ -7,6 +7,7 @@ mod databases;
 mod db;
 mod migrations;
 mod new;
+mod operate;
 mod work;
 
 use clap::{Args, Parser, Subcommand};
@@ -31,6 +32,16 @@ enum Command {
     New(new::New),
     Work(work::Work),
     Up(Up),
+    /// Call a method of a module, in the process that runs
+    Call(operate::Operate),
+    /// Show or change what the process logs
+    Log(operate::Operate),
+    /// Show the latest lines of the logs of all processes
+    Logs(operate::Operate),
+    /// Show methods by the rate of their calls, with p50, p99 and errors
+    Top(operate::Operate),
+    /// Show the latest requests, those that were kept, or one as a waterfall
+    Traces(operate::Operate),
 }
 
 /// Build and start every process of a manifest on this machine, and restart a process that dies
@@ -62,9 +73,18 @@ fn main() -> ExitCode {
         Command::New(new) => new.run(),
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, options }) => monolift_cli::up::run(&manifest, &options),
+        Command::Call(operate) => return ended(operate.run("call")),
+        Command::Log(operate) => return ended(operate.run("log")),
+        Command::Logs(operate) => return ended(operate.run("logs")),
+        Command::Top(operate) => return ended(operate.run("top")),
+        Command::Traces(operate) => return ended(operate.run("traces")),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: Result<ExitCode, Box<dyn std::error::Error>>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

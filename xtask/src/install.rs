@@ -1,6 +1,7 @@
 //! The real parts that the tests need beside Rust: installed with apt where that is allowed, and
 //! named where it is not. Nothing is skipped for the lack of one.
 
+use crate::tests::Length;
 use std::{fs, path::Path, process::Command};
 
 /// A program, and the Debian package that has it.
@@ -11,8 +12,14 @@ const NEEDED: [(&str, &str); 4] = [
     ("runuser", "util-linux"),
 ];
 
-pub(crate) fn what_is_missing() -> Result<(), String> {
-    let missing: Vec<&str> = NEEDED
+/// What the long tests need as well: a browser.
+const NEEDED_FOR_LONG: [(&str, &str); 2] =
+    [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+
+pub(crate) fn what_is_missing(length: Length) -> Result<(), String> {
+    let for_long = NEEDED_FOR_LONG.iter().filter(|_| length == Length::Long);
+    let needed: Vec<(&str, &str)> = NEEDED.iter().chain(for_long).copied().collect();
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| !is_there(program))
         .map(|(_, package)| *package)
@@ -28,7 +35,7 @@ pub(crate) fn what_is_missing() -> Result<(), String> {
         command.status().is_ok_and(|status| status.success())
     };
     let install = [&["install", "-y", "--no-install-recommends"], &missing[..]].concat();
-    if apt(&["update"]) && apt(&install) && NEEDED.iter().all(|(program, _)| is_there(program)) {
+    if apt(&["update"]) && apt(&install) && needed.iter().all(|(program, _)| is_there(program)) {
         return Ok(());
     }
     Err(format!("the tests need {packages}: as root, apt-get install {packages}"))

@@ -22,7 +22,7 @@ pub(crate) enum Length {
 
 /// Runs them, and says whether the tests passed. Their closing line is the last one that it prints.
 pub(crate) fn run(length: Length) -> Result<bool, String> {
-    install::what_is_missing()?;
+    install::what_is_missing(length)?;
     let mut steps = Steps::new();
     check(&mut steps)?;
     let nextest = has_nextest();

@@ -1,5 +1,6 @@
 //! The shop as real programs: built, started, called over HTTP, and stopped.
 
+mod browser;
 mod compare;
 mod http;
 mod hundred;

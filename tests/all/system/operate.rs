@@ -5,6 +5,7 @@ use super::{
     processes::{Process, Run, eventually, free_port, is_ready},
     shop::{ALL_SPLIT, MONOLITH},
     tables::Tables,
+    workspace::target,
 };
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 2}]}"#;
 
 /// Two parked pieces of a kind that no worker knows, so that what is run again waits.
-const PARKED: &str = r#"INSERT INTO monolift_work
+pub(super) const PARKED: &str = r#"INSERT INTO monolift_work
     (module, id, name, payload, trace, due_at_ms, attempts, leased_till_ms, parked_at_ms, error, made_at_ms, epoch)
     SELECT 'orders', column1, 'ship', '{"order": "c4n4ry", "lines": [{"sku": "c4n4ry"}]}', NULL, 0, 3, 0, 1,
     'the carrier said no', 0, 0 FROM (VALUES ('p-1'), ('p-2'))"#;
@@ -50,6 +51,15 @@ fn run(program: &Path, run: &Run, arguments: &[&str]) -> Said {
 #[track_caller]
 fn prints(program: &Path, place: &Run, arguments: &[&str]) -> String {
     let said = run(program, place, arguments);
+    assert!(said.went_well, "{arguments:?}: {}{}", said.out, said.errors);
+    said.out
+}
+
+/// What `cargo monolift` printed.
+#[track_caller]
+fn prints_in_workspace(program: &Path, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let said = Said::of(&Command::new(program).args(arguments).current_dir(root).output().unwrap());
     assert!(said.went_well, "{arguments:?}: {}{}", said.out, said.errors);
     said.out
 }
@@ -126,6 +136,11 @@ fn traces_levels_settings_and_methods_are_asked_for() {
     assert_eq!(prints(&program, &place, &["traces", "--failed"]), "none\n");
     assert_eq!(prints(&program, &place, &["log", "stock=debug"]), "info,stock=debug\n");
     process.says("an operator: the log's levels are now info,stock=debug");
+    let lines = prints(&program, &place, &["logs", "--text", "levels are now"]);
+    assert!(
+        lines.contains("an operator: the log's levels are now") && lines.lines().count() == 1,
+        "{lines}"
+    );
     let config = prints(&program, &place, &["config"]);
     assert!(
         config.contains("\nprocess.monolith.admin ")
@@ -149,6 +164,16 @@ fn traces_levels_settings_and_methods_are_asked_for() {
     assert!(prints(&program, &place, &["work", "--help"]).contains("work [list [MODULE]]"));
     let unknown = complains(&program, &place, &["wrk"]);
     assert_eq!(unknown, "there is no command `wrk`: did you mean `work`?\n");
+    // The same from the workspace.
+    let admin = &place.env.iter().find(|(key, _)| key.ends_with("__ADMIN")).unwrap().1;
+    let workspace = target().join("debug/cargo-monolift");
+    for (command, expected) in
+        [("top", "orders.place "), ("traces", "POST /orders"), ("logs", "an operator: ")]
+    {
+        let once = if command == "top" { "--once" } else { "--json" };
+        let said = prints_in_workspace(&workspace, &[command, "--admin", admin, once]);
+        assert!(said.contains(expected), "{command}: {said}");
+    }
     // A reader that has gone is no mistake.
     let pipe = format!("set -o pipefail; {} config | head -n 1 > /dev/null", program.display());
     let mut shell = Command::new("bash");

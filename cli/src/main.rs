@@ -7,6 +7,7 @@ mod databases;
 mod db;
 mod migrations;
 mod new;
+mod observe;
 mod operate;
 mod work;
 
@@ -30,6 +31,7 @@ enum Command {
     Data(data::Data),
     Db(db::Db),
     New(new::New),
+    Observe(observe::Observe),
     Work(work::Work),
     Up(Up),
     /// Call a method of a module, in the process that runs
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Data(data) => data.run(),
         Command::Db(db) => db.run(),
         Command::New(new) => new.run(),
+        Command::Observe(observe) => observe.run(),
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, options }) => monolift_cli::up::run(&manifest, &options),
         Command::Call(operate) => return ended(operate.run("call")),

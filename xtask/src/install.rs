@@ -5,20 +5,23 @@ use crate::tests::Length;
 use std::{fs, path::Path, process::Command};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: &[(&str, &str)] = &[
     ("postgres", "postgresql"),
     ("pgbouncer", "pgbouncer"),
     ("nm", "binutils"),
     ("runuser", "util-linux"),
 ];
 
-/// What the long tests need as well: a browser.
-const NEEDED_FOR_LONG: [(&str, &str); 2] =
-    [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+/// What the long tests need as well: a browser, and Prometheus.
+const NEEDED_FOR_LONG: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("promtool", "prometheus"),
+];
 
 pub(crate) fn what_is_missing(length: Length) -> Result<(), String> {
-    let for_long = NEEDED_FOR_LONG.iter().filter(|_| length == Length::Long);
-    let needed: Vec<(&str, &str)> = NEEDED.iter().chain(for_long).copied().collect();
+    let long = if length == Length::Long { NEEDED_FOR_LONG } else { &[] };
+    let needed = [NEEDED, long].concat();
     let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| !is_there(program))

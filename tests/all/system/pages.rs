@@ -1,7 +1,8 @@
 //! Each command that the pages for users show is run: here, or by another test that this one names.
 
 use super::{
-    processes::{Process, Run, eventually, is_ready},
+    observed::Observed,
+    processes::{Process, Run, eventually, free_port, is_ready},
     workspace::target,
 };
 use crate::postgres::Postgres;
@@ -26,6 +27,11 @@ use Check::{By, Run as Runs, Start};
 
 /// The steps of docs/adopt.md, which follow each other.
 const SIX: Check = By("the_suite_passes_in_all_six_states");
+
+/// Those by which docs/observe.md follows a slow order.
+const SLOW_ORDER: &str = "a_slow_order_is_followed_to_its_line_in_both_shapes";
+/// Those of Prometheus.
+const PROMETHEUS: &str = "prometheus_scrapes_every_process_and_tells_which_is_gone";
 
 /// Every command, as the pages show it, without comments.
 const COMMANDS: &[(&str, Check)] = &[
@@ -64,6 +70,45 @@ const COMMANDS: &[(&str, Check)] = &[
         "cargo monolift db init --shared --admin postgres://postgres@localhost/shop --write settings.toml",
         By("the_database_keeps_a_module_to_its_own_tables_on_a_shared_pool"),
     ),
+    ("SHOP_OBSERVE__SLOW=1s SHOP_PROCESS__MONOLITH__ADMIN=127.0.0.1:7200 cargo run", Start),
+    ("cargo monolift up --manifest app-split/observed.toml", By(SLOW_ORDER)),
+    (
+        "curl localhost:8080/orders -H 'content-type: application/json' \
+         -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00' \
+         -d '{\"user\": \"demo\", \"card\": \"slow\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 1}]}'",
+        By(SLOW_ORDER),
+    ),
+    ("curl '127.0.0.1:7200/api/traces?route=orders&because=slow&min_ms=1000'", By(SLOW_ORDER)),
+    ("curl 127.0.0.1:7200/api/traces/4bf92f3577b34da6a3ce929d0e0e4736", By(SLOW_ORDER)),
+    (
+        "curl -X PUT 127.0.0.1:7200/api/log -H 'content-type: application/json' \
+         -d '{\"levels\": \"payments=debug\"}'",
+        By(SLOW_ORDER),
+    ),
+    ("grep -n 'async fn authorise' modules/payments/src/lib.rs", By(SLOW_ORDER)),
+    ("curl '127.0.0.1:7200/api/traces?failed=true&limit=20'", Runs),
+    ("curl '127.0.0.1:7200/api/traces?min_ms=1000&limit=20'", Runs),
+    ("curl 127.0.0.1:7200/api/processes", Runs),
+    ("curl 127.0.0.1:7200/metrics", Runs),
+    (
+        "grep 4bf92f3577b34da6a3ce929d0e0e4736 /var/log/shop/*.log",
+        By("every_line_of_the_split_shop_is_one_of_the_common_schema"),
+    ),
+    (
+        "cargo monolift observe --manifest app-split/observed.toml --out app-split/observe --runbooks docs/runbooks",
+        By("rules_and_dashboard_name_what_processes_give"),
+    ),
+    (
+        "cargo monolift observe --manifest app-split/observed.toml --out app-split/observe --runbooks docs/runbooks \
+         --check",
+        Runs,
+    ),
+    (
+        "prometheus --config.file=app-split/observe/prometheus.yml --storage.tsdb.path=data/prometheus \
+         --enable-feature=exemplar-storage",
+        By(PROMETHEUS),
+    ),
+    ("promtool test rules app-split/observe/rules.test.yml", By(PROMETHEUS)),
     ("SHOP_ORDERS__DB__URL=postgres://shop@localhost/shop cargo run", Start),
     ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
     ("RUST_LOG=warn,monolift=debug cargo run", Start),
@@ -110,7 +155,8 @@ fn commands(page: &str) -> Vec<String> {
     let mut is_in = false;
     let mut command = String::new();
     for line in page.lines() {
-        match line {
+        // A block in a list is indented.
+        match line.trim() {
             "```sh" => is_in = true,
             "```" => is_in = false,
             line if is_in => {
@@ -127,7 +173,9 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 fn shown() -> BTreeSet<String> {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let folders =
+        ["docs", "docs/runbooks"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let docs = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let pages = docs.chain([root().join("README.md")]);
     let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.flat_map(|page| commands(&fs::read_to_string(page).unwrap())).collect()
@@ -165,7 +213,9 @@ fn read_all(folder: &Path, text: &mut String) {
 
 #[test]
 fn commands_of_the_pages_succeed() {
+    let admin = free_port();
     let run = Run::new("pages").listening("monolith").gateway("monolith");
+    let run = run.with("SHOP_PROCESS__MONOLITH__ADMIN", admin.as_str());
     let mut monolith = run.start(&target().join("debug/app-monolith"));
     let address = monolith.http();
     eventually("the monolith is ready", || is_ready(&address));
@@ -174,6 +224,7 @@ fn commands_of_the_pages_succeed() {
         // Only where things are is different here.
         let typed = command
             .replace("localhost:8080", &address)
+            .replace("127.0.0.1:7200", &admin)
             .replace("cargo monolift", &cli)
             .replace("curl ", "curl --silent --show-error --fail ");
         let output = Command::new("bash")
@@ -186,6 +237,52 @@ fn commands_of_the_pages_succeed() {
         assert!(output.status.success(), "{command}: {said}");
     }
     monolith.stop();
+}
+
+/// The steps of docs/observe.md, in the monolith and in the split shop.
+#[test]
+fn a_slow_order_is_followed_to_its_line_in_both_shapes() {
+    let admin = free_port();
+    let run = Run::new("slow-order").listening("monolith").gateway("monolith");
+    let run = run.with("SHOP_PROCESS__MONOLITH__ADMIN", admin.as_str());
+    let run = run.with("SHOP_OBSERVE__SLOW", "1s");
+    let mut monolith = run.start(&target().join("debug/app-monolith"));
+    let address = monolith.http();
+    eventually("the monolith is ready", || is_ready(&address));
+    follow_a_slow_order(&address, &admin);
+    monolith.stop();
+    let split = Observed::start("slow-order-split", &[]);
+    follow_a_slow_order(&split.gateway, &split.admin);
+}
+
+fn follow_a_slow_order(address: &str, admin: &str) {
+    let steps = COMMANDS.iter().filter(|(_, check)| matches!(check, By(SLOW_ORDER)));
+    let mut said = Vec::new();
+    for (command, _) in steps.filter(|(command, _)| !command.starts_with("cargo ")) {
+        let typed = command
+            .replace("localhost:8080", address)
+            .replace("127.0.0.1:7200", admin)
+            .replace("curl ", "curl --silent --show-error --fail ");
+        let mut answer = String::new();
+        // A trace is gathered a moment after its request has ended.
+        eventually(command, || {
+            let mut bash = Command::new("bash");
+            let output = bash.args(["-c", &typed]).current_dir(root()).output().unwrap();
+            answer = String::from_utf8(output.stdout).unwrap();
+            output.status.success() && !answer.contains("\"traces\":[]")
+        });
+        said.push(answer);
+    }
+    let [order, found, trace, levels, line] = &said[..] else { panic!("{said:#?}") };
+    assert!(order.contains("\"state\":\"placed\""), "{order}");
+    assert!(found.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{found}");
+    let trace: serde_json::Value = serde_json::from_str(trace).unwrap();
+    let parts = trace["parts"].as_array().unwrap().iter();
+    let calls = parts.flat_map(|part| part["calls"].as_array().unwrap());
+    let mut authorised = calls.filter(|call| call["method"] == "authorise");
+    assert!(authorised.all(|call| call["nanos"].as_u64().unwrap() > 1_900_000_000), "{trace:#}");
+    assert_eq!(levels, "{\"levels\":\"info,payments=debug\"}");
+    assert!(line.contains("async fn authorise"), "{line}");
 }
 
 /// The start prints commands to try.
@@ -221,7 +318,9 @@ fn settings_of_the_pages_start_the_shop() {
             let (key, value) = setting.split_once('=').unwrap();
             let value = match key {
                 "SHOP_ORDERS__DB__URL" => postgres.database("shop"),
-                "SHOP_PROCESS__MONOLITH__HTTP" => "127.0.0.1:0".to_owned(),
+                "SHOP_PROCESS__MONOLITH__HTTP" | "SHOP_PROCESS__MONOLITH__ADMIN" => {
+                    "127.0.0.1:0".to_owned()
+                }
                 _ => value.to_owned(),
             };
             env.push((key.to_owned(), value));

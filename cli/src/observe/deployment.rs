@@ -56,14 +56,10 @@ impl Deployment {
         let file = manifest.file.display();
         let nothing = Process::default();
         let stated = |name: &str| manifest.processes.get(name).unwrap_or(&nothing);
-        let runs = |name: &&str| {
-            manifest.modules_of(name).next().is_some()
-                || manifest.host.as_deref() == Some(name)
-                || stated(name).http.is_some()
-        };
         let mut processes = Vec::new();
         let mut problems = Vec::new();
-        for (at, name) in manifest.all_processes().filter(runs).enumerate() {
+        for (at, name) in manifest.all_processes().filter(|name| manifest.is_run(name)).enumerate()
+        {
             match targets(stated(name)) {
                 Ok(targets) => processes.push(Observed {
                     name: name.to_owned(),
@@ -84,8 +80,8 @@ impl Deployment {
         if !problems.is_empty() {
             return Err(problems.join("\n").into());
         }
-        let gateway = processes.iter().find(|process| stated(&process.name).http.is_some());
-        let shows_all = gateway.or(processes.first()).map(|process| process.targets.first());
+        let shows_all = processes.iter().find(|process| manifest.observes(&process.name));
+        let shows_all = shows_all.or(processes.first()).map(|process| process.targets.first());
         let mut modules: Vec<String> =
             manifest.modules.iter().map(|placed| placed.module.clone()).collect();
         modules.sort();

@@ -71,14 +71,11 @@ impl Plan {
             let ranks = manifest
                 .modules_of(name)
                 .filter_map(|module| order.iter().position(|known| known == module));
-            // A gateway comes last, because it calls all modules.
+            // A gateway comes last, because it calls all modules, and so does a process that only observes.
             ranks.max().unwrap_or(usize::MAX)
         };
         let mut names: Vec<&str> = manifest.all_processes().collect();
-        names.retain(|name| {
-            let gateway = manifest.processes.get(*name).is_some_and(|one| one.http.is_some());
-            gateway || manifest.modules_of(name).next().is_some()
-        });
+        names.retain(|name| manifest.is_run(name));
         names.sort_by_key(|name| rank(name));
         let processes = names.iter().map(|name| process(name, &manifest, &workspace));
         Ok(Self {

@@ -68,6 +68,8 @@ pub struct Process {
     pub connect: Option<Connect>,
     /// Where it shows its metrics and traces: `host:port`, or `off`. If it states none, a free port of loopback.
     pub admin: Option<String>,
+    /// Whether it may ask all other processes what they do. A gateway always may.
+    pub observe: Option<bool>,
     /// How often others try when a call to it fails.
     pub retries: Retries,
     /// How many of it run on one machine. The first listens where the manifest says, each further one a port higher.
@@ -202,6 +204,21 @@ impl Manifest {
         names.extend(self.modules.iter().map(|placement| placement.process.as_str()));
         names.extend(self.host.as_deref());
         names.into_iter()
+    }
+
+    /// Whether a process shows the whole application: it may ask every other process for what that records, and how it
+    /// stands. A gateway may, and so may a process that says `observe = true`.
+    pub fn observes(&self, process: &str) -> bool {
+        let process = self.processes.get(process);
+        process.is_some_and(|process| process.http.is_some() || process.observe == Some(true))
+    }
+
+    /// Whether something runs in a process: a module, the host, a gateway, or what observes the others. A table can also be
+    /// there for a module that is served on its own.
+    pub fn is_run(&self, process: &str) -> bool {
+        self.host.as_deref() == Some(process)
+            || self.modules_of(process).next().is_some()
+            || self.observes(process)
     }
 
     /// Where other processes find the replicas of this one: as its `connect` says, else where they

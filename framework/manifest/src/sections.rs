@@ -274,7 +274,20 @@ impl Section for Process {
             "how many of it run on this machine: each further one listens a port higher",
             ReplicaCount
         ),
+        key!(
+            observe,
+            "it asks all other processes what they record, and shows the whole application; a gateway always does",
+            Optional(Flag)
+        ),
     ];
+
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        let is_refused = self.observe == Some(false) && self.http.is_some();
+        is_refused.then(|| {
+            let message = "a gateway gathers what other processes record, and cannot do without: remove this line";
+            ("observe", message.to_owned())
+        })
+    }
 }
 
 /// How many of a process run.

@@ -2,13 +2,14 @@
 //! and what was logged?
 //!
 //! The questions go the way that calls go. A process asks those that it calls, and they ask those that they call, so nothing
-//! has to be able to reach every process. They are an interface like any other, owned by no module of the application.
+//! has to be able to reach every process. A process that observes the application asks all of them itself. The questions are
+//! an interface like any other, owned by no module of the application.
 
 use super::{
     admin::Description,
     log::{LogAnswer, LogFilter, LogLines},
     state::ProcessState,
-    trace::{TracePart, hex_of_trace},
+    trace::{TraceEntry, TracePart, hex_of_trace},
     traces::Traces,
     work::{ModuleWork, WorkAnswer, WorkQuestion},
 };
@@ -80,13 +81,17 @@ pub enum ObservedError {
     Call(CallError),
 }
 
-/// Another process that this one calls.
+/// Another process that this one calls or observes.
 pub trait Neighbour: Send + Sync + fmt::Debug + 'static {
     /// Its name in the manifest.
     fn process(&self) -> &str;
 
     /// Whether this module runs in it.
     fn runs(&self, module: &str) -> bool;
+
+    /// Whether it is also asked for traces that this process has nothing of, or not the beginning of: this one observes the
+    /// application.
+    fn may_know(&self) -> bool;
 
     /// The ways to its replicas.
     fn replicas(&self) -> Vec<Arc<dyn Carrier>>;
@@ -146,20 +151,26 @@ impl Observed for Here {
 }
 
 impl Here {
-    /// What this process has of a trace, and those that it called for it.
+    /// What this process has of a trace, and those that it called for it. If the trace did not begin here, also what other
+    /// processes have.
     pub(crate) fn gather(&self, trace: u128, mut asked: Vec<String>) -> BoxFuture<'_, Parts> {
+        let is_first = asked.is_empty();
         let own = self.traces.upgrade().map(|traces| {
             asked.push(traces.process().to_owned());
             traces.recent_parts(trace)
         });
         Box::pin(async move {
             let mut found = Parts { parts: own.unwrap_or_default(), missing: Vec::new() };
+            let began_here =
+                found.parts.iter().any(|part| !matches!(part.entry, TraceEntry::Call(_)));
             let was_called = |neighbour: &dyn Neighbour| {
                 let calls = found.parts.iter().flat_map(|part| &part.calls);
                 let mut remote = calls.filter(|call| call.remote);
                 remote.any(|call| neighbour.runs(&call.module))
             };
-            let to_ask = self.to_ask(&asked, was_called);
+            let to_ask = self.to_ask(&asked, |neighbour| {
+                (is_first && !began_here && neighbour.may_know()) || was_called(neighbour)
+            });
             // Each of them is asked here, and need not be asked by the others.
             asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
             let answers = to_ask.into_iter().map(|(process, clients)| {

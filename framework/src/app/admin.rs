@@ -63,13 +63,16 @@ impl Observed {
     }
 
     /// Answers other processes that ask for parts of traces, and knows whom to ask.
-    pub(super) fn connect(&self, served: &Links, peers: &Peers) {
+    pub(super) fn connect(&self, served: &Links, peers: &Peers, place: &ThisProcess) {
         served.link::<dyn monolift_observe::Observed>().bind(observed(&self.traces));
+        let asks_all = place.manifest.observes(&place.process);
         let neighbour = |remote: &Arc<Remote>| {
             let modules = peers.modules_of(remote.process());
-            Arc::new(Other { remote: Arc::clone(remote), modules }) as Arc<dyn Neighbour>
+            let remote = Arc::clone(remote);
+            Arc::new(Other { remote, modules, asks_all }) as Arc<dyn Neighbour>
         };
-        self.traces.ask(peers.remotes().values().map(neighbour).collect());
+        let all = peers.remotes().values().chain(peers.observed());
+        self.traces.ask(all.map(neighbour).collect());
     }
 
     /// Shows the latest lines of the log and the durable work of these modules, also to other processes.
@@ -90,6 +93,7 @@ impl Observed {
 struct Other {
     remote: Arc<Remote>,
     modules: BTreeSet<String>,
+    asks_all: bool,
 }
 
 impl Neighbour for Other {
@@ -99,6 +103,10 @@ impl Neighbour for Other {
 
     fn runs(&self, module: &str) -> bool {
         self.modules.contains(module)
+    }
+
+    fn may_know(&self) -> bool {
+        self.asks_all
     }
 
     fn replicas(&self) -> Vec<Arc<dyn Carrier>> {

@@ -271,7 +271,7 @@ impl App {
         let tls = self.place.tls()?;
         let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
         let peers = self.connect(&served, &memory, tls.clone())?;
-        self.observed.connect(&served, &peers);
+        self.observed.connect(&served, &peers, &self.place);
         let in_force = self.settings_in_force();
         let shares = self.sharing(&here);
         let resources = Arc::new(Resources {
@@ -381,6 +381,7 @@ impl App {
                 Err(error) => errors.push(error),
             }
         }
+        peers.observe(&self.place);
         if errors.is_empty() { Ok(peers) } else { Err(StartErrors(errors)) }
     }
 }
@@ -495,12 +496,10 @@ fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
     let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
     let here: Vec<String> = place.modules.clone();
     Box::new(move |caller, interface, method| {
-        // What the framework itself asks, of whom it may call at all.
+        // What the framework itself asks: a process that observes all, or calls a module of this one.
         if interface.module == FRAMEWORK {
             let calls_here = |module: &String| graph.may_call(&manifest, caller, module);
-            let gateway =
-                manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
-            return gateway || here.iter().any(calls_here);
+            return manifest.observes(caller) || here.iter().any(calls_here);
         }
         let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
         (gateway && method.route.is_some()) || graph.may_call(&manifest, caller, interface.module)

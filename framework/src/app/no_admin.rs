@@ -26,7 +26,7 @@ impl Observed {
         None
     }
 
-    pub(super) fn connect(&self, _: &Links, _: &Peers) {}
+    pub(super) fn connect(&self, _: &Links, _: &Peers, _: &ThisProcess) {}
 
     pub(super) fn attend(&self, _: &[RunningModule], _: &super::log::Control) {}
 }

@@ -9,6 +9,7 @@ use crate::{
     remote::{Readiness, Remote, Whereabouts},
     wire::{Carrier, Machine, Memory, Peer, Tls},
 };
+use monolift_manifest::Connect;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -35,6 +36,8 @@ pub(super) struct Peers {
     remotes: BTreeMap<String, Arc<Remote>>,
     /// The modules that each of them has.
     modules: BTreeMap<String, BTreeSet<String>>,
+    /// The processes that this one does not call, and observes. Nothing waits for them.
+    observed: BTreeMap<String, Arc<Remote>>,
 }
 
 impl Peers {
@@ -49,6 +52,7 @@ impl Peers {
             tls,
             remotes: BTreeMap::new(),
             modules: BTreeMap::new(),
+            observed: BTreeMap::new(),
         }
     }
 
@@ -75,6 +79,31 @@ impl Peers {
                 manifest.file.display()
             )));
         };
+        let remote = self.remote(place, process, connect);
+        self.remotes.insert(process.to_owned(), Arc::<Remote>::clone(&remote));
+        Ok(Some(remote))
+    }
+
+    /// Finds the processes that this one is to observe and does not call, if the manifest says that it observes. One that
+    /// listens nowhere cannot be asked.
+    pub(super) fn observe(&mut self, place: &ThisProcess) {
+        let manifest = &place.manifest;
+        if !cfg!(feature = "observe") || !manifest.observes(&place.process) {
+            return;
+        }
+        for process in manifest.all_processes().filter(|process| manifest.is_run(process)) {
+            if process == place.process || self.remotes.contains_key(process) {
+                continue;
+            }
+            if let Some(connect) = manifest.connect_to(process) {
+                let remote = self.remote(place, process, connect);
+                self.observed.insert(process.to_owned(), remote);
+            }
+        }
+    }
+
+    fn remote(&self, place: &ThisProcess, process: &str, connect: Connect) -> Arc<Remote> {
+        let manifest = &place.manifest;
         let connections = manifest.calls.connections.unwrap_or_else(default_connections);
         let whereabouts = Whereabouts {
             process: process.to_owned(),
@@ -94,14 +123,18 @@ impl Peers {
                 .unwrap_or_default(),
             thresholds: Default::default(),
         };
-        let remote = Arc::new(Remote::new(whereabouts, connections));
-        self.remotes.insert(process.to_owned(), Arc::<Remote>::clone(&remote));
-        Ok(Some(remote))
+        Arc::new(Remote::new(whereabouts, connections))
     }
 
-    /// All of them, by the names of their processes.
+    /// Those that are called, by the names of their processes.
     pub(super) fn remotes(&self) -> &BTreeMap<String, Arc<Remote>> {
         &self.remotes
+    }
+
+    /// Those that are only observed.
+    #[cfg(feature = "observe")]
+    pub(super) fn observed(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.observed.values()
     }
 
     /// The modules of one of them.
@@ -110,12 +143,15 @@ impl Peers {
         self.modules.get(process).cloned().unwrap_or_default()
     }
 
-    /// Looks for all of them, until each has been reached once.
+    /// Looks for all of them, and for those that are only observed, until each has been reached once.
     pub(super) fn watch(&self, readiness: &watch::Sender<Readiness>) -> JoinSet<()> {
         let mut looking = JoinSet::new();
         for remote in self.remotes.values() {
             let modules = self.modules.get(remote.process()).cloned().unwrap_or_default();
             looking.spawn(look_for(Arc::clone(remote), modules, readiness.clone()));
+        }
+        for remote in self.observed.values() {
+            looking.spawn(look_for(Arc::clone(remote), BTreeSet::new(), readiness.clone()));
         }
         looking
     }

@@ -14,6 +14,7 @@ mod new_app;
 mod new_module;
 mod observe;
 mod observed;
+mod observes;
 mod operate;
 mod pages;
 mod placements;

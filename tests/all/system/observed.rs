@@ -68,6 +68,14 @@ impl Observed {
         request(&self.gateway, "POST", "/orders", &[], &body).unwrap().status
     }
 
+    /// Places an order as part of a trace. The result is the status.
+    pub(crate) fn order_as_part_of(&self, trace: &str) -> u16 {
+        let traceparent = format!("00-{trace}-00f067aa0ba902b7-00");
+        let headers = [("traceparent", traceparent.as_str())];
+        let body = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}"#;
+        request(&self.gateway, "POST", "/orders", &headers, body).unwrap().status
+    }
+
     /// Has `cargo monolift observe` write its files for this shop.
     pub(crate) fn written(&self) -> PathBuf {
         let folder = self.run.data.join("observe");

@@ -13,7 +13,7 @@ pub(super) fn empty_processes(check: &mut Check<'_>) {
     let manifest = check.manifest;
     for (name, process) in &manifest.processes {
         let is_a_modules = manifest.process_of(name).is_some();
-        if is_used(check, name) || process.http.is_some() || is_a_modules {
+        if manifest.is_run(name) || is_a_modules {
             continue;
         }
         let used = manifest.all_processes().filter(|process| is_used(check, process));
@@ -98,6 +98,10 @@ fn callers_of(check: &Check<'_>, graph: &Graph, process: &str) -> Vec<String> {
             .filter(|_| is_routed)
             .map(|(name, _)| format!("the gateway of `{name}` routes to it")),
     );
+    let others = manifest.processes.iter().filter(|(name, _)| *name != process);
+    let observers = others.filter(|(_, other)| other.observe == Some(true));
+    let is_run = manifest.is_run(process);
+    callers.extend(observers.filter(|_| is_run).map(|(name, _)| format!("`{name}` observes it")));
     callers
 }
 

@@ -317,6 +317,13 @@ fn processes_that_are_called_and_listen_nowhere() {
         "deployment.toml:4:1: process `monolit` listens nowhere, but is called from elsewhere: \
          `orders` (in `monolith`) calls `payments`\n  help: did you mean `monolith`?"
     );
+    // What observes asks every process, also one that only has a gateway.
+    let observer = "[process.monolith]\nlisten = \"127.0.0.1:7100\"\n[process.ops]\nobserve = true\n[process.web]\nhttp = \"a:80\"\n";
+    assert_eq!(
+        shop().refused(&manifest(&ALL, observer)),
+        "deployment.toml:10:10: process `web` listens nowhere, but is called from elsewhere: `ops` observes it\n  \
+         help: add `listen = \"127.0.0.1:7101\"` under [process.web]"
+    );
     // A gateway calls what has an interface; a module without one cannot be called.
     let gateway = "[process.web]\nhttp = \"a:80\"\n";
     assert_eq!(

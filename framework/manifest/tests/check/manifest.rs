@@ -22,6 +22,29 @@ fn wrong(header: &str, line: &str) -> String {
 }
 
 #[test]
+fn a_process_may_observe_the_application_and_a_gateway_must() {
+    let text = "app = \"shop\"\nhost = \"old\"\n[process.ops]\nobserve = true\n\
+                [process.web]\nhttp = \"a:80\"\n[process.back]\nlisten = \"a:81\"\nobserve = false\n";
+    let manifest = parse(text).expect("a manifest");
+    let observing =
+        ["ops", "web", "back", "old", "nowhere"].map(|process| manifest.observes(process));
+    assert_eq!(observing, [true, true, false, false, false]);
+    let run = ["ops", "web", "back", "old"].map(|process| manifest.is_run(process));
+    assert_eq!(run, [true, true, false, true]);
+
+    let refused = wrong("[process.web]\nhttp = \"a:80\"", "observe = false");
+    assert_eq!(
+        refused,
+        "deployment.toml:5:11: `observe`: a gateway gathers what other processes record, and cannot do without: remove this line"
+    );
+    let refused = wrong("[process.ops]", "observe = \"yes\"");
+    assert_eq!(
+        refused,
+        "deployment.toml:4:11: `observe`: must be `true` or `false`, found a string"
+    );
+}
+
+#[test]
 fn everything_that_can_be_said() {
     let text = r#"
 app = "shop"

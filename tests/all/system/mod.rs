@@ -26,6 +26,7 @@ mod shop;
 mod start;
 mod symbols;
 mod tables;
+mod tail;
 mod tour;
 mod workspace;
 

@@ -119,8 +119,8 @@ pub use config::{Config, Secret};
 pub use module::Routes;
 pub use module::{Lifecycle, Shared, State, Tasks};
 pub use monolift_call::{
-    CallError, CallErrorKind, Context, Inject, InterfaceError, LocalTx, Page, Principal, Reference,
-    RetryAdvice, StartError, StartErrors, async_trait, spawn, trace_headers,
+    CallError, CallErrorKind, Context, Inject, InterfaceError, LocalTx, NotTheirs, Page, Principal,
+    Reference, RetryAdvice, StartError, StartErrors, async_trait, spawn, trace_headers,
 };
 #[cfg(feature = "data")]
 pub use monolift_data::{

@@ -92,6 +92,16 @@ const _: () = {
                 interface: "Stock",
                 method: "level",
                 deadline: ::core::option::Option::None,
+                rule: ::core::option::Option::Some(
+                    &::monolift::call::Rule {
+                        any_of: &[
+                            ::monolift::call::Grant::User {
+                                roles: &[],
+                                scopes: &[],
+                            },
+                        ],
+                    },
+                ),
                 meter: ::monolift::call::Meter::new(),
             },
             docs: "Units on hand for one product.",
@@ -142,6 +152,17 @@ const _: () = {
                 method: "reserve",
                 deadline: ::core::option::Option::Some(
                     ::core::time::Duration::from_nanos(30000000000u64),
+                ),
+                rule: ::core::option::Option::Some(
+                    &::monolift::call::Rule {
+                        any_of: &[
+                            ::monolift::call::Grant::User {
+                                roles: &["staff"],
+                                scopes: &["stock:write"],
+                            },
+                            ::monolift::call::Grant::Service,
+                        ],
+                    },
                 ),
                 meter: ::monolift::call::Meter::new(),
             },

@@ -63,6 +63,7 @@ const _: () = {
             deadline: ::core::option::Option::Some(
                 ::core::time::Duration::from_nanos(2000000000u64),
             ),
+            rule: ::core::option::Option::None,
             meter: ::monolift::call::Meter::new(),
         },
     ];

@@ -27,6 +27,7 @@ fn an_interface() {
     let arguments = quote!(module = "stock");
     let item = quote! {
         /// Stock levels and reservations.
+        #[auth(user)]
         pub trait Stock {
             /// Units on hand for one product.
             #[http(GET, "/products/{sku}/stock")]
@@ -37,6 +38,8 @@ fn an_interface() {
             #[http(POST, "/holds", created = "/holds/{id}", idempotency_key)]
             #[deadline("30s")]
             #[limit(4)]
+            #[auth(role = "staff", scope = "stock:write")]
+            #[auth(service)]
             async fn reserve(
                 &self,
                 order: OrderId,
@@ -64,7 +67,10 @@ fn a_local_method() {
         }
     };
     let listed = ["Stock::reserve_in".to_owned()];
-    pinned("local.rs", crate::interface::interface_of(quote!(module = "stock"), item, &listed));
+    pinned(
+        "local.rs",
+        crate::interface::interface_of(quote!(module = "stock"), item, &listed, false),
+    );
 }
 
 #[test]

@@ -110,7 +110,7 @@ async fn a_call_error_of_many_words(mode: Mode) {
 #[every_mode]
 async fn baggage_over_the_limit(mode: Mode) {
     let small = Small::start(mode).await;
-    let principal = Principal { subject: "x".repeat(20_000), roles: Vec::new() };
+    let principal = Principal::user("x".repeat(20_000));
     let context = Context::edge(&CallSettings::default()).with_principal(principal);
     let answer = context.scope(small.client.echo("x".into())).await;
     if mode.encodes() {

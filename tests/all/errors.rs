@@ -137,7 +137,7 @@ async fn the_context_travels(mode: Mode) {
     let system = chain(mode, &Arc::default()).start().await;
     let first: FirstClient = system.client();
     let trace = Trace { trace_id: 77, span_id: 5, sampled: true };
-    let principal = Principal { subject: "ada".into(), roles: vec!["buyer".into(), "é".into()] };
+    let principal = Principal::user("ada").with_role("buyer").with_role("é");
     let context = Context::edge(&CallSettings::default())
         .with_trace(trace)
         .with_principal(principal)

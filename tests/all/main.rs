@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "interfaces are public, also where a test declares one")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod access;
 mod adopt;
 mod bounds;
 mod cancellation;

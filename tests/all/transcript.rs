@@ -89,7 +89,7 @@ fn of(by: By, transcript: &[Said]) -> Vec<Vec<u8>> {
 
 /// Calls of every kind, one after the other; each is answered before the next is made. What came of them, in words.
 async fn calls(worker: &WorkerClient) -> Vec<String> {
-    let principal = Principal { subject: "ada".into(), roles: vec!["admin".into()] };
+    let principal = Principal::user("ada").with_role("admin");
     let context = Context::until(tokio::time::Instant::now() + Duration::from_secs(60))
         .with_principal(principal)
         .with_idempotency_key("once");

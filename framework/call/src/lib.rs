@@ -79,7 +79,7 @@ mod start_error;
 pub use async_trait::async_trait;
 pub use call::{CallError, CallErrorKind, InterfaceError, LocalTx, Reference, RetryAdvice};
 #[cfg(feature = "client")]
-pub use call::{Context, Principal, spawn, trace_headers};
+pub use call::{Context, NotTheirs, Principal, spawn, trace_headers};
 #[cfg(feature = "client")]
 pub use inject::{Inject, Injector};
 pub use interface::Page;
@@ -141,6 +141,9 @@ pub use start_error::{StartError, StartErrors};
 /// - `created = "/orders/{id}"` in `#[http(…)]` makes a success of a POST a 201 with a `location`. The names are arguments
 ///   in the path or fields of the answer.
 /// - `idempotency_key` in `#[http(…)]` says that the module reads the header `idempotency-key`.
+/// - `#[auth(user)]`, `#[auth(role = "staff")]`, `#[auth(scope = "orders:write")]`, `#[auth(service)]` and `#[auth(public)]` say
+///   who may call the method, before its arguments are read. Several attributes are alternatives. Above the trait they hold for
+///   the methods that have none. Without any, all callers may.
 /// - `#[local]` lets a method take its caller's transaction, as an argument of type [`LocalTx`]. Such a method is called
 ///   in its own process only, so the package lists it in its Cargo.toml, and caller and module are placed together. It
 ///   takes no other attribute than `#[deadline]`.

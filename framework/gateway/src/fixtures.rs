@@ -74,6 +74,7 @@ const fn method(
             interface: "Shelf",
             method: name,
             deadline,
+            rule: None,
             meter: Meter::new(),
         },
         docs: "",

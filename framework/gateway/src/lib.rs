@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod challenge;
 mod compress;
 mod described;
 #[cfg(feature = "docs")]

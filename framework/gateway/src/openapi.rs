@@ -9,7 +9,7 @@ mod schemas;
 use self::schemas::{PROBLEM, Schemas};
 use super::routes::shape;
 use crate::{
-    call::ErrorResponse,
+    call::{ErrorResponse, Grant, Rule},
     interface::{Argument, HttpMethod, InterfaceDescriptor, Method, Route},
 };
 use schemars::SchemaGenerator;
@@ -44,6 +44,11 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
         );
     }
     let schemas = schemas.named(&mut operations);
+    let mut components = json!({ "schemas": schemas });
+    if operations.iter().any(|(_, _, operation)| operation.get("security").is_some()) {
+        components["securitySchemes"] =
+            json!({ BEARER: { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } });
+    }
     for (shape, verb, operation) in operations {
         if let Some(place) = places.get_mut(&shape) {
             place.operations.insert(verb, operation);
@@ -58,8 +63,24 @@ pub(super) fn document(app: &str, interfaces: &[&'static InterfaceDescriptor]) -
         "info": { "title": app, "version": "1" },
         "tags": tags,
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": components,
     })
+}
+
+/// The name of what a request shows to say who makes it.
+const BEARER: &str = "bearer";
+
+/// What a request shows: one of these. Services are modules, and make no requests.
+fn security(rule: &Rule) -> Value {
+    let shown = rule.any_of.iter().filter_map(|grant| match grant {
+        Grant::Public => Some(json!({})),
+        Grant::User { roles, scopes } => {
+            let names = [*roles, *scopes].concat();
+            Some(json!({ BEARER: names }))
+        }
+        Grant::Service => None,
+    });
+    shown.collect::<Vec<_>>().into()
 }
 
 /// One shape of path, as the first of its methods writes it: names differ, and the place is one.
@@ -129,6 +150,13 @@ fn operation(
         "description": docs,
         "responses": responses(interface, method, route, body.is_some(), generator),
     });
+    if let Some(rule) = method.callee.rule {
+        operation["security"] = security(rule);
+        if !rule.is_public() {
+            let text = format!("{docs}\n\nFor {rule}.");
+            operation["description"] = text.trim_start().into();
+        }
+    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
@@ -203,7 +231,10 @@ fn responses(
         (503, "`unreachable`, `overloaded`: try again"),
         (504, "`deadline-exceeded`"),
     ];
-    for (status, text) in arguments.iter().chain(body).chain(&any) {
+    let asks = method.callee.rule.is_some_and(|rule| !rule.is_public());
+    let access: &[(u16, &str)] =
+        if asks { &[(401, "`unauthenticated`"), (403, "`forbidden`")] } else { &[] };
+    for (status, text) in arguments.iter().chain(body).chain(access).chain(&any) {
         problems.entry(*status).or_default().push((*text).to_owned());
     }
     for (status, texts) in problems {

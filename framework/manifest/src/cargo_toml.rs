@@ -28,6 +28,9 @@ pub struct Package {
     /// `[package.metadata.monolift] local = ["Stock::reserve_in"]`: the methods of its interfaces that take their
     /// caller's transaction. `#[interface]` checks that these are the methods with `#[local]`.
     pub local: Vec<String>,
+    /// `[package.metadata.monolift] auth = true`: each routed method of its interfaces states who may call it.
+    /// `#[interface]` checks that.
+    pub auth: bool,
     /// `[package.metadata.monolift] local_calls = […]`: the methods of that kind that it calls. Without it, all of the
     /// interfaces that it depends on.
     pub local_calls: Option<LocalCallsMark>,
@@ -89,6 +92,7 @@ pub(crate) fn package(document: &Document, inherited: (&Table, &Path)) -> Option
             _ => HostMark::None,
         },
         local: marks.map(listed_local).unwrap_or_default(),
+        auth: marks.is_some_and(says_auth),
         local_calls: marks.and_then(|marks| {
             let (line, column) = document.key_position(marks.get("local_calls")?);
             let methods = owned(marks.strings("local_calls"));
@@ -103,18 +107,27 @@ fn listed_local(marks: &Table) -> Vec<String> {
     owned(marks.strings("local"))
 }
 
+fn says_auth(marks: &Table) -> bool {
+    marks.boolean("auth") == Some(true)
+}
+
 fn owned(names: Vec<&str>) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
 /// The methods that the Cargo.toml in a folder lists as those that take their caller's transaction.
 pub fn local_methods(directory: &Path) -> Vec<String> {
-    let document = Document::read(&directory.join("Cargo.toml"));
-    let listed = document.ok().and_then(|document| {
-        let package = document.root.table("package")?;
-        Some(listed_local(package.table("metadata")?.table("monolift")?))
-    });
-    listed.unwrap_or_default()
+    marks_in(directory, listed_local).unwrap_or_default()
+}
+
+/// Whether the Cargo.toml in a folder says that each routed method of its interfaces states who may call it.
+pub fn states_auth(directory: &Path) -> bool {
+    marks_in(directory, says_auth).unwrap_or_default()
+}
+
+fn marks_in<T>(directory: &Path, read: impl FnOnce(&Table) -> T) -> Option<T> {
+    let document = Document::read(&directory.join("Cargo.toml")).ok()?;
+    Some(read(document.root.table("package")?.table("metadata")?.table("monolift")?))
 }
 
 /// The name that the package in a folder has for the first of `packages` that it is or depends on, for whatever purpose.

@@ -11,6 +11,7 @@ use crate::suggest::nearest;
 use crate::workspace::Workspace;
 
 mod addresses;
+mod auth;
 mod local;
 mod packages;
 mod placement;
@@ -34,6 +35,7 @@ pub(crate) fn graph(
     processes::unreachable_processes(&mut check, &graph);
     addresses::clashes(&mut check);
     packages::circles(&mut check, &graph);
+    auth::unstated(&mut check);
     local::unknown_calls(&mut check);
     check.problems.extend(graph.local_calls_apart(manifest));
     let provided_by_host: Vec<String> = graph

@@ -46,6 +46,7 @@ mod circles;
 mod connect;
 mod document;
 mod graph;
+mod identity;
 mod keys;
 mod log;
 mod manifest;
@@ -60,10 +61,13 @@ mod suggest;
 mod workspace;
 
 pub use address::{Address, AddressError};
-pub use cargo_toml::{Dependency, HostMark, LocalCallsMark, Package, local_methods, name_of};
+pub use cargo_toml::{
+    Dependency, HostMark, LocalCallsMark, Package, local_methods, name_of, states_auth,
+};
 pub use connect::{Connect, ConnectError};
 pub use document::{lines, positions, shown_key};
 pub use graph::{Graph, LocalCalls, Node};
+pub use identity::{Identity, RuleMode, Rules};
 pub use keys::{Given, Key, Section};
 pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
@@ -71,7 +75,8 @@ pub use otlp::OtlpProtocol;
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
 pub use sections::{
-    Calls, Databases, Hidden, Http, Limits, Log, Migrate, Observe, Otlp, Retries, TlsKeys,
+    Calls, Databases, Hidden, Http, IdentityKeys, IssuerKeys, Limits, Log, Migrate, Observe, Otlp,
+    Retries, TlsKeys,
 };
 pub use share::Share;
 pub use suggest::nearest;

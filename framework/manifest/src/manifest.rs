@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::address::Address;
 use crate::connect::Connect;
 use crate::graph::Graph;
+use crate::identity::Identity;
 use crate::parse::{self, Parsed};
 use crate::problem::Problems;
 use crate::sections::{Calls, Databases, Http, Limits, Log, OFF, Observe, Otlp, Retries};
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub calls: Calls,
     /// `[http]`.
     pub http: Http,
+    /// `[identity]`.
+    pub identity: Identity,
     /// `[observe]`.
     pub observe: Observe,
     /// `[observe.otlp]`.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::document::{Document, Entry, Table, Value, shown_key};
+use crate::identity::Identity;
 use crate::keys::Section;
 use crate::manifest::{Manifest, Placement, Process, TlsFiles};
 use crate::problem::{Problem, Problems, UNKNOWN_KEY};
-use crate::sections::{Otlp, TlsKeys};
+use crate::sections::{IdentityKeys, IssuerKeys, Otlp, TlsKeys};
 use crate::suggest::nearest;
 
 mod values;
@@ -45,8 +46,8 @@ impl<'a> Parser<'a> {
             root,
             "at the top of a manifest",
             &[
-                "app", "host", "modules", "process", "calls", "http", "log", "observe", "limits",
-                "db", "tls",
+                "app", "host", "modules", "process", "calls", "http", "identity", "log", "observe",
+                "limits", "db", "tls",
             ],
         );
         self.graph_is_known = !root.0.iter().any(|entry| {
@@ -80,6 +81,7 @@ impl<'a> Parser<'a> {
             processes,
             calls: self.top_section("calls"),
             http: self.top_section("http"),
+            identity: self.identity(),
             observe: self.section_with("observe", &["otlp"]),
             otlp: match root.get("observe") {
                 Some(Entry { value: Value::Table(observe), .. }) => {
@@ -174,6 +176,41 @@ impl<'a> Parser<'a> {
         let mut section = S::default();
         self.keys(table, &mut section);
         section
+    }
+
+    fn identity(&mut self) -> Identity {
+        const ISSUERS: &str = "issuers";
+        let table = self.section("identity");
+        let known = [&IdentityKeys::names()[..], &[ISSUERS]].concat();
+        self.known(table, "in [identity]", &known);
+        let mut identity = Identity {
+            stated: self.document.root.get("identity").is_some(),
+            ..Identity::default()
+        };
+        self.keys(table, &mut identity.keys);
+        let Some(entry) = table.get(ISSUERS) else { return identity };
+        let no_table = |parser: &mut Self, entry: &Entry| {
+            let (key, kind) = (shown_key(&entry.key), entry.value.kind());
+            let position = parser.document.value_position(entry);
+            let message = format!("`{key}` must be a table, found {kind}");
+            parser.problems.push(parser.document.problem(position, message));
+        };
+        let Value::Table(issuers) = &entry.value else {
+            no_table(self, entry);
+            return identity;
+        };
+        for entry in &issuers.0 {
+            let Value::Table(table) = &entry.value else {
+                no_table(self, entry);
+                continue;
+            };
+            let place = format!("in [identity.issuers.{}]", shown_key(&entry.key));
+            self.known(table, &place, &IssuerKeys::names());
+            let mut issuer = IssuerKeys::default();
+            self.keys(table, &mut issuer);
+            identity.issuers.insert(entry.key.clone(), issuer);
+        }
+        identity
     }
 
     /// A section that stands at the top: all its keys, and no others.

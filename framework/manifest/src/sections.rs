@@ -1,5 +1,6 @@
-//! Every key of `[process.*]`, `[calls]`, `[http]`, `[log]`, `[observe]`, `[observe.otlp]`, `[limits]`, `[db]` and `[tls]`:
-//! the manifest and settings are both read by these tables. A new key is one line here, and one in `settings.reference.toml`.
+//! Every key of `[process.*]`, `[calls]`, `[http]`, `[identity]`, `[log]`, `[observe]`, `[observe.otlp]`, `[limits]`, `[db]`
+//! and `[tls]`: the manifest and settings are both read by these tables. A new key is one line here, and one in
+//! `settings.reference.toml`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use crate::address::{Address, AddressError};
 use crate::connect::{Connect, ConnectError};
+use crate::identity::Rules;
 use crate::keys::{
     Count, Flag, Given, Key, Optional, Section, Size, Span, Text, ValueType, key, section,
 };
@@ -117,6 +119,60 @@ section! {
     protocol: OtlpProtocol = OtlpProtocol::Grpc, Text(OtlpProtocol::read, |protocol| protocol.to_string());
     /// what each request to it has: "name=value", several separated by commas
     headers: Option<Hidden> = None, Optional(Text(headers, |_| "…".to_owned()));
+}
+
+section! {
+    /// `[identity]`: who makes requests.
+    IdentityKeys;
+
+    /// or "observe": calls that a method's `#[auth(…)]` refuses are logged, counted and go on; "enforce,stock=observe" is for one module
+    rules: Rules = Rules::default(), Text(Rules::read, Rules::to_string);
+    /// how far the clocks of issuers may be off
+    leeway: Duration = Duration::from_secs(30), Span(Duration::ZERO, Duration::from_secs(300));
+}
+
+section! {
+    /// `[identity.issuers.*]`: who vouches for users, with tokens that requests bring.
+    IssuerKeys, contradiction: incomplete_issuer;
+
+    /// its URL, as it stands in the claim `iss`; its keys are found below it
+    issuer: Option<String> = None, Optional(Text(url, String::clone));
+    /// what stands in the claim `aud`: this application
+    audience: Option<String> = None, Optional(Text(claim, String::clone));
+    /// where its keys are, if it does not say so itself
+    jwks: Option<String> = None, Optional(Text(url, String::clone));
+    /// the claim that holds a user's roles, such as `realm_access.roles`
+    roles: String = "roles".to_owned(), Text(claim, String::clone);
+    /// the claim that holds a user's scopes
+    scopes: String = "scope".to_owned(), Text(claim, String::clone);
+    /// the claim that holds the customer that a user belongs to
+    tenant: Option<String> = None, Optional(Text(claim, String::clone));
+    /// further claims that modules read, with spaces between them
+    claims: Option<String> = None, Optional(Text(claim, String::clone));
+}
+
+fn incomplete_issuer(issuer: &IssuerKeys) -> Option<(&'static str, String)> {
+    let missing = |key: &'static str, value: &Option<String>, what: &str| {
+        value.is_none().then(|| (key, format!("is missing: {what}")))
+    };
+    // Without any key there is no issuer.
+    (*issuer != IssuerKeys::default()).then_some(())?;
+    missing("issuer", &issuer.issuer, "write the URL of the issuer")
+        .or_else(|| missing("audience", &issuer.audience, "write what its tokens are issued for"))
+}
+
+fn url(text: &str) -> Result<String, String> {
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(text.to_owned());
+    }
+    Err("expected a URL such as `https://id.example.com`".to_owned())
+}
+
+fn claim(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err("expected the name of a claim or an audience".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 section! {

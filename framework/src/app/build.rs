@@ -13,14 +13,18 @@ use super::{
     sharing,
 };
 use crate::{
-    call::{CallSettings, Sampling, record::Recorder},
+    call::{
+        CallSettings, Sampling,
+        access::{Access, Enforce},
+        record::Recorder,
+    },
     config::{Setting, Settings, SettingsErrors, overlay},
     link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, databases, modules},
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Tls},
 };
-use monolift_manifest::{Address, DeadlineMode, Manifest, Process};
+use monolift_manifest::{Address, DeadlineMode, Manifest, Process, RuleMode, Rules};
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
@@ -33,6 +37,16 @@ use tokio::sync::watch;
 /// The variable that names modules of other processes, separated by commas. Calls of them are answered with examples:
 /// for development, without those processes.
 pub const FAKES: &str = "MONOLIFT_FAKES";
+
+/// What becomes of calls that rules refuse.
+fn access(rules: &Rules) -> Access {
+    let mode = |mode: &RuleMode| match mode {
+        RuleMode::Enforce => Enforce::Refuse,
+        RuleMode::Observe => Enforce::Observe,
+    };
+    let modules = rules.modules.iter().map(|(module, said)| (module.clone(), mode(said)));
+    Access { all: mode(&rules.all), modules: modules.collect(), ..Access::default() }
+}
 
 /// A process that has not started yet.
 ///
@@ -144,6 +158,8 @@ impl App {
             checked,
             recorder: observed.recorder(),
             sampling: Sampling::of(place.manifest.observe.sample.part()),
+            access: access(&place.manifest.identity.keys.rules),
+            ..CallSettings::default()
         });
         let links = Arc::new(Links::new(Arc::clone(&call_settings)));
         Self {

@@ -4,7 +4,7 @@ use super::{http, linked::ThisProcess};
 use crate::{
     config::{Settings, SettingsErrors},
     interface::InterfaceDescriptor,
-    link::InterfaceEntry,
+    link::{InterfaceEntry, interfaces},
     module::{
         ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted,
         databases::{self, pool_of},
@@ -53,6 +53,7 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             }
         }
     }
+    errors.extend(facts.open_by_omission());
     errors.extend(facts.hosts_own_elsewhere());
     errors.extend(facts.values_of_unknown_modules());
     let mut sections = sections(facts.settings, facts.modules).0;
@@ -107,6 +108,28 @@ impl Facts<'_> {
             }
         }
         providers
+    }
+
+    /// Routed methods that do not say who may call them, in an application with identity. The build refuses them too, by
+    /// what the packages of interfaces say.
+    fn open_by_omission(&self) -> Vec<StartError> {
+        let manifest = &self.place.manifest;
+        if !manifest.identity.stated {
+            return Vec::new();
+        }
+        let ours = interfaces().into_iter().map(|entry| (entry.descriptor)());
+        let ours = ours.filter(|interface| manifest.process_of(interface.module).is_some());
+        let methods = ours.flat_map(|interface| interface.methods);
+        let open = methods.filter_map(|method| {
+            let route = method.route.filter(|_| method.callee.rule.is_none())?;
+            let text = format!(
+                "{route}: the application has [identity], and `{}::{}` does not say who may call it: write \
+                 `#[auth(public)]`, `#[auth(user)]` or what it asks for",
+                method.callee.interface, method.callee.method
+            );
+            Some(StartError::new(text).of(method.callee.module, ""))
+        });
+        open.collect()
     }
 
     /// Modules in the host's own package that the manifest places in another process. No other program has their

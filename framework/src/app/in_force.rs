@@ -6,7 +6,8 @@ use crate::{
     module::{Wanted, databases},
 };
 use monolift_manifest::{
-    Calls, Databases, Http, Limits, Log, Observe, Otlp, Process, Retries, Section, TlsKeys,
+    Calls, Databases, Http, IdentityKeys, IssuerKeys, Limits, Log, Observe, Otlp, Process, Retries,
+    Section, TlsKeys,
 };
 
 /// The variable that has a program answer a question about itself instead of starting: `config`.
@@ -47,6 +48,14 @@ impl App {
         }
         for key in Http::KEYS {
             add(format!("http.{}", key.name), key.show(&manifest.http));
+        }
+        for key in IdentityKeys::KEYS {
+            add(format!("identity.{}", key.name), key.show(&manifest.identity.keys));
+        }
+        for (name, issuer) in &manifest.identity.issuers {
+            for key in IssuerKeys::KEYS {
+                add(format!("identity.issuers.{name}.{}", key.name), key.show(issuer));
+            }
         }
         for key in Observe::KEYS {
             add(format!("observe.{}", key.name), key.show(&manifest.observe));

@@ -7,6 +7,7 @@ use super::{
     otlp::Exporting,
 };
 use crate::{
+    call::access::{Acting, Refused},
     link::{Client, Links},
     module::RunningModule,
     remote::{Readiness, Remote},
@@ -65,6 +66,17 @@ impl RunningApp {
     /// A client, for code that is no module: a host's handlers, its jobs, a test.
     pub fn client<C: Client>(&self) -> C {
         self.links.client()
+    }
+
+    /// The same, for a caller of its own: for tests.
+    pub(crate) fn client_acting<C: Client>(&self, acting: Acting) -> C {
+        self.links.client_acting(acting)
+    }
+
+    /// Calls that the rules of methods have refused in this process, or would have where they are only observed: by
+    /// caller, method and rule.
+    pub fn refused_calls(&self) -> Vec<(Refused, u64)> {
+        self.links.settings().access.refused.all()
     }
 
     /// The bytes that calls and requests take in this process before they are decoded, beside

@@ -7,9 +7,9 @@ use super::{
     found::{given, unknown_key},
 };
 use figment::value::{Dict, Value};
-use monolift_manifest::{Given, Manifest, Retries, Section, TlsKeys};
+use monolift_manifest::{Given, Identity, Manifest, Retries, Section, TlsKeys};
 
-/// Lays the sections `process`, `calls`, `http`, `log`, `observe`, `limits`, `db` and `tls` over the manifest. All mistakes in
+/// Lays the sections `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db` and `tls` over the manifest. All mistakes in
 /// them are reported together.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
     let mut over = Over { settings, errors: SettingsErrors::default() };
@@ -26,6 +26,7 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     }
     over.lay_section(root, "calls", &mut manifest.calls);
     over.lay_section(root, "http", &mut manifest.http);
+    over.lay_identity(root, &mut manifest.identity);
     if let Some(keys) = over.table(root, "observe", "") {
         over.lay(keys, "observe", &mut manifest.observe, &["otlp"]);
         if let Some(keys) = over.table(keys, "otlp", "observe") {
@@ -64,6 +65,18 @@ impl<'a> Over<'a> {
     fn lay_section<S: Section>(&mut self, root: &'a Dict, name: &str, section: &mut S) {
         if let Some(keys) = self.table(root, name, "") {
             self.lay(keys, name, section, &[]);
+        }
+    }
+
+    fn lay_identity(&mut self, root: &'a Dict, identity: &mut Identity) {
+        const ISSUERS: &str = "issuers";
+        let Some(keys) = self.table(root, "identity", "") else { return };
+        self.lay(keys, "identity", &mut identity.keys, &[ISSUERS]);
+        for (name, value) in self.table(keys, ISSUERS, "identity").into_iter().flatten() {
+            let at = format!("identity.{ISSUERS}.{name}");
+            let Some(keys) = self.as_table(value, &at) else { continue };
+            let issuer = identity.issuers.entry(name.clone()).or_default();
+            self.lay(keys, &at, issuer, &[]);
         }
     }
 

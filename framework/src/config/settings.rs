@@ -11,8 +11,19 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 
 /// The framework's own sections.
-const OURS: [&str; 10] =
-    ["process", "calls", "http", "log", "observe", "limits", "db", "tls", "data", "admin_token"];
+const OURS: [&str; 11] = [
+    "process",
+    "calls",
+    "http",
+    "identity",
+    "log",
+    "observe",
+    "limits",
+    "db",
+    "tls",
+    "data",
+    "admin_token",
+];
 /// Settings that are no section: only these have a variable without `__`.
 const SINGLE: [&str; 2] = ["data", "admin_token"];
 /// A module's keys that are the framework's.

@@ -26,6 +26,8 @@
 //! # monolift::testing::run(there_is_plenty(Mode::OverAConnection));
 //! ```
 
+use crate::Principal;
+
 mod folder;
 mod system;
 #[cfg(test)]
@@ -35,6 +37,16 @@ mod without_http;
 pub use figment::value::Value as Setting;
 pub use monolift_macros::every_mode;
 pub use system::{Mode, RunningSystem, System};
+
+/// A user of this name, for [`RunningSystem::client_as`]. Roles and scopes are added to it: `user("ada").with_role("staff")`.
+pub fn user(name: &str) -> Principal {
+    Principal::user(name)
+}
+
+/// Work of a module that no request has caused, for [`RunningSystem::client_as`].
+pub fn service(module: &str) -> Principal {
+    Principal::service(module)
+}
 
 /// Runs the body of a test on its own runtime.
 pub fn run(test: impl Future<Output = ()>) {

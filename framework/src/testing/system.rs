@@ -2,7 +2,9 @@
 
 use super::folder::Folder;
 use crate::{
+    Principal,
     app::{App, RunningApp, ThisProcess},
+    call::access::Acting,
     config::Settings,
     link::{Client, Interface},
     module::{Module, ModuleEntry, StartErrors},
@@ -242,9 +244,19 @@ pub struct RunningSystem {
 }
 
 impl RunningSystem {
-    /// A client for the test.
+    /// A client for the test. Its calls are made as the program's own work: no user stands behind them.
     pub fn client<C: Client>(&self) -> C {
         self.own().client()
+    }
+
+    /// A client for the test that calls on behalf of `principal`: `system.client_as::<OrdersClient>(user("ada"))`.
+    pub fn client_as<C: Client>(&self, principal: Principal) -> C {
+        self.own().client_acting(Acting::For(principal))
+    }
+
+    /// A client for the test that calls like a request that does not say who makes it.
+    pub fn client_of_no_one<C: Client>(&self) -> C {
+        self.own().client_acting(Acting::Anonymous)
     }
 
     /// Waits until all processes have found each other.

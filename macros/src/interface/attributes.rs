@@ -1,6 +1,9 @@
 //! The attributes that a method and its arguments may carry.
 
-use super::parse::{Argument, Method};
+use super::{
+    auth,
+    parse::{Argument, Method},
+};
 use crate::errors::Errors;
 use monolift_manifest::{nearest, quantity};
 use proc_macro2::Span;
@@ -13,7 +16,7 @@ use syn::{
     spanned::Spanned,
 };
 
-const OURS: [&str; 6] = ["http", "idempotent", "deadline", "limit", "errors", "local"];
+const OURS: [&str; 7] = ["http", "idempotent", "deadline", "limit", "errors", "local", "auth"];
 /// The attribute of an argument that an older module can do without.
 const MAY_BE_IGNORED: &str = "may_be_ignored";
 /// The highest `#[limit]`: as many calls as a process ever runs at once.
@@ -35,6 +38,8 @@ pub(super) struct MethodAttributes {
     pub(super) gives: Option<Vec<Ident>>,
     /// Whether the method takes its caller's transaction.
     pub(super) local: bool,
+    /// Who may call it.
+    pub(super) auth: Vec<auth::Grant>,
 }
 
 /// `#[http(POST, "/orders", body = order, created = "/orders/{id}", idempotency_key)]`.
@@ -193,7 +198,7 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
         if PASSED_ON.contains(&name.as_str()) {
             return true;
         }
-        if seen.contains(&name) {
+        if seen.contains(&name) && name != "auth" {
             errors.at(attribute, format!("`#[{name}]` stands here twice"));
         }
         let read = match name.as_str() {
@@ -202,6 +207,7 @@ pub(super) fn take(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Me
             "limit" => limit(attribute).map(|limit| found.limit = Some(limit)),
             "errors" => variants(attribute).map(|gives| found.gives = Some(gives)),
             "local" => attribute.meta.require_path_only().map(|_| found.local = true),
+            "auth" => auth::read(attribute).map(|grant| found.auth.push(grant)),
             "http" => attribute.parse_args::<Http>().map(|http| found.http = Some(http)),
             unknown => Err(unknown_attribute(attribute, unknown)),
         };
@@ -221,7 +227,8 @@ fn unknown_attribute(attribute: &Attribute, name: &str) -> syn::Error {
         }
         Some(near) => format!("did you mean `#[{near}]`?"),
         None => "a method of an interface takes `#[http(GET, \"/path\")]`, `#[idempotent]`, \
-                 `#[deadline(\"30s\")]`, `#[limit(4)]`, `#[errors(Variant)]` and `#[local]`"
+                 `#[deadline(\"30s\")]`, `#[limit(4)]`, `#[errors(Variant)]`, `#[auth(user)]` \
+                 and `#[local]`"
             .to_owned(),
     };
     syn::Error::new(attribute.path().span(), format!("unknown attribute `{name}`: {help}"))

@@ -1,7 +1,7 @@
 //! Emits the trait, its client, its descriptor and its registration.
 
 use super::{
-    local,
+    auth, local,
     parse::{Argument, Interface, Method},
 };
 use crate::interface_error::kebab;
@@ -22,10 +22,11 @@ pub(super) fn the_trait(item: &ItemTrait) -> TokenStream {
     quote!(#[::monolift::async_trait] #item)
 }
 
-pub(super) fn the_rest(item: &ItemTrait, interface: &Interface) -> TokenStream {
+/// `stated`: whether the package's Cargo.toml has been asked for more than the name.
+pub(super) fn the_rest(item: &ItemTrait, interface: &Interface, stated: bool) -> TokenStream {
     let client = client(item, interface);
     let as_trait = client_as_trait(item, interface);
-    let implementation = interface_impl(item, interface);
+    let implementation = interface_impl(item, interface, stated);
     quote!(#client #as_trait #implementation)
 }
 
@@ -160,7 +161,7 @@ fn client_as_trait(item: &ItemTrait, interface: &Interface) -> TokenStream {
 
 /// Emits the descriptor, the function that turns a decoded call into a method call, and the
 /// registration.
-fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
+fn interface_impl(item: &ItemTrait, interface: &Interface, stated: bool) -> TokenStream {
     let name = &item.ident;
     let client = format_ident!("{name}Client");
     let Interface { module, docs, methods, local, routes } = interface;
@@ -171,7 +172,7 @@ fn interface_impl(item: &ItemTrait, interface: &Interface) -> TokenStream {
     let name_text = name.to_string();
     let count = methods.len();
     let descriptors = methods.iter().map(|method| descriptor(method, &name_text, module));
-    let (local_count, tracked) = (local.len(), local::tracked(local));
+    let (local_count, tracked) = (local.len(), local::tracked(stated || !local.is_empty()));
     let locals = local.iter().map(|method| callee(method, &name_text, module));
     let arms = methods.iter().enumerate().map(|(number, method)| arm(number, method));
     quote! {
@@ -233,12 +234,14 @@ fn callee(method: &Method, interface: &str, module: &str) -> TokenStream {
             quote!(::core::option::Option::Some(::core::time::Duration::from_nanos(#nanos)))
         }
     };
+    let rule = auth::rule(&method.attributes.auth);
     quote! {
         ::monolift::call::Callee {
             module: #module,
             interface: #interface,
             method: #name,
             deadline: #deadline,
+            rule: #rule,
             meter: ::monolift::call::Meter::new(),
         }
     }

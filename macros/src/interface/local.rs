@@ -117,9 +117,9 @@ pub(super) fn check_list(
     }
 }
 
-/// Has the interface compiled again when the list changes.
-pub(super) fn tracked(local: &[Method]) -> Option<TokenStream> {
-    (!local.is_empty()).then(|| {
+/// Has the interface compiled again when Cargo.toml changes, if what it says matters.
+pub(super) fn tracked(matters: bool) -> Option<TokenStream> {
+    matters.then(|| {
         quote! {
             const _: &[u8] = ::core::include_bytes!(::core::concat!(
                 ::core::env!("CARGO_MANIFEST_DIR"),

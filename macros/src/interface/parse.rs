@@ -2,7 +2,7 @@
 
 use super::{
     attributes::{self, ArgumentAttributes, MethodAttributes},
-    local,
+    auth, local,
 };
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
@@ -58,7 +58,8 @@ pub(super) fn read(
             .at(&item.generics, "an interface has no generic parameters: it stands for one module");
     }
     let docs = attributes::docs(&item.attrs);
-    let mut methods = Vec::new();
+    let auth = auth::take(&mut item.attrs, errors);
+    let mut methods: Vec<Method> = Vec::new();
     for member in &mut item.items {
         match member {
             TraitItem::Fn(function) => methods.extend(method(function, errors)),
@@ -67,6 +68,9 @@ pub(super) fn read(
                 "an interface holds methods only: `async fn name(&self, …) -> Result<T, E>`",
             ),
         }
+    }
+    for method in methods.iter_mut().filter(|method| method.attributes.auth.is_empty()) {
+        method.attributes.auth.clone_from(&auth);
     }
     attributes::refuse_equal_routes(&methods, errors);
     let (local, methods): (Vec<_>, Vec<_>) =

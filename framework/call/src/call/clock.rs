@@ -5,7 +5,11 @@
 //! millisecond on each thread, and the CPU's time-stamp counter in between. A build with debug
 //! assertions reads tokio's clock every time, because a test may have paused it.
 
-use super::{Sampling, record::Recorder};
+use super::{
+    Sampling,
+    access::{Access, Acting},
+    record::Recorder,
+};
 use std::{
     cell::Cell,
     sync::{Arc, OnceLock},
@@ -32,6 +36,10 @@ pub struct CallSettings {
     pub recorder: Option<Arc<dyn Recorder>>,
     /// How many of the traces that start here are sampled.
     pub sampling: Sampling,
+    /// What becomes of calls that a method's rule refuses.
+    pub access: Access,
+    /// On whose behalf calls are made that start here.
+    pub acting: Acting,
 }
 
 impl Default for CallSettings {
@@ -42,6 +50,8 @@ impl Default for CallSettings {
             checked: false,
             recorder: None,
             sampling: Sampling::default(),
+            access: Access::default(),
+            acting: Acting::Own,
         }
     }
 }

@@ -4,10 +4,13 @@
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
 use super::{
-    Origin, Trace, TraceState,
+    Origin, Principal, Trace, TraceState,
+    access::Acting,
     clock::{self, CallSettings, clamp},
     held,
+    principal::Known,
     record::{self, Recording},
+    rule::Rule,
 };
 use std::{
     future::{Future, poll_fn},
@@ -33,6 +36,8 @@ pub struct Context {
     pub(crate) deadline: Instant,
     pub(crate) trace: Trace,
     again: bool,
+    /// Whether no request has caused it, and no module said whose work it is.
+    own: bool,
     pub(crate) origin: Origin,
     /// What few calls carry, behind one pointer, so that the rest copy nothing.
     baggage: Option<Arc<Baggage>>,
@@ -47,18 +52,11 @@ pub struct Context {
 #[derive(Debug, Clone, Default)]
 struct Baggage {
     /// Set once: at the edge, or below the layer of an existing program.
-    principal: OnceLock<Principal>,
+    principal: OnceLock<Known>,
     idempotency_key: Option<String>,
     trace_state: Option<TraceState>,
 }
 
-/// On whose behalf a call is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// Who: a user's or a service's own name for itself.
-    pub subject: String,
-    /// What they may act as.
-    pub roles: Vec<String>,
 }
 
 impl Context {
@@ -91,6 +89,7 @@ impl Context {
             deadline,
             trace,
             again: false,
+            own: false,
             origin,
             baggage: None,
             recording: None,
@@ -130,7 +129,49 @@ impl Context {
 
     /// On whose behalf the call is made, when the edge said so.
     pub fn principal(&self) -> Option<&Principal> {
+        Some(&self.known()?.principal)
+    }
+
+    #[inline]
+    fn known(&self) -> Option<&Known> {
         self.baggage.as_ref()?.principal.get()
+    }
+
+    pub(super) fn shared_principal(&self) -> Option<Arc<Principal>> {
+        self.known().map(|known| Arc::clone(&known.principal))
+    }
+
+    /// Whether a rule lets this call through.
+    #[inline]
+    pub(super) fn satisfies(&self, rule: &'static Rule) -> bool {
+        match self.known() {
+            Some(known) => known.satisfies(rule),
+            None if self.own => rule.lets_services(),
+            None => rule.is_public(),
+        }
+    }
+
+    /// Whether it is work of a program's own that no request has caused.
+    #[doc(hidden)]
+    pub fn is_own_work(&self) -> bool {
+        self.own
+    }
+
+    /// The same, as work of a program's own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_own_work(mut self) -> Self {
+        self.own = true;
+        self
+    }
+
+    /// The same, on behalf of the one that a client without a call around it acts for.
+    pub(super) fn acting(self, acting: &Acting) -> Self {
+        match acting {
+            Acting::Own => self.of_own_work(),
+            Acting::Anonymous => self,
+            Acting::For(principal) => self.with_principal(principal.clone()),
+        }
     }
 
     /// The key under which the edge's client may repeat its request.
@@ -205,7 +246,7 @@ impl Context {
     /// The same, on behalf of `principal`.
     #[must_use]
     pub fn with_principal(mut self, principal: Principal) -> Self {
-        self.baggage_mut().principal = OnceLock::from(principal);
+        self.baggage_mut().principal = OnceLock::from(Known::new(principal));
         self
     }
 
@@ -226,7 +267,7 @@ impl Context {
         if held::is_in_a_call() {
             return false;
         }
-        let set = |baggage: &Arc<Baggage>| baggage.principal.set(principal).is_ok();
+        let set = |baggage: &Arc<Baggage>| baggage.principal.set(Known::new(principal)).is_ok();
         Self::look(|context| context.baggage.as_ref().is_some_and(set)).unwrap_or(false)
     }
 
@@ -242,13 +283,10 @@ impl Context {
     pub fn is_carried(&self) -> bool {
         // Only baggage is of any length, and few calls have some.
         let Some(baggage) = &self.baggage else { return true };
-        let entry = |text: &str| text.len() + ENTRY;
-        let principal = baggage.principal.get().into_iter().flat_map(|principal| {
-            [&principal.subject].into_iter().chain(&principal.roles).map(|text| entry(text))
-        });
-        let key = baggage.idempotency_key.iter().map(|key| entry(key));
-        let state = baggage.trace_state.iter().map(|state| entry(state.as_str()));
-        FIXED + principal.chain(key).chain(state).sum::<usize>() <= LONGEST
+        let principal = self.principal().map_or(0, |principal| principal.size(ENTRY));
+        let key = baggage.idempotency_key.as_ref().map_or(0, |key| key.len() + ENTRY);
+        let state = baggage.trace_state.as_ref().map_or(0, |state| state.as_str().len() + ENTRY);
+        FIXED + principal + key + state <= LONGEST
     }
 
     fn baggage_mut(&mut self) -> &mut Baggage {

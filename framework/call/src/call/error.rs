@@ -71,6 +71,10 @@ pub enum CallErrorKind {
     UnknownMethod,
     /// The caller declares no dependency on the module.
     Denied,
+    /// The method asks for a user, and the request does not say who makes it.
+    Unauthenticated,
+    /// The user may not do this.
+    Forbidden,
     /// The arguments could not be encoded, or the method could not decode them.
     BadArguments,
     /// The answer could not be encoded or decoded. The module has done the work.
@@ -95,6 +99,8 @@ impl CallErrorKind {
             Self::Overloaded => "overloaded",
             Self::UnknownMethod => "unknown-method",
             Self::Denied => "denied",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::BadArguments => "bad-arguments",
             Self::BadAnswer => "bad-answer",
             Self::TooLarge => "too-large",
@@ -107,7 +113,8 @@ impl CallErrorKind {
     pub fn status(self) -> u16 {
         match self {
             Self::BadArguments => 400,
-            Self::Denied => 403,
+            Self::Unauthenticated => 401,
+            Self::Denied | Self::Forbidden => 403,
             Self::UnknownMethod => 501,
             Self::TooLarge => 413,
             Self::Overloaded | Self::Unreachable | Self::NotRunning => 503,

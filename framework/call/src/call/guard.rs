@@ -4,7 +4,7 @@
 //! armed only when the first poll was not ready.
 
 use super::{
-    CallError, CallErrorKind, Callee, Context, InterfaceError, Trace,
+    CallError, CallErrorKind, Callee, Context, InterfaceError, Trace, access,
     clock::{self, CallSettings, Moment, Start, clamp},
     counter::{Cells, Ending},
     held::{self, Polled},
@@ -102,7 +102,8 @@ impl Rare {
             }
             None => {
                 let Start { deadline, complain } = settings.starting(now, own);
-                (Context::starting(deadline).beginning(settings.sampling.start()), complain)
+                let context = Context::starting(deadline).acting(&settings.acting);
+                (context.beginning(settings.sampling.start()), complain)
             }
         };
         let span = if inner.trace.sampled { span(callee, inner.trace, side) } else { Span::none() };
@@ -252,8 +253,13 @@ impl<'a> Course<'a> {
     /// Begins a poll, and with the first one the call.
     fn enter(&mut self) -> Result<(), Box<CallError>> {
         let begins = self.deadline.is_none();
-        if begins && self.begin() {
-            return Err(Box::new(overdue()));
+        if begins {
+            if self.begin() {
+                return Err(Box::new(overdue()));
+            }
+            if self.callee.rule.is_some() && self.side == Side::Module {
+                self.admit()?;
+            }
         }
         self.polled.enter();
         if begins && let Err(error) = self.polled.begins(self.callee) {
@@ -261,6 +267,16 @@ impl<'a> Course<'a> {
             return Err(Box::new(error));
         }
         Ok(())
+    }
+
+    /// Asks the method's rule, in the context that the call runs in.
+    fn admit(&self) -> Result<(), Box<CallError>> {
+        let ask = |context| access::admit(self.callee, self.settings, context);
+        let admitted = match &self.rare {
+            Some(rare) => ask(Some(&rare.inner)),
+            None => Context::look(|context| ask(Some(context))).unwrap_or_else(|| ask(None)),
+        };
+        admitted.map_err(Box::new)
     }
 
     /// Ends a poll, in which the call may have ended: perhaps with an error.

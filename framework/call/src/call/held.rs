@@ -541,6 +541,7 @@ mod tests {
         interface: "Bar",
         method: "serve",
         deadline: None,
+        rule: None,
         meter: Meter::new(),
     };
 

@@ -2,6 +2,7 @@
 //!
 //! This floor knows nothing of interfaces, processes or sockets. Everything above uses it.
 
+pub mod access;
 mod backoff;
 #[cfg(test)]
 mod captured;
@@ -20,8 +21,10 @@ mod mean;
 mod meter;
 mod origin;
 mod planted;
+mod principal;
 pub mod record;
 mod report;
+mod rule;
 pub mod stages;
 mod trace;
 mod trace_state;
@@ -31,7 +34,7 @@ mod window;
 pub use crate::planted;
 pub use backoff::Backoff;
 pub use clock::{CallSettings, MAX_DEADLINE};
-pub use context::{Context, Principal, spawn};
+pub use context::{Context, spawn};
 pub use counter::Figures;
 pub use error::{CallError, CallErrorKind, RetryAdvice};
 pub use guard::{Guarded, Side, guard, overdue};
@@ -41,7 +44,9 @@ pub use mean::Mean;
 pub use meter::{Caller, Meter};
 pub use origin::{Origin, network_of};
 pub use planted::{is_chosen, is_planted_here, plant};
+pub use principal::{NotTheirs, Principal};
 pub use report::{Reference, chain, panic_text};
+pub use rule::{Grant, Rule};
 pub use stages::{Stages, Timed};
 pub use trace::{Sampling, TRACEPARENT, TRACESTATE, Trace, Traced, trace_headers};
 pub use trace_state::TraceState;
@@ -63,6 +68,8 @@ pub struct Callee {
     pub method: &'static str,
     /// The method's own deadline, when it states one.
     pub deadline: Option<std::time::Duration>,
+    /// What it asks of its callers, when it says so.
+    pub rule: Option<&'static Rule>,
     /// How its calls went in this program.
     pub meter: Meter,
 }

@@ -130,6 +130,8 @@ fn for_strangers(kind: CallErrorKind) -> Option<&'static str> {
         CallErrorKind::DeadlineExceeded
         | CallErrorKind::Internal
         | CallErrorKind::UnknownMethod
+        | CallErrorKind::Unauthenticated
+        | CallErrorKind::Forbidden
         | CallErrorKind::BadArguments
         | CallErrorKind::TooLarge => return None,
     })

@@ -2,7 +2,7 @@
 
 use super::{Handler, Interface, Link, Links, limit::Admitted};
 use crate::{
-    call::CallSettings,
+    call::{CallSettings, Context, access},
     carry::{Answer, Bounds, Carrier, Encoded, Incoming, refuse},
     interface::InterfaceDescriptor,
 };
@@ -48,6 +48,15 @@ impl<I: Interface + ?Sized> Handler for Link<I> {
     }
 
     fn handle(&self, method: usize, incoming: Incoming) -> BoxFuture<'static, Answer> {
+        let callee = &I::descriptor().methods[method].callee;
+        // Before the arguments are read, so that a stranger costs nothing.
+        if callee.rule.is_some()
+            && let Some(Err(refused)) = Context::look(|context| {
+                access::admit_arrival(callee, &self.shared.settings, Some(context))
+            })
+        {
+            return Box::pin(ready(refuse(&refused)));
+        }
         let Some(limit) = self.shared.limits.get(method) else {
             return I::invoke::<Encoded>(I::client(self.clone()), method, incoming);
         };
@@ -55,7 +64,7 @@ impl<I: Interface + ?Sized> Handler for Link<I> {
         let admitted = match limit.admit() {
             Ok(waiting) => Admitted::new(waiting),
             Err(full) => {
-                let call = I::descriptor().methods[method].callee.to_string();
+                let call = callee.to_string();
                 return Box::pin(ready(refuse(&full.during(call))));
             }
         };

@@ -28,7 +28,7 @@ const SOONEST: Duration = Duration::from_millis(5);
 const LATEST: Duration = Duration::from_secs(5);
 
 /// The limits of an interface's methods, by their numbers. Empty where no method has one.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Limits(Box<[Option<Arc<Limit>>]>);
 
 impl Limits {

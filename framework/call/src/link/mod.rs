@@ -25,7 +25,9 @@ use self::checked::Checked;
 
 use crate::{
     call::{
-        CallError, CallErrorKind, CallSettings, Context, Guarded, InterfaceError, Side, guard,
+        CallError, CallErrorKind, CallSettings, Context, Guarded, InterfaceError, Side,
+        access::Acting,
+        guard,
         stages::{Probe, Stage},
     },
     carry::{Answer, Bounds, Carrier, Outgoing},
@@ -144,6 +146,23 @@ impl<I: Interface + ?Sized> Link<I> {
     pub fn bind_loopback(&self, served: &Arc<Links>, bounds: Bounds) -> bool {
         let is_first = self.shared.looped.set(served.link::<I>()).is_ok();
         is_first && self.bind_carrier(Arc::new(Loopback::to(Arc::clone(served), bounds)))
+    }
+
+    /// A link to the same place whose calls are made for another caller, where no call is around them: for tests. It
+    /// points where this one points by now.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn acting(&self, acting: Acting) -> Self {
+        let settings = Arc::new(CallSettings { acting, ..(*self.shared.settings).clone() });
+        let target = match self.shared.target.get() {
+            None => OnceLock::new(),
+            Some(Destination::Local(module)) => Destination::Local(Arc::clone(module)).into(),
+            Some(Destination::Carried(carrier)) => Destination::Carried(Arc::clone(carrier)).into(),
+        };
+        let looped = self.shared.looped.clone();
+        let (checked, limits) = (Checked::default(), self.shared.limits.clone());
+        let shared = Shared { target, settings, checked, limits, looped };
+        Self { shared: Arc::new(shared), admitted: limit::Admitted::default() }
     }
 
     /// The module, when it is in this process.

@@ -1,7 +1,10 @@
 //! The interfaces that are linked into this program, and the links that one process has to them.
 
 use super::{AnyLink, Client, ErasedInterface, Interface, Link};
-use crate::{call::CallSettings, interface::InterfaceDescriptor};
+use crate::{
+    call::{CallSettings, access::Acting},
+    interface::InterfaceDescriptor,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -67,6 +70,11 @@ impl Links {
     /// A client of `C`'s interface.
     pub fn client<C: Client>(&self) -> C {
         C::Interface::client(self.link::<C::Interface>())
+    }
+
+    /// The same, whose calls are made for this caller where no call is around them.
+    pub fn client_acting<C: Client>(&self, acting: Acting) -> C {
+        C::Interface::client(self.link::<C::Interface>().acting(acting))
     }
 
     /// The link to the interface of `entry`.

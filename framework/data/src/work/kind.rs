@@ -2,7 +2,7 @@
 
 use super::{Circuit, Cron, Perform, Piece, Retry};
 use crate::call::{
-    CallSettings, Context, Trace, chain,
+    CallSettings, Context, Principal, Trace, chain,
     held::Polled,
     panic_text,
     record::{Ended, Entry, Recording},
@@ -102,7 +102,8 @@ pub(super) async fn attempt_of(
     claimed: &Claimed,
     calls: &CallSettings,
 ) -> Outcome {
-    let context = Context::until(Instant::now() + kind.deadline);
+    let context =
+        Context::until(Instant::now() + kind.deadline).with_principal(Principal::service(module));
     let context = match claimed.trace {
         Some(trace) => context.with_trace(trace),
         None => context.beginning(calls.sampling.start()),

@@ -69,7 +69,7 @@ async fn handlers_run_in_a_context_and_layers_inside_keep_it() {
         let principal = context.principal().map_or("nobody", |principal| &principal.subject);
         format!("{:?} {principal}", context.remaining())
     };
-    let ada = Principal { subject: "ada".into(), roles: vec![] };
+    let ada = Principal::user("ada");
     let shorter = CallSettings { deadline: Duration::from_secs(9), ..CallSettings::default() };
     let router = Router::new()
         .route("/", routing::get(handler))
@@ -100,7 +100,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
         let subject = parts.headers["session"].to_str().unwrap().to_owned();
-        let set = CallContext::set_principal(Principal { subject, roles: vec![] });
+        let set = CallContext::set_principal(Principal::user(subject));
         if set { Ok(Self) } else { Err(StatusCode::CONFLICT) }
     }
 }
@@ -123,6 +123,6 @@ async fn an_extractor_below_the_layer_sets_the_principal_once() {
     assert_eq!(text(ask(layered.clone()).await).await, "ada");
     // Outside of the layer, and over another principal, it is refused.
     assert_eq!(ask(router).await.status(), 409);
-    let eve = Principal { subject: "eve".into(), roles: vec![] };
+    let eve = Principal::user("eve");
     assert_eq!(ask(layered.layer(Extension(eve))).await.status(), 409);
 }

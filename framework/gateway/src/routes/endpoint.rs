@@ -5,7 +5,8 @@ use crate::{
     HttpAnswer, HttpCall, Problem,
     answer::charged,
     body,
-    call::{CallError, CallSettings, clock, panic_text, record::Ended},
+    call::{CallError, CallSettings, access, clock, panic_text, record::Ended},
+    challenge,
     edge::{Edge, LONGEST_KEY, idempotency_key},
     interface::{Checks, HttpMethod, Method, Route},
     log::{self, RequestId},
@@ -16,7 +17,7 @@ use crate::{
 use axum::{
     body::Body,
     extract::{FromRequestParts, OriginalUri, RawPathParams, Request},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header, request::Parts},
     response::Response,
 };
 use bytes::Bytes;
@@ -60,7 +61,12 @@ impl Endpoint {
         if let (Some(prefix), Some(place)) = (prefix, &mut answer.location) {
             place.insert_str(0, &prefix);
         }
-        identified(answer, trace)
+        let challenge = challenge::of(answer.status, self.method.callee.rule);
+        let mut response = identified(answer, trace);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 
     async fn answer_within(
@@ -69,6 +75,8 @@ impl Endpoint {
         mut parts: Parts,
         body: Body,
     ) -> Result<HttpAnswer, Problem> {
+        access::admit_arrival(&self.method.callee, &self.settings, Some(&edge.context))
+            .map_err(|refused| Problem::of_call(&refused))?;
         let key = idempotency_key(&parts.headers).map_err(|_| {
             Problem::new(
                 StatusCode::BAD_REQUEST,

@@ -116,7 +116,7 @@ async fn the_context_comes_from_the_request() {
     let mut request = Request::get("/books/context").body(Body::empty()).unwrap();
     request.headers_mut().insert("traceparent", trace.parse().unwrap());
     request.headers_mut().insert("idempotency-key", "again".parse().unwrap());
-    request.extensions_mut().insert(Principal { subject: "ada".into(), roles: vec![] });
+    request.extensions_mut().insert(Principal::user("ada"));
     let response = send(&served(), request).await;
     assert_eq!(response.headers()[REQUEST_ID], "4bf92f3577b34da6a3ce929d0e0e4736");
     let seen = json(response).await;

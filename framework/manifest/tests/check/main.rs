@@ -1,5 +1,6 @@
 //! Every refusal, with its whole message, against workspaces written to a temporary folder.
 
+mod auth;
 mod graph;
 mod local;
 mod manifest;

@@ -185,7 +185,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[replicas]", "x = 3"),
         "deployment.toml:3:2: unknown key `replicas` at the top of a manifest\n  \
-         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `http`, `log`, `observe`, `limits`, `db`, `tls`"
+         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db`, `tls`"
     );
 }
 

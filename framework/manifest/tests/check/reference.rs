@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use monolift_manifest::{
-    Calls, Databases, Given, Http, Key, Limits, Observe, Otlp, Process, Retries, Section, TlsKeys,
+    Calls, Databases, Given, Http, IdentityKeys, IssuerKeys, Key, Limits, Observe, Otlp, Process,
+    Retries, Section, TlsKeys,
 };
 
 /// The lines below a header, up to the next blank one, as key, value and comment.
@@ -45,6 +46,8 @@ fn every_key_is_in_the_reference_with_its_default_and_its_doc_line() {
     wrong.extend(missing(&reference, "[process.payments.retries]", &Retries::default()));
     wrong.extend(missing(&reference, "[calls]", &Calls::default()));
     wrong.extend(missing(&reference, "[http]", &Http::default()));
+    wrong.extend(missing(&reference, "[identity]", &IdentityKeys::default()));
+    wrong.extend(missing(&reference, "[identity.issuers.main]", &IssuerKeys::default()));
     wrong.extend(missing(&reference, "[observe]", &Observe::default()));
     wrong.extend(missing(&reference, "[observe.otlp]", &Otlp::default()));
     wrong.extend(missing(&reference, "[tls]", &TlsKeys::default()));
@@ -73,6 +76,8 @@ fn every_default_is_taken() {
     taken::<Retries>();
     taken::<Calls>();
     taken::<Http>();
+    taken::<IdentityKeys>();
+    taken::<IssuerKeys>();
     taken::<Observe>();
     taken::<TlsKeys>();
     taken::<Limits>();

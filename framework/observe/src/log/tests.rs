@@ -26,6 +26,7 @@ static RESERVE: Callee = Callee {
     interface: "Stock",
     method: "reserve",
     deadline: None,
+    rule: None,
     meter: Meter::new(),
 };
 

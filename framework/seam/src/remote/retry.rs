@@ -142,6 +142,7 @@ mod tests {
         interface: "Stock",
         method: "level",
         deadline: None,
+        rule: None,
         meter: crate::call::Meter::new(),
     };
 

@@ -51,6 +51,14 @@ const AGAIN: u8 = 6;
 const CLIENT: u8 = 7;
 /// What other tracing systems said of the trace. A release that does not know it passes nothing on.
 const TRACE_STATE: u8 = 8;
+const TENANT: u8 = 9;
+const ISSUER: u8 = 10;
+const SCOPE: u8 = 11;
+/// The length of a claim's name (u16, little endian), the name, and its value.
+const CLAIM: u8 = 12;
+/// Work that no request has caused, and the module that does it; empty where that is not known. A reader that does not
+/// know it takes the call for one on behalf of no one.
+const SERVICE: u8 = 13;
 
 /// The flags of a trace.
 const SAMPLED: u8 = 1;
@@ -249,11 +257,13 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     if let Some(state) = context.trace_state() {
         entry(out, TRACE_STATE, state.as_str().as_bytes());
     }
-    if let Some(principal) = context.principal() {
-        entry(out, SUBJECT, principal.subject.as_bytes());
-        for role in &principal.roles {
-            entry(out, ROLE, role.as_bytes());
-        }
+    match context.principal() {
+        Some(principal) => match principal.serving_module() {
+            Some(module) => entry(out, SERVICE, module.as_bytes()),
+            None => write_user(principal, out, entry),
+        },
+        None if context.is_own_work() => entry(out, SERVICE, &[]),
+        None => {}
     }
     if let Some(key) = context.idempotency_key() {
         entry(out, IDEMPOTENCY_KEY, key.as_bytes());
@@ -268,6 +278,28 @@ fn write_context(context: &Context, out: &mut BytesMut) {
     out.put_u8(END);
 }
 
+fn write_user(principal: &Principal, out: &mut BytesMut, entry: impl Fn(&mut BytesMut, u8, &[u8])) {
+    // First who it is: the other entries are about the one before them.
+    entry(out, SUBJECT, principal.subject.as_bytes());
+    let Principal { tenant, issuer, roles, scopes, claims, .. } = principal;
+    let texts = |tag| move |text| (tag, text);
+    let lists = roles.iter().map(texts(ROLE)).chain(scopes.iter().map(texts(SCOPE)));
+    let ones = tenant.iter().map(texts(TENANT)).chain(issuer.iter().map(texts(ISSUER)));
+    for (tag, text) in ones.chain(lists) {
+        entry(out, tag, text.as_bytes());
+    }
+    for (name, value) in claims {
+        let length = u16::try_from(name.len()).expect("a context is refused above 8 KiB");
+        let claim = [&length.to_le_bytes()[..], name.as_bytes(), value.as_bytes()].concat();
+        entry(out, CLAIM, &claim);
+    }
+}
+
+fn read_claim(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = entry.split_at_checked(2)?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(length.try_into().ok()?)))
+}
+
 fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     const CUT: FrameError = FrameError::Malformed("its context is cut off");
     // The bytes that must be left behind the context: it is no longer than a frame's overhead.
@@ -280,6 +312,7 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     let mut left = None;
     let mut trace = None;
     let mut principal: Option<Principal> = None;
+    let mut service = None;
     let mut key = None;
     let mut state = None;
     let mut again = false;
@@ -312,12 +345,25 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
                 recorded = flags[0] & RECORDED != 0;
             }
             SUBJECT => {
-                principal = Some(Principal { subject: text(&entry)?, roles: Vec::new() });
+                principal = Some(Principal::user(text(&entry)?));
             }
-            ROLE => match &mut principal {
-                Some(principal) => principal.roles.push(text(&entry)?),
-                None => return Err(FrameError::Malformed("a role of nobody")),
-            },
+            ROLE | SCOPE | TENANT | ISSUER | CLAIM => {
+                let Some(principal) = &mut principal else {
+                    return Err(FrameError::Malformed("a role or a claim of nobody"));
+                };
+                match tag {
+                    ROLE => principal.roles.push(text(&entry)?),
+                    SCOPE => principal.scopes.push(text(&entry)?),
+                    TENANT => principal.tenant = Some(text(&entry)?),
+                    ISSUER => principal.issuer = Some(text(&entry)?),
+                    _ => {
+                        let (name, value) = read_claim(&entry)
+                            .ok_or(FrameError::Malformed("a claim without a name"))?;
+                        principal.claims.insert(text(name)?, text(value)?);
+                    }
+                }
+            }
+            SERVICE => service = Some(text(&entry)?),
             IDEMPOTENCY_KEY => key = Some(text(&entry)?),
             TRACE_STATE => state = TraceState::parse(&text(&entry)?),
             AGAIN => again = true,
@@ -338,8 +384,11 @@ fn read_context(body: &mut Bytes) -> Result<Context, FrameError> {
     if recorded {
         context = context.recorded_by_caller();
     }
-    if let Some(principal) = principal {
-        context = context.with_principal(principal);
+    match (principal, service) {
+        (Some(principal), _) => context = context.with_principal(principal),
+        (None, Some(module)) if module.is_empty() => context = context.of_own_work(),
+        (None, Some(module)) => context = context.with_principal(Principal::service(&module)),
+        (None, None) => {}
     }
     if let Some(key) = key {
         context = context.with_idempotency_key(key);

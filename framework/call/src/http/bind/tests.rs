@@ -13,6 +13,7 @@ static CALLEE: Callee = Callee {
     interface: "Shelf",
     method: "find",
     deadline: None,
+    rule: None,
     meter: Meter::new(),
 };
 

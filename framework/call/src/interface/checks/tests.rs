@@ -83,6 +83,7 @@ fn method(arguments: &'static [Argument], answer: Schema) -> Method {
             interface: "M",
             method: "m",
             deadline: None,
+            rule: None,
             meter: Meter::new(),
         },
         docs: "",

@@ -8,10 +8,15 @@ const LIMIT: usize = 64 * 1024;
 
 fn context() -> Context {
     Context::edge(&CallSettings::default())
-        .with_principal(Principal {
-            subject: "ada".into(),
-            roles: vec!["buyer".into(), "é".into()],
-        })
+        .with_principal(
+            Principal::user("ada")
+                .with_tenant("acme")
+                .with_issuer("https://issuer")
+                .with_role("buyer")
+                .with_role("é")
+                .with_scope("orders:write")
+                .with_claim("plan", "large"),
+        )
         .with_idempotency_key("key")
 }
 
@@ -121,7 +126,7 @@ fn a_call_without_a_deadline_is_refused() {
 #[tokio::test]
 async fn a_context_is_no_longer_than_a_frames_overhead() {
     let of = |roles: Vec<String>, key: &str| {
-        let principal = Principal { subject: "ada".into(), roles };
+        let principal = roles.into_iter().fold(Principal::user("ada"), Principal::with_role);
         let context = context().with_principal(principal).with_idempotency_key(key);
         let payload = Payload::Written(vec![0; 40_000]);
         written(&Message::Call(1, Envelope { method: 0, context, payload, timed: false }))
@@ -166,9 +171,7 @@ fn read_all(bytes: &[u8]) {
         let payload = match message {
             Message::Call(_, envelope) => {
                 assert!(envelope.context.remaining() <= MAX_DEADLINE);
-                let texts = envelope.context.principal().map_or(0, |principal| {
-                    principal.subject.len() + principal.roles.iter().map(String::len).sum::<usize>()
-                });
+                let texts = envelope.context.principal().map_or(0, |principal| principal.size(0));
                 assert!(texts <= bytes.len());
                 envelope.payload.len()
             }

@@ -84,6 +84,7 @@
 //! |---|---|---|
 //! | `http` | on | the gateway (`http` of a process in the manifest), `Routes`, `RunningApp::routes` and `layer` |
 //! | `docs` | on | Swagger UI at `/docs` of a gateway, 490 KB of the program; turns on `http` |
+//! | `identity` | on | the gateway takes tokens of issuers (`[identity.issuers.*]`); turns on `http` |
 //! | `observe` | on | recorded requests, metrics, logs for machines, the admin address (`admin` of a process in the manifest); turns on `http` |
 //! | `otlp` | off | kept traces are sent to a collector (`[observe.otlp]` in the manifest); turns on `observe` |
 //! | `postgres` | on | databases of PostgreSQL; turns on `data` |

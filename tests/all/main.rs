@@ -22,6 +22,7 @@ mod features;
 mod floods;
 mod floors;
 mod held;
+mod identity;
 mod in_flight;
 mod lifecycle;
 mod limit;

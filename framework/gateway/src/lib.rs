@@ -5,6 +5,7 @@
 //! Monolift; applications use `monolift`.
 
 mod answer;
+mod authenticate;
 mod body;
 mod challenge;
 mod compress;
@@ -27,6 +28,7 @@ mod routes;
 mod stall;
 mod start;
 
+pub use authenticate::{Authenticate, Unproven, authenticated};
 pub use compress::compressed;
 pub use described::described;
 #[cfg(all(test, feature = "docs"))]

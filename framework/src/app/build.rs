@@ -5,6 +5,7 @@ use super::{
     admin::{Admin, Observed},
     check,
     http::{self, Gateway},
+    identity::Users,
     linked::ThisProcess,
     listen::first_free,
     log::{Control, no_control},
@@ -285,6 +286,7 @@ impl App {
         };
         // Read once, and before anything is opened.
         let tls = self.place.tls()?;
+        let users = Users::start(&self.place)?;
         let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
         let peers = self.connect(&served, &memory, tls.clone())?;
         self.observed.connect(&served, &peers, &self.place);
@@ -313,6 +315,7 @@ impl App {
             hints: self.hints,
             docs: self.docs,
             internal_errors: self.internal_errors,
+            users,
             log: self.log,
             remotes: peers.remotes().clone(),
             memory,

@@ -122,7 +122,8 @@ impl RunningApp {
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let (settings, bounds) = (self.links.settings(), self.place.bounds());
-        let mut whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
+        let whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
+        let mut whole = self.users.known_in(whole);
         if let Some(respond) = &self.internal_errors {
             whole = gateway::with_internal_errors(whole, Arc::clone(respond));
         }

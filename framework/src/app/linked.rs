@@ -158,6 +158,13 @@ impl Program {
 }
 
 impl ThisProcess {
+    /// Whether requests come in here: at a gateway, or at the program of the host.
+    pub(crate) fn takes_requests(&self) -> bool {
+        let stated = self.manifest.processes.get(&self.process);
+        let is_host = self.manifest.host.as_deref() == Some(self.process.as_str());
+        is_host || stated.is_some_and(|process| process.http.is_some())
+    }
+
     /// The modules that this process calls.
     pub(crate) fn calls(&self) -> Vec<&str> {
         let of_modules = self.modules.iter().filter_map(|module| self.graph.modules.get(module));

@@ -19,6 +19,11 @@ mod http;
 #[cfg(not(feature = "http"))]
 #[path = "no_http.rs"]
 mod http;
+#[cfg(feature = "identity")]
+mod identity;
+#[cfg(not(feature = "identity"))]
+#[path = "no_identity.rs"]
+mod identity;
 mod in_force;
 pub mod launcher;
 mod linked;

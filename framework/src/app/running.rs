@@ -39,6 +39,8 @@ pub struct RunningApp {
     pub(super) hints: Vec<String>,
     pub(super) docs: bool,
     pub(super) internal_errors: super::http::InternalErrors,
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a gateway asks"))]
+    pub(super) users: super::identity::Users,
     #[cfg_attr(
         not(feature = "observe"),
         allow(dead_code, reason = "levels change with that feature only")

@@ -1,0 +1,27 @@
+//! A program without the feature `identity`: its gateway takes no tokens.
+
+use super::linked::ThisProcess;
+use crate::module::StartError;
+
+/// None.
+#[derive(Clone, Default)]
+pub(super) struct Users;
+
+impl Users {
+    /// Refuses issuers that this program cannot ask.
+    pub(super) fn start(place: &ThisProcess) -> Result<Self, StartError> {
+        if place.manifest.identity.issuers.is_empty() || !place.takes_requests() {
+            return Ok(Self);
+        }
+        Err(StartError::new(
+            "`[identity.issuers]` names issuers of tokens, and this program is built without: turn on the feature \
+             `identity` of `monolift` in its Cargo.toml",
+        ))
+    }
+
+    /// `router` as it is.
+    #[cfg(feature = "http")]
+    pub(super) fn known_in(&self, router: axum::Router) -> axum::Router {
+        router
+    }
+}

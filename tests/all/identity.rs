@@ -1,0 +1,187 @@
+//! A token's whole way: an issuer that shows its keys, the gateway, and the module that is told who asks.
+
+use crate::support::soon;
+use axum::{Json, Router, routing::get};
+use monolift::{
+    CallError, InterfaceError, Principal, async_trait,
+    testing::{Mode, RunningSystem, System, every_mode},
+};
+use monolift_gateway::{HttpLimits, HttpServer};
+use monolift_manifest::{IssuerKeys, Manifest};
+use ring::{
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+#[monolift::interface(module = "club")]
+#[auth(user)]
+pub trait Club {
+    /// What is known of the caller.
+    #[http(GET, "/me")]
+    async fn me(&self) -> Result<Vec<String>, ClubError>;
+
+    /// For members of the board.
+    #[http(GET, "/board")]
+    #[auth(role = "board")]
+    async fn board(&self) -> Result<String, ClubError>;
+}
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum ClubError {
+    #[error(transparent)]
+    Call(CallError),
+}
+
+struct House;
+
+#[async_trait]
+impl Club for House {
+    async fn me(&self) -> Result<Vec<String>, ClubError> {
+        let Principal { subject, tenant, roles, scopes, claims, .. } = &*Principal::current()?;
+        let claims = claims.iter().map(|(name, value)| format!("{name}={value}"));
+        let known = [subject.clone()].into_iter().chain(tenant.clone());
+        Ok(known.chain(roles.clone()).chain(scopes.clone()).chain(claims).collect())
+    }
+
+    async fn board(&self) -> Result<String, ClubError> {
+        Ok("welcome".to_owned())
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let number = three.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+        let number = number << (8 * (3 - three.len()));
+        for at in 0..=three.len() {
+            text.push(char::from(LETTERS[(number >> (18 - 6 * at) & 63) as usize]));
+        }
+    }
+    text
+}
+
+/// An issuer on this machine.
+struct Issuer {
+    url: String,
+    key: Ed25519KeyPair,
+    _http: HttpServer,
+}
+
+impl Issuer {
+    async fn start() -> Self {
+        let pair = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let key = Ed25519KeyPair::from_pkcs8(pair.as_ref()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let jwk = json!({
+            "kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig",
+            "x": base64(key.public_key().as_ref()),
+        });
+        let described = json!({ "issuer": url, "jwks_uri": format!("{url}/keys") });
+        let routes = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || Json(described)))
+            .route("/keys", get(async move || Json(json!({ "keys": [jwk] }))));
+        let _http = HttpServer::start(listener, routes, HttpLimits::default());
+        Self { url, key, _http }
+    }
+
+    fn token(&self, more: &Value) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let expires = (now + Duration::from_secs(60)).as_secs();
+        let mut claims = json!({ "iss": self.url, "aud": "club", "sub": "ada", "exp": expires });
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let header = json!({ "alg": "EdDSA", "kid": "k", "typ": "JWT" }).to_string();
+        let signed =
+            format!("{}.{}", base64(header.as_bytes()), base64(claims.to_string().as_bytes()));
+        let signature = base64(self.key.sign(signed.as_bytes()).as_ref());
+        format!("{signed}.{signature}")
+    }
+}
+
+async fn club(mode: Mode, issuer: &Issuer) -> RunningSystem {
+    let url = issuer.url.clone();
+    let trusted = move |manifest: &mut Manifest| {
+        let keys = IssuerKeys {
+            issuer: Some(url.clone()),
+            audience: Some("club".into()),
+            roles: "realm.roles".into(),
+            tenant: Some("org".into()),
+            claims: Some("plan".into()),
+            ..IssuerKeys::default()
+        };
+        manifest.identity.stated = true;
+        manifest.identity.issuers.insert("main".into(), keys);
+    };
+    System::new(mode).fake::<dyn Club>(Arc::new(House)).manifest(trusted).start().await
+}
+
+async fn ask(address: SocketAddr, path: &str, token: Option<&str>) -> (u16, String) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+    let token = token.unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: club\r\nconnection: close\r\n{token}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    soon(socket.read_to_string(&mut answer)).await.unwrap();
+    (answer[9..12].parse().unwrap(), answer)
+}
+
+#[every_mode]
+async fn the_module_is_told_who_asks(mode: Mode) {
+    let issuer = Issuer::start().await;
+    let club = club(mode, &issuer).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _http = HttpServer::start(listener, club.own().routes().unwrap(), HttpLimits::default());
+
+    let more = json!({ "org": "acme", "realm": { "roles": ["board"] }, "scope": "a b", "plan": 3 });
+    let token = issuer.token(&more);
+    let (status, text) = ask(address, "/me", Some(&token)).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.ends_with(r#"["ada","acme","board","a","b","plan=3"]"#), "{text}");
+    assert_eq!(ask(address, "/board", Some(&token)).await.0, 200);
+
+    let plain = issuer.token(&json!({}));
+    let (status, text) = ask(address, "/board", Some(&plain)).await;
+    assert!(status == 403 && text.contains("role `board`"), "{text}");
+    let (status, text) = ask(address, "/me", None).await;
+    assert!(status == 401 && text.contains("www-authenticate: Bearer\r\n"), "{text}");
+    for forged in [
+        issuer.token(&json!({ "aud": "other" })),
+        issuer.token(&json!({ "exp": 1 })),
+        Issuer::start().await.token(&json!({ "iss": issuer.url })),
+        token.replacen('.', "..", 1),
+    ] {
+        let (status, text) = ask(address, "/me", Some(&forged)).await;
+        assert!(status == 401 && text.contains(r#"Bearer error="invalid_token""#), "{text}");
+        assert!(text.contains("application/problem+json") && !text.contains("expired"), "{text}");
+    }
+    club.stop().await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_cannot_be_trusted_stops_the_start() {
+    let plain = |manifest: &mut Manifest| {
+        let (url, audience) = (Some("http://id.example.com".into()), Some("club".into()));
+        let keys = IssuerKeys { issuer: url, audience, ..IssuerKeys::default() };
+        manifest.identity.issuers.insert("main".into(), keys);
+    };
+    let club = System::new(Mode::InProcess).fake::<dyn Club>(Arc::new(House)).manifest(plain);
+    let errors = club.try_start().await.unwrap_err().to_string();
+    assert!(errors.contains("`[identity]`"), "{errors}");
+}

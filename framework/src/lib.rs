@@ -110,6 +110,9 @@ compile_error!(
      take `panic = \"abort\"` out of the profile"
 );
 
+// The macros name this crate as its users do.
+extern crate self as monolift;
+
 pub mod app;
 pub mod config;
 pub mod module;
@@ -120,14 +123,18 @@ pub use config::{Config, Secret};
 pub use module::Routes;
 pub use module::{Lifecycle, Shared, State, Tasks};
 pub use monolift_call::{
-    CallError, CallErrorKind, Context, Inject, InterfaceError, LocalTx, NotTheirs, Page, Principal,
-    Reference, RetryAdvice, StartError, StartErrors, async_trait, spawn, trace_headers,
+    CallError, CallErrorKind, Context, Event, Inject, InterfaceError, LocalTx, NotTheirs, Page,
+    Principal, Reference, RetryAdvice, StartError, StartErrors, async_trait, spawn, trace_headers,
 };
 #[cfg(feature = "data")]
 pub use monolift_data::{
     Db, Joined, Lend, OnConstraint, Tx,
+    events::{Delivery, EventTx, Events, Failure, ForeignEvent, On, Parked, Start},
     work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
+
+#[doc(inline)]
+pub use monolift_call::event;
 
 #[cfg(feature = "observe")]
 #[doc(inline)]
@@ -155,6 +162,7 @@ pub(crate) use monolift_seam::{remote, serve, wire};
 /// | [`State<T>`](State) | the module's own state, created with `Default` |
 /// | [`Shared<T>`](Shared) | a value that `main` gives to this module |
 /// | [`Work`], [`Work<Postgres>`](Work) | the queue of its durable work, which follows a commit |
+/// | [`Events`], [`Events<Postgres>`](Events) | publishes its events, in its own transactions |
 /// | [`Tasks`] | spawns background tasks that end with the module |
 ///
 /// ```
@@ -184,6 +192,8 @@ pub(crate) use monolift_seam::{remote, serve, wire};
 /// - `lifecycle`: the module implements [`Lifecycle`], to start and stop background work.
 /// - `work = [Settle]`: the module's kinds of durable work ([`Piece`]). It implements [`Perform`]
 ///   for each.
+/// - `on = [OrderPlaced]`: the events that the module listens to ([`event`](macro@event)). It implements [`On`] for
+///   each. Cargo.toml must list the api package of the module that publishes the event.
 /// - `routes`: the module implements [`Routes`], for HTTP routes of its own.
 /// - `name = "profiles"`: the module's name, inside a host's own crate.
 ///

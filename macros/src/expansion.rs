@@ -91,8 +91,20 @@ fn an_error() {
 }
 
 #[test]
+fn an_event() {
+    let arguments = quote!(key = order, module = "orders", version = 2, upcast = old, keep = "1h");
+    let item = quote! {
+        pub struct OrderPlaced {
+            pub order: OrderId,
+        }
+    };
+    pinned("event.rs", crate::event::event(arguments, item));
+}
+
+#[test]
 fn a_module() {
-    let arguments = quote!(name = "sales", provides = [Orders, Refunds], lifecycle);
+    let arguments =
+        quote!(name = "sales", provides = [Orders, Refunds], on = [OrderPlaced], lifecycle);
     let item = quote! {
         pub struct SalesModule {
             db: Db,

@@ -4,6 +4,7 @@
 //! `monolift`.
 
 mod errors;
+mod event;
 mod every_mode;
 #[cfg(test)]
 mod expansion;
@@ -20,6 +21,12 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
     named::named(interface::interface(arguments.into(), item.into())).into()
+}
+
+/// See `monolift::event`.
+#[proc_macro_attribute]
+pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    named::named(event::event(arguments.into(), item.into())).into()
 }
 
 /// See `monolift::InterfaceError`.

@@ -12,11 +12,12 @@ use syn::{
     spanned::Spanned,
 };
 
-/// `provides = Orders, work = [Settle], lifecycle, name = "orders"`.
+/// `provides = Orders, work = [Settle], on = [OrderPlaced], lifecycle, name = "orders"`.
 #[derive(Default)]
 struct Arguments {
     provides: Vec<Path>,
     work: Vec<Path>,
+    on: Vec<Path>,
     lifecycle: bool,
     routes: bool,
     name: Option<LitStr>,
@@ -24,7 +25,7 @@ struct Arguments {
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        const KNOWN: [&str; 5] = ["provides", "work", "lifecycle", "routes", "name"];
+        const KNOWN: [&str; 6] = ["provides", "work", "on", "lifecycle", "routes", "name"];
         let mut arguments = Self::default();
         while !input.is_empty() {
             let key: Ident = input.parse()?;
@@ -37,11 +38,12 @@ impl Parse for Arguments {
                 }
                 "provides" => arguments.provides = paths(input)?,
                 "work" => arguments.work = paths(input)?,
+                "on" => arguments.on = paths(input)?,
                 unknown => {
                     let help = match nearest(unknown, KNOWN) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "a module takes `provides = Interface`, `work = [Piece]`, \
-                                 `lifecycle`, `routes` and `name = \"…\"`"
+                                 `on = [Event]`, `lifecycle`, `routes` and `name = \"…\"`"
                             .to_owned(),
                     };
                     return Err(syn::Error::new(
@@ -117,8 +119,12 @@ fn expand(arguments: &Arguments, item: &ItemStruct, errors: &mut Errors) -> Opti
     let facts = facts(arguments, &fields, &around);
     let construct = construct(item, &fields);
     let publish = publish(&arguments.provides);
-    let optional =
-        [work(&arguments.work), arguments.routes.then(routes), arguments.lifecycle.then(lifecycle)];
+    let optional = [
+        work(&arguments.work),
+        on(&arguments.on),
+        arguments.routes.then(routes),
+        arguments.lifecycle.then(lifecycle),
+    ];
     Some(quote! {
         const _: () = {
             #checks
@@ -216,10 +222,28 @@ fn checks(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> To
             );
         )
     });
+    let on = arguments.on.iter().map(|event| {
+        let message = format!(
+            "`{package}` listens to `{}`, and its Cargo.toml does not name the module that publishes \
+             it: add that module's api package to its [dependencies]",
+            shown(event)
+        );
+        quote_spanned!(event.span()=>
+            const _: () = ::core::assert!(
+                ::monolift::module::may_hear(
+                    <#event as ::monolift::Event>::MODULE,
+                    #module,
+                    DECLARED
+                ),
+                #message
+            );
+        )
+    });
     quote! {
         const DECLARED: &[&str] = &[#(#declared),*];
         #(#calls)*
         #(#provides)*
+        #(#on)*
     }
 }
 
@@ -242,6 +266,12 @@ fn facts(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> Tok
         .work
         .iter()
         .map(|piece| quote_spanned!(piece.span()=> <#piece as ::monolift::Piece>::NAME));
+    let on = arguments.on.iter().map(|event| {
+        quote_spanned!(event.span()=> (
+            <#event as ::monolift::Event>::MODULE,
+            <#event as ::monolift::Event>::NAME,
+        ))
+    });
     quote! {
         static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
             name: #module,
@@ -251,6 +281,7 @@ fn facts(arguments: &Arguments, fields: &[&Field], around: &Surroundings) -> Tok
             needs: &[#(#needs),*],
             migrations: &#migrations,
             work: &[#(#work),*],
+            on: &[#(#on),*],
             routes: #has_routes,
         };
     }
@@ -296,6 +327,21 @@ fn work(pieces: &[Path]) -> Option<TokenStream> {
             fn work(
                 this: &::std::sync::Arc<Self>,
             ) -> ::std::vec::Vec<::monolift::data::work::WorkKind> {
+                ::std::vec![#(#kinds),*]
+            }
+        }
+    })
+}
+
+fn on(events: &[Path]) -> Option<TokenStream> {
+    let kinds = events.iter().map(|event| {
+        quote_spanned!(event.span()=> ::monolift::data::events::Heard::of::<#event, Self>(this))
+    });
+    (!events.is_empty()).then(|| {
+        quote! {
+            fn on(
+                this: &::std::sync::Arc<Self>,
+            ) -> ::std::vec::Vec<::monolift::data::events::Heard> {
                 ::std::vec![#(#kinds),*]
             }
         }

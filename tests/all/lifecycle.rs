@@ -51,6 +51,7 @@ macro_rules! noted {
                     needs: &[("journal", <Shared<Journal> as Inject>::need)],
                     migrations: &[],
                     work: &[],
+                    on: &[],
                     routes: false,
                 };
                 &FACTS

@@ -17,6 +17,7 @@ mod data;
 mod deadlines;
 mod ecs;
 mod errors;
+mod events;
 mod fair;
 mod features;
 mod floods;

@@ -56,6 +56,8 @@ pub mod call;
 #[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod carry;
+#[doc(hidden)]
+pub mod event;
 #[cfg(feature = "client")]
 #[doc(hidden)]
 pub mod http;
@@ -80,6 +82,8 @@ pub use async_trait::async_trait;
 pub use call::{CallError, CallErrorKind, InterfaceError, LocalTx, Reference, RetryAdvice};
 #[cfg(feature = "client")]
 pub use call::{Context, NotTheirs, Principal, spawn, trace_headers};
+#[cfg(feature = "client")]
+pub use event::Event;
 #[cfg(feature = "client")]
 pub use inject::{Inject, Injector};
 pub use interface::Page;
@@ -161,6 +165,35 @@ pub use start_error::{StartError, StartErrors};
 /// `stock`. Inside a host's own crate, name the module:
 /// `#[monolift_call::interface(module = "profiles")]`.
 pub use monolift_macros::interface;
+
+/// Makes a struct an event: something that has happened in a module, which other modules listen to.
+///
+/// ```
+/// # use schemars::JsonSchema; use serde::{Deserialize, Serialize};
+/// #[monolift_call::event(key = order, module = "orders")] // in a package `orders-api`, without the module
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// pub struct OrderPlaced {
+///     pub order: String,
+///     pub user: String,
+/// }
+/// # use monolift_call::Event;
+/// # let placed = OrderPlaced { order: "o-1".into(), user: "ada".into() };
+/// # assert_eq!((OrderPlaced::MODULE, OrderPlaced::NAME), ("orders", "order-placed"));
+/// # assert_eq!(placed.key().as_deref(), Some("\"o-1\""));
+/// ```
+///
+/// The module of the event's package publishes it, and `On<OrderPlaced>` in another module listens.
+///
+/// - `key = order`: events with the same value of this field are handled in the order in which they were published.
+///   Without a key there is no order.
+/// - `name = "order-placed"`: its name in the tables. It is the type's name in kebab case, if not stated.
+/// - `version = 2`: the version of its fields. A field with a default can be added without a new version. Listeners of an
+///   older release do not take an event of a later version. It waits for a release that knows it.
+/// - `upcast = from_v1`: a function `fn(u32, &str) -> Result<OrderPlaced, impl Display>`, which makes an event from the
+///   version and the JSON text of an earlier one.
+/// - `keep = "7d"`: how long it is kept at least, for listeners that are added later.
+/// - `module = "orders"`: the module, outside of an api package.
+pub use monolift_macros::event;
 
 /// Used by the code that the macros emit. Not a public API.
 #[cfg(feature = "client")]

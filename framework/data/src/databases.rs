@@ -3,6 +3,7 @@
 use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     SharedPools,
+    events::{self, Events, Feed, Feeds, Heard, Listener, PublisherFeed},
     gauge::{Gauge, Opened},
     work::{self, AnyLedger, Attended, Ledger, Work, WorkKind, Worker},
 };
@@ -15,13 +16,15 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a field needs of this crate: a database. It can be a pool that `main` hands in.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     /// The type of that pool.
     pub pool: TypeId,
+    /// Whether the field publishes events.
+    pub events: bool,
     /// Applies what the module's database lacks, and opens nothing for the module.
     pub migrate: fn(&Source) -> BoxFuture<'_, Result<Migrated, OpenError>>,
 }
@@ -36,9 +39,10 @@ pub struct Migrated {
 }
 
 impl Need {
-    fn of<D: ModuleDatabase>() -> AnyNeed {
+    fn of<D: ModuleDatabase>(events: bool) -> AnyNeed {
         AnyNeed::other(Self {
             pool: TypeId::of::<sqlx::Pool<D>>(),
+            events,
             migrate: |source| Box::pin(migrate::<D>(source)),
         })
     }
@@ -52,6 +56,8 @@ pub struct Source {
     pub migrations: &'static [Migration],
     /// The names of the kinds of durable work that the module does.
     pub work: &'static [&'static str],
+    /// Whether the module publishes events or listens to some.
+    pub events: bool,
     /// Its section of the settings; an error is what is wrong with it.
     pub settings: Result<DbSettings, String>,
     /// The setting of its URL, as a variable.
@@ -115,7 +121,7 @@ pub type Pools = Box<dyn Fn(TypeId) -> Option<Arc<dyn Any + Send + Sync>> + Send
 
 impl<D: ModuleDatabase> Inject for Db<D> {
     fn need() -> AnyNeed {
-        Need::of::<D>()
+        Need::of::<D>(false)
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
@@ -125,11 +131,21 @@ impl<D: ModuleDatabase> Inject for Db<D> {
 
 impl<D: ModuleDatabase> Inject for Work<D> {
     fn need() -> AnyNeed {
-        Need::of::<D>()
+        Need::of::<D>(false)
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
         databases(injector).work(injector).await
+    }
+}
+
+impl<D: ModuleDatabase> Inject for Events<D> {
+    fn need() -> AnyNeed {
+        Need::of::<D>(true)
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        databases(injector).events::<D>(injector).await
     }
 }
 
@@ -154,10 +170,16 @@ pub struct Databases {
     ledger: Mutex<Option<Arc<dyn AnyLedger>>>,
     /// Wakes the worker.
     nudge: Arc<Notify>,
+    /// Wakes the feed of the module's events.
+    published: watch::Sender<()>,
+    feed: Mutex<Option<Arc<dyn Feed>>>,
+    listener: Mutex<Option<MakeListener>>,
 }
 
 /// Makes the module's worker, once the module is there to do the work.
 type MakeWorker = Box<dyn FnOnce(Vec<WorkKind>) -> Result<Working, String> + Send>;
+/// Makes what listens to events, once the module is there to handle them.
+type MakeListener = Box<dyn FnOnce(Vec<Heard>, Arc<Feeds>) -> Working + Send>;
 /// A worker that works until what it is given is ready.
 pub type Working = Box<dyn FnOnce(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -172,7 +194,22 @@ impl Databases {
     pub fn new(source: Source) -> Self {
         let (opened, described, gauges, backend) = Default::default();
         let (identities, worker, ledger, nudge) = Default::default();
-        Self { source, opened, described, gauges, backend, identities, worker, ledger, nudge }
+        let (published, feed, listener) =
+            (watch::Sender::new(()), Mutex::default(), Mutex::default());
+        Self {
+            source,
+            opened,
+            described,
+            gauges,
+            backend,
+            identities,
+            worker,
+            ledger,
+            nudge,
+            published,
+            feed,
+            listener,
+        }
     }
 
     async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
@@ -209,7 +246,46 @@ impl Databases {
             let ledger = Arc::new(Attended { ledger, nudge: Arc::clone(&self.nudge) });
             *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
         }
+        if self.source.events {
+            let (module, published) = (self.source.module, self.published.clone());
+            let feed = PublisherFeed::new(db.clone(), module, published);
+            *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(feed));
+            let listening = db.clone();
+            let make: MakeListener = Box::new(move |heard, feeds| {
+                let listener = Listener::new(listening, module, heard, feeds);
+                Box::new(|stopping| Box::pin(listener.run(stopping)))
+            });
+            *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);
+        }
         Ok(db)
+    }
+
+    /// What publishes the module's events, for a field.
+    async fn events<D: ModuleDatabase>(
+        &self,
+        injector: &Injector,
+    ) -> Result<Events<D>, StartError> {
+        let db = self.get::<D>(injector).await?;
+        Ok(Events::new(db.backend(), self.source.module, self.published.clone()))
+    }
+
+    /// Adds the feed of the module's events, if it has some.
+    pub fn publish(&self, module: &str, feeds: &Feeds) {
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(feed) = feed {
+            feeds.add(module, feed);
+        }
+    }
+
+    /// What listens to events and tidies up, if the module has a database and publishes or listens.
+    pub fn listener(&self, heard: Vec<Heard>, feeds: &Arc<Feeds>) -> Option<Working> {
+        let make = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(make(heard, Arc::clone(feeds)))
+    }
+
+    /// Wakes the feed of the module's events: one was published.
+    pub fn published(&self) -> watch::Sender<()> {
+        self.published.clone()
     }
 
     /// The queue of the module's database, for a field.
@@ -297,8 +373,13 @@ impl Source {
 
     fn histories(&self) -> Vec<History<'static>> {
         let own = History::of(self.module, self.migrations);
+        std::iter::once(own).chain(self.framework_histories()).collect()
+    }
+
+    /// Those of the framework's own tables.
+    fn framework_histories(&self) -> Vec<History<'static>> {
         let has_work = !self.work.is_empty();
-        std::iter::once(own).chain(has_work.then(work::history)).collect()
+        has_work.then(work::history).into_iter().chain(self.events.then(events::history)).collect()
     }
 }
 
@@ -309,8 +390,9 @@ async fn open<D: ModuleDatabase>(
     let failed = |error: OpenError| injector.error("its database").because(error);
     let settings = source.settings().map_err(|error| injector.error(error.to_string()))?;
     if let Some(db) = source.handed_in::<D>() {
-        if !source.work.is_empty() {
-            db.prepare(&settings, &[work::history()]).await.map_err(failed)?;
+        let histories = source.framework_histories();
+        if !histories.is_empty() {
+            db.prepare(&settings, &histories).await.map_err(failed)?;
         }
         return Ok((db, HANDED_IN.to_owned()));
     }
@@ -329,8 +411,7 @@ async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenErr
     let settings = source.settings()?;
     let mut histories = source.histories();
     if let Some(db) = source.handed_in::<D>() {
-        let has_work = !source.work.is_empty();
-        histories = if has_work { vec![work::history()] } else { Vec::new() };
+        histories = source.framework_histories();
         // The role of the pool need not be the one that owns the tables.
         if settings.migrate_url.is_none() || histories.is_empty() {
             let applied = db.migrate(&histories).await?;
@@ -393,6 +474,7 @@ mod tests {
             module: "orders",
             migrations: &[("0001_orders.sql", "CREATE TABLE orders (id BIGINT)")],
             work: &["settle"],
+            events: false,
             settings: Ok(DbSettings {
                 migrate_url: Some(Secret::new(url.clone())),
                 ..DbSettings::default()

@@ -11,6 +11,7 @@ mod databases;
 mod db;
 mod driver;
 mod error;
+pub mod events;
 mod gauge;
 mod identity;
 mod isolation;

@@ -3,7 +3,7 @@
 use super::{
     Linked, Program, RunningApp,
     admin::{Admin, Observed},
-    check,
+    check, feeds,
     http::{self, Gateway},
     identity::Users,
     linked::ThisProcess,
@@ -288,7 +288,8 @@ impl App {
         let tls = self.place.tls()?;
         let users = Users::start(&self.place)?;
         let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
-        let peers = self.connect(&served, &memory, tls.clone())?;
+        let mut peers = self.connect(&served, &memory, tls.clone())?;
+        let feeds = feeds::connect(&here, &self.place, &served, &mut peers)?;
         self.observed.connect(&served, &peers, &self.place);
         let in_force = self.settings_in_force();
         let shares = self.sharing(&here);
@@ -299,6 +300,7 @@ impl App {
             shared: self.shared,
             data: self.data,
             databases: Arc::new(databases::common(&self.place.manifest)),
+            feeds,
             strict: self.strict,
             shares,
         });

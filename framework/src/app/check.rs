@@ -44,6 +44,10 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
             let message = "it lists work and has no database to write it down in: add `db: Db`";
             errors.push(StartError::new(message).of(module.name, ""));
         }
+        if !module.on.is_empty() && !has_database {
+            let message = "it listens to events and has no database to note in how far it has come: add `db: Db`";
+            errors.push(StartError::new(message).of(module.name, ""));
+        }
         for message in facts.pools_of_another_type(module) {
             errors.push(StartError::new(message).of(module.name, ""));
         }

@@ -31,6 +31,7 @@ impl App {
             shared: self.shared,
             data: self.data,
             databases: Arc::new(databases::common(&self.place.manifest)),
+            feeds: Arc::default(),
             strict: self.strict,
             shares: BTreeSet::new(),
         });

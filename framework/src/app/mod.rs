@@ -12,6 +12,14 @@ mod admin;
 mod attended;
 mod build;
 mod check;
+#[cfg(feature = "data")]
+mod events;
+#[cfg(feature = "data")]
+#[allow(unreachable_pub, reason = "an interface is public")]
+mod feeds;
+#[cfg(not(feature = "data"))]
+#[path = "no_feeds.rs"]
+mod feeds;
 #[cfg(all(feature = "data", feature = "observe"))]
 mod figures;
 #[cfg(feature = "http")]

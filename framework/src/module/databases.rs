@@ -1,8 +1,13 @@
 //! The databases of modules, as a process sees them.
 
-use super::{ModuleFacts, Resources};
+use super::{ModuleFacts, Resources, Wanted};
 use crate::config::{Secret, Setting, Settings, SettingsErrors};
-pub(crate) use monolift_data::{Common, Identity, Migration, Need, pool_of, work::WorkKind};
+pub(crate) use monolift_data::{
+    Common, Identity, Migration, Need,
+    events::{Feeds, Heard},
+    pool_of,
+    work::WorkKind,
+};
 pub(super) use monolift_data::{Databases, Working};
 use monolift_data::{DbSettings, Location, SharedPools, Source};
 use monolift_manifest::Manifest;
@@ -32,6 +37,7 @@ pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source 
         module,
         migrations: facts.migrations,
         work: facts.work,
+        events: has_events(facts),
         settings: settings.map_err(|error| error.to_string()),
         variable: resources.settings.variable(&format!("{module}.db.url")),
         folder: resources.data.clone(),
@@ -42,6 +48,15 @@ pub(crate) fn source(facts: &ModuleFacts, resources: &Arc<Resources>) -> Source 
         strict: resources.strict,
         shares: resources.shares.contains(facts.name),
     }
+}
+
+/// Whether the module publishes events or listens to some.
+fn has_events(facts: &ModuleFacts) -> bool {
+    let publishes = facts.needs.iter().any(|(_, need)| match need().into() {
+        Wanted::Database(need) => need.events,
+        _ => false,
+    });
+    publishes || !facts.on.is_empty()
 }
 
 /// What is wrong with a module's section about its database.

@@ -2,7 +2,7 @@
 
 use super::{
     Injector, Lifecycle, Need, Resources, Router, StartError, Tasks,
-    databases::{Identity, Migration, WorkKind, Working},
+    databases::{Heard, Identity, Migration, WorkKind, Working},
     resources::ForModule,
 };
 use crate::{
@@ -26,6 +26,11 @@ pub trait Module: Sized + Send + Sync + 'static {
 
     /// The kinds of durable work that it does.
     fn work(_this: &Arc<Self>) -> Vec<WorkKind> {
+        Vec::new()
+    }
+
+    /// The events that it listens to.
+    fn on(_this: &Arc<Self>) -> Vec<Heard> {
         Vec::new()
     }
 
@@ -57,6 +62,8 @@ pub struct ModuleFacts {
     pub migrations: &'static [Migration],
     /// The names of the kinds of durable work that it does.
     pub work: &'static [&'static str],
+    /// The events that it listens to: the module that publishes each, and its name.
+    pub on: &'static [(&'static str, &'static str)],
     /// Whether it has routes of its own.
     pub routes: bool,
 }
@@ -109,6 +116,8 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         Some(Ok(worker)) => Some(worker),
         Some(Err(error)) => return Err(StartError::new(error).of(facts.name, "")),
     };
+    databases.publish(facts.name, &resources.feeds);
+    let listener = databases.listener(M::on(&module), &resources.feeds);
     let lifecycle = M::lifecycle(&module);
     let routes = facts.prefixes().next().zip(M::routes(&module));
     Ok(RunningModule {
@@ -116,10 +125,13 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         lifecycle,
         works: false,
         worker,
+        listener,
         #[cfg(feature = "data")]
         nudge: databases.nudge(),
         #[cfg(feature = "data")]
         ledger: databases.ledger(),
+        #[cfg(feature = "data")]
+        published: databases.published(),
         routes,
         databases: databases.described(),
         #[cfg(feature = "data")]
@@ -138,6 +150,7 @@ pub struct RunningModule {
     /// Whether its own work was started, and so has to be stopped.
     works: bool,
     worker: Option<Working>,
+    listener: Option<Working>,
     /// Wakes the worker.
     #[cfg(feature = "data")]
     pub(crate) nudge: Arc<tokio::sync::Notify>,
@@ -148,6 +161,9 @@ pub struct RunningModule {
         allow(dead_code, reason = "it is shown with that feature only")
     )]
     pub(crate) ledger: Option<Arc<dyn monolift_data::work::AnyLedger>>,
+    /// Wakes the feed of its events.
+    #[cfg(feature = "data")]
+    pub(crate) published: tokio::sync::watch::Sender<()>,
     /// Routes of its own, with where they are.
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.
@@ -171,9 +187,11 @@ impl RunningModule {
             Some(lifecycle) => self.start_lifecycle(Arc::clone(lifecycle)).await,
             None => Ok(()),
         };
-        if let (Ok(()), Some(worker)) = (&started, self.worker.take()) {
-            let tasks = self.tasks.clone();
-            self.tasks.spawn(worker(Box::pin(async move { tasks.stopping().await })));
+        if started.is_ok() {
+            for working in self.worker.take().into_iter().chain(self.listener.take()) {
+                let tasks = self.tasks.clone();
+                self.tasks.spawn(working(Box::pin(async move { tasks.stopping().await })));
+            }
         }
         started
     }
@@ -233,6 +251,12 @@ pub const fn is_declared(calls: Option<&str>, declared: &[&str]) -> bool {
         at += 1;
     }
     false
+}
+
+/// Whether a module may listen to an event: its own, or one of a module that it depends on. For the macro, at
+/// compile time.
+pub const fn may_hear(publisher: &str, module: &str, declared: &[&str]) -> bool {
+    is_same(publisher, module) || is_declared(Some(publisher), declared)
 }
 
 /// Whether two names are the same. For the macro, at compile time.

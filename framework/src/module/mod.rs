@@ -17,7 +17,8 @@ mod routes;
 mod tasks;
 
 pub use facts::{
-    FieldNeed, Module, ModuleEntry, ModuleFacts, RunningModule, is_declared, is_same, modules,
+    FieldNeed, Module, ModuleEntry, ModuleFacts, RunningModule, is_declared, is_same, may_hear,
+    modules,
 };
 pub use inject::{Shared, State};
 pub(crate) use inject::{Wanted, missing_shared};

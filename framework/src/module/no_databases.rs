@@ -13,6 +13,14 @@ pub type Migration = (&'static str, &'static str);
 #[derive(Debug)]
 pub enum WorkKind {}
 
+/// An event that a module listens to. There is none.
+#[derive(Debug)]
+pub enum Heard {}
+
+/// Where events are taken from: nowhere.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds;
+
 /// What a database is. There is none.
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {}
@@ -57,6 +65,12 @@ pub(super) fn of(_: &ModuleFacts, _: &Arc<Resources>) -> Databases {
 
 impl Databases {
     pub(super) fn worker(&self, _: Vec<WorkKind>) -> Option<Result<Working, String>> {
+        None
+    }
+
+    pub(super) fn publish(&self, _: &'static str, _: &Arc<Feeds>) {}
+
+    pub(super) fn listener(&self, _: Vec<Heard>, _: &Arc<Feeds>) -> Option<Working> {
         None
     }
 

@@ -28,6 +28,8 @@ pub struct Resources {
     pub(crate) data: PathBuf,
     /// What holds for the databases of all modules.
     pub(crate) databases: Arc<databases::Common>,
+    /// Where the events of modules are taken from, by module.
+    pub(crate) feeds: Arc<databases::Feeds>,
     /// Whether a call fails that holds a transaction while it asks for another connection or calls
     /// another module.
     pub(crate) strict: bool,

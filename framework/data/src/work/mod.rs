@@ -33,6 +33,7 @@ pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
 pub(crate) use pieces::Attended;
 pub use pieces::{AnyLedger, LedgerPiece, PieceFilter, PieceState};
+pub(crate) use queue::milliseconds;
 pub use queue::{UnlistedWork, Work};
 pub use tables::history;
 pub use worker::Worker;

@@ -225,6 +225,6 @@ pub(super) async fn insert<D: ModuleDatabase>(
 }
 
 /// As the table counts, and short of what could overflow there.
-pub(super) fn milliseconds(duration: Duration) -> i64 {
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }

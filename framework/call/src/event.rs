@@ -1,0 +1,41 @@
+//! What an event is: a fact that a module publishes, by name and version, for the modules that listen.
+
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// A type of event, as [`event`](macro@crate::event) implements it.
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The module that publishes it.
+    const MODULE: &'static str;
+    /// Its name in the tables. Releases that overlap know the event by it.
+    const NAME: &'static str;
+    /// The version of its fields. A listener waits for a release that knows a later version.
+    const VERSION: u32 = 1;
+    /// How long it is kept after it was published, at least. It is kept longer while a listener has not handled it.
+    const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+    /// Its key as JSON text. Events of one type and key are handled in the order in which they were published.
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes one from the JSON text of an earlier version. Without an upcaster the old fields have to be enough.
+    fn upcast(_version: u32, old: &str) -> Result<Self, String> {
+        serde_json::from_str(old).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads an event of this version.
+#[doc(hidden)]
+pub fn read<E: Event>(version: u32, text: &str) -> Result<E, String> {
+    if version < E::VERSION {
+        return E::upcast(version, text);
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// The key of an event, as text. A key that JSON cannot express is no key.
+#[doc(hidden)]
+pub fn key_of(key: &impl Serialize) -> Option<String> {
+    serde_json::to_string(key).ok()
+}

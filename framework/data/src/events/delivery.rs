@@ -1,0 +1,190 @@
+//! An event as its listener gets it, and the transaction of its effect.
+
+use super::{
+    heard::{Failure, Parked, Start},
+    inbox::{Entry, Slip},
+};
+use crate::{Db, ModuleDatabase, Tx, work::Retry};
+use async_trait::async_trait;
+use monolift_call::Event;
+use sqlx::{Any, Database};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+/// How events of a type are handled: implemented by the module that listens, which lists the type as
+/// `#[module(…, on = [OrderPlaced])]`.
+#[async_trait]
+pub trait On<E: Event>: Send + Sync + 'static {
+    /// Where the module begins when it is added as a listener.
+    const START: Start = Start::First;
+    /// How an event is tried again.
+    const RETRY: Retry = Retry::DEFAULT;
+    /// What becomes of later events of a key while one is parked.
+    const PARKED: Parked = Parked::KeyWaits;
+    /// How long one attempt may take.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Handles an event. It may be delivered more than once: [`Delivery::begin`] tells. An error has it tried again.
+    async fn on(&self, event: Delivery<E>) -> Result<(), Failure>;
+}
+
+/// An event, as its listener gets it. It derefs to the event.
+///
+/// ```
+/// # use monolift_data::{Db, events::{Delivery, Event}}; use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct OrderPlaced { user: String }
+/// # impl Event for OrderPlaced { const MODULE: &'static str = "orders"; const NAME: &'static str = "order-placed"; }
+/// # async fn on(db: &Db, event: Delivery<OrderPlaced>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// // Calls of other modules come first, while no transaction is open.
+/// let Some(mut tx) = event.begin(db).await? else { return Ok(()) }; // it was handled before
+/// sqlx::query("INSERT INTO mails (recipient) VALUES ($1)").bind(&event.user).execute(&mut **tx).await?;
+/// Ok(tx.commit().await?)
+/// # }
+/// ```
+pub struct Delivery<E> {
+    event: E,
+    slip: Slip,
+    state: Arc<State>,
+    attempt: u32,
+}
+
+impl<E: fmt::Debug> fmt::Debug for Delivery<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+impl<E> Deref for Delivery<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.event
+    }
+}
+
+/// An event came before one of its key that has to be handled first. It is delivered again after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event before it of its key has to be handled first")]
+pub(super) struct TooEarly;
+
+impl<E> Delivery<E> {
+    pub(super) fn new(event: E, slip: Slip, state: Arc<State>, attempt: u32) -> Self {
+        Self { event, slip, state, attempt }
+    }
+
+    /// The number of the event, the same in each delivery of it.
+    pub fn id(&self) -> &str {
+        &self.slip.event
+    }
+
+    /// The number of the attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Begins the transaction of the effect, in the module's own database, and notes the event there as handled. `None` if
+    /// it was handled before: then nothing is left to do.
+    ///
+    /// If the module handles an event without this, the event is noted when [`On::on`] has ended. What it did can then
+    /// happen again after a crash.
+    pub async fn begin<'a, D: ModuleDatabase>(
+        &self,
+        db: &'a Db<D>,
+    ) -> Result<Option<EventTx<'a, D>>, sqlx::Error> {
+        let mut tx = db.write().await?;
+        match self.slip.enter::<D>(db.backend(), &mut tx).await? {
+            Entry::New => {
+                self.state.set(Stage::Begun);
+                Ok(Some(EventTx { tx, state: Arc::clone(&self.state) }))
+            }
+            Entry::Seen => {
+                tx.rollback().await?;
+                self.state.set(Stage::Done);
+                Ok(None)
+            }
+            Entry::TooEarly => {
+                tx.rollback().await?;
+                self.state.set(Stage::TooEarly);
+                Err(sqlx::Error::Configuration(TooEarly.into()))
+            }
+        }
+    }
+}
+
+/// How far the handling of an event has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its transaction was not begun.
+    Waiting,
+    /// Its transaction was begun and not committed.
+    Begun,
+    /// It is noted as handled.
+    Done,
+    /// One before it has to be handled first.
+    TooEarly,
+}
+
+/// The stage that a delivery has reached.
+#[derive(Debug, Default)]
+pub(super) struct State(AtomicU8);
+
+impl State {
+    const STAGES: [Stage; 4] = [Stage::Waiting, Stage::Begun, Stage::Done, Stage::TooEarly];
+
+    fn set(&self, stage: Stage) {
+        self.0.store(stage as u8, SeqCst);
+    }
+
+    pub(super) fn get(&self) -> Stage {
+        Self::STAGES[usize::from(self.0.load(SeqCst))]
+    }
+}
+
+/// The transaction of an event's effect: a [`Tx`], which `&mut **tx` reaches as a connection and `&mut tx` passes on.
+///
+/// One that is dropped before its commit is rolled back, and the event is delivered again.
+pub struct EventTx<'a, D: Database = Any> {
+    tx: Tx<'a, D>,
+    state: Arc<State>,
+}
+
+impl<D: Database> EventTx<'_, D> {
+    /// Makes the effect last, together with the note that the event was handled.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await?;
+        self.state.set(Stage::Done);
+        Ok(())
+    }
+
+    /// Undoes the effect. The event is delivered again.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.tx.rollback().await
+    }
+}
+
+impl<'a, D: Database> Deref for EventTx<'a, D> {
+    type Target = Tx<'a, D>;
+
+    fn deref(&self) -> &Tx<'a, D> {
+        &self.tx
+    }
+}
+
+impl<D: Database> DerefMut for EventTx<'_, D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.tx
+    }
+}
+
+impl<D: Database> fmt::Debug for EventTx<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventTx")
+    }
+}

@@ -1,0 +1,304 @@
+//! The publisher's side of delivery: hands out offers under a lease, and notes how it went.
+
+use super::{
+    offer::{Ask, Ending, Feed, FeedError, Offer, Settled},
+    registry,
+    statements::{LIST, list, now, skip_locked},
+    tables::EPOCH,
+};
+use crate::{Column, Db, ModuleDatabase, Value, work::milliseconds};
+use async_trait::async_trait;
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+/// For how long offers are a listener's. It is renewed three times as often.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
+/// The longest that a question is kept waiting.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often the table is looked at while nothing else says that there is an event: another replica may have published.
+const LOOK: Duration = Duration::from_millis(250);
+/// After an event was published, its transaction still has to commit.
+const SOON: [Duration; 5] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+];
+
+/// The events of a module, from its own database.
+pub struct PublisherFeed<D: ModuleDatabase> {
+    db: Db<D>,
+    module: Arc<str>,
+    published: watch::Sender<()>,
+    /// The listeners that are known to be registered, with the number of their subscriptions.
+    registered: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl<D: ModuleDatabase> fmt::Debug for PublisherFeed<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublisherFeed({})", self.module)
+    }
+}
+
+impl<D: ModuleDatabase> PublisherFeed<D> {
+    /// That of a module. `published` wakes it.
+    pub fn new(db: Db<D>, module: &str, published: watch::Sender<()>) -> Self {
+        Self { db, module: module.into(), published, registered: Mutex::default() }
+    }
+
+    async fn register(&self, ask: &Ask) -> Result<(), sqlx::Error> {
+        let names = ask.subscriptions.iter().map(|one| (ask.listener.clone(), one.name.clone()));
+        let new: Vec<(String, String)> = {
+            let known = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+            names.filter(|name| !known.contains(name)).collect()
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        registry::register(&self.db, &self.module, &ask.listener, &ask.subscriptions).await?;
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+        Ok(())
+    }
+
+    /// What is due for a listener, as a condition on an offer `o`; `$1` is the module and `$2` the listener. An event
+    /// waits while an earlier one of its key is not due, is another claim's, or is not of a version that is known.
+    fn due(&self, ask: &Ask, from: usize) -> (String, Vec<Value>) {
+        let now = now(self.db.backend());
+        let mut values = Vec::new();
+        let known = |of: &str, values: &mut Vec<Value>| {
+            let mut names = Vec::new();
+            for one in &ask.subscriptions {
+                let at = from + values.len();
+                let (name, version) = (at, at + 1);
+                names.push(format!("({of}.name = ${name} AND {of}.version <= ${version})"));
+                values.push(Value::from(one.name.as_str()));
+                values.push(Value::from(i64::from(one.version)));
+            }
+            if names.is_empty() { "1 = 0".to_owned() } else { names.join(" OR ") }
+        };
+        let (own, earlier) = (known("o", &mut values), known("e", &mut values));
+        let condition = format!(
+            "o.module = $1 AND o.listener = $2 AND o.epoch <= {EPOCH} AND o.parked_at_ms IS NULL \
+             AND o.due_at_ms <= {now} AND o.leased_till_ms <= {now} AND ({own}) \
+             AND (o.key IS NULL OR NOT EXISTS (SELECT 1 FROM monolift_event_offers e \
+             WHERE e.module = $1 AND e.listener = $2 AND e.name = o.name AND e.key = o.key \
+             AND e.number < o.number AND (e.parked_at_ms > 0 OR e.due_at_ms > {now} \
+             OR e.leased_till_ms > {now} OR e.epoch > {EPOCH} OR NOT ({earlier}))))"
+        );
+        (condition, values)
+    }
+
+    /// Whether anything is due.
+    async fn is_due(&self, ask: &Ask) -> Result<bool, sqlx::Error> {
+        let (due, known) = self.due(ask, 3);
+        let sql = format!("SELECT 1 FROM monolift_event_offers o WHERE {due} LIMIT 1");
+        let values = vec![(&*self.module).into(), ask.listener.as_str().into()];
+        let values = values.into_iter().chain(known).collect();
+        Ok(!self.db.rows(sql.into(), values, &[Column::Number]).await?.is_empty())
+    }
+
+    async fn claim(&self, ask: &Ask) -> Result<Vec<Offer>, sqlx::Error> {
+        const TAKEN: &[Column] = &[
+            Column::Text,
+            Column::Text,
+            Column::Number,
+            Column::Text,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+            Column::Text,
+            Column::Text,
+        ];
+        let backend = self.db.backend();
+        let (now, locked) = (now(backend), skip_locked(backend));
+        let holder = format!("{:032x}", rand::random::<u128>());
+        let (due, known) = self.due(ask, 6);
+        // With the place of an outer row, `FOR UPDATE` would lock the rows of the inner question too.
+        let locked = locked.replace("FOR UPDATE", "FOR UPDATE OF o");
+        let of_event = |column: &str| {
+            format!(
+                "(SELECT v.{column} FROM monolift_events v WHERE v.id = monolift_event_offers.event)"
+            )
+        };
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT o.event FROM monolift_event_offers o WHERE {due} \
+             ORDER BY o.event LIMIT $5 {locked}) \
+             UPDATE monolift_event_offers SET holder = $3, leased_till_ms = {now} + $4, \
+             attempts = attempts + 1 \
+             WHERE module = $1 AND listener = $2 AND event IN (SELECT event FROM due) \
+             RETURNING event, name, version, key, number, begins, skipped, attempts, {}, {}",
+            of_event("payload"),
+            of_event("trace"),
+        );
+        let most = i64::from(ask.most).min(LIST as i64);
+        let values = vec![
+            (&*self.module).into(),
+            ask.listener.as_str().into(),
+            holder.as_str().into(),
+            milliseconds(LEASE).into(),
+            most.into(),
+        ];
+        let values = values.into_iter().chain(known).collect();
+        let mut tx = self.db.write().await?;
+        let rows = D::rows(&mut tx, sql.into(), values, TAKEN).await?;
+        tx.commit().await?;
+        let offers = rows.iter().map(|row| {
+            let text = |at: usize| row[at].text().map(str::to_owned);
+            Offer {
+                event: text(0).unwrap_or_default(),
+                name: text(1).unwrap_or_default(),
+                version: u32::try_from(row[2].number()).unwrap_or(u32::MAX),
+                key: text(3),
+                number: row[4].number(),
+                begins: row[5].number() == 1,
+                skipped: row[6].number() == 1,
+                attempts: u32::try_from(row[7].number()).unwrap_or(u32::MAX),
+                payload: text(8).unwrap_or_default(),
+                trace: text(9),
+                holder: holder.clone(),
+            }
+        });
+        let mut offers: Vec<Offer> = offers.collect();
+        offers.sort_by(|a, b| (a.number, &a.event).cmp(&(b.number, &b.event)));
+        Ok(offers)
+    }
+
+    /// Deletes the offers of events that were handled. They were, whoever has the offer by now.
+    async fn delete(
+        &self,
+        tx: &mut D::Connection,
+        listener: &str,
+        events: &[&str],
+    ) -> Result<(), sqlx::Error> {
+        for events in events.chunks(LIST) {
+            let (places, listed) = list(3, events);
+            let sql = format!(
+                "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2 \
+                 AND epoch <= {EPOCH} AND event IN ({places})"
+            );
+            let values = vec![(&*self.module).into(), listener.into()];
+            D::execute(tx, sql.into(), values.into_iter().chain(listed).collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_back(
+        &self,
+        tx: &mut D::Connection,
+        listener: &str,
+        one: &Settled,
+    ) -> Result<(), sqlx::Error> {
+        let now = now(self.db.backend());
+        let held = format!(
+            "WHERE module = $1 AND listener = $2 AND event = $3 AND holder = $4 AND epoch <= {EPOCH}"
+        );
+        let free = "holder = NULL, leased_till_ms = 0";
+        let mut values: Vec<Value> = vec![
+            (&*self.module).into(),
+            listener.into(),
+            one.event.as_str().into(),
+            one.holder.as_str().into(),
+        ];
+        let pause = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).min(i64::MAX / 4);
+        let set = match &one.ending {
+            Ending::Handled => return Ok(()),
+            Ending::Again { error, pause_ms } => {
+                values.extend([pause(*pause_ms).into(), error.as_str().into()]);
+                format!("{free}, due_at_ms = {now} + $5, error = $6")
+            }
+            Ending::Returned { pause_ms } => {
+                values.push(pause(*pause_ms).into());
+                format!("{free}, attempts = attempts - 1, due_at_ms = {now} + $5")
+            }
+            // One that was passed over does not hold up those after it: its time is before the beginning.
+            Ending::Parked { error, passed } => {
+                values.extend([error.as_str().into(), i64::from(*passed).into()]);
+                format!(
+                    "{free}, error = $5, \
+                     parked_at_ms = CASE WHEN $6 = 1 THEN -1 * {now} ELSE {now} END"
+                )
+            }
+        };
+        let sql = format!("UPDATE monolift_event_offers SET {set} {held}");
+        D::execute(tx, sql.into(), values).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
+    async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
+        let until = Instant::now() + Duration::from_millis(ask.wait_ms).min(LONGEST_WAIT);
+        let mut published = self.published.subscribe();
+        self.register(&ask).await?;
+        let mut soon = SOON.iter();
+        loop {
+            while registry::offer_to_new_listeners(&self.db, &self.module).await? {}
+            if self.is_due(&ask).await? {
+                let taken = self.claim(&ask).await?;
+                if !taken.is_empty() {
+                    return Ok(taken);
+                }
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Ok(Vec::new());
+            }
+            let pause = soon.next().copied().unwrap_or(LOOK).min(until - now);
+            tokio::select! {
+                changed = published.changed() => match changed {
+                    Ok(()) => soon = SOON.iter(),
+                    Err(_) => sleep(pause).await,
+                },
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
+        let mut tx = self.db.write().await?;
+        let handled = settled.iter().filter(|one| one.ending == Ending::Handled);
+        let handled: Vec<&str> = handled.map(|one| one.event.as_str()).collect();
+        self.delete(&mut tx, &listener, &handled).await?;
+        for one in &settled {
+            self.put_back(&mut tx, &listener, one).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        listener: String,
+        events: Vec<String>,
+        holders: Vec<String>,
+    ) -> Result<(), FeedError> {
+        let now = now(self.db.backend());
+        let holders: Vec<&str> = holders.iter().take(LIST).map(String::as_str).collect();
+        let mut tx = self.db.write().await?;
+        for events in events.chunks(LIST) {
+            let events: Vec<&str> = events.iter().map(String::as_str).collect();
+            let (events, first) = list(4, &events);
+            let (holders, second) = list(4 + first.len(), &holders);
+            let sql = format!(
+                "UPDATE monolift_event_offers SET leased_till_ms = {now} + $3 WHERE module = $1 \
+                 AND listener = $2 AND epoch <= {EPOCH} AND event IN ({events}) AND holder IN ({holders})"
+            );
+            let values =
+                vec![(&*self.module).into(), listener.as_str().into(), milliseconds(LEASE).into()];
+            let values = values.into_iter().chain(first).chain(second).collect();
+            D::execute(&mut tx, sql.into(), values).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! What stands in a publisher's tables, for people: how far each listener is, what is parked and why, and what to do
+//! about it.
+
+use super::{registry, statements::now};
+use crate::{Column, Db, ModuleDatabase, Value};
+use sqlx::{Any, Database};
+
+/// The events of one module, as a person looks at them.
+#[derive(Debug)]
+pub struct EventLedger<D: Database = Any> {
+    db: Db<D>,
+    module: String,
+}
+
+/// How far a listener is with the events of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// The module that listens.
+    pub listener: String,
+    /// The name of the event.
+    pub name: String,
+    /// Events that it has not handled, without those that are parked.
+    pub waiting: i64,
+    /// Events that were tried, failed, and are tried again.
+    pub failing: i64,
+    /// Events that are left alone until a person decides.
+    pub parked: i64,
+    /// For how long the first of those that wait has been waiting, in milliseconds.
+    pub oldest_ms: Option<i64>,
+}
+
+/// An event that is left alone until a person decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// The number of the event.
+    pub event: String,
+    /// The module that could not handle it.
+    pub listener: String,
+    /// The name of the event.
+    pub name: String,
+    /// Its key, as JSON.
+    pub key: Option<String>,
+    /// Its fields, as JSON.
+    pub payload: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// How it failed last.
+    pub error: String,
+}
+
+impl<D: ModuleDatabase> EventLedger<D> {
+    /// That of a module, in its database.
+    pub fn of(db: Db<D>, module: &str) -> Self {
+        Self { db, module: module.to_owned() }
+    }
+
+    /// How far each listener is.
+    pub async fn lag(&self) -> Result<Vec<Lag>, sqlx::Error> {
+        const COLUMNS: &[Column] = &[
+            Column::Text,
+            Column::Text,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+            Column::Number,
+        ];
+        let now = now(self.db.backend());
+        let sql = format!(
+            "SELECT l.listener, l.name, \
+             CAST(COALESCE(SUM(CASE WHEN o.event IS NOT NULL AND o.parked_at_ms IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NULL AND o.error IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
+             {now} - MIN(CASE WHEN o.parked_at_ms IS NULL THEN v.made_at_ms END) \
+             FROM monolift_event_listeners l LEFT JOIN monolift_event_offers o \
+             ON o.module = l.module AND o.listener = l.listener AND o.name = l.name \
+             LEFT JOIN monolift_events v ON v.id = o.event \
+             WHERE l.module = $1 GROUP BY l.listener, l.name ORDER BY l.listener, l.name"
+        );
+        let rows = self.db.rows(sql.into(), vec![self.module.as_str().into()], COLUMNS).await?;
+        let lag = rows.iter().map(|row| Lag {
+            listener: row[0].text().unwrap_or_default().to_owned(),
+            name: row[1].text().unwrap_or_default().to_owned(),
+            waiting: row[2].number(),
+            failing: row[3].number(),
+            parked: row[4].number(),
+            oldest_ms: match row[5] {
+                Value::Number(oldest) => oldest,
+                Value::Text(_) => None,
+            },
+        });
+        Ok(lag.collect())
+    }
+
+    /// The events that are parked, the first published first; at most `most`.
+    pub async fn parked(&self, most: u32) -> Result<Vec<ParkedEvent>, sqlx::Error> {
+        const COLUMNS: &[Column] = &[
+            Column::Text,
+            Column::Text,
+            Column::Text,
+            Column::Text,
+            Column::Text,
+            Column::Number,
+            Column::Text,
+        ];
+        let sql = "SELECT o.event, o.listener, o.name, o.key, v.payload, o.attempts, o.error \
+            FROM monolift_event_offers o JOIN monolift_events v ON v.id = o.event \
+            WHERE o.module = $1 AND o.parked_at_ms IS NOT NULL ORDER BY o.event LIMIT $2";
+        let values = vec![self.module.as_str().into(), i64::from(most).into()];
+        let rows = self.db.rows(sql.into(), values, COLUMNS).await?;
+        let parked = rows.iter().map(|row| {
+            let text = |at: usize| row[at].text().unwrap_or_default().to_owned();
+            ParkedEvent {
+                event: text(0),
+                listener: text(1),
+                name: text(2),
+                key: row[3].text().map(str::to_owned),
+                payload: text(4),
+                attempts: row[5].number(),
+                error: text(6),
+            }
+        });
+        Ok(parked.collect())
+    }
+
+    /// Has parked events of a listener handled again, as if they were new: that of this number, or all.
+    pub async fn retry(&self, listener: &str, event: Option<&str>) -> Result<u64, sqlx::Error> {
+        self.unpark(listener, event, 0).await
+    }
+
+    /// Gives up a parked event for a listener. The listener passes it over, so that those after it of its key are handled.
+    pub async fn discard(&self, listener: &str, event: &str) -> Result<bool, sqlx::Error> {
+        Ok(self.unpark(listener, Some(event), 1).await? > 0)
+    }
+
+    async fn unpark(
+        &self,
+        listener: &str,
+        event: Option<&str>,
+        skipped: i64,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "UPDATE monolift_event_offers SET parked_at_ms = NULL, attempts = 0, due_at_ms = 0, \
+            skipped = $4 WHERE module = $1 AND listener = $2 AND parked_at_ms IS NOT NULL \
+            AND (event = $3 OR $3 IS NULL)";
+        let event = Value::Text(event.map(str::to_owned));
+        let values = vec![self.module.as_str().into(), listener.into(), event, skipped.into()];
+        self.change(sql, values).await
+    }
+
+    /// Removes a listener, and what it has not handled. If it listens again, it begins as a new one.
+    pub async fn remove_listener(&self, listener: &str) -> Result<bool, sqlx::Error> {
+        let values: Vec<Value> = vec![self.module.as_str().into(), listener.into()];
+        let mut tx = self.db.write().await?;
+        let sql = "DELETE FROM monolift_event_listeners WHERE module = $1 AND listener = $2";
+        let removed = D::execute(&mut tx, sql.into(), values.clone()).await?;
+        let sql = "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2";
+        D::execute(&mut tx, sql.into(), values).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+
+    /// Deletes events that every listener has handled and that need not be kept longer, some hundreds at most. Returns how
+    /// many. A process that runs the module does so by itself.
+    pub async fn prune(&self) -> Result<u64, sqlx::Error> {
+        registry::prune(&self.db, &self.module).await
+    }
+
+    async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+        let mut tx = self.db.write().await?;
+        let changed = D::execute(&mut tx, sql.into(), values).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,353 @@
+//! The listener's side of delivery: takes offers, handles their events, and settles them.
+
+use super::{
+    Feeds, Heard,
+    feed::LEASE,
+    heard::NOT_YET,
+    inbox::Slip,
+    offer::{Ask, Ending, Feed, FeedError, Offer, Settled},
+    registry,
+    statements::{LIST, now},
+};
+use crate::{Db, ModuleDatabase, call::Backoff, work::milliseconds};
+use futures_util::future::{BoxFuture, join, join_all};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// Events of one publisher that one process handles at once.
+const AT_ONCE: usize = 8;
+/// Offers of one publisher that one process holds.
+const ROOM: usize = 2 * LIST;
+/// How long a publisher keeps a question without an answer.
+const WAIT: Duration = Duration::from_secs(1);
+/// How long an answer is waited for beyond that.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When a publisher that does not answer is asked again.
+const AGAIN: Backoff = Backoff::fifth(Duration::from_millis(20), Duration::from_secs(2));
+/// How long what is being handled may take to end when the process stops.
+const ENDING: Duration = Duration::from_secs(3);
+/// How long a note of an event without a key is kept. A delivery of it that is still under way has ended by then.
+const NOTES: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often notes and events that are too old are deleted.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// Handles the events that one module listens to, in this process, and deletes what need not be kept longer.
+pub struct Listener<D: ModuleDatabase> {
+    db: Db<D>,
+    module: Arc<str>,
+    heard: BTreeMap<&'static str, HashMap<String, Heard>>,
+    feeds: Arc<Feeds>,
+}
+
+impl<D: ModuleDatabase> fmt::Debug for Listener<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({}: {:?})", self.module, self.heard)
+    }
+}
+
+impl<D: ModuleDatabase> Listener<D> {
+    /// That of a module. `feeds` has those of the publishers when it runs.
+    pub fn new(db: Db<D>, module: &str, heard: Vec<Heard>, feeds: Arc<Feeds>) -> Self {
+        let mut by_publisher: BTreeMap<_, HashMap<_, _>> = BTreeMap::new();
+        for one in heard {
+            let names = by_publisher.entry(one.publisher).or_default();
+            names.insert(one.subscription.name.clone(), one);
+        }
+        Self { db, module: module.into(), heard: by_publisher, feeds }
+    }
+
+    /// Listens until `stopping` is ready. Then what is being handled has a few seconds to end, and is given back after
+    /// that.
+    pub async fn run(self, stopping: impl Future<Output = ()> + Send) {
+        let stop = watch::Sender::new(false);
+        let mut each = Vec::new();
+        for (publisher, heard) in self.heard {
+            let Some(feed) = self.feeds.of(publisher) else {
+                let module = &*self.module;
+                tracing::error!(
+                    module,
+                    publisher,
+                    "no events can be taken from that module: it publishes none, or is placed in no process"
+                );
+                continue;
+            };
+            let subscriptions = heard.values().map(|one| one.subscription.clone()).collect();
+            let listening = Listening {
+                db: self.db.clone(),
+                module: Arc::clone(&self.module),
+                publisher: publisher.into(),
+                heard: Arc::new(heard),
+                feed,
+                ask: Ask {
+                    listener: self.module.to_string(),
+                    subscriptions,
+                    most: 0,
+                    wait_ms: WAIT.as_millis() as u64,
+                },
+                at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            };
+            each.push(listening.run(stop.subscribe()));
+        }
+        let told = async {
+            tokio::select! {
+                () = stopping => {}
+                () = tidy(&self.db, &self.module) => {}
+            }
+            stop.send_replace(true);
+        };
+        join(told, join_all(each)).await;
+    }
+}
+
+/// Deletes, now and then, notes and events that need not be kept longer.
+async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str) {
+    loop {
+        sleep(TIDY).await;
+        if let Err(error) = tidy_once(db, module).await {
+            tracing::warn!(module, %error, "old events were not deleted");
+        }
+    }
+}
+
+async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "DELETE FROM monolift_inbox WHERE module = $1 AND passed = 0 AND made_at_ms < {} - $2",
+        now(db.backend())
+    );
+    let values = vec![module.into(), milliseconds(NOTES).into()];
+    let mut tx = db.write().await?;
+    D::execute(&mut tx, sql.into(), values).await?;
+    tx.commit().await?;
+    while registry::prune(db, module).await? > 0 {}
+    Ok(())
+}
+
+/// One module that listens to another one.
+struct Listening<D: ModuleDatabase> {
+    db: Db<D>,
+    module: Arc<str>,
+    publisher: Arc<str>,
+    heard: Arc<HashMap<String, Heard>>,
+    feed: Arc<dyn Feed>,
+    ask: Ask,
+    at_once: Arc<Semaphore>,
+}
+
+/// What a loop of [`Listening`] has in hand.
+#[derive(Default)]
+struct Hand {
+    /// Offers that were taken and are not settled, with their claims.
+    held: HashMap<String, String>,
+    handling: JoinSet<Vec<Settled>>,
+    /// How it went with offers whose publisher has not been told.
+    ended: VecDeque<Settled>,
+    taking: Option<BoxFuture<'static, Result<Vec<Offer>, FeedError>>>,
+    settling: Option<BoxFuture<'static, (Vec<Settled>, Result<(), FeedError>)>>,
+    renewing: Option<BoxFuture<'static, Result<(), FeedError>>>,
+    /// Failures in a row to reach the publisher.
+    failures: u32,
+}
+
+impl<D: ModuleDatabase> Listening<D> {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut hand = Hand::default();
+        let mut renewal = Instant::now() + LEASE / 3;
+        loop {
+            self.begin_to_take(&mut hand);
+            self.begin_to_settle(&mut hand);
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                (settled, result) = some(&mut hand.settling) => {
+                    hand.settling = None;
+                    self.reached(&mut hand, result.as_ref().err());
+                    hand.settled(settled, result.is_ok());
+                }
+                Some(ended) = hand.handling.join_next(), if !hand.handling.is_empty() => {
+                    // A task that was cut has nothing to say: its lease runs out.
+                    hand.ended.extend(ended.unwrap_or_default());
+                }
+                taken = some(&mut hand.taking) => {
+                    hand.taking = None;
+                    self.reached(&mut hand, taken.as_ref().err());
+                    self.handle(&mut hand, taken.unwrap_or_default());
+                }
+                _ = some(&mut hand.renewing) => hand.renewing = None,
+                () = sleep_until(renewal) => {
+                    renewal = Instant::now() + LEASE / 3;
+                    self.begin_to_renew(&mut hand);
+                }
+            }
+        }
+        self.end(hand).await;
+    }
+
+    fn begin_to_take(&self, hand: &mut Hand) {
+        let room = ROOM.saturating_sub(hand.held.len());
+        if hand.taking.is_some() || room < ROOM / 2 {
+            return;
+        }
+        let most = u32::try_from(room.min(LIST)).unwrap_or(u32::MAX);
+        let (feed, ask) = (Arc::clone(&self.feed), Ask { most, ..self.ask.clone() });
+        let pause = pause(hand.failures);
+        hand.taking = Some(Box::pin(async move {
+            sleep_if(pause).await;
+            let answer = timeout(WAIT + PATIENCE, feed.take(ask)).await;
+            answer.unwrap_or_else(|_| Err(FeedError::new("it did not answer")))
+        }));
+    }
+
+    fn begin_to_settle(&self, hand: &mut Hand) {
+        if hand.settling.is_some() || hand.ended.is_empty() {
+            return;
+        }
+        let few = hand.ended.len().min(LIST);
+        let settled: Vec<Settled> = hand.ended.drain(..few).collect();
+        let (feed, listener) = (Arc::clone(&self.feed), self.module.to_string());
+        let pause = pause(hand.failures);
+        hand.settling = Some(Box::pin(async move {
+            sleep_if(pause).await;
+            let told = timeout(PATIENCE, feed.settle(listener, settled.clone())).await;
+            (settled, told.unwrap_or_else(|_| Err(FeedError::new("it did not answer"))))
+        }));
+    }
+
+    fn begin_to_renew(&self, hand: &mut Hand) {
+        if hand.held.is_empty() || hand.renewing.is_some() {
+            return;
+        }
+        let (feed, listener) = (Arc::clone(&self.feed), self.module.to_string());
+        let events = hand.held.keys().cloned().collect();
+        let mut holders: Vec<String> = hand.held.values().cloned().collect();
+        holders.sort_unstable();
+        holders.dedup();
+        hand.renewing = Some(Box::pin(async move {
+            let renewed = timeout(LEASE / 3, feed.renew(listener, events, holders)).await;
+            renewed.unwrap_or_else(|_| Err(FeedError::new("it did not answer")))
+        }));
+    }
+
+    /// Notes whether the publisher has answered, and logs the first time that it does not.
+    fn reached(&self, hand: &mut Hand, error: Option<&FeedError>) {
+        let Some(error) = error else {
+            hand.failures = 0;
+            return;
+        };
+        if hand.failures == 0 {
+            let (module, publisher) = (&*self.module, &*self.publisher);
+            tracing::warn!(module, publisher, %error, "its events cannot be taken");
+        }
+        hand.failures = hand.failures.saturating_add(1);
+    }
+
+    /// Begins to handle what was taken: events of one key one after another, the others at once.
+    fn handle(&self, hand: &mut Hand, taken: Vec<Offer>) {
+        let mut groups: BTreeMap<(String, Option<String>), Vec<Offer>> = BTreeMap::new();
+        for offer in taken {
+            hand.held.insert(offer.event.clone(), offer.holder.clone());
+            let alone = || offer.event.clone();
+            let name = if offer.key.is_some() { offer.name.clone() } else { alone() };
+            groups.entry((name, offer.key.clone())).or_default().push(offer);
+        }
+        for offers in groups.into_values() {
+            let (db, heard) = (self.db.clone(), Arc::clone(&self.heard));
+            let (module, publisher) = (Arc::clone(&self.module), Arc::clone(&self.publisher));
+            let at_once = Arc::clone(&self.at_once);
+            hand.handling.spawn(async move {
+                let mut ended = Vec::with_capacity(offers.len());
+                let mut goes_on = true;
+                for offer in offers {
+                    let ending = match heard.get(&offer.name) {
+                        Some(heard) if goes_on => {
+                            let _place = at_once.acquire().await;
+                            let slip = Slip::of(&offer, &module, &publisher);
+                            heard.handle(&db, &offer, slip).await
+                        }
+                        _ => Ending::Returned { pause_ms: NOT_YET.as_millis() as u64 },
+                    };
+                    // Those after it of its key wait for it, unless it was passed over.
+                    goes_on &=
+                        matches!(ending, Ending::Handled | Ending::Parked { passed: true, .. });
+                    ended.push(Settled { event: offer.event, holder: offer.holder, ending });
+                }
+                ended
+            });
+        }
+    }
+
+    /// Waits for what is being handled, and gives back what is not.
+    async fn end(self, mut hand: Hand) {
+        let by = Instant::now() + ENDING;
+        // What is taken now would not be handled.
+        hand.taking = None;
+        self.at_once.close();
+        while let Ok(Some(ended)) = tokio::time::timeout_at(by, hand.handling.join_next()).await {
+            hand.ended.extend(ended.unwrap_or_default());
+        }
+        hand.handling.shutdown().await;
+        if let Some(settling) = hand.settling.take()
+            && let Ok((settled, result)) = timeout(ENDING, settling).await
+        {
+            hand.settled(settled, result.is_ok());
+        }
+        let mut last: Vec<Settled> = hand.ended.drain(..).collect();
+        for one in &last {
+            hand.held.remove(&one.event);
+        }
+        let back = hand.held.into_iter().map(|(event, holder)| {
+            let ending = Ending::Returned { pause_ms: 0 };
+            Settled { event, holder, ending }
+        });
+        last.extend(back);
+        if last.is_empty() {
+            return;
+        }
+        let told = timeout(ENDING, self.feed.settle(self.module.to_string(), last)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            let (module, publisher) = (&*self.module, &*self.publisher);
+            tracing::warn!(module, publisher, "events were not given back: their lease runs out");
+        }
+    }
+}
+
+impl Hand {
+    /// The publisher was told, or is to be told again.
+    fn settled(&mut self, settled: Vec<Settled>, told: bool) {
+        for one in settled {
+            if told {
+                self.held.remove(&one.event);
+            } else {
+                self.ended.push_back(one);
+            }
+        }
+    }
+}
+
+/// The pause before a publisher is asked that has failed to answer so often.
+fn pause(failures: u32) -> Option<Duration> {
+    failures.checked_sub(1).map(|failures| AGAIN.pause(failures))
+}
+
+async fn sleep_if(pause: Option<Duration>) {
+    if let Some(pause) = pause {
+        sleep(pause).await;
+    }
+}
+
+/// What a future gives, if there is one.
+async fn some<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,147 @@
+//! What a listener and a publisher tell each other. Between processes it is what goes over the connection.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{error::Error, fmt};
+
+/// An event that a module listens to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Subscription {
+    /// The name of the event.
+    pub name: String,
+    /// The latest version that the listener can read.
+    pub version: u32,
+    /// Whether a listener that is new begins with the first event that is kept. Otherwise it begins with those that are
+    /// published after it was added.
+    pub from_first: bool,
+}
+
+/// What a listener asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ask {
+    /// The module that listens.
+    pub listener: String,
+    /// The events that it listens to.
+    pub subscriptions: Vec<Subscription>,
+    /// The most offers that it has room for.
+    pub most: u32,
+    /// How long to wait for an offer if none is due, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// An event that a listener is to handle. It is the listener's for the time of the lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offer {
+    /// The number of the event.
+    pub event: String,
+    /// Its name.
+    pub name: String,
+    /// The version of its fields.
+    pub version: u32,
+    /// Its key.
+    pub key: Option<String>,
+    /// Its number among those of its key, from 1.
+    pub number: i64,
+    /// Whether the listener has none before it of its key.
+    pub begins: bool,
+    /// Whether it is to be passed over.
+    pub skipped: bool,
+    /// Its fields, as JSON.
+    pub payload: String,
+    /// The trace that it was published in.
+    pub trace: Option<String>,
+    /// How often it was tried, with this time.
+    pub attempts: u32,
+    /// The claim that it was taken by.
+    pub holder: String,
+}
+
+/// How it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Ending {
+    /// The listener has handled it, now or before.
+    Handled,
+    /// It failed and is tried again.
+    Again {
+        /// Why it failed.
+        error: String,
+        /// The pause before it is tried again, in milliseconds.
+        pause_ms: u64,
+    },
+    /// It failed too often. It is left alone until a person decides.
+    Parked {
+        /// Why it failed last.
+        error: String,
+        /// Whether later events of its key are handled before that. The listener has passed it over then.
+        passed: bool,
+    },
+    /// It was not tried: an event before it has to be handled first, or the process stops.
+    Returned {
+        /// The pause before it is offered again, in milliseconds.
+        pause_ms: u64,
+    },
+}
+
+/// How it went with an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settled {
+    /// The number of the event.
+    pub event: String,
+    /// The claim that it was taken by.
+    pub holder: String,
+    /// How it went.
+    pub ending: Ending,
+}
+
+/// Why a feed did not answer.
+#[derive(Debug)]
+pub struct FeedError(Box<dyn Error + Send + Sync>);
+
+impl FeedError {
+    /// One with this cause.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+
+    /// Its cause.
+    pub fn into_cause(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl fmt::Display for FeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Error for FeedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<sqlx::Error> for FeedError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+/// Where the events of one module are taken from: its database, or a process that has it.
+#[async_trait]
+pub trait Feed: fmt::Debug + Send + Sync + 'static {
+    /// Takes offers that are due, or waits until some are. It may answer with none.
+    async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError>;
+
+    /// Says how it went with offers. A repetition changes nothing.
+    async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError>;
+
+    /// Keeps the offers of these events for another lease, as far as they are held by one of these claims.
+    async fn renew(
+        &self,
+        listener: String,
+        events: Vec<String>,
+        holders: Vec<String>,
+    ) -> Result<(), FeedError>;
+}

@@ -1,0 +1,161 @@
+//! Events between processes: a listener takes them from the process of the module that publishes them, by calls that go
+//! the way that its other calls go. They are an interface like any other, owned by no module of the application.
+//!
+//! Any replica of the publisher answers: what a listener has taken, and how far it is, is in the publisher's database.
+
+use super::{linked::ThisProcess, peers::Peers};
+use crate::{
+    call::{CallError, CallSettings},
+    link::{Interface, Link, Links},
+    module::{ModuleEntry, StartError},
+    wire::Carrier,
+};
+use monolift_call::InterfaceError;
+use monolift_data::events::{Ask, Feed, FeedError, Feeds, Offer, Settled};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+use thiserror::Error;
+
+/// The events of a process's modules, for listeners in other processes.
+#[monolift_call::interface(module = "monolift")]
+pub trait EventFeeds {
+    /// Takes offers of a module's events that are due, or waits until some are.
+    #[deadline("10s")]
+    async fn take(&self, publisher: String, ask: Ask) -> Result<Vec<Offer>, FeedsError>;
+
+    /// Says how it went with offers.
+    #[idempotent]
+    #[deadline("5s")]
+    async fn settle(
+        &self,
+        publisher: String,
+        listener: String,
+        settled: Vec<Settled>,
+    ) -> Result<(), FeedsError>;
+
+    /// Keeps offers for another lease.
+    #[idempotent]
+    #[deadline("5s")]
+    async fn renew(
+        &self,
+        publisher: String,
+        listener: String,
+        events: Vec<String>,
+        holders: Vec<String>,
+    ) -> Result<(), FeedsError>;
+}
+
+/// Why a feed did not answer.
+#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
+pub enum FeedsError {
+    /// The module has no events, or does not run in the process.
+    #[error(
+        "the module `{0}` publishes no events here: it needs a field `events: Events`, and to run in this process"
+    )]
+    NoEvents(String),
+    /// The process could not be asked, or its database did not answer.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+/// Answers listeners of other processes.
+struct Here(Weak<Feeds>);
+
+impl Here {
+    fn feed(&self, publisher: &str) -> Result<Arc<dyn Feed>, FeedsError> {
+        let feed = self.0.upgrade().and_then(|feeds| feeds.of(publisher));
+        feed.ok_or_else(|| FeedsError::NoEvents(publisher.to_owned()))
+    }
+}
+
+#[monolift_call::async_trait]
+impl EventFeeds for Here {
+    async fn take(&self, publisher: String, ask: Ask) -> Result<Vec<Offer>, FeedsError> {
+        let answer = self.feed(&publisher)?.take(ask).await;
+        Ok(answer.map_err(FeedError::into_cause)?)
+    }
+
+    async fn settle(
+        &self,
+        publisher: String,
+        listener: String,
+        settled: Vec<Settled>,
+    ) -> Result<(), FeedsError> {
+        let answer = self.feed(&publisher)?.settle(listener, settled).await;
+        Ok(answer.map_err(FeedError::into_cause)?)
+    }
+
+    async fn renew(
+        &self,
+        publisher: String,
+        listener: String,
+        events: Vec<String>,
+        holders: Vec<String>,
+    ) -> Result<(), FeedsError> {
+        let answer = self.feed(&publisher)?.renew(listener, events, holders).await;
+        Ok(answer.map_err(FeedError::into_cause)?)
+    }
+}
+
+/// The events of a module that runs in another process.
+struct Elsewhere {
+    publisher: String,
+    client: EventFeedsClient,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Elsewhere({})", self.publisher)
+    }
+}
+
+#[monolift_call::async_trait]
+impl Feed for Elsewhere {
+    async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
+        self.client.take(self.publisher.clone(), ask).await.map_err(FeedError::new)
+    }
+
+    async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
+        let told = self.client.settle(self.publisher.clone(), listener, settled).await;
+        told.map_err(FeedError::new)
+    }
+
+    async fn renew(
+        &self,
+        listener: String,
+        events: Vec<String>,
+        holders: Vec<String>,
+    ) -> Result<(), FeedError> {
+        let renewed = self.client.renew(self.publisher.clone(), listener, events, holders).await;
+        renewed.map_err(FeedError::new)
+    }
+}
+
+/// Answers listeners of other processes, and knows where the modules of this one take events from that run elsewhere.
+pub(super) fn connect(
+    here: &[ModuleEntry],
+    place: &ThisProcess,
+    served: &Links,
+    peers: &mut Peers,
+) -> Result<Arc<Feeds>, StartError> {
+    let feeds = Arc::new(Feeds::default());
+    served.link::<dyn EventFeeds>().bind(Arc::new(Here(Arc::downgrade(&feeds))));
+    let publishers = here.iter().flat_map(|entry| (entry.facts)().on).map(|(module, _)| *module);
+    for publisher in publishers.filter(|publisher| !place.runs_here(publisher)) {
+        let Some(way) = peers.to(place, publisher)? else { continue };
+        let client = client(way);
+        feeds.add(publisher, Arc::new(Elsewhere { publisher: publisher.to_owned(), client }));
+    }
+    Ok(feeds)
+}
+
+/// What goes on without a request is not recorded as one.
+fn client(way: Arc<dyn Carrier>) -> EventFeedsClient {
+    let link = Link::<dyn EventFeeds>::unbound(Arc::new(CallSettings::default()));
+    link.bind_carrier(way);
+    <dyn EventFeeds as Interface>::client(link)
+}

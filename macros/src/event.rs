@@ -1,0 +1,125 @@
+//! `#[monolift::event]`: a struct or an enum as a type of event.
+
+use crate::{errors::Errors, interface_error::kebab};
+use monolift_manifest::quantity;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{DeriveInput, Expr, LitInt, LitStr, Path, spanned::Spanned};
+
+/// `key = order, version = 2, upcast = from_v1, keep = "7d", name = "order-placed", module = "orders"`.
+#[derive(Default)]
+struct Arguments {
+    key: Option<Expr>,
+    name: Option<String>,
+    version: Option<u32>,
+    upcast: Option<Path>,
+    keep_ms: Option<u64>,
+    module: Option<String>,
+}
+
+pub(crate) fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let Some(input) = errors.keep(syn::parse2::<DeriveInput>(item.clone())) else {
+        let errors = errors.finish();
+        return quote!(#item #errors);
+    };
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let expanded = read(arguments, &mut errors)
+        .and_then(|arguments| expand(&arguments, &input, &package, &mut errors));
+    // With the type, so that its absence gives no further errors where it is used.
+    let errors = errors.finish();
+    quote!(#item #expanded #errors)
+}
+
+fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
+    let mut read = Arguments::default();
+    let parser = syn::meta::parser(|meta| {
+        let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        match name.as_str() {
+            "key" => read.key = Some(meta.value()?.parse()?),
+            "name" => read.name = Some(meta.value()?.parse::<LitStr>()?.value()),
+            "module" => read.module = Some(meta.value()?.parse::<LitStr>()?.value()),
+            "upcast" => read.upcast = Some(meta.value()?.parse()?),
+            "version" => {
+                let number = meta.value()?.parse::<LitInt>()?;
+                let version: u32 = number.base10_parse()?;
+                if version == 0 {
+                    return Err(syn::Error::new(number.span(), "versions begin with 1"));
+                }
+                read.version = Some(version);
+            }
+            "keep" => {
+                let text = meta.value()?.parse::<LitStr>()?;
+                let keep = quantity::duration(&text.value()).map_err(|error| {
+                    syn::Error::new(text.span(), format!("{error}: write `keep = \"7d\"`"))
+                })?;
+                read.keep_ms = Some(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+            }
+            _ => {
+                return Err(meta.error(
+                    "unknown argument: an event takes `key = field`, `name = \"…\"`, `version = 2`, \
+                     `upcast = function`, `keep = \"7d\"` and `module = \"…\"`",
+                ));
+            }
+        }
+        Ok(())
+    });
+    errors.keep(syn::parse::Parser::parse2(parser, arguments))?;
+    Some(read)
+}
+
+fn expand(
+    arguments: &Arguments,
+    input: &DeriveInput,
+    package: &str,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
+    let ident = &input.ident;
+    if !input.generics.params.is_empty() {
+        errors.at(&input.generics, "an event has no generic parameters: it is read by its name");
+        return None;
+    }
+    let stated = arguments.module.clone();
+    let Some(module) = stated.or_else(|| package.strip_suffix("-api").map(str::to_owned)) else {
+        errors.at(
+            ident,
+            format!(
+                "the package `{package}` is no api package, so this event belongs to no module: move it \
+                 into a package `{package}-api`, or write `#[monolift::event(module = \"…\")]`"
+            ),
+        );
+        return None;
+    };
+    let name = arguments.name.clone().unwrap_or_else(|| kebab(&ident.to_string()));
+    let version = arguments.version.map(|version| quote!(const VERSION: u32 = #version;));
+    let keep = arguments.keep_ms.map(|keep| {
+        quote!(const KEEP: ::core::time::Duration = ::core::time::Duration::from_millis(#keep);)
+    });
+    let key = arguments.key.as_ref().map(|key| {
+        quote_spanned! {key.span()=>
+            fn key(&self) -> ::core::option::Option<::std::string::String> {
+                ::monolift::event::key_of(&self.#key)
+            }
+        }
+    });
+    let upcast = arguments.upcast.as_ref().map(|upcast| {
+        quote_spanned! {upcast.span()=>
+            fn upcast(
+                version: u32,
+                old: &str,
+            ) -> ::core::result::Result<Self, ::std::string::String> {
+                #upcast(version, old).map_err(|error| ::std::string::ToString::to_string(&error))
+            }
+        }
+    });
+    Some(quote! {
+        impl ::monolift::Event for #ident {
+            const MODULE: &'static str = #module;
+            const NAME: &'static str = #name;
+            #version
+            #keep
+            #key
+            #upcast
+        }
+    })
+}

@@ -129,7 +129,10 @@ pub use monolift_call::{
 #[cfg(feature = "data")]
 pub use monolift_data::{
     Db, Joined, Lend, OnConstraint, Tx,
-    events::{Delivery, EventTx, Events, Failure, ForeignEvent, On, Parked, Start},
+    events::{
+        Delivery, EventLedger, EventTx, Events, Failure, ForeignEvent, Lag, On, Parked,
+        ParkedEvent, Start,
+    },
     work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
 
@@ -215,6 +218,9 @@ pub use monolift_macros::module;
 /// starts: by `settings.toml` at the root of the workspace (or the file that `MONOLIFT_SETTINGS`
 /// names), by environment variables (`SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:0`), or by another
 /// manifest that `MONOLIFT_MANIFEST` names.
+///
+/// With the argument `migrate` the program only applies migrations. With `work`, `traces`, `log`, `logs`, `call`, `config` or
+/// `top` it asks a process that runs, at its admin address; `help` lists these commands.
 ///
 /// The program logs to standard error: text on a terminal, else a JSON object a line. `log.format` sets the format.
 /// `RUST_LOG` filters the log; without it the setting `log.level` does, whose default is `info`.

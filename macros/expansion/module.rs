@@ -23,6 +23,11 @@ const _: () = {
         ::MODULE, "sales"),
         "`Refunds` belongs to another module than `sales`: the module that provides an interface is the one whose api package declares it"
     );
+    const _: () = ::core::assert!(
+        ::monolift::module::may_hear(< OrderPlaced as ::monolift::Event > ::MODULE,
+        "sales", DECLARED),
+        "`monolift-macros` listens to `OrderPlaced`, and its Cargo.toml does not name the module that publishes it: add that module's api package to its [dependencies]"
+    );
     static FACTS: ::monolift::module::ModuleFacts = ::monolift::module::ModuleFacts {
         name: "sales",
         package: ::core::env!("CARGO_PKG_NAME"),
@@ -37,6 +42,12 @@ const _: () = {
         ],
         migrations: &[],
         work: &[],
+        on: &[
+            (
+                <OrderPlaced as ::monolift::Event>::MODULE,
+                <OrderPlaced as ::monolift::Event>::NAME,
+            ),
+        ],
         routes: false,
     };
     impl ::monolift::module::Module for SalesModule {
@@ -62,6 +73,13 @@ const _: () = {
                 let module: ::std::sync::Arc<dyn Refunds> = this.clone();
                 links.link::<dyn Refunds>().bind(module);
             }
+        }
+        fn on(
+            this: &::std::sync::Arc<Self>,
+        ) -> ::std::vec::Vec<::monolift::data::events::Heard> {
+            ::std::vec![
+                ::monolift::data::events::Heard::of:: < OrderPlaced, Self > (this)
+            ]
         }
         fn lifecycle(
             this: &::std::sync::Arc<Self>,

@@ -102,13 +102,14 @@ fn expand(
             }
         }
     });
+    // Names that a function of the author's does not have.
     let upcast = arguments.upcast.as_ref().map(|upcast| {
         quote_spanned! {upcast.span()=>
             fn upcast(
-                version: u32,
-                old: &str,
+                __version: u32,
+                __old: &str,
             ) -> ::core::result::Result<Self, ::std::string::String> {
-                #upcast(version, old).map_err(|error| ::std::string::ToString::to_string(&error))
+                #upcast(__version, __old).map_err(|error| ::std::string::ToString::to_string(&error))
             }
         }
     });

@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The benchmark's peers and the collector of the exporter's tests need features that no program should have. `xtask`
-/// depends on nothing.
-const APART: [&str; 3] = ["bench", "otlp-tests", "xtask"];
+/// The benchmark's peers, the exporter of traces and the collector of its tests need features that no program of the
+/// workspace should have. `xtask` depends on nothing.
+const APART: [&str; 4] = ["bench", "monolift-otlp", "otlp-tests", "xtask"];
 
 /// The features that each package is compiled with, by its name and version. A package that build scripts or macros
 /// need as well may have two sets.

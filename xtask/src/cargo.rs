@@ -9,10 +9,11 @@ use std::{
 #[path = "../../cli/src/cargo.rs"]
 mod command;
 
-/// The benchmark's peers and the collector of the exporter's tests need other features of what the programs need too, so a
-/// build of all would be shared with no single program. Checks have one set of features for everything instead: lints and
-/// docs share it.
-const APART: [&str; 4] = ["--exclude", "bench", "--exclude", "otlp-tests"];
+/// The benchmark's peers, the exporter of traces and the collector of its tests need other features of what the programs
+/// need too, so a build of all would be shared with no single program. Checks have one set of features for everything
+/// instead: lints and docs share it.
+const APART: [&str; 6] =
+    ["--exclude", "bench", "--exclude", "monolift-otlp", "--exclude", "otlp-tests"];
 
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = command::cargo();

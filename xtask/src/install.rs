@@ -13,11 +13,8 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// What the long tests need as well: a browser, and Prometheus.
-const NEEDED_FOR_LONG: &[(&str, &str)] = &[
-    ("chromium", "chromium"),
-    ("chromedriver", "chromium-driver"),
-    ("promtool", "prometheus"),
-];
+const NEEDED_FOR_LONG: &[(&str, &str)] =
+    &[("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("promtool", "prometheus")];
 
 pub(crate) fn what_is_missing(length: Length) -> Result<(), String> {
     let long = if length == Length::Long { NEEDED_FOR_LONG } else { &[] };

@@ -38,6 +38,9 @@ impl Check {
             }
         }
         print!("{}", local_methods(&graph));
+        if manifest.identity.stated {
+            println!("\nevery method with a route says who may call it (`#[auth(…)]`)");
+        }
         let modules: Vec<&str> = manifest.modules.iter().map(|one| one.module.as_str()).collect();
         let warnings = warnings(&self.manifest, &modules)?;
         for warning in &warnings {

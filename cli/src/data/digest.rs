@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-/// The rows of a table are divided among so many sums, by their hashes.
+/// The number of sums. A row's hash decides which sum it is part of.
 const BUCKETS: usize = 1 << 16;
 
 /// A checksum of a table's rows. Their order does not matter.

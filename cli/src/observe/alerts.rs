@@ -43,6 +43,7 @@ pub(super) fn of(deployment: &Deployment) -> Vec<Alert> {
         not_ready(deployment),
     ];
     let queues = [
+        queue_full(deployment),
         buffers_full(deployment),
         pool_full(deployment),
         work_late(deployment),
@@ -222,6 +223,38 @@ fn not_ready(deployment: &Deployment) -> Alert {
         runbook: runbook!("MonoliftNotReady"),
         example: Example {
             series: vec![(ready("10.0.0.1:7200"), "1x100"), (ready("10.0.0.2:7200"), "0x100")],
+            labels: vec![
+                ("app", app.clone()),
+                ("job", format!("{app}-orders")),
+                ("instance", "10.0.0.2:7200".to_owned()),
+            ],
+        },
+    }
+}
+
+fn queue_full(deployment: &Deployment) -> Alert {
+    let app = &deployment.app;
+    let refused = |instance: &str| {
+        format!(
+            "monolift_calls_refused_total{{app=\"{app}\",job=\"{app}-orders\",instance=\"{instance}\"}}"
+        )
+    };
+    Alert {
+        name: "MonoliftQueueFull",
+        why: "A refused call found `limits.running` calls at work and `limits.waiting` before it, or waited for `limits.wait`.\n\
+              Its caller tries another replica. One in ten seconds, for five minutes, is more than a burst.",
+        expr: format!(
+            "sum by (app, job, instance) (rate(monolift_calls_refused_total{{app=\"{app}\"}}[5m])) > 0.1"
+        ),
+        hold: "5m",
+        severity: "page",
+        summary: "{{ $labels.job }} at {{ $labels.instance }} refuses calls, because its queue is full",
+        runbook: runbook!("MonoliftQueueFull"),
+        example: Example {
+            series: vec![
+                (refused("10.0.0.1:7200"), "0x100"),
+                (refused("10.0.0.2:7200"), "0+3x100"),
+            ],
             labels: vec![
                 ("app", app.clone()),
                 ("job", format!("{app}-orders")),

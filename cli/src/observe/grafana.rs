@@ -118,6 +118,17 @@ fn processes(app: &str) -> Vec<Panel> {
             )],
         ),
         Panel::new(
+            "calls that wait, and calls refused",
+            "short",
+            vec![
+                (format!("monolift_calls_waiting{{{of}}}"), "{{job}} {{instance}} wait"),
+                (
+                    format!("rate(monolift_calls_refused_total{{{of}}}[5m])"),
+                    "{{job}} {{instance}} refused in a second",
+                ),
+            ],
+        ),
+        Panel::new(
             "recorded requests, and kept traces passed over",
             "short",
             vec![

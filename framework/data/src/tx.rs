@@ -142,7 +142,7 @@ pub(super) async fn begin_in_turn<D: Database>(
     begin_with(places, pool, backend, statement).await
 }
 
-/// Begins whoever else waits, for the framework's own questions.
+/// Begins without waiting in line, for the framework's own statements.
 pub(super) async fn begin_out_of_turn<D: Database>(
     pool: &Pool<D>,
     backend: Backend,

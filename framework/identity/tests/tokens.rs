@@ -1,5 +1,7 @@
 //! Tokens that count, and damaged and forged ones that do not.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use monolift_identity::{

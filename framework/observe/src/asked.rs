@@ -19,7 +19,6 @@ use crate::{
     link::{Interface, Link},
 };
 use futures_util::future::{BoxFuture, join_all};
-use monolift_call::InterfaceError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -27,7 +26,6 @@ use std::{
     fmt,
     sync::{Arc, OnceLock, Weak},
 };
-use thiserror::Error;
 
 /// Processes that have been asked before no further one is.
 const MOST_ASKED: usize = 256;
@@ -39,11 +37,11 @@ const MOST_PARTS: usize = 256;
 pub trait Observed {
     /// What this process, and those that it called, did for a trace. `asked` are processes that were asked before.
     #[deadline("2s")]
-    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, ObservedError>;
+    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, CallError>;
 
     /// How this process, and those that it calls, stand. `asked` are processes that were asked before.
     #[deadline("2s")]
-    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError>;
+    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, CallError>;
 
     /// The durable work of modules of this process and of those that it calls. `asked` are processes that were asked
     /// before. A change is made in the process that runs the module.
@@ -52,16 +50,12 @@ pub trait Observed {
         &self,
         question: WorkQuestion,
         asked: Vec<String>,
-    ) -> Result<WorkAnswer, ObservedError>;
+    ) -> Result<WorkAnswer, CallError>;
 
     /// The latest lines of the logs of this process and of those that it calls. `asked` are processes that were asked
     /// before.
     #[deadline("5s")]
-    async fn lines(
-        &self,
-        filter: LogFilter,
-        asked: Vec<String>,
-    ) -> Result<LogAnswer, ObservedError>;
+    async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError>;
 }
 
 /// An answer to the question.
@@ -71,14 +65,6 @@ pub struct Parts {
     pub parts: Vec<TracePart>,
     /// Processes that did not answer.
     pub missing: Vec<String>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
-pub enum ObservedError {
-    /// The process could not be asked.
-    #[error(transparent)]
-    Call(CallError),
 }
 
 /// Another process that this one calls or observes.
@@ -120,7 +106,7 @@ pub fn observed(traces: &Arc<Traces>) -> Arc<dyn Observed> {
 
 #[monolift_call::async_trait]
 impl Observed for Here {
-    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, ObservedError> {
+    async fn parts_of(&self, trace_id: String, asked: Vec<String>) -> Result<Parts, CallError> {
         let Ok(trace) = u128::from_str_radix(&trace_id, 16) else { return Ok(Parts::default()) };
         // Whoever asks has kept it, or looks at it.
         if let Some(traces) = self.traces.upgrade() {
@@ -129,7 +115,7 @@ impl Observed for Here {
         Ok(self.gather(trace, asked).await)
     }
 
-    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, ObservedError> {
+    async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, CallError> {
         Ok(self.gather_states(asked).await)
     }
 
@@ -137,15 +123,11 @@ impl Observed for Here {
         &self,
         question: WorkQuestion,
         asked: Vec<String>,
-    ) -> Result<WorkAnswer, ObservedError> {
+    ) -> Result<WorkAnswer, CallError> {
         Ok(self.gather_work(question, asked).await)
     }
 
-    async fn lines(
-        &self,
-        filter: LogFilter,
-        asked: Vec<String>,
-    ) -> Result<LogAnswer, ObservedError> {
+    async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError> {
         Ok(self.gather_lines(filter, asked).await)
     }
 }

@@ -82,6 +82,7 @@ mod tests {
             remote: false,
             began: 0,
             nanos: 0,
+            untimed: false,
             outcome: "answered".to_owned(),
         };
         TracePart {

@@ -190,3 +190,86 @@ impl Sending {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::send::Protocol;
+    use monolift_observe::{KeptBecause, Trace, TraceEntry, TracePart};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    fn kept() -> Arc<Kept> {
+        let part = TracePart {
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+            process: "shop".to_owned(),
+            pid: 1,
+            entry: TraceEntry::Request("GET /".to_owned()),
+            began_us: 1,
+            nanos: 1,
+            status: Some(500),
+            dropped: false,
+            failed: false,
+            parent: "0".repeat(16),
+            span: "00f067aa0ba902b7".to_owned(),
+            calls: Vec::new(),
+            statements: Vec::new(),
+            left_out: 0,
+        };
+        let trace =
+            Trace { trace_id: part.trace_id.clone(), parts: vec![part], missing: Vec::new() };
+        Arc::new(Kept { because: KeptBecause::Failed, trace })
+    }
+
+    fn exporter(address: std::net::SocketAddr, most: usize) -> Arc<Exporter> {
+        let endpoint = format!("http://{address}");
+        Exporter::start("shop", Collector::new(&endpoint, Protocol::Http, "").unwrap(), most)
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_dropped_and_counted() {
+        // It takes connections and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let room_for_two = 2 * kept().trace.bytes();
+        let exporter = exporter(silent.local_addr().unwrap(), room_for_two);
+        for _ in 0..5 {
+            exporter.export(&kept());
+        }
+        let figures = exporter.figures();
+        assert_eq!((figures.dropped_full, figures.waiting_bytes), (3, room_for_two));
+        exporter.stop(Instant::now()).await;
+        exporter.export(&kept());
+        assert_eq!(exporter.figures().dropped_full, 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_good_is_counted_and_not_sent_again() {
+        let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = collector.local_addr().unwrap();
+        let refusing = tokio::spawn(async move {
+            let mut connections = 0;
+            while let Ok((mut socket, _)) = collector.accept().await {
+                connections += 1;
+                let _ = socket.read(&mut [0; 4096]).await;
+                let refusal = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+                let _ = socket.write_all(refusal).await;
+                if connections == 2 {
+                    return;
+                }
+            }
+        });
+        let exporter = exporter(address, 1 << 20);
+        for refused in 1..=2 {
+            exporter.export(&kept());
+            while exporter.figures().dropped_failed < refused {
+                sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(exporter.figures().dropped_failed, refused);
+        }
+        refusing.await.unwrap();
+        let figures = exporter.figures();
+        assert_eq!((figures.sent_spans, figures.waiting_bytes), (0, 0));
+    }
+}

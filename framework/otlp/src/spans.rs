@@ -134,6 +134,9 @@ impl Spans<'_> {
         if let (true, Some(process)) = (call.remote, process) {
             attributes.push(attribute("server.address", process));
         }
+        if call.untimed {
+            attributes.push(attribute("monolift.untimed", "true"));
+        }
         let error = match call.outcome.as_str() {
             "answered" | "declared" => None,
             "dropped" => Some(CANCELLED.to_owned()),

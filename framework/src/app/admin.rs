@@ -9,6 +9,7 @@ use crate::{
     link::{Links, interfaces},
     module::{RunningModule, StartError},
     remote::Remote,
+    serve::{Queue, Server},
     wire::{Carrier, Memory},
 };
 use monolift_manifest::{Address, Process};
@@ -207,6 +208,7 @@ fn figures(app: &RunningApp) -> Figures {
         let gauges = each.map(|module| (module.facts.name, module.gauges.clone()));
         super::figures::DatabaseFigures::of(gauges.collect())
     };
+    let waiting = app.server.as_ref().map(Server::queue);
     Box::new(move |page: &mut Page| {
         let (name, process) = &info;
         page.family(
@@ -223,6 +225,9 @@ fn figures(app: &RunningApp) -> Figures {
         )
         .sample(&[], ready);
         buffers(page, &memory);
+        if let Some(waiting) = &waiting {
+            queue(page, waiting);
+        }
         replicas(page, &remotes);
         #[cfg(feature = "data")]
         databases.show(page);
@@ -237,6 +242,13 @@ fn buffers(page: &mut Page, memory: &Memory) {
         .sample(&[("of", "own")], in_use.own);
     page.family("monolift_buffer_limit_bytes", Kind::Gauge, "The setting `limits.memory`.")
         .sample(&[], in_use.limit);
+}
+
+fn queue(page: &mut Page, queue: &Queue) {
+    let help = "Calls of other processes that wait for others to end.";
+    page.family("monolift_calls_waiting", Kind::Gauge, help).sample(&[], queue.waiting());
+    let help = "Calls of other processes that were refused, because as many ran and waited as may.";
+    page.family("monolift_calls_refused_total", Kind::Counter, help).sample(&[], queue.refused());
 }
 
 fn replicas(page: &mut Page, remotes: &[Arc<Remote>]) {

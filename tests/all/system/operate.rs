@@ -7,19 +7,30 @@ use super::{
     tables::Tables,
     workspace::target,
 };
+use crate::postgres::Postgres;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 2}]}"#;
 
-/// Two parked pieces of a kind that no worker knows, so that what is run again waits.
-pub(super) const PARKED: &str = r#"INSERT INTO monolift_work
+/// Two pieces of a kind that no worker knows, so that what is run again waits. They were parked at `NOW`.
+const PARKED: &str = r#"INSERT INTO monolift_work
     (module, id, name, payload, trace, due_at_ms, attempts, leased_till_ms, parked_at_ms, error, made_at_ms, epoch)
-    SELECT 'orders', column1, 'ship', '{"order": "c4n4ry", "lines": [{"sku": "c4n4ry"}]}', NULL, 0, 3, 0, 1,
-    'the carrier said no', 0, 0 FROM (VALUES ('p-1'), ('p-2'))"#;
+    SELECT 'orders', column1, 'ship', '{"order": "c4n4ry", "lines": [{"sku": "c4n4ry"}]}', NULL, 0, 3, 0, NOW,
+    'the carrier said no', NOW, 0 FROM (VALUES ('p-1'), ('p-2')) AS ids"#;
+
+/// Parks two pieces of work of the module `orders`, twenty minutes ago.
+pub(super) fn park(place: &Run) {
+    let ago = Duration::from_secs(20 * 60);
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago;
+    // A query is a text of the program.
+    let sql = PARKED.replace("NOW", &at.as_millis().to_string()).leak();
+    Tables::of(place).rows("orders", sql);
+}
 
 /// What a command printed, and whether it went well.
 struct Said {
@@ -90,7 +101,7 @@ fn order(gateway: &str) {
 #[test]
 fn parked_work_is_looked_at_run_again_and_given_up() {
     let (place, program, mut process, _) = monolith("operate-work");
-    Tables::of(&place).rows("orders", PARKED);
+    park(&place);
     let all = prints(&program, &place, &["work", "list"]);
     let row = all.lines().find(|line| line.contains("ship")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
@@ -120,6 +131,28 @@ fn parked_work_is_looked_at_run_again_and_given_up() {
     process.stop();
     let gone = complains(&program, &place, &["work", "list"]);
     assert!(gone.starts_with("nothing listens at 127.0.0.1:"), "{gone}");
+}
+
+#[test]
+fn parked_work_on_postgres_is_the_same() {
+    let postgres = Postgres::start();
+    let place = MONOLITH
+        .run("operate-postgres")
+        .with("SHOP_PROCESS__MONOLITH__ADMIN", free_port())
+        .with("SHOP_ORDERS__DB__URL", postgres.database("operate"));
+    let program = MONOLITH.program("app-monolith");
+    let mut process = place.start(&program);
+    process.says(" shows its traces and metrics");
+    park(&place);
+    let parked = ["work", "list", "orders", "--state", "parked", "--kind", "ship"];
+    let pieces = prints(&program, &place, &parked);
+    assert_eq!(pieces.matches("  ship  parked for ").count(), 2, "{pieces}");
+    assert!(pieces.contains("{lines: [1 × {sku: text}], order: text}"), "{pieces}");
+    let again = prints(&program, &place, &["work", "retry", "orders", "--all"]);
+    assert_eq!(again, "orders: 2 run again\n");
+    let waiting = prints(&program, &place, &["work", "list", "orders", "--state", "waiting"]);
+    assert_eq!(waiting.matches("  ship  waiting, due").count(), 2, "{waiting}");
+    process.stop();
 }
 
 #[test]
@@ -228,7 +261,7 @@ fn the_gateway_knows_the_work_of_all_processes() {
     let mut processes: Vec<Process> = ALL_SPLIT.programs.iter().map(start).collect();
     let gateway = processes.last_mut().unwrap().http();
     eventually("the gateway is ready", || is_ready(&gateway));
-    Tables::of(&place).rows("orders", PARKED);
+    park(&place);
     let program = ALL_SPLIT.program("process");
     let all = prints(&program, &place, &["work"]);
     assert!(all.lines().any(|line| line.starts_with("orders ") && line.contains("ship")), "{all}");

@@ -48,7 +48,11 @@ fn the_reference_has_every_setting_and_its_default() {
                 from_file || of_others || by_run || name == "plain",
                 "{key} is not in the reference: {value:?} {origin:?}"
             );
-            let (default, _) = &plain[key];
+            // A table whose name is free, such as an issuer's, is there with the file only.
+            let Some((default, _)) = plain.get(key) else {
+                assert!(key.starts_with("identity.issuers."), "{key} has no default");
+                continue;
+            };
             if name == "plain"
                 && let (Some(value), Some(default)) = (value, default)
                 && !by_run

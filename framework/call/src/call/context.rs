@@ -57,8 +57,6 @@ struct Baggage {
     trace_state: Option<TraceState>,
 }
 
-}
-
 impl Context {
     /// The context of the call that is running, or `None` outside of any.
     pub fn current() -> Option<Self> {

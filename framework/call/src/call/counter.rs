@@ -245,8 +245,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// How many calls took at most so many nanoseconds, for each of these bounds, which ascend. A call is known to within
-    /// an eighth of its duration.
+    /// For each bound in nanoseconds, the number of calls that took at most that long. `bounds` must ascend. Durations are
+    /// known to within an eighth.
     pub fn at_most(&self, bounds: &[u64]) -> Vec<u64> {
         let mut buckets = self.buckets.iter().enumerate().peekable();
         let mut so_far = 0;

@@ -59,7 +59,7 @@ pub struct Guarded<'a, F> {
     course: Course<'a>,
 }
 
-/// All of a guarded call but the call itself: what is the same code for every method.
+/// All of a guarded call but the call itself.
 #[derive(Debug)]
 struct Course<'a> {
     callee: &'static Callee,
@@ -251,6 +251,7 @@ impl<'a> Course<'a> {
     }
 
     /// Begins a poll, and with the first one the call.
+    #[inline]
     fn enter(&mut self) -> Result<(), Box<CallError>> {
         let begins = self.deadline.is_none();
         if begins {
@@ -270,8 +271,9 @@ impl<'a> Course<'a> {
     }
 
     /// Asks the method's rule, in the context that the call runs in.
+    #[cold]
     fn admit(&self) -> Result<(), Box<CallError>> {
-        let ask = |context| access::admit(self.callee, self.settings, context);
+        let ask = |context: Option<&Context>| access::admit(self.callee, self.settings, context);
         let admitted = match &self.rare {
             Some(rare) => ask(Some(&rare.inner)),
             None => Context::look(|context| ask(Some(context))).unwrap_or_else(|| ask(None)),
@@ -280,6 +282,7 @@ impl<'a> Course<'a> {
     }
 
     /// Ends a poll, in which the call may have ended: perhaps with an error.
+    #[inline]
     fn leave(&mut self, end: Option<Option<&CallError>>) {
         if let Some(error) = end {
             self.polled.ended(self.callee, error);
@@ -349,6 +352,7 @@ impl<'a> Course<'a> {
     }
 
     /// Counts and records how the call ended.
+    #[inline]
     fn ended(&mut self, outcome: Outcome) {
         if self.deadline.is_none() {
             return;

@@ -56,6 +56,19 @@ pub trait InterfaceError:
     fn response(&self) -> ErrorResponse;
 }
 
+/// For methods that declare no errors of their own: they fail only as any call can.
+impl InterfaceError for CallError {
+    const RESPONSES: &'static [ErrorResponse] = &[];
+
+    fn call_error(&self) -> Option<&CallError> {
+        Some(self)
+    }
+
+    fn response(&self) -> ErrorResponse {
+        ErrorResponse::of(self)
+    }
+}
+
 /// The HTTP response of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorResponse {

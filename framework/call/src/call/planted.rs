@@ -11,6 +11,7 @@
 //! | `failed-is-done` | that failed work is tried again |
 //! | `first-come-first-served` | that origins take turns |
 //! | `fresh-deadlines` | that a deadline only shrinks from hop to hop |
+//! | `inbox-forgets` | that an event which is delivered again has its effect once |
 //! | `keys-are-lost` | that an idempotency key reaches the module |
 //! | `leases-never-end` | that the work of a dead worker is taken over |
 //! | `lost-is-not-sent` | that a call which may have been done is not sent again |

@@ -349,6 +349,7 @@ mod tests {
         interface: "Shop",
         method: "open",
         deadline: None,
+        rule: None,
         meter: Meter::new(),
     };
 

@@ -100,7 +100,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
     /// Whether anything is due.
     async fn is_due(&self, ask: &Ask) -> Result<bool, sqlx::Error> {
         let (due, known) = self.due(ask, 3);
-        let sql = format!("SELECT 1 FROM monolift_event_offers o WHERE {due} LIMIT 1");
+        let sql =
+            format!("SELECT CAST(1 AS BIGINT) FROM monolift_event_offers o WHERE {due} LIMIT 1");
         let values = vec![(&*self.module).into(), ask.listener.as_str().into()];
         let values = values.into_iter().chain(known).collect();
         Ok(!self.db.rows(sql.into(), values, &[Column::Number]).await?.is_empty())

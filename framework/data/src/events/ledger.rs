@@ -2,7 +2,7 @@
 //! about it.
 
 use super::{registry, statements::now};
-use crate::{Column, Db, ModuleDatabase, Value};
+use crate::{Backend, Column, Db, ModuleDatabase, Value};
 use sqlx::{Any, Database};
 
 /// The events of one module, as a person looks at them.
@@ -52,6 +52,19 @@ impl<D: ModuleDatabase> EventLedger<D> {
     /// That of a module, in its database.
     pub fn of(db: Db<D>, module: &str) -> Self {
         Self { db, module: module.to_owned() }
+    }
+
+    /// The same, unless the module has no events, and so no tables for them.
+    pub async fn existing(self) -> Result<Option<Self>, sqlx::Error> {
+        let sql = match self.db.backend() {
+            Backend::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = 'monolift_events'",
+            Backend::Postgres => {
+                "SELECT COUNT(*) FROM pg_tables \
+                 WHERE tablename = 'monolift_events' AND schemaname = current_schema()"
+            }
+        };
+        let rows = self.db.rows(sql.into(), Vec::new(), &[Column::Number]).await?;
+        Ok((rows.first().is_some_and(|row| row[0].number() > 0)).then_some(self))
     }
 
     /// How far each listener is.

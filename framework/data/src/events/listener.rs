@@ -143,6 +143,9 @@ struct Listening<D: ModuleDatabase> {
     at_once: Arc<Semaphore>,
 }
 
+/// What a publisher was told, and whether it has answered.
+type Told = (Vec<Settled>, Result<(), FeedError>);
+
 /// What a loop of [`Listening`] has in hand.
 #[derive(Default)]
 struct Hand {
@@ -152,7 +155,7 @@ struct Hand {
     /// How it went with offers whose publisher has not been told.
     ended: VecDeque<Settled>,
     taking: Option<BoxFuture<'static, Result<Vec<Offer>, FeedError>>>,
-    settling: Option<BoxFuture<'static, (Vec<Settled>, Result<(), FeedError>)>>,
+    settling: Option<BoxFuture<'static, Told>>,
     renewing: Option<BoxFuture<'static, Result<(), FeedError>>>,
     /// Failures in a row to reach the publisher.
     failures: u32,
@@ -268,11 +271,14 @@ impl<D: ModuleDatabase> Listening<D> {
                 let mut goes_on = true;
                 for offer in offers {
                     let ending = match heard.get(&offer.name) {
-                        Some(heard) if goes_on => {
-                            let _place = at_once.acquire().await;
-                            let slip = Slip::of(&offer, &module, &publisher);
-                            heard.handle(&db, &offer, slip).await
-                        }
+                        Some(heard) if goes_on => match at_once.acquire().await {
+                            Ok(_place) => {
+                                let slip = Slip::of(&offer, &module, &publisher);
+                                heard.handle(&db, &offer, slip).await
+                            }
+                            // The process stops.
+                            Err(_) => Ending::Returned { pause_ms: 0 },
+                        },
                         _ => Ending::Returned { pause_ms: NOT_YET.as_millis() as u64 },
                     };
                     // Those after it of its key wait for it, unless it was passed over.

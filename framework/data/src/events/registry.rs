@@ -64,7 +64,7 @@ pub(super) async fn offer_to_new_listeners<D: ModuleDatabase>(
 ) -> Result<bool, sqlx::Error> {
     let behind = "FROM monolift_events WHERE module = $1 AND offered < \
         (SELECT version FROM monolift_event_registry WHERE module = $1)";
-    let sql = format!("SELECT 1 {behind} LIMIT 1");
+    let sql = format!("SELECT CAST(1 AS BIGINT) {behind} LIMIT 1");
     if db.rows(sql.into(), vec![module.into()], &[Column::Number]).await?.is_empty() {
         return Ok(false);
     }

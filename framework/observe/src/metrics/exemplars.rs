@@ -58,16 +58,17 @@ impl Exemplars {
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for call in &part.recorded.calls {
+            // A call that was not timed is in no bucket.
+            let Some(nanos) = call.nanos else { continue };
             let caller = modules.get(&call.parent).copied().unwrap_or(outside);
             let labels = labels_of(call, caller);
             if all.len() >= MOST && !all.contains_key(&labels) {
                 continue;
             }
-            let bucket =
-                BOUNDS.iter().position(|bound| call.nanos <= *bound).unwrap_or(BOUNDS.len());
-            let at = part.began_at + Duration::from_nanos(call.began.saturating_add(call.nanos));
+            let bucket = BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
+            let at = part.began_at + Duration::from_nanos(call.began.saturating_add(nanos));
             all.entry(labels).or_insert([None; BUCKETS])[bucket] =
-                Some(Exemplar { trace_id: part.trace_id, nanos: call.nanos, at });
+                Some(Exemplar { trace_id: part.trace_id, nanos, at });
         }
     }
 
@@ -101,6 +102,7 @@ mod tests {
         interface: "Stock",
         method: "level",
         deadline: None,
+        rule: None,
         meter: Meter::new(),
     };
     static ORDERS: Callee = Callee {
@@ -108,11 +110,20 @@ mod tests {
         interface: "Orders",
         method: "place",
         deadline: None,
+        rule: None,
         meter: Meter::new(),
     };
 
     fn call(callee: &'static Callee, span: u64, parent: u64, side: Side, nanos: u64) -> CallRecord {
-        CallRecord { callee, span, parent, side, began: 0, nanos, outcome: Outcome::Answered }
+        CallRecord {
+            callee,
+            span,
+            parent,
+            side,
+            began: 0,
+            nanos: Some(nanos),
+            outcome: Outcome::Answered,
+        }
     }
 
     #[test]

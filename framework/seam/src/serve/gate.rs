@@ -12,7 +12,13 @@ use crate::{
     },
     wire::overloaded,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// The least and the most that a refused caller is asked to stay away.
@@ -26,7 +32,13 @@ pub(super) struct Gate {
     wait: Duration,
     /// How long calls take that do not end at once.
     took: Mean,
+    /// Calls that found no place.
+    refused: AtomicU64,
 }
+
+/// How the calls stand that wait for a place to run in.
+#[derive(Debug, Clone)]
+pub struct Queue(Arc<Gate>);
 
 /// A call that waits, and the time until which it may.
 pub(super) struct Queued {
@@ -42,6 +54,7 @@ impl Gate {
             turns: Turns::new(limits.running, limits.waiting),
             wait: limits.wait,
             took: Mean::default(),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -64,10 +77,27 @@ impl Gate {
     }
 
     fn full(&self, why: &str) -> CallError {
+        self.refused.fetch_add(1, Relaxed);
         // By then those that wait now have had their turn.
         let rounds = 1 + self.turns.waiting() / self.running.max(1);
         let after = self.took.get().saturating_mul(rounds as u32).clamp(SOONEST, LATEST);
         overloaded(why).with_retry_advice(RetryAdvice::After(after))
+    }
+}
+
+impl Queue {
+    pub(super) fn of(gate: &Arc<Gate>) -> Self {
+        Self(Arc::clone(gate))
+    }
+
+    /// The calls that wait now.
+    pub fn waiting(&self) -> usize {
+        self.0.turns.waiting()
+    }
+
+    /// The calls that were refused so far, because there was no place to run or to wait in.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Relaxed)
     }
 }
 
@@ -113,6 +143,8 @@ mod tests {
         gate.learn(Duration::from_millis(1_600));
         let refused = gate.queue(PEER).err().unwrap();
         assert_eq!(refused.kind(), CallErrorKind::Overloaded);
+        let queue = Queue::of(&gate);
+        assert_eq!((queue.waiting(), queue.refused()), (1, 1));
         // One that runs and one that waits, 100 ms each.
         assert_eq!(refused.retry_advice(), Some(RetryAdvice::After(Duration::from_millis(200))));
         drop(running);

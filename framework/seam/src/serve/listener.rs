@@ -2,7 +2,7 @@
 
 use super::{
     Accepting, Acceptor, Directory,
-    gate::Gate,
+    gate::{Gate, Queue},
     greeting::{self, Serving},
     handshakes::Handshakes,
 };
@@ -58,7 +58,10 @@ const TURNED_AWAY: usize = 16;
 
 /// A listener at work. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Server(Accepting);
+pub struct Server {
+    accepting: Accepting,
+    queue: Queue,
+}
 
 impl Server {
     /// Serves `directory` to all who connect to `listener`; with `tls`, to those over TCP who prove who
@@ -71,10 +74,12 @@ impl Server {
         memory: Arc<Memory>,
         tls: Option<Tls>,
     ) -> Self {
+        let gate = Gate::new(&limits);
+        let queue = Queue::of(&gate);
         let serving = Arc::new(Serving {
             us,
             directory,
-            gate: Gate::new(&limits),
+            gate,
             handshakes: Handshakes::new(limits.handshakes),
             places: Arc::new(Semaphore::new(limits.connections)),
             memory,
@@ -82,13 +87,19 @@ impl Server {
             tls,
         });
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        Self(Accepting::start(Peers { listener, serving, turned_away, full: false }))
+        let peers = Peers { listener, serving, turned_away, full: false };
+        Self { accepting: Accepting::start(peers), queue }
+    }
+
+    /// The calls that wait for a place to run in.
+    pub fn queue(&self) -> Queue {
+        self.queue.clone()
     }
 
     /// Takes no new connection, tells callers to go elsewhere, and waits for the calls in flight until
     /// `by`.
     pub async fn drain(self, by: Instant) {
-        if !self.0.drain(by).await {
+        if !self.accepting.drain(by).await {
             tracing::warn!("calls were still in flight when the time to stop had passed");
         }
     }

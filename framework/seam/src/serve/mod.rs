@@ -15,6 +15,7 @@ mod listener;
 
 pub use accept::{Accepting, Acceptor};
 pub use directory::{CallerCheck, Directory, WebCheck};
+pub use gate::Queue;
 pub use listener::{Limits, Server};
 
 pub use crate::link::Handler;

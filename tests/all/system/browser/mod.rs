@@ -4,10 +4,10 @@ mod webdriver;
 
 use super::{
     http::request,
-    operate::PARKED,
+    operate::park,
     processes::{Process, Run, eventually, free_port, is_ready},
     shop::{ALL_SPLIT, MONOLITH, Placement},
-    tables::{MODULES, Tables},
+    tables::MODULES,
 };
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use std::{
 use webdriver::Browser;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 2}]}"#;
+const ORDER: &str = r#"{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}"#;
 /// How soon the map shows that a process has gone.
 const RED: Duration = Duration::from_secs(3);
 
@@ -50,8 +50,9 @@ impl Seen {
         Self { browser, url: format!("http://{admin}"), gateway, processes, placement, run }
     }
 
-    fn order(&self) {
-        let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-00");
+    /// Places an order as part of a trace.
+    fn order(&self, trace: &str) {
+        let traceparent = format!("00-{trace}-00f067aa0ba902b7-00");
         let headers = [("traceparent", traceparent.as_str())];
         assert_eq!(request(&self.gateway, "POST", "/orders", &headers, ORDER).unwrap().status, 201);
     }
@@ -94,9 +95,10 @@ fn the_split_shop_is_watched_while_a_service_dies() {
     let process =
         |state: &str| format!("document.querySelector('.process.{state}[data-process=payments]')");
     seen.browser.until("payments is up", &process("up"));
-    for _ in 0..20 {
-        seen.order();
+    for number in 1..=12 {
+        seen.order(&format!("{number:032x}"));
     }
+    seen.order(TRACE);
     seen.browser.until("calls are shown", "document.querySelector('#map .way.remote text')");
     seen.picture("map.png");
 
@@ -127,9 +129,9 @@ fn the_split_shop_is_watched_while_a_service_dies() {
 fn the_monolith_is_worked_with_by_mouse_and_keyboard() {
     let seen = Seen::start(&MONOLITH, "browser-monolith");
     let browser = &seen.browser;
-    Tables::of(&seen.run).rows("orders", PARKED);
+    park(&seen.run);
     seen.sees_all_modules();
-    seen.order();
+    seen.order(TRACE);
 
     // By keyboard alone: to a module from the map, to the traces, and into the first filter.
     browser.run("document.querySelector('.module[data-module=orders]').focus()");
@@ -137,6 +139,7 @@ fn the_monolith_is_worked_with_by_mouse_and_keyboard() {
     browser.until("the page of orders", "location.hash === '#/module/orders'");
     browser.until("its parked work", "document.querySelectorAll('#work button').length >= 4");
     assert_eq!(browser.run("return document.body.innerText.includes('c4n4ry')"), false);
+    browser.until("its calls", &says("(edge)"));
     seen.picture("module.png");
     browser.click("#work .doing button");
     browser.until("one runs again", &says("1 run again"));

@@ -1,12 +1,11 @@
 //! The least of a WebDriver client: Chromium without a window, driven over plain HTTP.
 
-use crate::system::{
-    http::request,
-    processes::{SOON, free_port},
-};
+use crate::system::processes::{SOON, free_port};
 use serde_json::{Value, json};
 use std::{
     fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -41,7 +40,7 @@ impl Browser {
             std::env::temp_dir().join(format!("ml-browser-{}-{name}", std::process::id()));
         let mut browser = Self { driver, address, session: String::new(), profile };
         let by = Instant::now() + SOON;
-        while request(&browser.address, "GET", "/status", &[], "").is_err() {
+        while request(&browser.address, "GET", "/status", "").is_err() {
             assert!(Instant::now() < by, "chromedriver does not answer");
             sleep(Duration::from_millis(20));
         }
@@ -67,9 +66,9 @@ impl Browser {
     #[track_caller]
     fn command(&self, verb: &str, path: &str, body: &Value) -> Value {
         let body = if verb == "GET" { String::new() } else { body.to_string() };
-        let answer = request(&self.address, verb, path, &[], &body).unwrap();
-        let value: Value = serde_json::from_str(&answer.body).unwrap();
-        assert!(answer.status == 200, "{verb} {path} {body}: {value:#}");
+        let answer = request(&self.address, verb, path, &body).unwrap();
+        let value: Value = serde_json::from_str(&answer).unwrap();
+        assert!(value["value"]["error"].is_null(), "{verb} {path} {body}: {value:#}");
         value["value"].clone()
     }
 
@@ -174,12 +173,39 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
-            let _ = request(&self.address, "DELETE", &self.session, &[], "");
+            let _ = request(&self.address, "DELETE", &self.session, "");
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         let _ = fs::remove_dir_all(&self.profile);
     }
+}
+
+/// The body of an answer. The driver keeps its connections open, so the body is as long as it says.
+fn request(address: &str, verb: &str, path: &str, body: &str) -> io::Result<String> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(SOON))?;
+    let length = body.len();
+    let head =
+        format!("{verb} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    socket.write_all((head + body).as_bytes())?;
+    let mut answer = BufReader::new(socket);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if answer.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(stated) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = stated.trim().parse().map_err(io::Error::other)?;
+        }
+    }
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body)?;
+    String::from_utf8(body).map_err(io::Error::other)
 }
 
 /// Bytes from base64.

@@ -1,9 +1,12 @@
 //! What is kept of requests reaches a collector: the same spans in every placement, over gRPC and over HTTP.
 
+#![allow(unreachable_pub, reason = "interfaces are public, also where a test declares one")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test may")]
+
 mod receiver;
 
 use monolift::{
-    CallError, Db, InterfaceError, async_trait,
+    CallError, Db, InterfaceError, Perform, Piece, Work, async_trait,
     observe::Statements,
     testing::{Mode, RunningSystem, System},
 };
@@ -15,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    error::Error,
     net::SocketAddr,
     sync::{Arc, Once},
     time::Duration,
@@ -50,6 +54,15 @@ pub trait Shelf {
     async fn none(&self) -> Result<u32, ShopError>;
     /// It panics.
     async fn panics(&self) -> Result<u32, ShopError>;
+    /// Has its tables counted afterwards.
+    async fn later(&self) -> Result<u32, ShopError>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Count;
+
+impl Piece for Count {
+    const NAME: &'static str = "count";
 }
 
 struct FrontModule(ShelfClient);
@@ -61,14 +74,24 @@ impl Front for FrontModule {
         match how.as_str() {
             "none" => self.0.none().await,
             "panics" => self.0.panics().await,
+            "later" => self.0.later().await,
             _ => Ok(tables),
         }
     }
 }
 
-#[monolift::module(name = "shelf", provides = Shelf)]
+#[monolift::module(name = "shelf", provides = Shelf, work = [Count])]
 pub struct ShelfModule {
     db: Db,
+    work: Work,
+}
+
+#[async_trait]
+impl Perform<Count> for ShelfModule {
+    async fn perform(&self, _: Count) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.tables().await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -89,6 +112,13 @@ impl Shelf for ShelfModule {
 
     async fn panics(&self) -> Result<u32, ShopError> {
         panic!("as it was told")
+    }
+
+    async fn later(&self) -> Result<u32, ShopError> {
+        let mut tx = self.db.write().await?;
+        self.work.enqueue(&mut tx, &Count).await?;
+        tx.commit().await?;
+        Ok(0)
     }
 }
 
@@ -144,8 +174,11 @@ impl Shop {
     }
 }
 
-/// Attributes that say where a module runs.
-const PLACEMENT: [&str; 2] = ["monolift.placement", "server.address"];
+/// The name of a request's span.
+const REQUEST: &str = "GET /shelves/{how}";
+
+/// Attributes that say where a module runs, and which of its calls are timed there.
+const PLACEMENT: [&str; 3] = ["monolift.placement", "monolift.untimed", "server.address"];
 
 /// Each span as the names from the root down to it, with its attributes. A call that crossed a network is two spans of
 /// one name; it is here once.
@@ -193,7 +226,7 @@ async fn a_request_has_the_same_spans_in_both_shapes_over_both_protocols() {
             let collector = Receiver::start(grpc).await;
             let shop = Shop::start(mode, grpc, collector.address, "100%").await;
             assert_eq!(shop.look("well", "").await, 200);
-            let spans = collector.received.traces(1).await;
+            let spans = collector.received.until(REQUEST).await;
             shop.stop().await;
             // It was sent once.
             assert_eq!(collector.received.spans().len(), spans.len());
@@ -228,7 +261,7 @@ async fn a_request_has_the_same_spans_in_both_shapes_over_both_protocols() {
                 ("http.response.status_code", "200"),
                 ("monolift.kept", "sampled"),
             ] {
-                let root = find(&spans, "GET /shelves/{how}")[0];
+                let root = find(&spans, REQUEST)[0];
                 assert_eq!(kind(root), SpanKind::Server);
                 assert_eq!(attributes(&root.span.attributes)[expected.0], expected.1);
             }
@@ -258,10 +291,10 @@ async fn what_failed_is_sent_and_what_went_well_is_not() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let parent = format!("traceparent: 00-{trace}-00f067aa0ba902b7-00\r\n");
         assert_eq!(shop.look("panics", &parent).await, 500);
-        let spans = collector.received.traces(1).await;
+        let spans = collector.received.until(REQUEST).await;
         shop.stop().await;
         assert_eq!(collector.received.spans().len(), spans.len());
-        let root = find(&spans, "GET /shelves/{how}")[0];
+        let root = find(&spans, REQUEST)[0];
         assert_eq!(root.span.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
         for found in &spans {
             assert_eq!(found.span.trace_id, u128::from_str_radix(trace, 16).unwrap().to_be_bytes());
@@ -279,6 +312,35 @@ async fn what_failed_is_sent_and_what_went_well_is_not() {
     }
 }
 
+/// Its process sends it, below the call that enqueued it, and once.
+#[tokio::test]
+async fn durable_work_is_a_part_of_the_trace_that_enqueued_it() {
+    for mode in [Mode::InProcess, Mode::OverAConnection] {
+        let collector = Receiver::start(true).await;
+        let shop = Shop::start(mode, true, collector.address, "100%").await;
+        assert_eq!(shop.look("later", "").await, 200);
+        collector.received.until(REQUEST).await;
+        let spans = collector.received.until("shelf.count").await;
+        shop.stop().await;
+        assert_eq!(collector.received.spans().len(), spans.len());
+        let ids: BTreeSet<&[u8]> = spans.iter().map(|found| &found.span.span_id[..]).collect();
+        assert_eq!(ids.len(), spans.len(), "a span twice: {spans:#?}");
+        let traces: BTreeSet<&[u8]> = spans.iter().map(|found| &found.span.trace_id[..]).collect();
+        assert_eq!(traces.len(), 1);
+        let work = find(&spans, "shelf.count")[0];
+        assert_eq!(kind(work), SpanKind::Consumer);
+        let module = if mode == Mode::InProcess { "test" } else { "shelf" };
+        assert_eq!(work.process, module);
+        let calls = find(&spans, "shelf.Shelf/later");
+        let call = calls.iter().find(|call| call.process == module).unwrap();
+        assert_eq!(work.span.parent_span_id, call.span.span_id);
+        let statement = find(&spans, "SELECT sqlite_master");
+        let of_work = |found: &&&Found| found.span.parent_span_id == work.span.span_id;
+        let statement = statement.iter().find(of_work).unwrap();
+        assert_eq!(attributes(&statement.span.attributes)["db.system.name"], "sqlite");
+    }
+}
+
 #[tokio::test]
 async fn a_collector_that_refuses_for_a_while_is_asked_again() {
     for grpc in [true, false] {
@@ -286,7 +348,7 @@ async fn a_collector_that_refuses_for_a_while_is_asked_again() {
         collector.received.refuse(2);
         let shop = Shop::start(Mode::InProcess, grpc, collector.address, "100%").await;
         assert_eq!(shop.look("well", "").await, 200);
-        collector.received.traces(1).await;
+        collector.received.until(REQUEST).await;
         shop.stop().await;
         assert_eq!(collector.received.tenants().len(), 1);
     }
@@ -301,7 +363,7 @@ async fn a_stop_sends_what_was_kept() {
     }
     shop.stop().await;
     let spans = collector.received.spans();
-    assert_eq!(find(&spans, "GET /shelves/{how}").len(), 20);
+    assert_eq!(find(&spans, REQUEST).len(), 20);
 }
 
 /// A collector that takes connections and says nothing, or is not there at all, costs calls nothing.

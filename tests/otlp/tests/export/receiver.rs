@@ -74,19 +74,16 @@ impl Received {
         found
     }
 
-    /// Waits until there are spans of so many traces, then a moment for what should not come.
-    pub async fn traces(&self, count: usize) -> Vec<Found> {
+    /// Waits until there is a span of this name.
+    pub async fn until(&self, name: &str) -> Vec<Found> {
         for _ in 0..1_000 {
             let spans = self.spans();
-            let mut ids: Vec<&[u8]> = spans.iter().map(|found| &found.span.trace_id[..]).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            if ids.len() >= count {
+            if spans.iter().any(|found| found.span.name == name) {
                 return spans;
             }
             sleep(Duration::from_millis(10)).await;
         }
-        panic!("{count} traces were not received: {:#?}", self.spans());
+        panic!("`{name}` was not received: {:#?}", self.spans());
     }
 }
 

@@ -1,9 +1,8 @@
-//! The outline of an interface: what one process tells another of its version, so that the two can be compared.
+//! The outline of an interface: a short form that two processes exchange to compare their versions of it.
 //!
-//! It has the names of arguments, fields and variants, says which of them must be there, and has a hash of each type
-//! beside that. It has no docs, and no bounds such as the longest length of a text: between processes they are not
-//! enforced. Two versions with the same [`Fingerprint`](super::Fingerprint) are the same, and nobody needs their
-//! outlines.
+//! It holds the names of arguments, fields and variants, whether each is required, and a hash of each type. It leaves out
+//! docs, and bounds such as the longest length of a text, which are not enforced between processes. Versions with the
+//! same [`Fingerprint`](super::Fingerprint) are equal and are not compared.
 
 mod compare;
 mod compile;

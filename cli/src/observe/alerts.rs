@@ -302,15 +302,15 @@ fn pool_full(deployment: &Deployment) -> Alert {
     let module = first_module(deployment);
     let of = |instance: &str| format!("app=\"{app}\",instance=\"{instance}\",module=\"{module}\"");
     let used =
-        |instance: &str| format!("monolift_pool_connections{{{},state=\"in_use\"}}", of(instance));
-    let most = |instance: &str| format!("monolift_pool_max{{{}}}", of(instance));
+        |instance: &str| format!("monolift_db_connections{{{},state=\"in_use\"}}", of(instance));
+    let most = |instance: &str| format!("monolift_db_connections_limit{{{}}}", of(instance));
     Alert {
         name: "MonoliftPoolFull",
         why: "A pool that is full for a moment only makes calls wait. Full at every scrape of five minutes, it is what\n\
               limits the module.",
         expr: format!(
-            "max by (app, instance, module) (monolift_pool_connections{{app=\"{app}\",state=\"in_use\"}})\n  \
-             >= max by (app, instance, module) (monolift_pool_max{{app=\"{app}\"}})"
+            "max by (app, instance, module) (monolift_db_connections{{app=\"{app}\",state=\"in_use\"}})\n  \
+             >= max by (app, instance, module) (monolift_db_connections_limit{{app=\"{app}\"}})"
         ),
         hold: "5m",
         severity: "page",

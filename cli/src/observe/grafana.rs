@@ -205,8 +205,8 @@ fn of_module(app: &str, module: &str) -> Vec<Panel> {
             "database connections",
             "short",
             vec![
-                (format!("sum by (state) (monolift_pool_connections{{{of}}})"), "{{state}}"),
-                (format!("sum(monolift_pool_max{{{of}}})"), "at most"),
+                (format!("sum by (state) (monolift_db_connections{{{of}}})"), "{{state}}"),
+                (format!("sum(monolift_db_connections_limit{{{of}}})"), "at most"),
             ],
         ),
     ]

@@ -3,8 +3,8 @@
 //! A call of a method without a rule pays a comparison with null. Everything else here is for refused calls.
 
 use super::{
-    CallError, CallErrorKind, CallSettings, Callee, Context, Principal, RetryAdvice, held,
-    meter::Caller, rule::Rule,
+    CallError, CallErrorKind, CallSettings, Callee, Context, Principal, RetryAdvice, meter::Caller,
+    rule::Rule,
 };
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ pub struct Refusals(Mutex<BTreeMap<Refused, u64>>);
 pub struct Refused {
     /// The module that calls, or `edge`, or `process` for another process; `others` beyond a number of them.
     pub caller: String,
-    /// Whether it calls for a `user`, as a `service`, or for `nobody` that is known.
+    /// `user`, `service` for a module's own work, or `nobody` if the request does not say who makes it.
     pub by: &'static str,
     /// The method, as `module.method`; empty for `others`.
     pub method: String,
@@ -103,10 +103,7 @@ pub fn admit(
     settings: &CallSettings,
     around: Option<&Context>,
 ) -> Result<(), CallError> {
-    match callee.rule {
-        Some(rule) if !lets(rule, around) => refuse(callee, rule, settings, around, true),
-        _ => Ok(()),
-    }
+    ask(callee, settings, around, true)
 }
 
 /// Lets a call through that has just arrived and whose arguments are not read yet. It meets [`admit`] after that.
@@ -116,8 +113,18 @@ pub fn admit_arrival(
     settings: &CallSettings,
     around: Option<&Context>,
 ) -> Result<(), CallError> {
+    ask(callee, settings, around, false)
+}
+
+#[inline]
+fn ask(
+    callee: &Callee,
+    settings: &CallSettings,
+    around: Option<&Context>,
+    is_last: bool,
+) -> Result<(), CallError> {
     match callee.rule {
-        Some(rule) if !lets(rule, around) => refuse(callee, rule, settings, around, false),
+        Some(rule) if !lets(rule, around) => refuse(callee, rule, settings, around, is_last),
         _ => Ok(()),
     }
 }
@@ -152,7 +159,8 @@ fn refuse(
         None => "nobody",
     };
     let subject = principal.map_or(by, |principal| &principal.subject);
-    let caller = match Caller::current(around) {
+    let of_a_peer = around.is_some_and(|context| context.origin().peer != 0);
+    let caller = match Caller::now(of_a_peer) {
         Caller::Module(module) => module,
         Caller::Process => "process",
         Caller::Edge | Caller::Other => "edge",
@@ -184,15 +192,4 @@ fn refuse(
         CallError::new(CallErrorKind::Forbidden, format!("this is for {rule}"))
     };
     Err(error.with_retry_advice(RetryAdvice::Never).during(method))
-}
-
-impl Caller {
-    /// Who makes a call that begins now, in this context.
-    fn current(around: Option<&Context>) -> Self {
-        match held::current_callee() {
-            Some(callee) => Self::Module(callee.module),
-            None if around.is_some_and(|context| context.origin().peer != 0) => Self::Process,
-            None => Self::Edge,
-        }
-    }
 }

@@ -77,7 +77,7 @@ fn add(cell: &AtomicU64, more: u64) {
 thread_local! {
     /// This thread's number; 0 before its first call, and while it ends.
     static THREAD: Cell<u64> = const { Cell::new(0) };
-    static OWN: RefCell<Own> = RefCell::new(Own::default());
+    static OWN: RefCell<Own> = RefCell::new(Own::taken_over());
 }
 
 /// The cells of one thread, by the number of the counter. When the thread ends, another thread takes them over.
@@ -94,8 +94,8 @@ static THREADS: AtomicU64 = AtomicU64::new(0);
 static LEFT: Mutex<Vec<Vec<Option<&'static Cells>>>> = Mutex::new(Vec::new());
 
 impl Own {
-    /// This thread's own, with the cells that an earlier thread left.
-    fn default() -> Self {
+    /// Numbers this thread, and takes over the cells that an earlier one left.
+    fn taken_over() -> Self {
         let thread = THREADS.fetch_add(1, Relaxed) + 1;
         let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let cells = left.unwrap_or_default();

@@ -145,17 +145,18 @@ where
             Err(panic) => {
                 let error =
                     CallError::panicked(this.course.callee.to_string(), panic_text(&*panic));
-                this.course.leave(Some(Some(&error)));
+                this.course.polled.ended(this.course.callee, Some(&error));
+                this.course.polled.leave();
                 this.drop_call();
                 return Poll::Ready(Err(this.end_with(error)));
             }
         };
-        let end = match &polled {
-            Poll::Ready(answer) => Some(answer.as_ref().err().and_then(E::call_error)),
-            Poll::Pending => None,
-        };
-        this.course.leave(end);
-        if let (Some(_), Some(text)) = (end, this.course.polled.broken()) {
+        if let Poll::Ready(answer) = &polled {
+            let error = answer.as_ref().err().and_then(E::call_error);
+            this.course.polled.ended(this.course.callee, error);
+        }
+        this.course.polled.leave();
+        if let (Poll::Ready(_), Some(text)) = (&polled, this.course.polled.broken()) {
             return Poll::Ready(Err(this.end_with(held::broken_rule(text))));
         }
         match &polled {
@@ -271,7 +272,6 @@ impl<'a> Course<'a> {
     }
 
     /// Asks the method's rule, in the context that the call runs in.
-    #[cold]
     fn admit(&self) -> Result<(), Box<CallError>> {
         let ask = |context: Option<&Context>| access::admit(self.callee, self.settings, context);
         let admitted = match &self.rare {
@@ -279,15 +279,6 @@ impl<'a> Course<'a> {
             None => Context::look(|context| ask(Some(context))).unwrap_or_else(|| ask(None)),
         };
         admitted.map_err(Box::new)
-    }
-
-    /// Ends a poll, in which the call may have ended: perhaps with an error.
-    #[inline]
-    fn leave(&mut self, end: Option<Option<&CallError>>) {
-        if let Some(error) = end {
-            self.polled.ended(self.callee, error);
-        }
-        self.polled.leave();
     }
 
     /// Says whether it is too late.
@@ -307,11 +298,7 @@ impl<'a> Course<'a> {
             self.parent = held::current_span().unwrap_or(root);
             self.polled.record_as(self.span);
         }
-        let caller = match held::current_callee() {
-            Some(callee) => Caller::Module(callee.module),
-            None if around.is_some_and(|around| around.of_a_peer) => Caller::Process,
-            None => Caller::Edge,
-        };
+        let caller = Caller::now(around.is_some_and(|around| around.of_a_peer));
         self.counted = self.callee.meter.cells(caller, self.side);
         let timed = self.side == Side::Caller || self.counted.is_some_and(Cells::times_this);
         if !timed {

@@ -279,9 +279,9 @@ impl Polled {
         Self { callee: Some(callee), span: 0, holdings: None }
     }
 
-    /// The call is recorded, with this span.
+    /// It is recorded, with this span.
     #[inline]
-    pub(super) fn record_as(&mut self, span: u64) {
+    pub fn record_as(&mut self, span: u64) {
         self.span = span;
     }
 
@@ -334,12 +334,6 @@ impl Polled {
     /// The start of a module.
     pub fn start_of(module: &str) -> Self {
         Self::duty(Duty { module: module.to_owned(), kind: None })
-    }
-
-    /// The same, as the span of what is recorded.
-    #[must_use]
-    pub fn recorded_as(self, span: u64) -> Self {
-        Self { span, ..self }
     }
 
     fn duty(duty: Duty) -> Self {

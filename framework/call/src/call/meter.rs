@@ -6,6 +6,7 @@
 use super::{
     Side,
     counter::{Cells, Counter, Figures},
+    held,
 };
 use std::{cell::Cell, fmt, ptr, sync::OnceLock};
 
@@ -29,6 +30,16 @@ pub enum Caller {
 type Key = (Caller, Side);
 
 impl Caller {
+    /// Who makes a call that begins now on this thread. Outside of calls it came from a peer, or begins here.
+    #[inline]
+    pub(super) fn now(of_a_peer: bool) -> Self {
+        match held::current_callee() {
+            Some(callee) => Self::Module(callee.module),
+            None if of_a_peer => Self::Process,
+            None => Self::Edge,
+        }
+    }
+
     /// Whether it is the same, by where a module's name is. Others may have the same name.
     #[inline]
     fn is_surely(self, other: Self) -> bool {

@@ -132,7 +132,8 @@ async fn attempt_in(context: Context, module: &str, kind: &WorkKind, claimed: &C
         }
     };
     let span = context.recording().map_or(0, |recording| recording.root());
-    let mut polled = Polled::work(module, kind.name).recorded_as(span);
+    let mut polled = Polled::work(module, kind.name);
+    polled.record_as(span);
     let performing = polled.follow(AssertUnwindSafe(performing).catch_unwind());
     let ended = timeout(kind.deadline, context.scope(performing)).await;
     let error = match ended {

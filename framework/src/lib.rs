@@ -111,6 +111,7 @@ compile_error!(
 );
 
 // The macros name this crate as its users do.
+#[allow(unused_extern_crates, reason = "without features no macro is used here")]
 extern crate self as monolift;
 
 pub mod app;

@@ -234,6 +234,18 @@ async fn a_process_that_declares_no_dependency_is_denied() {
     system.stop().await;
 }
 
+/// To call a module is a right to look at its process, and none to change its durable work.
+#[tokio::test]
+async fn who_calls_a_module_changes_none_of_its_work() {
+    let system = system().await;
+    let mut peer = Greeted::new(&system, "test").await;
+    peer.call(1, "work", "no question").await;
+    peer.fails(1, CallErrorKind::BadArguments).await;
+    peer.call(2, "change_work", "no question").await;
+    peer.fails(2, CallErrorKind::Denied).await;
+    system.stop().await;
+}
+
 #[tokio::test]
 async fn a_broken_frame_ends_its_connection_and_no_other() {
     let system = system().await;

@@ -32,6 +32,9 @@ const MOST_ASKED: usize = 256;
 /// The most parts of one trace that a process answers with.
 const MOST_PARTS: usize = 256;
 
+/// The one of the questions that changes something.
+pub const CHANGE_WORK: &str = "change_work";
+
 /// What a process tells others of itself.
 #[monolift_call::interface(module = "monolift")]
 pub trait Observed {
@@ -44,13 +47,18 @@ pub trait Observed {
     async fn processes(&self, asked: Vec<String>) -> Result<Vec<ProcessState>, CallError>;
 
     /// The durable work of modules of this process and of those that it calls. `asked` are processes that were asked
-    /// before. A change is made in the process that runs the module.
+    /// before.
     #[deadline("5s")]
     async fn work(
         &self,
         question: WorkQuestion,
         asked: Vec<String>,
     ) -> Result<WorkAnswer, CallError>;
+
+    /// Changes durable work of a module of this process. Only a process that observes the application may ask for it: to
+    /// call a module is no right to discard its work.
+    #[deadline("5s")]
+    async fn change_work(&self, question: WorkQuestion) -> Result<WorkAnswer, CallError>;
 
     /// The latest lines of the logs of this process and of those that it calls. `asked` are processes that were asked
     /// before.
@@ -124,7 +132,13 @@ impl Observed for Here {
         question: WorkQuestion,
         asked: Vec<String>,
     ) -> Result<WorkAnswer, CallError> {
+        // Whoever may ask may not change anything.
+        let question = WorkQuestion { change: None, ..question };
         Ok(self.gather_work(question, asked).await)
+    }
+
+    async fn change_work(&self, question: WorkQuestion) -> Result<WorkAnswer, CallError> {
+        Ok(self.own_work(&question).await)
     }
 
     async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError> {

@@ -26,7 +26,7 @@ mod work;
 mod work_asked;
 
 pub use admin::{AdminState, Description, Figures, Methods, router};
-pub use asked::{Neighbour, Observed, ObservedClient, Parts, observed};
+pub use asked::{CHANGE_WORK, Neighbour, Observed, ObservedClient, Parts, observed};
 pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
 pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};

@@ -15,19 +15,10 @@ impl Here {
         question: WorkQuestion,
         mut asked: Vec<String>,
     ) -> BoxFuture<'_, WorkAnswer> {
-        let process = self.traces.upgrade().map(|traces| traces.process().to_owned());
-        asked.extend(process.clone());
+        asked.extend(self.traces.upgrade().map(|traces| traces.process().to_owned()));
         Box::pin(async move {
-            let own = self.work.get().map(Vec::as_slice).unwrap_or_default();
-            let is_meant = |work: &&Arc<dyn ModuleWork>| {
-                question.module.as_deref().is_none_or(|module| module == work.module())
-            };
-            let own: Vec<_> = own.iter().filter(is_meant).collect();
-            let is_complete = question.module.is_some() && !own.is_empty();
-            let process = process.unwrap_or_default();
-            let own = own.into_iter().map(|work| answer_of(&process, work.as_ref(), &question));
-            let mut found = WorkAnswer { modules: join_all(own).await, missing: Vec::new() };
-            if is_complete {
+            let mut found = self.own_work(&question).await;
+            if question.module.is_some() && !found.modules.is_empty() {
                 return found;
             }
             let to_ask = self.to_ask(&asked, |_| true);
@@ -36,12 +27,13 @@ impl Here {
                 let (question, asked) = (question.clone(), asked.clone());
                 async move {
                     for replica in replicas {
-                        if let Ok(answer) = replica.work(question.clone(), asked.clone()).await {
-                            return (process, Some(answer));
-                        }
-                        // What it did before its answer was lost would be done twice.
+                        let question = question.clone();
+                        // What it did before its answer was lost would be done twice, so another one is not asked.
                         if question.change.is_some() {
-                            break;
+                            return (process, replica.change_work(question).await.ok());
+                        }
+                        if let Ok(answer) = replica.work(question, asked.clone()).await {
+                            return (process, Some(answer));
                         }
                     }
                     (process, None)
@@ -62,6 +54,21 @@ impl Here {
             found.missing.dedup();
             found
         })
+    }
+}
+
+impl Here {
+    /// The answer of this process.
+    pub(crate) async fn own_work(&self, question: &WorkQuestion) -> WorkAnswer {
+        let process = self.traces.upgrade().map(|traces| traces.process().to_owned());
+        let process = process.unwrap_or_default();
+        let is_meant = |work: &&Arc<dyn ModuleWork>| {
+            question.module.as_deref().is_none_or(|module| module == work.module())
+        };
+        let own = self.work.get().map(Vec::as_slice).unwrap_or_default();
+        let own = own.iter().filter(is_meant);
+        let answers = own.map(|work| answer_of(&process, work.as_ref(), question));
+        WorkAnswer { modules: join_all(answers).await, missing: Vec::new() }
     }
 }
 

@@ -37,6 +37,11 @@ pub(super) struct Observed {
     pub(super) admin_by_default: bool,
 }
 
+/// Whether this question of the framework's own changes something.
+pub(super) fn changes(method: &str) -> bool {
+    method == monolift_observe::CHANGE_WORK
+}
+
 impl Observed {
     pub(super) fn new(place: &ThisProcess) -> Self {
         let stated = &place.manifest.observe;

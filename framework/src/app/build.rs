@@ -2,7 +2,7 @@
 
 use super::{
     Linked, Program, RunningApp,
-    admin::{Admin, Observed},
+    admin::{self, Admin, Observed},
     check, feeds,
     http::{self, Gateway},
     identity::Users,
@@ -517,10 +517,12 @@ fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
     let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
     let here: Vec<String> = place.modules.clone();
     Box::new(move |caller, interface, method| {
-        // What the framework itself asks: a process that observes all, or calls a module of this one.
+        // What the framework itself asks: a process that observes all, or calls a module of this one. Only the first may
+        // change something.
         if interface.module == FRAMEWORK {
             let calls_here = |module: &String| graph.may_call(&manifest, caller, module);
-            return manifest.observes(caller) || here.iter().any(calls_here);
+            let changes = admin::changes(method.name());
+            return manifest.observes(caller) || (!changes && here.iter().any(calls_here));
         }
         let gateway = manifest.processes.get(caller).is_some_and(|process| process.http.is_some());
         (gateway && method.route.is_some()) || graph.may_call(&manifest, caller, interface.module)

@@ -15,6 +15,11 @@ pub(super) struct Observed {
     pub(super) admin_by_default: bool,
 }
 
+/// There is no such question.
+pub(super) fn changes(_: &str) -> bool {
+    false
+}
+
 impl Observed {
     pub(super) fn new(_: &ThisProcess) -> Self {
         Self::default()

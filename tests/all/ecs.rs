@@ -85,7 +85,7 @@ impl<'de> serde::Deserialize<'de> for Members {
 }
 
 /// The fields of a line, or what is wrong with it.
-pub fn check(line: &str) -> Result<BTreeMap<String, Value>, String> {
+pub(crate) fn check(line: &str) -> Result<BTreeMap<String, Value>, String> {
     let Members(members) =
         serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
     for (at, name) in REQUIRED.iter().enumerate() {

@@ -250,9 +250,9 @@ impl Databases {
             let (module, published) = (self.source.module, self.published.clone());
             let feed = PublisherFeed::new(db.clone(), module, published);
             *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(feed));
-            let listening = db.clone();
+            let (listening, calls) = (db.clone(), Arc::clone(injector.settings()));
             let make: MakeListener = Box::new(move |heard, feeds| {
-                let listener = Listener::new(listening, module, heard, feeds);
+                let listener = Listener::new(listening, module, heard, feeds).with(calls);
                 Box::new(|stopping| Box::pin(listener.run(stopping)))
             });
             *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);

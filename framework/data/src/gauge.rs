@@ -15,7 +15,7 @@ pub struct PoolFigures {
     pub name: &'static str,
     /// The connections that the module uses now.
     pub in_use: usize,
-    /// Those that wait for a use. `None` of a shared pool, where they are nobody's.
+    /// Those that wait for a use. `None` of a shared pool, whose idle connections belong to no module.
     pub idle: Option<usize>,
     /// The most that the module uses at once.
     pub most: usize,

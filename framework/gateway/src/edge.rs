@@ -11,7 +11,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Extensions, HeaderMap, HeaderName, HeaderValue},
 };
-use std::{fmt::Display, future::Future, net::SocketAddr, time::Duration};
+use std::{fmt::Display, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// The response header that says which trace a request was part of, in hex.
@@ -80,10 +80,10 @@ impl Edge {
     pub(super) fn recorded(
         mut self,
         settings: &CallSettings,
-        route: impl Display,
+        route: impl FnOnce() -> Arc<str>,
     ) -> (Self, Option<RecordingEnd>) {
         let Some(recorder) = &settings.recorder else { return (self, None) };
-        let entry = || Entry::Request { route: route.to_string() };
+        let entry = || Entry::Request { route: route() };
         let (context, end) = Recording::begin(recorder, self.context, entry);
         self.context = context;
         (self, end)

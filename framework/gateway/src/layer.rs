@@ -103,7 +103,7 @@ where
             .with_key(idempotency_key(request.headers()).ok().flatten())
             .with_room_for_a_principal();
         let route = RouteTemplate::of(request.method(), request.extensions());
-        let (edge, recording) = edge.recorded(settings, &route);
+        let (edge, recording) = edge.recorded(settings, || route.to_string().into());
         let what = What { method: request.method().clone(), uri: request.uri().clone() };
         let (deadline, trace, began) =
             (edge.context.deadline(), edge.context.trace(), clock::now());

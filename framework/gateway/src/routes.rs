@@ -129,6 +129,7 @@ fn routes_of(
                 method,
                 checks: Some(checks).filter(|checks| checks.bound(Part::Arguments)),
                 route,
+                route_name: route.to_string().into(),
                 path_names: Route::names(route.path).collect(),
                 number,
                 calls: Arc::clone(&calls),

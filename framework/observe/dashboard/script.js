@@ -211,6 +211,8 @@ async function showTraces(query) {
       el('label', {}, 'outcome', el('select', { name: 'failed', onchange: go },
         option('', 'any', asked.get('failed') || ''), option('true', 'failed', asked.get('failed')),
         option('false', 'not failed', asked.get('failed')))),
+      el('label', {}, 'recurring work', el('select', { name: 'recurring', onchange: go },
+        option('', 'if it failed or was slow', asked.get('recurring') || ''), option('true', 'all', asked.get('recurring')))),
       el('label', {}, 'began', el('select', { name: 'minutes', onchange: go },
         option('', 'any time', minutes), option('1', 'in the last minute', minutes),
         option('10', 'in the last 10 minutes', minutes), option('60', 'in the last hour', minutes))),
@@ -229,7 +231,8 @@ async function showTraces(query) {
     try {
       const found = await ask('/api/' + which + '?' + sent);
       latestTraces = found[which];
-      list.replaceChildren(traceList(found[which]), found.passed_over
+      const silent = (found.missing || []).map((process) => el('p', { class: 'quiet' }, 'no answer from the process ' + process));
+      list.replaceChildren(traceList(found[which]), ...silent, found.passed_over
         ? el('p', { class: 'quiet' }, found.passed_over + ' more were not kept: there were too many at once') : '');
     } catch (error) {
       list.replaceChildren(el('p', { role: 'alert' }, String(error.message)));

@@ -5,7 +5,6 @@
 //! request must name this machine as its host. Elsewhere than on loopback it takes a token.
 
 mod call;
-mod filter;
 mod openapi;
 mod page;
 mod watch;
@@ -15,11 +14,10 @@ mod work;
 pub use call::Methods;
 
 use super::{
-    audit,
-    log::{LogAnswer, LogControl, LogFilter},
+    listed::{ListAnswer, ListOf, TraceFilter},
+    log::{LogAnswer, LogFilter, WantedLevels},
     metrics::{self, Format, Page},
     state::ProcessState,
-    trace::Trace,
     traces::Traces,
 };
 use crate::call::Stages;
@@ -31,7 +29,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use filter::TraceFilter;
 use monolift_manifest::nearest;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,8 +50,6 @@ pub struct AdminState {
     pub figures: Figures,
     /// What does not change while the process runs: interfaces, databases, settings.
     pub facts: Value,
-    /// Changes what is logged; `None` where the program has a subscriber of its own.
-    pub log: Option<LogControl>,
     /// What a request must bring as `authorization: Bearer …`. Without it, its host must be this machine.
     pub token: Option<String>,
     /// The methods that an operator may call; `None` where other machines reach the address.
@@ -63,20 +58,15 @@ pub struct AdminState {
     pub(crate) watchers: Arc<Semaphore>,
 }
 
+const OWN_LOG: &str = "the program has a log of its own";
 /// Those who may watch at once.
 const WATCHERS: usize = 16;
 
 impl AdminState {
     /// Shows these, to all on this machine or to those who bring the token.
-    pub fn new(
-        traces: Arc<Traces>,
-        figures: Figures,
-        facts: Value,
-        log: Option<LogControl>,
-        token: Option<String>,
-    ) -> Self {
+    pub fn new(traces: Arc<Traces>, figures: Figures, facts: Value, token: Option<String>) -> Self {
         let watchers = Arc::new(Semaphore::new(WATCHERS));
-        Self { traces, figures, facts, log, token, methods: None, watchers }
+        Self { traces, figures, facts, token, methods: None, watchers }
     }
 
     /// The same, where an operator may call methods.
@@ -213,9 +203,9 @@ async fn show_calls() -> Json<Value> {
 }
 
 async fn show_log(State(state): State<Arc<AdminState>>) -> Response {
-    match &state.log {
+    match state.traces.log() {
         Some(log) => Json(json!({ "levels": log.current() })).into_response(),
-        None => problem(StatusCode::NOT_FOUND, "the program has a log of its own"),
+        None => problem(StatusCode::NOT_FOUND, OWN_LOG),
     }
 }
 
@@ -225,14 +215,9 @@ async fn set_log(
     who: Who,
     Json(wanted): Json<Levels>,
 ) -> Response {
-    let Some(log) = &state.log else {
-        return problem(StatusCode::NOT_FOUND, "the program has a log of its own");
-    };
-    match log.set(&wanted.levels) {
-        Ok(()) => {
-            audit::levels(&log.current(), &who.0);
-            Json(json!({ "levels": log.current() })).into_response()
-        }
+    match state.traces.set_levels(WantedLevels { levels: wanted.levels, who: who.0 }).await {
+        Ok(answer) if answer.processes.is_empty() => problem(StatusCode::NOT_FOUND, OWN_LOG),
+        Ok(answer) => Json(answer).into_response(),
         Err(wrong) => problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
     }
 }
@@ -254,21 +239,16 @@ async fn show_requests(
     State(state): State<Arc<AdminState>>,
     Query(filter): Query<TraceFilter>,
 ) -> Json<Value> {
-    let recent = state.traces.recent(filter::MOST);
-    let shown = recent.into_iter().map(|part| {
-        let trace_id = part.trace_id.clone();
-        (None, Trace { trace_id, parts: vec![part], missing: Vec::new() })
-    });
-    Json(json!({ "requests": filter.apply(shown) }))
+    let ListAnswer { traces, missing, .. } = state.traces.list(ListOf::Latest, filter).await;
+    Json(json!({ "requests": traces, "missing": missing }))
 }
 
 async fn show_traces(
     State(state): State<Arc<AdminState>>,
     Query(filter): Query<TraceFilter>,
 ) -> Json<Value> {
-    let kept = state.traces.kept();
-    let shown = kept.iter().map(|kept| (Some(kept.because), kept.trace.clone()));
-    Json(json!({ "traces": filter.apply(shown), "passed_over": state.traces.passed_over() }))
+    let ListAnswer { traces, passed_over, missing } = state.traces.list(ListOf::Kept, filter).await;
+    Json(json!({ "traces": traces, "passed_over": passed_over, "missing": missing }))
 }
 
 async fn show_trace(State(state): State<Arc<AdminState>>, Path(id): Path<String>) -> Response {

@@ -1,5 +1,5 @@
-//! What processes ask each other: what do you have of this trace, how do you stand, what durable work is there,
-//! and what was logged?
+//! What processes ask each other: which traces are there, what do you have of this one, how do you stand, what durable work
+//! is there, and what was logged?
 //!
 //! The questions go the way that calls go. A process asks those that it calls, and they ask those that they call, so nothing
 //! has to be able to reach every process. A process that observes the application asks all of them itself. The questions are
@@ -7,7 +7,8 @@
 
 use super::{
     admin::Description,
-    log::{LogAnswer, LogFilter, LogLines},
+    listed::{ListAnswer, ListOf, TraceFilter},
+    log::{LevelsOf, LogAnswer, LogControl, LogFilter, WantedLevels},
     state::ProcessState,
     trace::{TraceEntry, TracePart, hex_of_trace},
     traces::Traces,
@@ -32,8 +33,8 @@ const MOST_ASKED: usize = 256;
 /// The most parts of one trace that a process answers with.
 const MOST_PARTS: usize = 256;
 
-/// The one of the questions that changes something.
-pub const CHANGE_WORK: &str = "change_work";
+/// Those of the questions that change something.
+pub const CHANGES: [&str; 2] = ["change_levels", "change_work"];
 
 /// What a process tells others of itself.
 #[monolift_call::interface(module = "monolift")]
@@ -64,6 +65,21 @@ pub trait Observed {
     /// before.
     #[deadline("5s")]
     async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError>;
+
+    /// The traces that entered the application in this process, or in one that it calls. `asked` are processes that were
+    /// asked before.
+    #[deadline("2s")]
+    async fn traces(
+        &self,
+        of: ListOf,
+        filter: TraceFilter,
+        asked: Vec<String>,
+    ) -> Result<ListAnswer, CallError>;
+
+    /// Changes what this process logs, for a process that observes the application. There is no answer from a program
+    /// with a log of its own.
+    #[deadline("2s")]
+    async fn change_levels(&self, wanted: WantedLevels) -> Result<Option<LevelsOf>, CallError>;
 }
 
 /// An answer to the question.
@@ -97,7 +113,7 @@ pub(crate) struct Here {
     pub(crate) neighbours: OnceLock<Vec<Arc<dyn Neighbour>>>,
     pub(crate) state: OnceLock<Description>,
     pub(crate) work: OnceLock<Vec<Arc<dyn ModuleWork>>>,
-    pub(crate) lines: OnceLock<Arc<LogLines>>,
+    pub(crate) log: OnceLock<LogControl>,
     pub(crate) settings: Arc<CallSettings>,
 }
 
@@ -144,6 +160,41 @@ impl Observed for Here {
     async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError> {
         Ok(self.gather_lines(filter, asked).await)
     }
+
+    async fn traces(
+        &self,
+        of: ListOf,
+        filter: TraceFilter,
+        asked: Vec<String>,
+    ) -> Result<ListAnswer, CallError> {
+        Ok(self.gather_list(of, filter, asked).await)
+    }
+
+    async fn change_levels(&self, wanted: WantedLevels) -> Result<Option<LevelsOf>, CallError> {
+        Ok(self.set_levels(&wanted))
+    }
+}
+
+/// Asks all replicas of other processes at once. Returns their answers, and the processes of which a replica did not answer.
+pub(crate) async fn ask_each<A, F>(
+    to_ask: Vec<(String, Vec<ObservedClient>)>,
+    ask: impl Fn(ObservedClient) -> F,
+) -> (Vec<A>, Vec<String>)
+where
+    F: Future<Output = Result<A, CallError>>,
+{
+    let each = to_ask.into_iter().map(|(process, replicas)| {
+        let answers = join_all(replicas.into_iter().map(&ask));
+        async move { (process, answers.await) }
+    });
+    let (mut answered, mut silent) = (Vec::new(), Vec::new());
+    for (process, answers) in join_all(each).await {
+        if answers.is_empty() || answers.iter().any(Result::is_err) {
+            silent.push(process);
+        }
+        answered.extend(answers.into_iter().flatten());
+    }
+    (answered, silent)
 }
 
 impl Here {
@@ -169,22 +220,15 @@ impl Here {
             });
             // Each of them is asked here, and need not be asked by the others.
             asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
-            let answers = to_ask.into_iter().map(|(process, clients)| {
-                let each = clients.into_iter().map(|client| {
-                    let (id, asked) = (hex_of_trace(trace), asked.clone());
-                    async move { client.parts_of(id, asked).await }
-                });
-                let each = join_all(each);
-                async move { (process, each.await) }
-            });
-            for (process, answers) in join_all(answers).await {
-                if answers.is_empty() || answers.iter().any(Result::is_err) {
-                    found.missing.push(process);
-                }
-                for answer in answers.into_iter().flatten() {
-                    found.parts.extend(answer.parts);
-                    found.missing.extend(answer.missing);
-                }
+            let (answers, silent) = ask_each(to_ask, |client| {
+                let (id, asked) = (hex_of_trace(trace), asked.clone());
+                async move { client.parts_of(id, asked).await }
+            })
+            .await;
+            found.missing.extend(silent);
+            for answer in answers {
+                found.parts.extend(answer.parts);
+                found.missing.extend(answer.missing);
             }
             // Two processes may have called and asked the same third one.
             let mut known = BTreeSet::new();
@@ -205,15 +249,14 @@ impl Here {
         asked.extend(own.as_ref().map(|own| own.process.clone()));
         let to_ask = self.to_ask(&asked, |_| true);
         asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
-        let clients = to_ask.into_iter().flat_map(|(_, clients)| clients);
-        let each = clients.map(move |client| {
-            let asked = asked.clone();
-            async move { client.processes(asked).await }
-        });
-        let answers = join_all(each);
         Box::pin(async move {
+            let (answers, _) = ask_each(to_ask, |client| {
+                let asked = asked.clone();
+                async move { client.processes(asked).await }
+            })
+            .await;
             let mut states: Vec<ProcessState> = own.into_iter().collect();
-            states.extend(answers.await.into_iter().flatten().flatten());
+            states.extend(answers.into_iter().flatten());
             states.sort_by(|a, b| (&a.process, a.pid).cmp(&(&b.process, b.pid)));
             states.dedup_by(|a, b| (&a.process, a.pid) == (&b.process, b.pid));
             states

@@ -10,6 +10,8 @@ mod audit;
 mod bounded;
 mod export;
 mod keep;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod listed;
 pub mod log;
 mod log_asked;
 mod map;
@@ -26,9 +28,10 @@ mod work;
 mod work_asked;
 
 pub use admin::{AdminState, Description, Figures, Methods, router};
-pub use asked::{CHANGE_WORK, Neighbour, Observed, ObservedClient, Parts, observed};
+pub use asked::{CHANGES, Neighbour, Observed, ObservedClient, Parts, observed};
 pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
+pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};
 pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};

@@ -4,9 +4,7 @@
 //! recorded call (`monolift_call::call::held`), and nowhere else.
 
 use crate::call::{
-    Context as CallContext,
-    held::{STATEMENTS, current_span},
-    record::Recording,
+    Context as CallContext, held::STATEMENTS, polled::current_span, record::Recording,
 };
 use std::{fmt, sync::Arc};
 use tracing::{

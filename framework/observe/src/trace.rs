@@ -164,8 +164,8 @@ impl TracePart {
 impl TraceEntry {
     fn of(entry: &Entry) -> Self {
         match entry {
-            Entry::Request { route } => Self::Request(route.clone()),
-            Entry::Call { from } => Self::Call(from.clone()),
+            Entry::Request { route } => Self::Request(route.to_string()),
+            Entry::Call { from } => Self::Call(from.to_string()),
             Entry::Work { module, kind } => Self::Work(format!("{module}.{kind}")),
         }
     }

@@ -9,7 +9,8 @@ use super::{
     bounded::Bounded,
     export::{Export, of_entry},
     keep::{Allowance, KeepSettings, Routes},
-    log::{LogAnswer, LogFilter, LogLines},
+    listed::{ListAnswer, ListOf, TraceFilter},
+    log::{LevelsAnswer, LogAnswer, LogControl, LogFilter, WantedLevels, WrongLevels},
     metrics::{Exemplars, Kind, Page},
     state::ProcessState,
     trace::{Trace, TracePart, hex_of_trace},
@@ -66,7 +67,7 @@ pub struct Kept {
 }
 
 /// A trace that is going to be kept, and from when on it is gathered.
-type ToGather = (Instant, KeptBecause, Arc<Part>);
+type ToGather = (Instant, KeptBecause, Part);
 
 /// The recorder of a process.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ pub struct Traces {
     process: String,
     settings: KeepSettings,
     here: OnceLock<Arc<Here>>,
-    recent: Mutex<Bounded<Arc<Part>>>,
+    /// In place: they are many, and most of them are never looked at.
+    recent: Mutex<Bounded<Part>>,
     judge: Mutex<Judge>,
     kept: Mutex<Bounded<Arc<Kept>>>,
     gather: mpsc::Sender<ToGather>,
@@ -129,7 +131,7 @@ impl Traces {
             neighbours: OnceLock::new(),
             state: OnceLock::new(),
             work: OnceLock::new(),
-            lines: OnceLock::new(),
+            log: OnceLock::new(),
             settings: calls,
         };
         let _ = traces.here.set(Arc::new(here));
@@ -155,7 +157,7 @@ impl Traces {
     pub(crate) fn is_kept(&self, trace_id: u128) {
         let recent = lock(&self.recent);
         let parts = recent.latest_first().filter(|part| part.trace_id == trace_id);
-        let parts: Vec<Arc<Part>> = parts.cloned().collect();
+        let parts: Vec<Part> = parts.cloned().collect();
         drop(recent);
         parts.iter().for_each(|part| self.exemplars.learn(part));
     }
@@ -187,9 +189,24 @@ impl Traces {
         self.here().gather_work(question, Vec::new()).await
     }
 
-    /// The latest lines of the log of this process.
-    pub fn remember(&self, lines: Arc<LogLines>) {
-        let _ = self.here().lines.set(lines);
+    /// The log of this process: its latest lines, and its levels.
+    pub fn tell_log(&self, log: LogControl) {
+        let _ = self.here().log.set(log);
+    }
+
+    /// The log of this process; `None` where the program has one of its own.
+    pub(crate) fn log(&self) -> Option<&LogControl> {
+        self.here().log.get()
+    }
+
+    /// Changes what this process logs, and all others that it observes.
+    pub async fn set_levels(&self, wanted: WantedLevels) -> Result<LevelsAnswer, WrongLevels> {
+        self.here().set_levels_everywhere(wanted).await
+    }
+
+    /// The traces that entered the application in the processes that this one can ask, itself among them.
+    pub async fn list(&self, of: ListOf, filter: TraceFilter) -> ListAnswer {
+        self.here().gather_list(of, filter, Vec::new()).await
     }
 
     /// The latest lines of the logs of all processes that this one can ask.
@@ -242,9 +259,9 @@ impl Traces {
 
     /// The latest requests that entered the application here, kept or not, the latest first.
     pub fn recent(&self, most: usize) -> Vec<TracePart> {
-        let recent: Vec<Arc<Part>> = {
+        let recent: Vec<Part> = {
             let recent = lock(&self.recent);
-            let entered = |part: &&Arc<Part>| !matches!(part.entry, Entry::Call { .. });
+            let entered = |part: &&Part| !matches!(part.entry, Entry::Call { .. });
             recent.latest_first().filter(entered).take(most).cloned().collect()
         };
         recent.iter().map(|part| self.shown(part)).collect()
@@ -272,7 +289,7 @@ impl Traces {
 
     /// The parts of a trace that this process still has.
     pub(crate) fn recent_parts(&self, trace_id: u128) -> Vec<TracePart> {
-        let of_trace: Vec<Arc<Part>> = {
+        let of_trace: Vec<Part> = {
             let recent = lock(&self.recent);
             let parts = recent.latest_first().filter(|part| part.trace_id == trace_id);
             parts.cloned().collect()
@@ -310,7 +327,7 @@ impl Traces {
 
     fn judge(&self, part: &Part) -> Option<KeptBecause> {
         let route = match &part.entry {
-            Entry::Request { route } => Cow::Borrowed(route.as_str()),
+            Entry::Request { route } => Cow::Borrowed(&**route),
             Entry::Work { module, kind } => Cow::Owned(format!("{module}.{kind}")),
             // The process that called decides.
             Entry::Call { .. } => return None,
@@ -339,7 +356,7 @@ impl Traces {
     fn keep(
         &self,
         because: KeptBecause,
-        part: Arc<Part>,
+        part: Part,
         mut parts: Vec<TracePart>,
         missing: Vec<String>,
     ) {
@@ -371,15 +388,14 @@ impl Recorder for Traces {
 
     fn ended(&self, part: Part) {
         let because = self.judge(&part);
-        let part = Arc::new(part);
+        let to_gather = because.map(|because| (Instant::now() + SETTLE, because, part.clone()));
         let bytes = size_of::<Part>()
             + part.recorded.calls.len() * size_of::<CallRecord>()
             + part.recorded.statements.len() * (size_of::<StatementRecord>() + 64);
-        lock(&self.recent).push(Arc::clone(&part), bytes);
-        let Some(because) = because else { return };
-        let waiting = (Instant::now() + SETTLE, because, part);
+        lock(&self.recent).push(part, bytes);
+        let Some(to_gather) = to_gather else { return };
         self.pending.send_modify(|pending| *pending += 1);
-        if let Err(full) = self.gather.try_send(waiting) {
+        if let Err(full) = self.gather.try_send(to_gather) {
             self.pending.send_modify(|pending| *pending = pending.saturating_sub(1));
             let (_, because, part) = full.into_inner();
             self.keep(because, part, Vec::new(), vec!["(too many traces at once)".to_owned()]);

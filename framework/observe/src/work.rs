@@ -122,6 +122,9 @@ pub struct WorkAnswer {
     /// Processes that did not answer.
     #[serde(default)]
     pub missing: Vec<String>,
+    /// Processes that let only those change work that observe the application.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<String>,
 }
 
 /// The durable work of a module that runs in this process.

@@ -5,6 +5,7 @@ use super::{
     audit,
     work::{ModuleWork, WorkAnswer, WorkOfModule, WorkQuestion},
 };
+use crate::call::{CallError, CallErrorKind};
 use futures_util::future::{BoxFuture, join_all};
 use std::sync::Arc;
 
@@ -30,19 +31,25 @@ impl Here {
                         let question = question.clone();
                         // What it did before its answer was lost would be done twice, so another one is not asked.
                         if question.change.is_some() {
-                            return (process, replica.change_work(question).await.ok());
+                            return (process, replica.change_work(question).await);
                         }
                         if let Ok(answer) = replica.work(question, asked.clone()).await {
-                            return (process, Some(answer));
+                            return (process, Ok(answer));
                         }
                     }
-                    (process, None)
+                    (
+                        process,
+                        Err(CallError::new(CallErrorKind::Unreachable, "no replica answered")),
+                    )
                 }
             });
             for (process, answer) in join_all(answers).await {
                 match answer {
-                    None => found.missing.push(process),
-                    Some(answer) => {
+                    Err(error) if error.kind() == CallErrorKind::Denied => {
+                        found.denied.push(process)
+                    }
+                    Err(_) => found.missing.push(process),
+                    Ok(answer) => {
                         found.modules.extend(answer.modules);
                         found.missing.extend(answer.missing);
                     }
@@ -68,7 +75,7 @@ impl Here {
         let own = self.work.get().map(Vec::as_slice).unwrap_or_default();
         let own = own.iter().filter(is_meant);
         let answers = own.map(|work| answer_of(&process, work.as_ref(), question));
-        WorkAnswer { modules: join_all(answers).await, missing: Vec::new() }
+        WorkAnswer { modules: join_all(answers).await, ..WorkAnswer::default() }
     }
 }
 

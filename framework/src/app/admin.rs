@@ -25,7 +25,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio::{net::TcpListener, task::JoinSet};
 
 /// What a process records.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Observed {
 
 /// Whether this question of the framework's own changes something.
 pub(super) fn changes(method: &str) -> bool {
-    method == monolift_observe::CHANGE_WORK
+    monolift_observe::CHANGES.contains(&method)
 }
 
 impl Observed {
@@ -85,7 +85,7 @@ impl Observed {
     pub(super) fn attend(&self, modules: &[RunningModule], log: &super::log::Control) {
         if let Some(log) = log {
             log.lines().hold(self.lines);
-            self.traces.remember(Arc::clone(log.lines()));
+            self.traces.tell_log(log.clone());
         }
         #[cfg(feature = "data")]
         self.traces.attend(super::attended::attended(modules));
@@ -124,7 +124,7 @@ impl Neighbour for Other {
 /// The admin address of a process, which is listening.
 #[derive(Debug)]
 pub(super) struct Admin {
-    server: HttpServer,
+    _server: HttpServer,
     address: SocketAddr,
     /// Gathers kept traces.
     _gathering: JoinSet<()>,
@@ -168,13 +168,7 @@ impl Admin {
             )));
         }
         let traces = &app.observed.traces;
-        let state = AdminState::new(
-            Arc::clone(traces),
-            figures(app),
-            facts(app, &in_force),
-            app.log.clone(),
-            token,
-        );
+        let state = AdminState::new(Arc::clone(traces), figures(app), facts(app, &in_force), token);
         // Where other machines reach the address, a method could be called around the gateway and its checks.
         let state = match address.ip().is_loopback() {
             true => state.with_methods(methods(app)),
@@ -184,15 +178,11 @@ impl Admin {
         let router = router(state).merge(gateway::health(app.readiness()));
         let server = HttpServer::start(listener, router, HttpLimits::default());
         let gathering = JoinSet::from_iter([Arc::clone(traces).gather_kept()]);
-        Ok(Some(Self { server, address, _gathering: gathering }))
+        Ok(Some(Self { _server: server, address, _gathering: gathering }))
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    pub(super) async fn stop(self) {
-        self.server.drain(Instant::now()).await;
     }
 }
 

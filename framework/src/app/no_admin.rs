@@ -61,8 +61,4 @@ impl Admin {
     pub(super) fn address(&self) -> SocketAddr {
         match *self {}
     }
-
-    pub(super) async fn stop(self) {
-        match self {}
-    }
 }

@@ -180,9 +180,7 @@ impl RunningApp {
         if let Some(exporting) = self.exporting.take() {
             exporting.stop(Instant::now() + EXPORT).await;
         }
-        // Last, so that it shows how the process stops.
-        if let Some(admin) = self.admin.take() {
-            admin.stop().await;
-        }
+        // The admin address goes with `self`, last, so that it shows how the process stops. An open dashboard never ends its
+        // request, so nothing waits for those.
     }
 }

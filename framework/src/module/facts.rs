@@ -6,7 +6,7 @@ use super::{
     resources::ForModule,
 };
 use crate::{
-    call::{held::Polled, panic_text},
+    call::{panic_text, polled::Polled},
     link::{InterfaceEntry, Links},
 };
 use futures_util::{FutureExt, future::BoxFuture};

@@ -6,7 +6,12 @@ use super::{
     shop::{ALL_SPLIT, MONOLITH, Placement},
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 const FIRST: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SECOND: &str = "5bf92f3577b34da6a3ce929d0e0e4737";
@@ -315,6 +320,36 @@ fn only_this_machine_may_ask_and_levels_change() {
     assert_eq!(set("stock=debug").status, 200);
     assert_eq!(shop.ask("/api/log")["levels"], "info,stock=debug");
     assert_eq!(set("stock=loud").status, 400);
+}
+
+/// A dashboard keeps its request open for as long as it is looked at.
+#[test]
+fn a_dashboard_that_is_open_does_not_hold_up_a_stop() {
+    let mut shop = Shop::start(&MONOLITH, "observe-stop");
+    let mut socket = TcpStream::connect(&shop.admin).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    write!(socket, "GET /api/watch HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut first = [0; 12];
+    socket.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let process = shop.processes.get_mut("monolith").unwrap();
+    process.signal("TERM");
+    let (status, said) = process.ended_in_place();
+    assert!(status.success() && !said.contains("WARN"), "{status}: {said}");
+}
+
+/// A schedule of the shop runs every ten seconds, and its work is no request.
+#[test]
+fn work_that_recurs_is_listed_when_it_is_asked_for() {
+    let shop = Shop::start(&MONOLITH, "observe-recurring");
+    let names = |query: &str| -> BTreeSet<String> {
+        let listed = shop.ask(&format!("/api/requests{query}"));
+        list(&listed, "requests").iter().map(|one| text(one, "name").to_owned()).collect()
+    };
+    eventually("the schedule has run", || names("?recurring=true").contains("stock.expire"));
+    assert_eq!(shop.order(FIRST), 201);
+    eventually("the order is listed", || names("").contains("POST /orders"));
+    assert!(!names("").contains("stock.expire"), "{:?}", names(""));
 }
 
 /// An address that others can reach takes a token.

@@ -1,7 +1,7 @@
 //! A process that the manifest has observe the application shows all of it, also what it does not call.
 
 use super::{
-    http::get,
+    http::{get, request},
     observed::Observed,
     processes::{eventually, free_port},
 };
@@ -53,6 +53,30 @@ fn a_process_that_observes_shows_the_whole_application() {
     let own = states["processes"].as_array().unwrap().iter();
     let mut own = own.filter(|state| state["process"] == "notifications");
     assert_eq!(own.next().unwrap()["ready"], true);
+}
+
+/// The one command works before and after a split, and work of every process is in the list.
+#[test]
+fn levels_and_lists_are_those_of_all_processes() {
+    let shop = Observed::start("observes-levels", &[]);
+    let notifications = of_notifications(&shop);
+    let set = |admin: &str, levels: &str| -> Value {
+        let body = serde_json::json!({ "levels": levels }).to_string();
+        let answer = request(admin, "PUT", "/api/log", &[], &body).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    };
+    let changed = set(&shop.admin, "stock=debug");
+    let all = ["gateway", "notifications", "orders", "payments", "stock", "users"];
+    assert_eq!(names(&changed, "processes"), BTreeSet::from(all.map(str::to_owned)), "{changed:#}");
+    assert_eq!(ask(&notifications, "/api/log")["levels"], "info,stock=debug");
+    // It calls no other module, and observes nothing.
+    let own = set(&notifications, "mailer=debug");
+    assert_eq!(names(&own, "processes"), BTreeSet::from(["notifications".to_owned()]));
+    assert_eq!(ask(&shop.admin, "/api/log")["levels"], "info,stock=debug");
+    // The stock's schedule runs in the process of the stock.
+    let listed = || ask(&shop.admin, "/api/requests?recurring=true&route=stock.expire");
+    eventually("its work is listed", || !listed()["requests"].as_array().unwrap().is_empty());
 }
 
 #[test]

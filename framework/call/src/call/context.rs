@@ -7,7 +7,7 @@ use super::{
     Origin, Principal, Trace, TraceState,
     access::Acting,
     clock::{self, CallSettings, clamp},
-    held,
+    polled,
     principal::Known,
     record::{self, Recording},
     rule::Rule,
@@ -262,7 +262,7 @@ impl Context {
     /// outside of that layer.
     pub fn set_principal(principal: Principal) -> bool {
         // A module's method could set it in this process only, so not even there.
-        if held::is_in_a_call() {
+        if polled::is_in_a_call() {
             return false;
         }
         let set = |baggage: &Arc<Baggage>| baggage.principal.set(Known::new(principal)).is_ok();
@@ -326,7 +326,7 @@ impl Context {
     #[must_use]
     pub fn outgoing(mut self) -> Self {
         if let Some(recording) = &self.recording {
-            self.trace.span_id = held::current_span().unwrap_or(recording.root());
+            self.trace.span_id = polled::current_span().unwrap_or(recording.root());
         }
         self
     }
@@ -370,7 +370,7 @@ where
     F::Output: Send + 'static,
 {
     let Some(context) = Context::current() else { return tokio::spawn(work) };
-    let mut polled = held::Polled::branch();
+    let mut polled = polled::Polled::branch();
     tokio::spawn(context.scope(async move { polled.follow(work).await }))
 }
 

@@ -7,8 +7,9 @@ use super::{
     CallError, CallErrorKind, Callee, Context, InterfaceError, Trace, access,
     clock::{self, CallSettings, Moment, Start, clamp},
     counter::{Cells, Ending},
-    held::{self, Polled},
+    held,
     meter::Caller,
+    polled::{self, Polled},
     record::{self, CallRecord, Outcome, next_span},
     report::panic_text,
 };
@@ -295,7 +296,7 @@ impl<'a> Course<'a> {
         self.deadline = Some(deadline);
         if let Some(root) = around.and_then(|around| around.root) {
             self.span = next_span();
-            self.parent = held::current_span().unwrap_or(root);
+            self.parent = polled::current_span().unwrap_or(root);
             self.polled.record_as(self.span);
         }
         let caller = Caller::now(around.is_some_and(|around| around.of_a_peer));

@@ -6,7 +6,7 @@
 use super::{
     Side,
     counter::{Cells, Counter, Figures},
-    held,
+    polled,
 };
 use std::{cell::Cell, fmt, ptr, sync::OnceLock};
 
@@ -33,7 +33,7 @@ impl Caller {
     /// Who makes a call that begins now on this thread. Outside of calls it came from a peer, or begins here.
     #[inline]
     pub(super) fn now(of_a_peer: bool) -> Self {
-        match held::current_callee() {
+        match polled::current_callee() {
             Some(callee) => Self::Module(callee.module),
             None if of_a_peer => Self::Process,
             None => Self::Edge,

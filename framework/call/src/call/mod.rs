@@ -21,6 +21,7 @@ mod mean;
 mod meter;
 mod origin;
 mod planted;
+pub mod polled;
 mod principal;
 pub mod record;
 mod report;

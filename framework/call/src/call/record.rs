@@ -32,9 +32,9 @@ pub trait Recorder: Send + Sync + fmt::Debug + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// At the gateway: the verb and the template of its route.
-    Request { route: String },
+    Request { route: Arc<str> },
     /// As a call of another process.
-    Call { from: String },
+    Call { from: Arc<str> },
     /// As durable work of a module.
     Work { module: String, kind: String },
 }
@@ -108,7 +108,7 @@ pub struct Recording {
 }
 
 /// The calls and statements of a recording.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Recorded {
     /// Those of one thread are in the order in which they ended.
     pub calls: Vec<CallRecord>,
@@ -118,7 +118,7 @@ pub struct Recorded {
 }
 
 /// A recording that is complete.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Part {
     pub trace_id: u128,
     /// The caller's span: of the client at the gateway, or of the process that called. 0 where the trace begins.
@@ -371,7 +371,7 @@ mod tests {
         fn begin(self: &Arc<Self>) -> (Context, RecordingEnd) {
             let recorder: Arc<dyn Recorder> = self.clone();
             let edge = Context::edge(&CallSettings::default());
-            let entry = || Entry::Request { route: "GET /".to_owned() };
+            let entry = || Entry::Request { route: "GET /".into() };
             let (context, end) = Recording::begin(&recorder, edge, entry);
             (context, end.unwrap())
         }

@@ -174,7 +174,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         Ok(offers)
     }
 
-    /// Deletes the offers of events that were handled. They were, whoever has the offer by now.
+    /// Deletes the offers of events that were handled, also where another process has claimed the offer since.
     async fn delete(
         &self,
         tx: &mut D::Connection,

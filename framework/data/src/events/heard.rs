@@ -7,21 +7,19 @@ use super::{
 };
 use crate::{
     Db, ModuleDatabase,
-    call::{Context, Trace, chain, held::Polled, panic_text},
+    attempt::{Attempt, Doing},
+    call::{CallSettings, Trace},
     work::Retry,
 };
-use futures_util::{FutureExt, future::BoxFuture};
 use monolift_call::Event;
-use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// Why an event was not handled.
 pub type Failure = Box<dyn Error + Send + Sync>;
-type Handling = BoxFuture<'static, Result<(), Failure>>;
 /// Reads an event, and begins to handle it.
-type Begin = dyn Fn(&Offer, Slip, Arc<State>) -> Result<Handling, String> + Send + Sync;
+type Begin = dyn Fn(&Offer, Slip, Arc<State>) -> Result<Doing, String> + Send + Sync;
 
-/// The pause before an event is offered again whose turn has not come.
+/// The pause before an event is offered again that came before an earlier one of its key was handled.
 pub(super) const NOT_YET: Duration = Duration::from_millis(20);
 
 /// Where a listener begins that is added.
@@ -86,6 +84,7 @@ impl Heard {
     pub(super) async fn handle<D: ModuleDatabase>(
         &self,
         db: &Db<D>,
+        calls: &CallSettings,
         offer: &Offer,
         slip: Slip,
     ) -> Ending {
@@ -94,7 +93,7 @@ impl Heard {
             return noted.unwrap_or_else(|error| self.failed(offer, error.to_string()));
         }
         let state = Arc::new(State::default());
-        let error = self.attempt(offer, &slip, &state).await;
+        let error = self.attempt(calls, offer, &slip, &state).await;
         match (error, state.get()) {
             (_, Stage::TooEarly) => not_yet(),
             (None, Stage::Done) => Ending::Handled,
@@ -122,25 +121,23 @@ impl Heard {
         }
     }
 
-    /// In a context of its own, until the deadline, and with a panic as a failure. Returns the error.
-    async fn attempt(&self, offer: &Offer, slip: &Slip, state: &Arc<State>) -> Option<String> {
-        let mut context = Context::until(Instant::now() + self.deadline);
-        if let Some(trace) = offer.trace.as_deref().and_then(Trace::parse) {
-            context = context.with_trace(trace);
-        }
-        let handling = match (self.begin)(offer, slip.clone(), Arc::clone(state)) {
-            Ok(handling) => handling,
-            Err(error) => return Some(format!("it cannot be read: {error}")),
+    /// One attempt, in the trace of the call that published the event. Returns the error.
+    async fn attempt(
+        &self,
+        calls: &CallSettings,
+        offer: &Offer,
+        slip: &Slip,
+        state: &Arc<State>,
+    ) -> Option<String> {
+        let attempt = Attempt {
+            module: &slip.listener,
+            kind: &offer.name,
+            deadline: self.deadline,
+            trace: offer.trace.as_deref().and_then(Trace::parse),
+            calls,
         };
-        let mut polled = Polled::work(&slip.listener, &offer.name);
-        let handling = polled.follow(AssertUnwindSafe(handling).catch_unwind());
-        let ended = timeout(self.deadline, context.scope(handling)).await;
-        match ended {
-            Ok(Ok(Ok(()))) => polled.broken(),
-            Ok(Ok(Err(error))) => Some(polled.broken().unwrap_or_else(|| chain(&*error))),
-            Ok(Err(panic)) => Some(format!("it panicked: {}", panic_text(&*panic))),
-            Err(_) => Some(format!("it took longer than {:?}", self.deadline)),
-        }
+        let made = attempt.make(|| (self.begin)(offer, slip.clone(), Arc::clone(state))).await;
+        made.err().map(|failed| failed.error)
     }
 
     /// Notes an event as handled, or as passed over, without an effect.

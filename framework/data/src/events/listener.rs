@@ -9,7 +9,11 @@ use super::{
     registry,
     statements::{LIST, now},
 };
-use crate::{Db, ModuleDatabase, call::Backoff, work::milliseconds};
+use crate::{
+    Db, ModuleDatabase,
+    call::{Backoff, CallSettings},
+    work::milliseconds,
+};
 use futures_util::future::{BoxFuture, join, join_all};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -47,6 +51,7 @@ pub struct Listener<D: ModuleDatabase> {
     module: Arc<str>,
     heard: BTreeMap<&'static str, HashMap<String, Heard>>,
     feeds: Arc<Feeds>,
+    calls: Arc<CallSettings>,
 }
 
 impl<D: ModuleDatabase> fmt::Debug for Listener<D> {
@@ -63,7 +68,13 @@ impl<D: ModuleDatabase> Listener<D> {
             let names = by_publisher.entry(one.publisher).or_default();
             names.insert(one.subscription.name.clone(), one);
         }
-        Self { db, module: module.into(), heard: by_publisher, feeds }
+        let calls = Arc::default();
+        Self { db, module: module.into(), heard: by_publisher, feeds, calls }
+    }
+
+    /// Its attempts are recorded and sampled by these settings.
+    pub(crate) fn with(self, calls: Arc<CallSettings>) -> Self {
+        Self { calls, ..self }
     }
 
     /// Listens until `stopping` is ready. Then what is being handled has a few seconds to end, and is given back after
@@ -95,6 +106,7 @@ impl<D: ModuleDatabase> Listener<D> {
                     wait_ms: WAIT.as_millis() as u64,
                 },
                 at_once: Arc::new(Semaphore::new(AT_ONCE)),
+                calls: Arc::clone(&self.calls),
             };
             each.push(listening.run(stop.subscribe()));
         }
@@ -141,6 +153,7 @@ struct Listening<D: ModuleDatabase> {
     feed: Arc<dyn Feed>,
     ask: Ask,
     at_once: Arc<Semaphore>,
+    calls: Arc<CallSettings>,
 }
 
 /// What a publisher was told, and whether it has answered.
@@ -265,7 +278,7 @@ impl<D: ModuleDatabase> Listening<D> {
         for offers in groups.into_values() {
             let (db, heard) = (self.db.clone(), Arc::clone(&self.heard));
             let (module, publisher) = (Arc::clone(&self.module), Arc::clone(&self.publisher));
-            let at_once = Arc::clone(&self.at_once);
+            let (at_once, calls) = (Arc::clone(&self.at_once), Arc::clone(&self.calls));
             hand.handling.spawn(async move {
                 let mut ended = Vec::with_capacity(offers.len());
                 let mut goes_on = true;
@@ -274,7 +287,7 @@ impl<D: ModuleDatabase> Listening<D> {
                         Some(heard) if goes_on => match at_once.acquire().await {
                             Ok(_place) => {
                                 let slip = Slip::of(&offer, &module, &publisher);
-                                heard.handle(&db, &offer, slip).await
+                                heard.handle(&db, &calls, &offer, slip).await
                             }
                             // The process stops.
                             Err(_) => Ending::Returned { pause_ms: 0 },

@@ -1,20 +1,15 @@
 //! One kind of work, and one attempt at a piece of it.
 
 use super::{Circuit, Cron, Perform, Piece, Retry};
-use crate::call::{
-    CallSettings, Context, Principal, Trace, chain,
-    held::Polled,
-    panic_text,
-    record::{Ended, Entry, Recording},
+use crate::{
+    attempt::{Attempt, Doing, Failed},
+    call::{CallSettings, Trace},
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use std::{error::Error, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
-type Failure = Box<dyn Error + Send + Sync>;
 /// Reads a piece, and begins to do it.
-type Begin = dyn Fn(&str) -> Result<Performing, serde_json::Error> + Send + Sync;
-type Performing = BoxFuture<'static, Result<(), Failure>>;
+type Begin = dyn Fn(&str) -> Result<Doing, serde_json::Error> + Send + Sync;
 
 /// A kind of work, and the module that does it.
 pub struct WorkKind {
@@ -94,56 +89,17 @@ pub(super) enum Outcome {
     Cut,
 }
 
-/// One attempt: in a context of its own, until its deadline, and with a panic as a failure. It is recorded as an entry
-/// of its own, in the trace of the call that enqueued the piece.
+/// One attempt, in the trace of the call that enqueued the piece.
 pub(super) async fn attempt_of(
     module: &str,
     kind: &WorkKind,
     claimed: &Claimed,
     calls: &CallSettings,
 ) -> Outcome {
-    let context =
-        Context::until(Instant::now() + kind.deadline).with_principal(Principal::service(module));
-    let context = match claimed.trace {
-        Some(trace) => context.with_trace(trace),
-        None => context.beginning(calls.sampling.start()),
-    };
-    let entry = || Entry::Work { module: module.to_owned(), kind: kind.name.to_owned() };
-    let (context, recording) = match &calls.recorder {
-        Some(recorder) => Recording::begin(recorder, context, entry),
-        None => (context, None),
-    };
-    let outcome = attempt_in(context, module, kind, claimed).await;
-    if let Some(recording) = recording {
-        recording.end(match &outcome {
-            Outcome::Done => Ended::Done,
-            Outcome::Failed { .. } => Ended::Failed,
-            Outcome::Lost | Outcome::Cut => Ended::Dropped,
-        });
-    }
-    outcome
-}
-
-async fn attempt_in(context: Context, module: &str, kind: &WorkKind, claimed: &Claimed) -> Outcome {
-    let performing = match (kind.perform)(&claimed.payload) {
-        Ok(performing) => performing,
-        Err(error) => {
-            return Outcome::Failed { error: format!("it cannot be read: {error}"), at: None };
-        }
-    };
-    let span = context.recording().map_or(0, |recording| recording.root());
-    let mut polled = Polled::work(module, kind.name);
-    polled.record_as(span);
-    let performing = polled.follow(AssertUnwindSafe(performing).catch_unwind());
-    let ended = timeout(kind.deadline, context.scope(performing)).await;
-    let error = match ended {
-        Ok(Ok(Ok(()))) => polled.broken(),
-        Ok(Ok(Err(error))) => Some(polled.broken().unwrap_or_else(|| chain(&*error))),
-        Ok(Err(panic)) => Some(format!("it panicked: {}", panic_text(&*panic))),
-        Err(_) => Some(format!("it took longer than {:?}", kind.deadline)),
-    };
-    match error {
-        None => Outcome::Done,
-        Some(error) => Outcome::Failed { error, at: polled.failed_call() },
+    let attempt =
+        Attempt { module, kind: kind.name, deadline: kind.deadline, trace: claimed.trace, calls };
+    match attempt.make(|| (kind.perform)(&claimed.payload)).await {
+        Ok(()) => Outcome::Done,
+        Err(Failed { error, at }) => Outcome::Failed { error, at },
     }
 }

@@ -16,7 +16,7 @@ pub enum PieceState {
     Waiting,
     /// A worker has claimed it.
     Running,
-    /// It is left alone until somebody runs it again.
+    /// It failed too often. It waits for an operator, who retries or discards it.
     Parked,
 }
 

@@ -27,6 +27,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 pub(super) struct Endpoint {
     pub(super) method: &'static Method,
     pub(super) route: Route,
+    /// The same as text.
+    pub(super) route_name: Arc<str>,
     /// The arguments in the path, in order. The router may know them by another method's names.
     pub(super) path_names: Vec<&'static str>,
     pub(super) number: usize,
@@ -44,7 +46,7 @@ impl Endpoint {
         let (parts, body) = request.into_parts();
         let own = self.method.callee.deadline;
         let edge = Edge::start(&self.settings, own, &parts.headers, &parts.extensions);
-        let (edge, recording) = edge.recorded(&self.settings, self.route);
+        let (edge, recording) = edge.recorded(&self.settings, || Arc::clone(&self.route_name));
         let (trace, began) = (edge.context.trace(), clock::now());
         let prefix = self.route.created.and_then(|_| prefix(&parts));
         let answer = self.answer_within(edge, parts, body).await;

@@ -142,7 +142,7 @@ pub(super) async fn call(
     let context = context(settings, method, trace, wanted.idempotency_key);
     let (context, recording) = match &settings.recorder {
         Some(recorder) => {
-            let route = format!("call {}", wanted.method);
+            let route = format!("call {}", wanted.method).into();
             Recording::begin(recorder, context, || Entry::Request { route })
         }
         None => (context, None),

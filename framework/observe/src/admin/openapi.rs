@@ -1,8 +1,8 @@
 //! The description of the read API, at `/api/openapi.json`: what each path takes and answers.
 
-use super::filter::Summary;
 use crate::{
-    log::LogAnswer,
+    listed::Summary,
+    log::{LevelsAnswer, LogAnswer},
     state::{CallFigures, ProcessState},
     trace::Trace,
     work::{PieceOfWork, WorkAnswer, WorkOfModule},
@@ -28,6 +28,7 @@ const TRACE_FILTERS: &[(&str, &str)] = &[
     ("has", "part of a method's name, a statement, a process or an outcome"),
     ("because", "why it was kept: `failed`, `slow` or `sampled`"),
     ("failed", "`true` for failed requests, `false` for the others"),
+    ("recurring", "`true`: also work that no request caused and that did not fail"),
     ("min_ms", "the shortest, in milliseconds"),
     ("max_ms", "the longest, in milliseconds"),
     ("since_us", "the earliest beginning, in microseconds since 1970"),
@@ -85,10 +86,10 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         verb: "put",
         path: "/api/log",
-        summary: "changes the levels of the log",
+        summary: "changes the levels of the log, in all processes if this one observes the application",
         query: &[],
         body: &[("levels", "such as `stock=debug`")],
-        answer: any,
+        answer: |schemas| schemas.subschema_for::<LevelsAnswer>(),
     },
     get("/api/work", "how much durable work each module has", &[], |schemas| {
         schemas.subschema_for::<WorkAnswer>()

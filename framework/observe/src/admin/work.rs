@@ -132,7 +132,7 @@ async fn of_module(
     let process = state.process_of(module);
     let process = process.map_err(|unknown| refused(StatusCode::NOT_FOUND, &unknown))?;
     let question = WorkQuestion { module: Some(module.to_owned()), ..question };
-    let WorkAnswer { modules, missing } = state.traces.work(question).await;
+    let WorkAnswer { modules, missing, denied } = state.traces.work(question).await;
     match modules.into_iter().find(|work| work.module == module) {
         Some(WorkOfModule { error: Some(error), .. }) => {
             Err(refused(StatusCode::BAD_GATEWAY, &format!("the work of {module}: {error}")))
@@ -141,6 +141,13 @@ async fn of_module(
         None if missing.iter().any(|missing| missing == process) => {
             let text = format!("{module} runs in the process `{process}`, which does not answer");
             Err(refused(StatusCode::BAD_GATEWAY, &text))
+        }
+        None if denied.iter().any(|denied| denied == process) => {
+            let text = format!(
+                "{module} runs in the process `{process}`, whose work only a process changes that observes the application: \
+                 ask one, or `{process}` itself"
+            );
+            Err(refused(StatusCode::FORBIDDEN, &text))
         }
         None => {
             let text = format!(

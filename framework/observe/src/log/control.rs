@@ -54,6 +54,12 @@ impl Levels {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongLevels(String);
 
+impl WrongLevels {
+    pub(crate) fn of(directives: &str, message: String) -> Self {
+        Self(format!("`{directives}`: {message}"))
+    }
+}
+
 impl fmt::Display for WrongLevels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -83,8 +89,7 @@ impl LogControl {
     /// # Ok::<(), log::WrongLevels>(())
     /// ```
     pub fn new(levels: &str) -> Result<(reload::Layer<EnvFilter, Registry>, Self), WrongLevels> {
-        let levels =
-            LogLevels::read(levels).map_err(|wrong| WrongLevels(format!("`{levels}`: {wrong}")))?;
+        let levels = LogLevels::read(levels).map_err(|wrong| WrongLevels::of(levels, wrong))?;
         match Self::starting(levels) {
             (filter, control, None) => Ok((filter, control)),
             (.., Some(complaint)) => {
@@ -125,7 +130,7 @@ impl LogControl {
     ///
     /// Records of the crate `log`, where a program bridges them, are bounded by the level at the start as well.
     pub fn set(&self, directives: &str) -> Result<(), WrongLevels> {
-        let wrong = |message: String| WrongLevels(format!("`{directives}`: {message}"));
+        let wrong = |message| WrongLevels::of(directives, message);
         let more = LogLevels::read(directives).map_err(wrong)?;
         self.change(|levels| match &mut levels.set {
             Some(set) => set.extend(more).map_err(wrong),

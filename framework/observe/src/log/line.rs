@@ -4,7 +4,7 @@ use super::{
     Service,
     fields::{Field, Fields, Value},
 };
-use crate::call::{Context, Trace, held};
+use crate::call::{Context, Trace, polled};
 use std::{borrow::Cow, time::SystemTime};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::registry::{LookupSpan, Scope};
@@ -46,11 +46,11 @@ impl Within {
 
     /// What this thread polls.
     fn now() -> Option<Self> {
-        if let Some(callee) = held::current_callee() {
+        if let Some(callee) = polled::current_callee() {
             let (module, method) = (callee.module.into(), callee.method.into());
             return Some(Self::Call { module, method });
         }
-        let duty = held::current_duty()?;
+        let duty = polled::current_duty()?;
         Some(Self::Duty { module: duty.module.clone(), work: duty.kind.clone() })
     }
 }
@@ -85,7 +85,7 @@ impl<'a> Line<'a> {
         let of_field = trace_of(&line.fields);
         line.trace = Context::look(Context::trace).or(line.trace).or(of_field);
         // A recorded call has a span of its own.
-        if let (Some(trace), Some(span)) = (&mut line.trace, held::current_span()) {
+        if let (Some(trace), Some(span)) = (&mut line.trace, polled::current_span()) {
             trace.span_id = span;
         }
         let own = service.modules.iter().find(|module| line.is_of(module));

@@ -26,12 +26,15 @@
 //! | `ecs` | a line in the Elastic Common Schema |
 //! | `time` | times and durations as text |
 //! | `control` | levels that change while the program runs |
+//! | `levels` | the same, as processes tell each other |
 //! | `panics` | a panic as a line |
 
 mod control;
 mod ecs;
 mod fields;
 mod layer;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod levels;
 mod line;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod lines;
@@ -43,6 +46,7 @@ pub(crate) mod time;
 
 pub use control::{LogControl, WrongLevels};
 pub use layer::{LogLayer, ecs_layer, text_layer};
+pub use levels::{LevelsAnswer, LevelsOf, WantedLevels};
 pub use lines::{LogAnswer, LogFilter, LogLine, LogLines};
 pub use panics::log_panics;
 

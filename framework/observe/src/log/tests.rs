@@ -2,7 +2,7 @@
 
 use super::{LogLayer, Service, Shape, log_panics};
 use crate::call::{
-    CallError, CallSettings, Callee, Context, Meter, Side, Trace, guard, held::Polled,
+    CallError, CallSettings, Callee, Context, Meter, Side, Trace, guard, polled::Polled,
 };
 use monolift_call::InterfaceError;
 use schemars::JsonSchema;

@@ -138,7 +138,7 @@ mod tests {
             parent: 0,
             root: 1,
             sampled: false,
-            entry: Entry::Request { route: "POST /orders".to_owned() },
+            entry: Entry::Request { route: "POST /orders".into() },
             began_at: SystemTime::UNIX_EPOCH,
             nanos: 0,
             ended: Ended::Status(500),

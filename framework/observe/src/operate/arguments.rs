@@ -21,7 +21,8 @@ const WITH_VALUE: [&str; 9] = [
     "--kind", "--state", "--route", "--module", "--min-ms", "--limit", "--level", "--trace",
     "--text",
 ];
-const WITHOUT: [&str; 6] = ["--all", "--slow", "--failed", "--kept", "--once", "--follow"];
+const WITHOUT: [&str; 7] =
+    ["--all", "--slow", "--failed", "--kept", "--recurring", "--once", "--follow"];
 /// The options of all commands.
 const COMMON: [&str; 4] = ["--admin", "--token", "--json", "--help"];
 

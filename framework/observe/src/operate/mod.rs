@@ -74,8 +74,8 @@ const COMMANDS: [(&str, &str, &str); 7] = [
     ),
     (
         "traces",
-        "[--slow|--failed] [ID]",
-        "the latest requests, those that were kept, or one as a waterfall",
+        "[--slow|--failed|--recurring] [ID]",
+        "the latest requests, those that were kept, also recurring work, or one as a waterfall",
     ),
     ("log", "[LEVELS]", "shows the levels of the log, or changes them: stock=debug"),
     (
@@ -247,7 +247,29 @@ fn log(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
         [] => client.get("/api/log")?,
         [levels, ..] => client.send("PUT", "/api/log", &json!({ "levels": levels }))?,
     };
-    Ok(format!("{}\n", text(&answer, "levels")))
+    if arguments.json {
+        return Ok(format!("{answer:#}\n"));
+    }
+    let others = list(&answer, "processes").iter().skip(1).map(|one| {
+        let (process, pid) = (text(one, "process"), one["pid"].as_u64().unwrap_or_default());
+        format!("{process} ({pid}): {}\n", text(one, "levels"))
+    });
+    let others: String = others.collect();
+    let mut page =
+        format!("{}\n{others}", answer["levels"].as_str().unwrap_or("(a log of its own)"));
+    for (which, why) in [
+        ("missing", "no answer from the process"),
+        (
+            "unchanged",
+            "this process does not observe the application: ask one that does, or the process",
+        ),
+    ] {
+        for process in list(&answer, which).iter().filter_map(Value::as_str) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(page, "{why} {process}");
+        }
+    }
+    Ok(page)
 }
 
 fn call(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {

@@ -35,6 +35,9 @@ fn all(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
     let kept = because.is_some() || arguments.has("--kept");
     let which = if kept { "traces" } else { "requests" };
     let mut query = arguments.query(&["--route", "--module", "--min-ms", "--limit"]);
+    if arguments.has("--recurring") {
+        query.push_str("&recurring=true");
+    }
     if let Some(because) = because {
         let _ = write!(query, "&because={because}");
     }
@@ -60,6 +63,10 @@ fn all(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
     }
     if page.is_empty() {
         page.push_str("none\n");
+    }
+    for missing in list(&answer, "missing") {
+        let _ =
+            writeln!(page, "no answer from the process {}", missing.as_str().unwrap_or_default());
     }
     Ok(page)
 }

@@ -75,7 +75,7 @@ const ROOM_AGAIN: Duration = Duration::from_millis(50);
 /// One connection, and the calls on it that have a task of their own.
 pub(super) struct Connection<'a> {
     serving: &'a Serving,
-    caller: String,
+    caller: Arc<str>,
     /// The caller as an origin of calls.
     peer: u32,
     rights: Vec<bool>,
@@ -160,7 +160,7 @@ impl<'a> Connection<'a> {
             since: Instant::now(),
             has_called: false,
             peer: Origin::peer_of(&peer.process),
-            caller: peer.process,
+            caller: peer.process.into(),
             serving,
         }
     }

@@ -79,10 +79,14 @@ impl Directory {
     }
 
     /// Records a call of `caller` in `context`, if the caller records its request.
-    pub(super) fn record(&self, context: Context, caller: &str) -> (Context, Option<RecordingEnd>) {
+    pub(super) fn record(
+        &self,
+        context: Context,
+        caller: &Arc<str>,
+    ) -> (Context, Option<RecordingEnd>) {
         match &self.recorder {
             Some(recorder) if context.is_recorded() => {
-                Recording::begin(recorder, context, || Entry::Call { from: caller.to_owned() })
+                Recording::begin(recorder, context, || Entry::Call { from: Arc::clone(caller) })
             }
             _ => (context, None),
         }

@@ -6,6 +6,7 @@ mod check;
 mod client;
 #[allow(unreachable_pub, reason = "an interface writes `pub` beside it")]
 mod figures;
+mod logs;
 mod planted;
 mod proxy;
 mod rolling;

@@ -1,6 +1,6 @@
 //! The split shop with two replicas of each process, all that they call each other over proxies.
 
-use crate::proxy::Proxy;
+use crate::{logs::ADMIN_TOKEN, proxy::Proxy};
 use anyhow::{Context as _, bail};
 use monolift_cli::up::{Built, Options};
 use std::{
@@ -110,7 +110,9 @@ impl Shop {
                         ("MONOLIFT_MANIFEST".to_owned(), file.display().to_string()),
                         ("SHOP_DATA".to_owned(), folder.join("data").display().to_string()),
                         ("SHOP_USERS__PASSWORD_MEMORY_KIB".to_owned(), "8".to_owned()),
-                        ("RUST_LOG".to_owned(), "warn".to_owned()),
+                        ("RUST_LOG".to_owned(), "info".to_owned()),
+                        ("SHOP_LOG__FORMAT".to_owned(), "json".to_owned()),
+                        ("SHOP_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned()),
                         (listen, at(own).to_string()),
                     ],
                     folder,

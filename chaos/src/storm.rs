@@ -3,6 +3,7 @@
 use crate::{
     Options, check,
     client::{Ask, Client},
+    logs::Logs,
     proxy::Weather,
     shop::{GATEWAY, Shop},
     traffic::{Seen, Traffic, in_peace},
@@ -99,8 +100,13 @@ pub(crate) async fn storm(shop: &mut Shop, plan: &Plan) -> anyhow::Result<Ended>
     let (late, longest) = check::too_late(&seen, &storm.stopped);
     violations.extend(late);
     violations.extend(healed.err().map(|error| format!("{error:#}")));
+    let mut logs = Logs::default();
+    shop.replicas.iter().try_for_each(|replica| logs.read(replica.log()))?;
+    let lines = logs.lines;
+    violations.extend(logs.wrong);
     let what = format!(
-        "{} in {lasted:.0?}; healed after {took:.1?}; the longest answer {longest:.2?}; {}",
+        "{} in {lasted:.0?}; healed after {took:.1?}; the longest answer {longest:.2?}; {}; \
+         {lines} lines logged",
         storm.so_far(asked),
         outcomes(&seen),
     );

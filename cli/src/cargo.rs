@@ -4,7 +4,11 @@
 //! Build scripts watch them: ring's runs again when one has changed, and all that needs ring is compiled again. So
 //! these variables must not reach the next cargo. This file has no dependency: `xtask` and `tests` include it as well.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Cargo, without the variables that describe the package of the program that starts it.
 pub(crate) fn cargo() -> Command {
@@ -15,6 +19,16 @@ pub(crate) fn cargo() -> Command {
         }
     }
     command
+}
+
+/// Where cargo builds what belongs to a workspace.
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "other programs include this file, and not all of them build"
+)]
+pub fn target_of(workspace: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
 }
 
 /// Settings of cargo, such as `CARGO_HOME` and `CARGO_TARGET_DIR`, do not.

@@ -3,3 +3,5 @@
 mod cargo;
 pub mod compare;
 pub mod up;
+
+pub use cargo::target_of;

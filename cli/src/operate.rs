@@ -5,6 +5,7 @@ use monolift::{
     config::{Settings, overlay},
     observe::operate::{self, Place},
 };
+use monolift_cli::target_of;
 use monolift_manifest::{Address, Manifest, Workspace};
 use std::{
     env,
@@ -47,7 +48,7 @@ fn place(file: &Path) -> Result<Place, Box<dyn Error>> {
     let texts = |addresses: Vec<Address>| addresses.into_iter().map(|address| address.to_string());
     let others = manifest.processes.values();
     let others = others.flat_map(|process| texts(process.listens()).chain(texts(process.https())));
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target_of(&root);
     Ok(Place {
         program: "cargo monolift".to_owned(),
         app: manifest.app.clone(),

@@ -1,7 +1,6 @@
 //! How cargo is called.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -33,7 +32,7 @@ pub(crate) fn workspace(what: &[&str], arguments: &[&str]) -> Command {
 
 /// Where cargo builds to.
 pub(crate) fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    command::target_of(&root())
 }
 
 pub(crate) fn root() -> PathBuf {

@@ -72,8 +72,13 @@ impl Compare {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let workspace = Workspace::find(&env::current_dir()?)?;
-        let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        let target = target.unwrap_or_else(|| workspace.root.join("target"));
+        let target = crate::cargo::target_of(&workspace.root);
+        if !self.debug && !target.join("release/deps").exists() {
+            eprintln!(
+                "no program is built with optimisations yet: the first build takes some ten minutes on two cores, and later \
+                 ones build what has changed"
+            );
+        }
         let folder = target.join("monolift/compare");
         fs::create_dir_all(&folder)?;
         side::tidy(&folder)?;

@@ -130,7 +130,7 @@ impl Calling {
             Way::Recorded => {
                 // The cost of a request is part of that of its calls.
                 let request = async |at: u64| {
-                    let entry = || Entry::Request { route: String::new() };
+                    let entry = || Entry::Request { route: "".into() };
                     let (context, end) =
                         Recording::begin(&self.recorder, self.plain.clone(), entry);
                     let calls = async {

@@ -26,6 +26,9 @@ pub enum Kind {
     RawTokio,
     /// Monolift.
     Monolift,
+    /// Monolift, each call in a request of its own that is recorded on both sides. If there is a port, a hundredth of the
+    /// requests is sent to a collector there.
+    Observed(Option<u16>),
     /// tarpc as its README shows it.
     Tarpc,
     /// tarpc with `TCP_NODELAY`.
@@ -43,6 +46,8 @@ impl Kind {
             Self::Raw => "256 bytes there and back (the limit)",
             Self::RawTokio => "the same, on tokio",
             Self::Monolift => "Monolift",
+            Self::Observed(None) => "Monolift, each call in a recorded request",
+            Self::Observed(Some(_)) => "the same, and 1 % of them sent by OTLP",
             Self::Tarpc => "tarpc as its README shows it",
             Self::TarpcNodelay => "tarpc with `TCP_NODELAY`",
             Self::Tonic => "tonic",
@@ -96,7 +101,8 @@ impl Socket {
 pub async fn serve(kind: Kind, address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
     match kind {
         Kind::Raw | Kind::RawTokio => raw::serve(kind, address).await,
-        Kind::Monolift => ours::serve(address, tls).await,
+        Kind::Monolift => ours::serve(address, tls, None).await,
+        Kind::Observed(collector) => ours::serve(address, tls, collector).await,
         Kind::Tarpc => with_tarpc::serve(address, false).await,
         Kind::TarpcNodelay => with_tarpc::serve(address, true).await,
         Kind::Tonic => with_tonic::serve(address, tls).await,
@@ -121,7 +127,11 @@ pub async fn call(
     match kind {
         Kind::Raw | Kind::RawTokio => raw::call(kind, address, asked, &servers).await,
         Kind::Monolift => {
-            measure(ours::connect(address, tls, connections).await?, asked, &servers).await
+            measure(ours::connect(address, tls, connections, None).await?, asked, &servers).await
+        }
+        Kind::Observed(collector) => {
+            let caller = ours::connect(address, tls, connections, collector).await?;
+            measure(ours::Observed::new(caller), asked, &servers).await
         }
         Kind::Tarpc | Kind::TarpcNodelay => {
             let nodelay = kind == Kind::TarpcNodelay;

@@ -5,16 +5,19 @@ use crate::{
     item::{Item, SLOW, burn},
     process::ready,
 };
+use axum::{extract::Request, response::Response};
 use monolift::{
     CallError, Context, InterfaceError,
     app::{App, Linked, Program, RunningApp},
     async_trait,
 };
 use monolift_call::call::CallSettings;
+use monolift_gateway::CallLayer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc, time::Duration};
 use thiserror::Error;
+use tower::{Layer, ServiceExt, service_fn};
 
 /// The module that is called.
 #[monolift::interface(module = "items")]
@@ -71,6 +74,7 @@ fn app(
     address: &Address,
     tls: Option<&Path>,
     connections: Option<usize>,
+    collector: Option<u16>,
 ) -> anyhow::Result<App> {
     let tls = tls.map(|folder| {
         let file = |name: &str| folder.join(name).display().to_string();
@@ -81,10 +85,15 @@ fn app(
         )
     });
     let calls = connections.map(|count| format!("[calls]\nconnections = {count}\n"));
+    let collector = collector.map(|port| {
+        let endpoint = format!("endpoint = \"http://127.0.0.1:{port}\"\nprotocol = \"http\"");
+        format!("[observe]\nsample = \"1%\"\n[observe.otlp]\n{endpoint}\n")
+    });
     let manifest = format!(
-        "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"items\"\n{}{}\
+        "app = \"bench\"\nhost = \"caller\"\n[modules]\nitems = \"items\"\n{}{}{}\
          [process.items]\nlisten = \"{address}\"\n",
         calls.unwrap_or_default(),
+        collector.unwrap_or_default(),
         tls.unwrap_or_default()
     );
     // Leaked once, because `Linked` needs `'static` text.
@@ -117,8 +126,12 @@ pub async fn in_one_process() -> anyhow::Result<RunningApp> {
     Ok(app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?)
 }
 
-pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
-    let app = app(Program::Process("items"), &address, tls, None)?;
+pub(super) async fn serve(
+    address: Address,
+    tls: Option<&Path>,
+    collector: Option<u16>,
+) -> anyhow::Result<()> {
+    let app = app(Program::Process("items"), &address, tls, None, collector)?;
     let _running = app.provide::<dyn Items>(Arc::new(ItemsHere)).start().await?;
     ready()?;
     std::future::pending().await
@@ -127,17 +140,72 @@ pub(super) async fn serve(address: Address, tls: Option<&Path>) -> anyhow::Resul
 /// The client and the process that it belongs to.
 pub(super) struct Caller {
     items: ItemsClient,
-    _running: RunningApp,
+    running: RunningApp,
 }
 
 pub(super) async fn connect(
     address: Address,
     tls: Option<&Path>,
     connections: Option<usize>,
+    collector: Option<u16>,
 ) -> anyhow::Result<Caller> {
-    let running = app(Program::Host, &address, tls, connections)?.start().await?;
+    let running = app(Program::Host, &address, tls, connections, collector)?.start().await?;
     running.ready().await;
-    Ok(Caller { items: running.client(), _running: running })
+    Ok(Caller { items: running.client(), running })
+}
+
+/// A caller whose every call is in a request of its own, as those of an existing program are.
+pub(super) struct Observed {
+    caller: Caller,
+    layer: CallLayer,
+}
+
+impl Observed {
+    pub(super) fn new(caller: Caller) -> Self {
+        let layer = caller.running.layer();
+        Self { caller, layer }
+    }
+
+    async fn request(
+        &self,
+        call: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let mut call = Some(call);
+        let inner = service_fn(|_: Request<()>| {
+            let call = call.take();
+            async move {
+                match call {
+                    Some(call) => call.await.map(|()| Response::default()),
+                    None => Err(anyhow::anyhow!("a request has one call")),
+                }
+            }
+        });
+        let response = self.layer.layer(inner).oneshot(Request::get("/items").body(())?).await?;
+        anyhow::ensure!(response.status().is_success(), "{}", response.status());
+        Ok(())
+    }
+}
+
+impl Peer for Observed {
+    async fn get(&self, id: u64, size: u32) -> anyhow::Result<()> {
+        let items = self.caller.items.clone();
+        self.request(async move {
+            let item = items.get(id, size).await?;
+            anyhow::ensure!(item.id == id, "another item");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn sleep(&self) -> anyhow::Result<()> {
+        let items = self.caller.items.clone();
+        self.request(async move { Ok(items.sleep().await?) }).await
+    }
+
+    async fn burn(&self) -> anyhow::Result<()> {
+        let items = self.caller.items.clone();
+        self.request(async move { Ok(items.burn().await?) }).await
+    }
 }
 
 impl Peer for Caller {

@@ -49,6 +49,9 @@ impl Bench {
                 remote::in_flight(self, &title, count).await?;
             }
         }
+        if wanted(remote::OBSERVED) {
+            remote::observed(self).await?;
+        }
         if wanted(remote::TLS) {
             remote::over_tls(self).await?;
         }

@@ -8,10 +8,22 @@ use crate::{
     remote::{Kind, Socket},
     tls,
 };
+use axum::{Router, http::StatusCode};
+use bytes::Bytes;
 use load::{Load, Plan};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+use tokio::{net::TcpListener, task::JoinSet};
 
 pub(super) const TLS: &str = "Over mutual TLS, over TCP";
+
+pub(super) const OBSERVED: &str = "256 calls in flight, each in a request, over TCP";
 
 pub(super) const SLOW: &str = "One call in 100";
 
@@ -151,6 +163,46 @@ pub(super) async fn in_flight(bench: &mut Bench, title: &str, count: usize) -> a
         bench.report.ratio("remote_cpu_vs_tarpc", ratio(ours, tarpc, |measured| measured.cpu));
     }
     Ok(())
+}
+
+/// The cost of recording, on both sides and with spans that leave the process.
+pub(super) async fn observed(bench: &mut Bench) -> anyhow::Result<()> {
+    let collector = Collector::start().await?;
+    let kinds = [Kind::Monolift, Kind::Observed(None), Kind::Observed(Some(collector.port))];
+    let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], None).await?;
+    let asked = bench.asked(Load::Closed(256), Mix::Quick, SIZE);
+    let ways = kinds.map(|kind| Way::new(kind, None));
+    let measured = bench.rounds(OBSERVED, &ways, async |way| servers.measure(way, asked).await);
+    let measured = measured.await?;
+    bench.table(OBSERVED, &ways, &measured);
+    let batches = collector.batches.load(Relaxed);
+    anyhow::ensure!(batches > 0 || bench.pace.rounds == 1, "the collector was sent nothing");
+    let cpu = |measured: &Measured| measured.cpu;
+    bench.report.ratio("remote_cpu_recorded_vs_not", ratio(&measured[1], &measured[0], cpu));
+    bench.report.ratio("remote_cpu_exported_vs_not", ratio(&measured[2], &measured[0], cpu));
+    Ok(())
+}
+
+/// What takes spans, and forgets them.
+struct Collector {
+    port: u16,
+    batches: Arc<AtomicU64>,
+    _serving: JoinSet<std::io::Result<()>>,
+}
+
+impl Collector {
+    async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let batches = Arc::new(AtomicU64::new(0));
+        let taken = Arc::clone(&batches);
+        let routes = Router::new().fallback(move |_: Bytes| {
+            taken.fetch_add(1, Relaxed);
+            std::future::ready(StatusCode::OK)
+        });
+        let serving = JoinSet::from_iter([axum::serve(listener, routes).into_future()]);
+        Ok(Self { port, batches, _serving: serving })
+    }
 }
 
 /// The cost of encryption, compared with tonic: one call at a time, and many.

@@ -20,6 +20,7 @@ enum Type {
 
 const FIELDS: &[(&str, Type)] = &[
     ("@timestamp", Type::Date),
+    ("client.ip", Type::Keyword),
     ("ecs.version", Type::Keyword),
     ("error.code", Type::Keyword),
     ("error.id", Type::Keyword),

@@ -2,11 +2,14 @@
 //!
 //! Nothing here knows what a token is. A request without one is made by no one, which a method may allow.
 
-use super::{REQUEST_ID, edge};
+use super::REQUEST_ID;
 use crate::{
     Problem,
     answer::response,
-    call::{Context, Principal},
+    call::{Context, Principal, Trace},
+    edge,
+    front::Front,
+    rates::too_many,
 };
 use axum::{
     Router,
@@ -34,18 +37,28 @@ pub enum Unproven {
 }
 
 /// `router`, with the principal of each request's token. A request whose token does not count is refused, also where no
-/// token is asked for.
-pub fn authenticated(router: Router, by: Arc<dyn Authenticate>) -> Router {
+/// token is asked for. An address that brings too many of those has to wait until one is verified again.
+pub fn authenticated(router: Router, by: Arc<dyn Authenticate>, front: Arc<Front>) -> Router {
     router.layer(from_fn(move |mut request: Request, next: Next| {
-        let by = Arc::clone(&by);
+        let (by, front) = (Arc::clone(&by), Arc::clone(&front));
         async move {
+            let stated = request.headers().contains_key(header::AUTHORIZATION);
+            if stated && let Err(again) = front.rates.takes_tokens(request.extensions()) {
+                front.refused.count_unread("token");
+                return refused(&request, Refusal { problem: too_many(again), challenge: None });
+            }
             match principal(request.headers(), &*by).await {
                 Ok(None) => next.run(request).await,
                 Ok(Some(principal)) => {
                     request.extensions_mut().insert(principal);
                     next.run(request).await
                 }
-                Err(refusal) => refused(&request, refusal),
+                Err(refusal) => {
+                    if refusal.challenge.is_some() {
+                        front.rates.count_token(request.extensions());
+                    }
+                    refused(&request, refusal)
+                }
             }
         }
     }))
@@ -93,7 +106,8 @@ async fn principal(
 }
 
 fn refused(request: &Request, refusal: Refusal) -> Response {
-    let trace = Context::look(Context::trace).unwrap_or_else(|| edge::trace(request.headers()));
+    let of_request = || edge::trace(request.headers());
+    let trace: Trace = Context::look(Context::trace).unwrap_or_else(of_request);
     let mut response = response(refusal.problem);
     let headers = response.headers_mut();
     if let Some(challenge) = refusal.challenge {
@@ -129,11 +143,35 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_brings_many_bad_tokens_has_to_wait() {
+        let rates = crate::Rates::new(Some(monolift_manifest::Rate::read("2/s").unwrap()), []);
+        let front = Arc::new(Front { rates, ..Front::default() });
+        let router = Router::new().route("/", get(async || "done"));
+        let router = authenticated(router, Arc::new(Knows), Arc::clone(&front));
+        let ask = async |token: &str| {
+            let mut request =
+                Request::get("/").header("authorization", token).body(Body::empty()).unwrap();
+            let address = std::net::SocketAddr::from(([192, 0, 2, 1], 7));
+            request.extensions_mut().insert(axum::extract::ConnectInfo(address));
+            router.clone().oneshot(request).await.unwrap()
+        };
+        let mut statuses = Vec::new();
+        for token in ["Bearer good", "Bearer bad", "Bearer bad", "Bearer bad", "Bearer good"] {
+            statuses.push(ask(token).await.status().as_u16());
+        }
+        assert_eq!(statuses, [200, 401, 401, 429, 429]);
+        assert_eq!(front.refused.all()[0].0.limit, "token");
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        assert_eq!(ask("Bearer good").await.status(), 200);
+    }
+
     async fn ask(authorization: &[&str]) -> (u16, String) {
         let who = async |principal: Option<Extension<Principal>>| {
             principal.map_or_else(|| "no one".to_owned(), |Extension(principal)| principal.subject)
         };
-        let router = authenticated(Router::new().route("/", get(who)), Arc::new(Knows));
+        let router = Router::new().route("/", get(who));
+        let router = authenticated(router, Arc::new(Knows), Arc::default());
         let mut request = Request::get("/");
         for value in authorization {
             request = request.header(header::AUTHORIZATION, *value);

@@ -12,15 +12,12 @@ use futures_util::StreamExt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A body takes no longer, however far away the deadline of its call is.
-const WITHIN: Duration = Duration::from_secs(30);
-
-/// Reads the body until its end. It is charged to `memory` for as long as a part of it is kept.
+/// Reads the body until its end, for `within` at most, however far away the deadline of its call is. It is charged to `memory` for as long as a part of it is kept.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    deadline: Instant,
+    (deadline, within): (Instant, Duration),
     memory: &Memory,
 ) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -30,7 +27,7 @@ pub(super) async fn read(
     {
         return Err(too_large(limit));
     }
-    let by = deadline.min(Instant::now() + WITHIN);
+    let by = deadline.min(Instant::now() + within);
     timeout_at(by, collect(body, limit, memory)).await.unwrap_or_else(|_| {
         Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -104,8 +101,10 @@ mod tests {
     use futures_util::stream;
     use std::io;
 
-    fn far() -> Instant {
-        Instant::now() + Duration::from_secs(3600)
+    const WITHIN: Duration = Duration::from_secs(30);
+
+    fn far() -> (Instant, Duration) {
+        (Instant::now() + Duration::from_secs(3600), WITHIN)
     }
 
     fn chunks(chunks: &[&'static str]) -> Body {

@@ -4,7 +4,7 @@
 //! What a request says of who passed it on is the gateway's, in the monolith as well: a client cannot
 //! say it.
 
-use super::{Problem, edge, routes::identified};
+use super::{Problem, edge, proxies::ThroughProxy, routes::identified};
 use crate::{
     call::{CallError, CallErrorKind},
     plain::Failure,
@@ -168,11 +168,15 @@ impl Forward {
     }
 }
 
-/// Says in a request who passed it on, whatever its client said of that.
+/// Says in a request who passed it on, whatever its client said of that. Of a trusted proxy, the host and the protocol
+/// that its client asked by are taken over.
 pub(super) fn say_forwarded(request: &mut Request) {
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let host = request.headers().get(header::HOST).cloned();
+    let through_proxy = request.extensions().get::<ThroughProxy>().is_some();
     let headers = request.headers_mut();
+    let stated = |name: &HeaderName| headers.get(name).filter(|_| through_proxy).cloned();
+    let host = stated(&FORWARDED_HOST).or_else(|| headers.get(header::HOST).cloned());
+    let protocol = stated(&FORWARDED_PROTO).filter(|value| value == "https");
     for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, header::FORWARDED] {
         headers.remove(name);
     }
@@ -182,7 +186,7 @@ pub(super) fn say_forwarded(request: &mut Request) {
     if let Some(host) = host {
         headers.insert(FORWARDED_HOST, host);
     }
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO, protocol.unwrap_or(HeaderValue::from_static("http")));
 }
 
 /// What a connection is asked to become, if anything.

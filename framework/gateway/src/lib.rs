@@ -7,6 +7,7 @@
 mod answer;
 mod authenticate;
 mod body;
+mod browser;
 mod challenge;
 mod compress;
 mod described;
@@ -16,6 +17,7 @@ mod edge;
 #[cfg(test)]
 mod fixtures;
 mod forward;
+mod front;
 mod health;
 mod internal;
 mod layer;
@@ -23,24 +25,32 @@ mod listen;
 mod log;
 mod openapi;
 mod own_routes;
+mod proxies;
 mod query;
+mod rates;
+mod refused;
 mod routes;
 mod stall;
 mod start;
 
 pub use authenticate::{Authenticate, Unproven, authenticated};
+pub use browser::{Cors, secured, with_cors};
 pub use compress::compressed;
 pub use described::described;
 #[cfg(all(test, feature = "docs"))]
 use described::described_paths;
 pub use edge::REQUEST_ID;
 pub use forward::Forward;
+pub use front::Front;
 pub use health::health;
 pub use internal::{OnInternalError, with_internal_errors};
 pub use layer::{CallLayer, CallService};
 pub use listen::{HttpLimits, HttpServer};
 pub use log::access_logged;
 pub use own_routes::{OwnRoutes, OwnRoutesHere, own_routes};
+pub use proxies::Proxies;
+pub use rates::Rates;
+pub use refused::{RefusedRequest, RefusedRequests};
 pub use routes::{RouteError, not_found, paths, routes};
 pub use start::with_start_page;
 

@@ -7,12 +7,15 @@ use super::REQUEST_ID;
 use crate::{call::Trace, plain::Failure};
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
+    extract::{ConnectInfo, MatchedPath, Request},
     http::{Extensions, Method},
     middleware::{Next, from_fn},
     response::Response,
 };
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    net::SocketAddr,
+};
 use tokio::time::Instant;
 
 /// The verb and the path of a route, with the names of its arguments: `GET /products/{sku}/stock`.
@@ -82,11 +85,15 @@ pub(crate) fn failures_logged(router: Router) -> Router {
 pub fn access_logged(router: Router) -> Router {
     router.layer(from_fn(async |request: Request, next: Next| {
         let route = RouteTemplate::of(request.method(), request.extensions());
+        let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let began = Instant::now();
         let response = next.run(request).await;
         let (status, took) = (response.status().as_u16(), began.elapsed());
         let request_id = request_id(&response).map(tracing::field::display);
-        tracing::info!(target: "monolift::access", %route, status, ?took, request_id, "a request");
+        let client = client.map(tracing::field::display);
+        tracing::info!(
+            target: "monolift::access", client, %route, status, ?took, request_id, "a request"
+        );
         response
     }))
 }

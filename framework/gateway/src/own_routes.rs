@@ -1,9 +1,12 @@
 //! The routes of modules' own: here, or passed on, or served to a gateway elsewhere.
 
 use super::{
-    HttpLimits, RouteError, edge,
+    HttpLimits, RouteError,
+    browser::not_guessed,
+    edge,
     forward::{Forward, say_forwarded},
-    listen, log,
+    front::Front,
+    listen, log, rates,
 };
 use crate::{serve::Web, wire::Socket};
 use axum::{Router, extract::Request, routing::any};
@@ -29,10 +32,11 @@ impl fmt::Debug for OwnRoutes {
 }
 
 /// One router of the routes of modules' own, each below its prefix. `taken` are paths that others
-/// have, each with who.
+/// have, each with who. `front` holds requests to the rates of their modules.
 pub fn own_routes(
     all: Vec<(&'static str, &'static str, OwnRoutes)>,
     taken: &[(String, String)],
+    front: &Arc<Front>,
 ) -> Result<Router, RouteError> {
     let mut router = Router::new();
     let mut claimed: Vec<(&str, &str)> = Vec::new();
@@ -50,18 +54,19 @@ pub fn own_routes(
             return Err(clash(format!("the module `{other}`"), other_prefix));
         }
         claimed.push((module, prefix));
-        router = match routes {
-            OwnRoutes::Here(own) => router.nest(prefix, own),
+        let own = match routes {
+            OwnRoutes::Here(own) => Router::new().nest(prefix, own),
             OwnRoutes::Elsewhere(forward) => {
                 let handler = any(move |request: Request| Arc::clone(&forward).pass(request));
-                router
+                Router::new()
                     .route(prefix, handler.clone())
                     .route(&format!("{prefix}/"), handler.clone())
                     .route(&format!("{prefix}/{{*rest}}"), handler)
             }
         };
+        router = router.merge(rates::limited(own, module, front));
     }
-    let router = log::failures_logged(router);
+    let router = log::failures_logged(not_guessed(router));
     Ok(router.layer(axum::middleware::map_request(async |mut request: Request| {
         say_forwarded(&mut request);
         // As after a split, where the gateway passes it on.

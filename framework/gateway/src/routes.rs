@@ -5,7 +5,10 @@ mod endpoint;
 mod tests;
 
 use self::endpoint::Endpoint;
-use super::{HttpAnswer, HttpEntry, Problem, REQUEST_ID, answer::response, edge, log::RequestId};
+use super::{
+    HttpAnswer, HttpEntry, Problem, REQUEST_ID, answer::response, edge, front::Front,
+    log::RequestId,
+};
 use crate::{
     call::{CallSettings, Trace},
     interface::{Checks, HttpMethod, InterfaceDescriptor, Method, Part, Route, UnknownPattern},
@@ -77,7 +80,7 @@ impl std::error::Error for RouteError {}
 /// The routed methods of all interfaces that are linked into this program and that `serves` picks,
 /// called through `links`. `frame` is what a call between processes may hold: a body may have as many
 /// bytes, and an answer that would not fit into a frame is refused wherever its module runs. Bodies are
-/// charged to `memory`.
+/// charged to `memory`. `front` is what all requests are held to.
 ///
 /// The router answers the wrong verb on a known path. Paths that it does not know are left to the
 /// router that it is merged into, which may be a program's own; [`not_found`] is for one that has
@@ -87,10 +90,12 @@ pub fn routes(
     settings: &Arc<CallSettings>,
     frame: Bounds,
     memory: &Arc<Memory>,
+    front: &Arc<Front>,
     serves: impl Fn(&'static InterfaceDescriptor) -> bool,
 ) -> Result<Router, RouteError> {
     let linked = inventory::iter::<HttpEntry>.into_iter().copied();
-    routes_of(linked.filter(|entry| serves(entry.descriptor())), links, settings, frame, memory)
+    let entries = linked.filter(|entry| serves(entry.descriptor()));
+    routes_of(entries, links, settings, frame, memory, front)
 }
 
 fn routes_of(
@@ -99,6 +104,7 @@ fn routes_of(
     settings: &Arc<CallSettings>,
     frame: Bounds,
     memory: &Arc<Memory>,
+    front: &Arc<Front>,
 ) -> Result<Router, RouteError> {
     let mut entries: Vec<_> = entries.collect();
     // What is linked comes in any order; clashes should be told in the same one every time.
@@ -136,6 +142,8 @@ fn routes_of(
                 settings: Arc::clone(settings),
                 frame,
                 memory: Arc::clone(memory),
+                quota: front.rates.of_method(&method.callee),
+                front: Arc::clone(front),
             });
             place.router = std::mem::take(&mut place.router).on(filter(route.method), {
                 move |request: Request| Arc::clone(&endpoint).answer(request)

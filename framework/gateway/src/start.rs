@@ -13,6 +13,9 @@ const ICON: &str = concat!(
     r##"<path fill="#456" d="M1 1h6v14H1z"/><path fill="#9ab" d="M9 1h6v6H9zM9 9h6v6H9z"/></svg>"##
 );
 
+/// The page has links and an icon.
+const POLICY: &str = "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// `router`, and this for what it does not serve. It must not be merged into another program's router,
 /// whose own pages these may be.
 pub fn with_start_page(router: Router, app: &str, docs: bool) -> Router {
@@ -20,9 +23,15 @@ pub fn with_start_page(router: Router, app: &str, docs: bool) -> Router {
     router.fallback(async move |method: Method, uri: Uri, headers: HeaderMap| -> Response {
         let reads = method == Method::GET || method == Method::HEAD;
         match uri.path() {
-            "/" if reads => Html(page.clone()).into_response(),
+            "/" if reads => {
+                ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page.clone())).into_response()
+            }
             "/favicon.ico" if reads => {
-                ([(header::CONTENT_TYPE, "image/svg+xml")], ICON).into_response()
+                let headers = [
+                    (header::CONTENT_TYPE, "image/svg+xml"),
+                    (header::CONTENT_SECURITY_POLICY, POLICY),
+                ];
+                (headers, ICON).into_response()
             }
             _ => not_found(headers).await,
         }

@@ -52,9 +52,11 @@ mod log;
 mod manifest;
 mod members;
 mod otlp;
+mod outside;
 mod parse;
 mod problem;
 pub mod quantity;
+mod rate;
 mod sections;
 mod share;
 mod suggest;
@@ -72,8 +74,10 @@ pub use keys::{Given, Key, Section};
 pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use otlp::OtlpProtocol;
+pub use outside::{Networks, ProxyHeader};
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
+pub use rate::{Rate, Rates};
 pub use sections::{
     Calls, Databases, Hidden, Http, IdentityKeys, IssuerKeys, Limits, Log, Migrate, Observe, Otlp,
     Retries, TlsKeys,

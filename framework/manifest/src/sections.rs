@@ -15,7 +15,9 @@ use crate::keys::{
 use crate::log::{LogFormat, LogLevels};
 use crate::manifest::{DeadlineMode, Process, Replicas, TlsFiles};
 use crate::otlp::{OtlpProtocol, collector, headers};
+use crate::outside::{Networks, ProxyHeader, header_names, joined, methods, origins, owned};
 use crate::quantity::{LARGEST_BYTES, LONGEST, show_size};
+use crate::rate::{Rate, Rates};
 use crate::share::Share;
 
 const AN_INSTANT: Duration = Duration::from_millis(1);
@@ -54,8 +56,24 @@ section! {
     handshakes: usize = 256, Count(1, A_MILLION);
     /// HTTP connections at once; an idle one is closed for a new one
     clients: usize = 2048, Count(1, A_MILLION);
-    /// of these, from one address; a proxy in front brings all clients from its own
+    /// of these, from one address, unless it is that of a proxy in `http.trusted_proxies`
     clients_per_address: usize = 1024, Count(1, A_MILLION);
+    /// HTTP requests that are answered at once; more are refused
+    requests: usize = 2048, Count(1, A_MILLION);
+    /// the longest head of an HTTP request: its first line and all its headers
+    head: usize = 64 << 10, Size(8 << 10, 1 << 20);
+    /// the longest path and query of an HTTP request
+    target: usize = 16 << 10, Size(256, 1 << 20);
+    /// the headers of an HTTP request
+    headers: usize = 100, Count(16, 1000);
+    /// how long the head of a request may take, and how long a connection stays open without one
+    head_time: Duration = Duration::from_secs(10), Span(AN_INSTANT, AN_HOUR);
+    /// how long the body of a request for a method's route may take
+    body_time: Duration = Duration::from_secs(30), Span(AN_INSTANT, AN_HOUR);
+    /// requests of one caller to one gateway, for the routes of modules: "100/s", "600/m" or "1000/h"
+    rate: Option<Rate> = None, Optional(Text(Rate::read, Rate::to_string));
+    /// the same for single methods and modules: "orders.place=10/m,users=5/s"
+    rates: Option<Rates> = None, Optional(Text(Rates::read, Rates::to_string));
 }
 
 fn little_memory(limits: &Limits) -> Option<(&'static str, String)> {
@@ -85,11 +103,22 @@ section! {
 
 section! {
     /// `[http]`: what a gateway does with every request.
-    #[derive(Copy)]
     Http;
 
-    /// one line in the log for each request: its route, status, duration and id
+    /// one line in the log for each request: its client's address, route, status, duration and id
     access_log: bool = false, Flag;
+    /// proxies in front that say who their client is, as addresses and networks: "10.0.0.0/8 192.0.2.7"
+    trusted_proxies: Option<Networks> = None, Optional(Text(Networks::read, Networks::to_string));
+    /// the header in which they say it, or "forwarded"; the other one is not read
+    proxy_header: ProxyHeader = ProxyHeader::default(), Text(ProxyHeader::read, ProxyHeader::to_string);
+    /// web pages that may call the gateway from a browser, "https://app.example.com" and others, or "*"; without it none but its own
+    cors_origins: Option<Vec<String>> = None, Optional(Text(origins, joined));
+    /// the methods that they may use
+    cors_methods: Vec<String> = owned(&["GET", "POST", "PUT", "PATCH", "DELETE"]), Text(methods, joined);
+    /// the headers that they may send
+    cors_headers: Vec<String> = owned(&["authorization", "content-type", "idempotency-key", "traceparent"]), Text(header_names, joined);
+    /// how long a browser may remember that
+    cors_max_age: Duration = Duration::from_secs(600), Span(Duration::ZERO, LONGEST);
 }
 
 section! {

@@ -136,7 +136,7 @@ async fn guarded(State(state): State<Arc<AdminState>>, request: Request, next: N
     let refused = match &state.token {
         Some(token) if !brings(headers, token) => Some((
             StatusCode::UNAUTHORIZED,
-            "send the setting `admin.token` as `authorization: Bearer …`",
+            "send the setting `admin_token` as `authorization: Bearer …`",
         )),
         None if !names_this_machine(headers) => Some((
             StatusCode::FORBIDDEN,

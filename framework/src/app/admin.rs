@@ -2,9 +2,9 @@
 
 use super::{RunningApp, linked::ThisProcess, listen::first_free, peers::Peers};
 use crate::{
-    call::{CallSettings, record::Recorder},
+    call::{CallSettings, access::Refused, record::Recorder},
     config::{Setting, Settings},
-    gateway::{self, HttpLimits, HttpServer},
+    gateway::{self, HttpLimits, HttpServer, RefusedRequest},
     interface::InterfaceDescriptor,
     link::{Links, interfaces},
     module::{RunningModule, StartError},
@@ -204,6 +204,7 @@ fn figures(app: &RunningApp) -> Figures {
         super::figures::DatabaseFigures::of(gauges.collect())
     };
     let waiting = app.server.as_ref().map(Server::queue);
+    let (settings, front) = (Arc::clone(app.links.settings()), Arc::clone(&app.front.0));
     Box::new(move |page: &mut Page| {
         let (name, process) = &info;
         page.family(
@@ -223,6 +224,8 @@ fn figures(app: &RunningApp) -> Figures {
         if let Some(waiting) = &waiting {
             queue(page, waiting);
         }
+        forbidden(page, &settings.access.refused.all());
+        refused(page, &front.refused.all());
         replicas(page, &remotes);
         #[cfg(feature = "data")]
         databases.show(page);
@@ -244,6 +247,32 @@ fn queue(page: &mut Page, queue: &Queue) {
     page.family("monolift_calls_waiting", Kind::Gauge, help).sample(&[], queue.waiting());
     let help = "Calls of other processes that were refused, because as many ran and waited as may.";
     page.family("monolift_calls_refused_total", Kind::Counter, help).sample(&[], queue.refused());
+}
+
+/// Calls that rules have refused.
+fn forbidden(page: &mut Page, all: &[(Refused, u64)]) {
+    let help =
+        "Calls that a method's rule has refused, or would have where rules are only observed.";
+    let mut family = page.family("monolift_calls_forbidden_total", Kind::Counter, help);
+    for (Refused { caller, by, method, rule, observed }, count) in all {
+        let labels = [
+            ("caller", &**caller),
+            ("by", by),
+            ("method", method),
+            ("rule", rule),
+            ("observed", if *observed { "true" } else { "false" }),
+        ];
+        family.sample(&labels, count);
+    }
+}
+
+/// Requests that limits of the gateway have refused.
+fn refused(page: &mut Page, all: &[(RefusedRequest, u64)]) {
+    let help = "Requests that a limit of the gateway has refused, by the setting of the limit.";
+    let mut family = page.family("monolift_requests_refused_total", Kind::Counter, help);
+    for (RefusedRequest { limit, method, by }, count) in all {
+        family.sample(&[("limit", limit), ("method", method), ("by", by)], count);
+    }
 }
 
 fn replicas(page: &mut Page, remotes: &[Arc<Remote>]) {

@@ -309,6 +309,7 @@ impl App {
         }
         let readiness = watch::Sender::new(peers.readiness());
         let looking = peers.watch(&readiness);
+        let front = http::Held::to(&self.place.manifest);
         let mut app = RunningApp {
             place: self.place,
             links: self.links,
@@ -317,6 +318,7 @@ impl App {
             hints: self.hints,
             docs: self.docs,
             internal_errors: self.internal_errors,
+            front,
             users,
             log: self.log,
             remotes: peers.remotes().clone(),

@@ -58,6 +58,7 @@ pub(super) fn everything(facts: &Facts<'_>) -> Result<(), StartErrors> {
         }
     }
     errors.extend(facts.open_by_omission());
+    errors.extend(facts.rates_of_nothing());
     errors.extend(facts.hosts_own_elsewhere());
     errors.extend(facts.values_of_unknown_modules());
     let mut sections = sections(facts.settings, facts.modules).0;
@@ -134,6 +135,29 @@ impl Facts<'_> {
             Some(StartError::new(text).of(method.callee.module, ""))
         });
         open.collect()
+    }
+
+    /// Rates of methods and modules that there are not, which would hold for nothing.
+    fn rates_of_nothing(&self) -> Vec<StartError> {
+        let manifest = &self.place.manifest;
+        let Some(rates) = &manifest.limits.rates else { return Vec::new() };
+        let modules = manifest.modules.iter().map(|placed| placed.module.clone());
+        let linked = interfaces().into_iter().map(|entry| (entry.descriptor)());
+        let ours = linked.filter(|interface| manifest.process_of(interface.module).is_some());
+        let routed = ours.flat_map(|interface| interface.methods);
+        let routed = routed.filter(|method| method.route.is_some());
+        let known: BTreeSet<String> =
+            modules.chain(routed.map(|method| method.callee.to_string())).collect();
+        // Only where requests come in are all methods linked.
+        let names = rates.0.keys().filter(|_| self.place.takes_requests());
+        let unknown = names.filter(|name| !known.contains(*name)).map(|name| {
+            let help = nearest(name, known.iter().map(String::as_str))
+                .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+            StartError::new(format!(
+                "`limits.rates` names `{name}`, which is no module and no method with a route{help}"
+            ))
+        });
+        unknown.collect()
     }
 
     /// Modules in the host's own package that the manifest places in another process. No other program has their

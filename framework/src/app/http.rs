@@ -5,8 +5,8 @@ use crate::{
     call::Reference,
     config::Settings,
     gateway::{
-        self, CallLayer, Forward, HttpLimits, HttpServer, OnInternalError, OwnRoutes,
-        OwnRoutesHere, RouteError,
+        self, CallLayer, Cors, Forward, Front, HttpLimits, HttpServer, OnInternalError, OwnRoutes,
+        OwnRoutesHere, Proxies, Rates, RouteError,
     },
     interface::InterfaceDescriptor,
     link::interfaces,
@@ -42,14 +42,20 @@ impl Gateway {
         let address = listener.local_addr().map_err(unknown)?;
         let router = app.routes_unlogged().map_err(|clash| StartError::new(clash.to_string()))?;
         let router = gateway::with_start_page(router, &app.manifest().app, app.docs);
-        let router = app.access_logged(router);
+        let router = app.logged_and_shared(router);
         let stated = &app.manifest().limits;
         let limits = HttpLimits {
             clients: stated.clients,
             clients_per_address: stated.clients_per_address,
+            requests: stated.requests,
+            head: stated.head,
+            target: stated.target,
+            headers: stated.headers,
+            head_time: stated.head_time,
             ..HttpLimits::default()
         };
-        Ok(Self { server: HttpServer::start(listener, router, limits), address })
+        let front = Arc::clone(&app.front.0);
+        Ok(Self { server: HttpServer::start_with(listener, router, limits, front), address })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -58,6 +64,27 @@ impl Gateway {
 
     pub(super) async fn drain(self, by: Instant) {
         self.server.drain(by).await;
+    }
+}
+
+/// What a gateway holds every request to.
+#[derive(Debug, Clone)]
+pub(super) struct Held(pub(super) Arc<Front>);
+
+impl Held {
+    /// As the manifest says.
+    pub(super) fn to(manifest: &Manifest) -> Self {
+        let (limits, http) = (&manifest.limits, &manifest.http);
+        let named = limits.rates.iter().flat_map(|rates| rates.0.clone());
+        Self(Arc::new(Front {
+            rates: Rates::new(limits.rate, named),
+            proxies: Proxies::new(
+                http.trusted_proxies.clone().unwrap_or_default(),
+                http.proxy_header,
+            ),
+            body_time: limits.body_time,
+            ..Front::default()
+        }))
     }
 }
 
@@ -104,35 +131,50 @@ impl RunningApp {
     /// `/docs`: to be merged into a host's own router, or served by itself. It needs
     /// the feature `http`.
     pub fn routes(&self) -> Result<axum::Router, RouteError> {
-        self.routes_unlogged().map(|routes| self.access_logged(routes))
+        self.routes_unlogged().map(|routes| self.logged_and_shared(routes))
     }
 
-    /// `router` with the access log, if that is switched on.
-    fn access_logged(&self, router: axum::Router) -> axum::Router {
-        match self.place.manifest.http.access_log {
+    /// `router` with the access log and for pages of other origins, as far as settings say so.
+    fn logged_and_shared(&self, router: axum::Router) -> axum::Router {
+        let http = &self.place.manifest.http;
+        let router = match &http.cors_origins {
+            Some(origins) => {
+                let cors = Cors {
+                    origins: origins.clone(),
+                    methods: http.cors_methods.clone(),
+                    headers: http.cors_headers.clone(),
+                    max_age: http.cors_max_age,
+                };
+                gateway::with_cors(router, &cors)
+            }
+            None => router,
+        };
+        match http.access_log {
             true => gateway::access_logged(router),
             false => router,
         }
     }
 
-    /// The routes without the access log, for a router that has more.
+    /// The routes without the access log and for pages of this origin only, for a router that has more.
     fn routes_unlogged(&self) -> Result<axum::Router, RouteError> {
         let manifest = &self.place.manifest;
         // Other applications of the workspace may be linked, and are none of this one's business.
         let ours =
             |interface: &InterfaceDescriptor| manifest.process_of(interface.module).is_some();
         let (settings, bounds) = (self.links.settings(), self.place.bounds());
-        let whole = gateway::routes(&self.links, settings, bounds, &self.memory, ours)?;
-        let mut whole = self.users.known_in(whole);
+        let front = &self.front.0;
+        let whole = gateway::routes(&self.links, settings, bounds, &self.memory, front, ours)?;
+        let mut whole = self.users.known_in(whole, front);
         if let Some(respond) = &self.internal_errors {
             whole = gateway::with_internal_errors(whole, Arc::clone(respond));
         }
         if self.docs {
             whole = whole.merge(gateway::described(&manifest.app, ours));
         }
-        let own = gateway::own_routes(self.own_routes(), &gateway::paths(ours))?;
+        let own = gateway::own_routes(self.own_routes(), &gateway::paths(ours), front)?;
         let health = gateway::health(self.readiness.subscribe());
-        Ok(gateway::compressed(whole).merge(health).merge(own))
+        let whole = gateway::secured(gateway::compressed(whole).merge(health));
+        Ok(whole.merge(own))
     }
 
     /// The routes of modules' own: of those that run here, and the ways to the others.

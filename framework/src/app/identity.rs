@@ -3,7 +3,7 @@
 use super::linked::ThisProcess;
 use crate::{
     Principal,
-    gateway::{Authenticate, Unproven, authenticated},
+    gateway::{Authenticate, Front, Unproven, authenticated},
     module::StartError,
 };
 use futures_util::future::BoxFuture;
@@ -51,9 +51,9 @@ impl Users {
     }
 
     /// `router`, with the user of each request's token.
-    pub(super) fn known_in(&self, router: axum::Router) -> axum::Router {
+    pub(super) fn known_in(&self, router: axum::Router, front: &Arc<Front>) -> axum::Router {
         match &self.0 {
-            Some(tokens) => authenticated(router, Arc::clone(tokens)),
+            Some(tokens) => authenticated(router, Arc::clone(tokens), Arc::clone(front)),
             None => router,
         }
     }

@@ -53,5 +53,15 @@ pub(super) fn serve_own_routes(
     directory
 }
 
+/// Without a gateway there are no requests.
+#[derive(Debug, Clone)]
+pub(super) struct Held;
+
+impl Held {
+    pub(super) fn to(_: &Manifest) -> Self {
+        Self
+    }
+}
+
 /// Without a gateway there are no responses.
 pub(super) type InternalErrors = ();

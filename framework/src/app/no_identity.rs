@@ -21,7 +21,11 @@ impl Users {
 
     /// `router` as it is.
     #[cfg(feature = "http")]
-    pub(super) fn known_in(&self, router: axum::Router) -> axum::Router {
+    pub(super) fn known_in(
+        &self,
+        router: axum::Router,
+        _: &std::sync::Arc<crate::gateway::Front>,
+    ) -> axum::Router {
         router
     }
 }

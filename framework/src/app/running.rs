@@ -40,6 +40,8 @@ pub struct RunningApp {
     pub(super) docs: bool,
     pub(super) internal_errors: super::http::InternalErrors,
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a gateway asks"))]
+    pub(super) front: super::http::Held,
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a gateway asks"))]
     pub(super) users: super::identity::Users,
     #[cfg_attr(
         not(feature = "observe"),

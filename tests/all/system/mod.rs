@@ -7,6 +7,7 @@ mod hundred;
 mod kills;
 mod launcher;
 mod life;
+mod limits;
 mod logs;
 mod manifest;
 mod market;

@@ -68,6 +68,10 @@ fn the_reference_has_every_setting_and_its_default() {
                     || [
                         "calls.connections",
                         "db.url",
+                        "http.cors_origins",
+                        "http.trusted_proxies",
+                        "limits.rate",
+                        "limits.rates",
                         "observe.slow",
                         "observe.otlp.endpoint",
                         "observe.otlp.headers",

@@ -108,6 +108,17 @@ impl Problem {
         Self { reference: error.reference(), retry_after, failure, ..problem }
     }
 
+    /// The same, with when to ask again, in seconds.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: NonZeroU16) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// What a client matches on.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         status_of(self.status)

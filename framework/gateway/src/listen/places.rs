@@ -29,13 +29,16 @@ struct Taken {
     next: u64,
     all: HashMap<u64, Arc<ClientPlace>>,
     of_address: HashMap<IpAddr, usize>,
+    /// Requests that are answered, of clients behind proxies.
+    asking: HashMap<IpAddr, usize>,
 }
 
 /// One connection's place.
 #[derive(Debug)]
 pub(crate) struct ClientPlace {
     number: u64,
-    address: IpAddr,
+    /// `None` if it is that of a proxy, whose connections are those of many.
+    address: Option<IpAddr>,
     state: Mutex<State>,
     closed: Notify,
 }
@@ -60,6 +63,13 @@ pub(super) struct Taking {
     places: Arc<Places>,
 }
 
+/// A request of a client behind a proxy, which counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct Asking {
+    address: IpAddr,
+    places: Arc<Places>,
+}
+
 /// All places are taken, and all who have one are at work.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
@@ -70,12 +80,12 @@ impl Places {
     }
 
     /// A place for a new client at `address`, taken from another connection if need be: from one of the
-    /// same address where that has as many as it may.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Taking, Full> {
-        let address = network_of(address);
+    /// same address where that has as many as it may. A client without an address is a proxy.
+    pub(super) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Taking, Full> {
+        let address = address.map(network_of);
         let mut taken = self.taken();
-        let of_address = taken.of_address.get(&address).copied().unwrap_or_default();
-        if of_address >= self.most_per_address {
+        let of_address = address.and_then(|address| taken.of_address.get(&address).copied());
+        if of_address.is_some_and(|count| count >= self.most_per_address) {
             taken.close_one(|place| place.address == address)?;
         } else if taken.all.len() >= self.most {
             taken.close_one(|_| true)?;
@@ -84,8 +94,22 @@ impl Places {
         taken.next += 1;
         let place = Arc::new(ClientPlace::new(number, address));
         taken.all.insert(number, Arc::clone(&place));
-        *taken.of_address.entry(address).or_default() += 1;
+        if let Some(address) = address {
+            *taken.of_address.entry(address).or_default() += 1;
+        }
         Ok(Taking { place, places: Arc::clone(self) })
+    }
+
+    /// Counts a request of a client behind a proxy, as a connection of its own would be.
+    pub(super) fn ask(self: &Arc<Self>, address: IpAddr) -> Result<Asking, Full> {
+        let address = network_of(address);
+        let mut taken = self.taken();
+        let count = taken.asking.entry(address).or_default();
+        if *count >= self.most_per_address {
+            return Err(Full);
+        }
+        *count += 1;
+        Ok(Asking { address, places: Arc::clone(self) })
     }
 
     /// Closes the connection that has waited longest, if one waits.
@@ -116,12 +140,24 @@ impl Taken {
 
     fn remove(&mut self, number: u64) {
         let Some(place) = self.all.remove(&number) else { return };
-        if let Some(count) = self.of_address.get_mut(&place.address) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_address.remove(&place.address);
-            }
+        if let Some(address) = place.address {
+            one_less(&mut self.of_address, address);
         }
+    }
+}
+
+fn one_less(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&address);
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        one_less(&mut self.places.taken().asking, self.address);
     }
 }
 
@@ -138,7 +174,7 @@ impl Drop for Taking {
 }
 
 impl ClientPlace {
-    fn new(number: u64, address: IpAddr) -> Self {
+    fn new(number: u64, address: Option<IpAddr>) -> Self {
         let state = State {
             at_work: false,
             idle_since: Instant::now(),
@@ -228,8 +264,8 @@ mod tests {
     use super::*;
     use tokio::time::{advance, timeout};
 
-    fn at(last: u8) -> IpAddr {
-        IpAddr::from([10, 0, 0, last])
+    fn at(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 0, 0, last]))
     }
 
     async fn is_closed(taking: &Taking) -> bool {
@@ -291,6 +327,20 @@ mod tests {
         assert!(of_one[2].place().begin());
         assert_eq!(places.take(at(1)).unwrap_err(), Full);
         let _third = places.take(at(3)).unwrap();
+    }
+
+    #[test]
+    fn a_proxys_connections_are_not_counted_by_address_but_its_clients_requests_are() {
+        let places = Arc::new(Places::new(4, 2));
+        let proxy: Vec<_> = (0..4).map(|_| places.take(None).unwrap()).collect();
+        assert!(proxy.iter().all(|taking| taking.place().begin()));
+        let client: IpAddr = at(1).unwrap();
+        let asking = [places.ask(client).unwrap(), places.ask(client).unwrap()];
+        assert_eq!(places.ask(client).unwrap_err(), Full);
+        places.ask(IpAddr::from([10, 0, 0, 2])).unwrap();
+        drop(asking);
+        places.ask(client).unwrap();
+        assert!(places.taken().asking.is_empty());
     }
 
     #[test]

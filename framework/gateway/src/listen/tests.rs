@@ -13,8 +13,13 @@ use tokio::{
 
 /// What a test does not reach, so that what it sees has another cause.
 const NEVER: Duration = Duration::from_secs(600);
-const LIMITS: HttpLimits =
-    HttpLimits { clients: 2, clients_per_address: 2, headers: NEVER, stall: NEVER };
+const LIMITS: HttpLimits = HttpLimits {
+    clients: 2,
+    clients_per_address: 2,
+    head_time: NEVER,
+    stall: NEVER,
+    ..HttpLimits::DEFAULT
+};
 const SHORT: Duration = Duration::from_millis(200);
 /// For what should come at once.
 const SOON: Duration = Duration::from_secs(5);
@@ -54,7 +59,7 @@ fn hello() -> Router {
 
 #[tokio::test]
 async fn requests_follow_each_other_and_an_idle_connection_is_closed() {
-    let (_server, address) = start(hello(), HttpLimits { headers: SHORT, ..LIMITS }).await;
+    let (_server, address) = start(hello(), HttpLimits { head_time: SHORT, ..LIMITS }).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     for _ in 0..2 {
         socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -66,7 +71,7 @@ async fn requests_follow_each_other_and_an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn slow_headers_are_cut() {
-    let (_server, address) = start(hello(), HttpLimits { headers: SHORT, ..LIMITS }).await;
+    let (_server, address) = start(hello(), HttpLimits { head_time: SHORT, ..LIMITS }).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
     let said = rest(&mut socket).await;
@@ -315,4 +320,108 @@ async fn a_connection_may_become_something_else() {
     let asked = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: else\r\n\r\n";
     socket.write_all(asked).await.unwrap();
     assert!(rest(&mut socket).await.ends_with("something else"));
+}
+
+/// What is told of a head that is refused: its status and its code.
+async fn refused(address: SocketAddr, asked: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let _ = socket.write_all(asked.as_bytes()).await;
+    let said = rest(&mut socket).await;
+    assert!(said.contains("content-type: application/problem+json\r\n"), "{said}");
+    assert!(said.contains("x-content-type-options: nosniff\r\n"), "{said}");
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    let status: u16 = head[9..12].parse().unwrap();
+    assert_eq!(problem["status"], status);
+    (status, problem["code"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_head_beyond_its_limits_is_refused_with_a_problem() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = HttpLimits { head: 8 * 1024, target: 1024, headers: 20, ..LIMITS };
+    let front = Arc::new(Front::default());
+    let _server = HttpServer::start_with(listener, hello(), limits, Arc::clone(&front));
+    let asked = |target: &str, headers: &str| {
+        format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
+    };
+    let long = "a".repeat(9 * 1024);
+    let many = |count| (0..count).map(|at| format!("x-{at}: y\r\n")).collect::<String>();
+    for (text, status, code) in [
+        (asked(&format!("/?{}", &long[..1100]), ""), 414, "target-too-long"),
+        (asked("/", &format!("x: {long}\r\n")), 431, "head-too-large"),
+        (asked("/", &many(19)), 431, "head-too-large"),
+        ("nonsense\r\n\r\n".to_owned(), 400, "bad-request"),
+        ("GET / HTTP/1.1\r\nhost: x\r\na b: c\r\n\r\n".to_owned(), 400, "bad-request"),
+    ] {
+        assert_eq!(refused(address, &text).await, (status, code.to_owned()), "{status}");
+    }
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(asked("/", &many(18)).as_bytes()).await.unwrap();
+    assert!(rest(&mut socket).await.starts_with("HTTP/1.1 200"));
+    let counted: Vec<_> = front.refused.all().into_iter().map(|(one, n)| (one.limit, n)).collect();
+    assert_eq!(counted, [("head", 2), ("target", 1)]);
+}
+
+#[tokio::test]
+async fn a_body_of_a_refusal_may_hold_what_an_application_says_with_a_bare_head() {
+    // A handler that answers as the library would is not taken for it.
+    let router = Router::new().route("/", get(async || axum::http::StatusCode::BAD_REQUEST));
+    let (_server, address) = start(router, LIMITS).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(ASKED).await.unwrap();
+    let said = rest(&mut socket).await;
+    assert!(said.starts_with("HTTP/1.1 400") && !said.contains("problem"), "{said}");
+}
+
+#[tokio::test]
+async fn more_requests_than_may_be_answered_at_once_are_refused() {
+    let (holding, go) = (Arc::new(Semaphore::new(0)), watch::Sender::new(false));
+    let limits = HttpLimits { clients: 8, clients_per_address: 8, requests: 2, ..LIMITS };
+    let (_server, address) = start(held(&holding, &go), limits).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let asked =
+            b"POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab";
+        socket.write_all(asked).await.unwrap();
+        busy.push(socket);
+    }
+    timeout(SOON, holding.acquire_many(2)).await.unwrap().unwrap().forget();
+    let text = String::from_utf8(ASKED.to_vec()).unwrap();
+    assert_eq!(refused(address, &text).await, (503, "overloaded".to_owned()));
+    go.send_replace(true);
+    for socket in &mut busy {
+        assert!(rest(socket).await.ends_with("held 2"));
+    }
+    let again = async {
+        loop {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(ASKED).await.unwrap();
+            if rest(&mut socket).await.contains("hello") {
+                return;
+            }
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_who_its_client_is_and_no_one_else() {
+    for (trusted, expected) in [("127.0.0.1", "hello 192.0.2.1"), ("10.0.0.0/8", "hello 127.0.0.1")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let networks = monolift_manifest::Networks::read(trusted).unwrap();
+        let proxies = crate::Proxies::new(networks, monolift_manifest::ProxyHeader::XForwardedFor);
+        let front = Arc::new(Front { proxies, ..Front::default() });
+        let _server = HttpServer::start_with(listener, hello(), LIMITS, front);
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let asked = b"GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 8.8.8.8, 192.0.2.1\r\n\
+                      connection: close\r\n\r\n";
+        socket.write_all(asked).await.unwrap();
+        let said = rest(&mut socket).await;
+        assert!(said.ends_with(expected), "{said}");
+    }
 }

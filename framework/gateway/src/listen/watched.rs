@@ -1,6 +1,6 @@
 //! The bodies of a request and of its answer, as far as their connection's place is concerned.
 
-use super::places::ClientPlace;
+use super::places::{Asking, ClientPlace};
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A request's body, which its client may be slow to send.
 #[derive(Debug)]
@@ -54,11 +55,19 @@ impl Drop for Sent {
     }
 }
 
+/// What a request takes of the limits of its listener, until its answer has gone.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) _request: Option<OwnedSemaphorePermit>,
+    pub(super) _of_address: Option<Asking>,
+}
+
 /// An answer's body. When it has gone, the connection waits for another request.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) body: Body,
     pub(super) place: Option<Arc<ClientPlace>>,
+    pub(super) _held: Held,
 }
 
 impl hyper::body::Body for Answered {

@@ -8,10 +8,12 @@ use crate::{
     call::{CallError, CallSettings, access, clock, panic_text, record::Ended},
     challenge,
     edge::{Edge, LONGEST_KEY, idempotency_key},
+    front::Front,
     interface::{Checks, HttpMethod, Method, Route},
     log::{self, RequestId},
     plain::{Calls, check},
     query,
+    rates::{Quota, kind_of},
     wire::{Bounds, Memory},
 };
 use axum::{
@@ -39,6 +41,9 @@ pub(super) struct Endpoint {
     pub(super) frame: Bounds,
     /// What bodies are charged to.
     pub(super) memory: Arc<Memory>,
+    /// The rates that hold for it.
+    pub(super) quota: Quota,
+    pub(super) front: Arc<Front>,
 }
 
 impl Endpoint {
@@ -49,7 +54,19 @@ impl Endpoint {
         let (edge, recording) = edge.recorded(&self.settings, || Arc::clone(&self.route_name));
         let (trace, began) = (edge.context.trace(), clock::now());
         let prefix = self.route.created.and_then(|_| prefix(&parts));
-        let answer = self.answer_within(edge, parts, body).await;
+        let principal = edge.context.principal();
+        let by = kind_of(principal);
+        let counted = self.front.rates.count(&self.quota, principal, &parts.extensions);
+        let over = counted.as_ref().and_then(|counted| counted.refusal());
+        let answer = match over {
+            None => self.answer_within(edge, parts, body).await,
+            Some(problem) => Err(problem),
+        };
+        if let Err(problem) = &answer
+            && let Some(limit) = limit_of(problem)
+        {
+            self.front.refused.count(limit, self.method.callee.to_string(), by);
+        }
         let mut answer = charged(answer.unwrap_or_else(HttpAnswer::from), &self.memory);
         if let Some(failure) = &mut answer.failure {
             if failure.call.is_empty() {
@@ -67,6 +84,9 @@ impl Endpoint {
         let mut response = identified(answer, trace);
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(counted) = counted {
+            counted.state(&mut response);
         }
         response
     }
@@ -91,6 +111,7 @@ impl Endpoint {
             HttpMethod::Get | HttpMethod::Delete => Bytes::new(),
             HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch => {
                 let by = edge.context.deadline();
+                let by = (by, self.front.body_time);
                 body::read(&parts.headers, body, self.frame.bytes, by, &self.memory).await?
             }
         };
@@ -131,6 +152,16 @@ impl Endpoint {
         // A router around this one may have taken some from the front of the path.
         let given = given.iter().rev().zip(self.path_names.iter().rev());
         Ok(given.map(|(value, name)| (*name, (*value).to_owned())).collect())
+    }
+}
+
+/// The setting of the limit that a request was beyond.
+fn limit_of(problem: &Problem) -> Option<&'static str> {
+    match problem.code() {
+        "too-many-requests" => Some("rate"),
+        "too-large" => Some("frame"),
+        "slow-body" => Some("body_time"),
+        _ => None,
     }
 }
 

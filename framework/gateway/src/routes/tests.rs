@@ -12,10 +12,14 @@ const ENTRY: HttpEntry = HttpEntry::of::<dyn Shelf>();
 const FRAME: Bounds = Bounds { bytes: 1000, nesting: 8 };
 
 fn served_with(settings: CallSettings) -> Router {
+    served_behind(settings, &Arc::default())
+}
+
+fn served_behind(settings: CallSettings, front: &Arc<Front>) -> Router {
     let settings = Arc::new(settings);
     let links = Links::new(Arc::clone(&settings));
     links.link::<dyn Shelf>().bind(Arc::new(Library));
-    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default());
+    let routes = routes_of([ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default(), front);
     routes.unwrap().fallback(not_found)
 }
 
@@ -168,7 +172,8 @@ async fn the_router_can_stand_inside_another() {
 fn two_methods_with_one_route_are_both_named() {
     let settings = Arc::new(CallSettings::default());
     let links = Links::new(Arc::clone(&settings));
-    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME, &Arc::default())
+    let (memory, front) = (Arc::default(), Arc::default());
+    let clash = routes_of([ENTRY, ENTRY].into_iter(), &links, &settings, FRAME, &memory, &front)
         .unwrap_err();
     assert_eq!(
         clash.to_string(),
@@ -181,4 +186,50 @@ fn two_methods_with_one_route_are_both_named() {
 fn a_shape_is_a_path_without_names() {
     assert_eq!(shape("/products/{sku}/stock"), "/products/{}/stock");
     assert_eq!(Route::names("/a/{b}/c/{d}").collect::<Vec<_>>(), ["b", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_more_often_than_the_rate_is_told_when_to_ask_again() {
+    let rate = |text| monolift_manifest::Rate::read(text).unwrap();
+    let rates = crate::Rates::new(Some(rate("100/s")), [("library.find".to_owned(), rate("2/m"))]);
+    let front = Arc::new(Front { rates, ..Front::default() });
+    let router = served_behind(CallSettings::default(), &front);
+    let by = async |principal: Option<&str>, path: &str| {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 7));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(address));
+        if let Some(name) = principal {
+            request.extensions_mut().insert(Principal::user(name));
+        }
+        send(&router, request).await
+    };
+    let first = by(None, "/books/dune").await;
+    assert_eq!(first.status(), 200);
+    let policy = "\"all\";q=100;w=1, \"library.find\";q=2;w=60";
+    assert_eq!(first.headers()["ratelimit-policy"], policy);
+    assert_eq!(first.headers()["ratelimit"], "\"library.find\";r=1;t=30");
+    by(None, "/books/dune").await;
+    let third = by(None, "/books/dune").await;
+    assert_eq!(third.headers()["retry-after"], "30");
+    assert_eq!(third.headers()["ratelimit"], "\"library.find\";r=0;t=60");
+    assert_eq!(problem(third).await, (429, "too-many-requests".to_owned()));
+    // A user is counted by name, and other methods count apart.
+    assert_eq!(by(Some("ada"), "/books/dune").await.status(), 200);
+    assert_eq!(by(None, "/patient").await.status(), 504);
+    advance(Duration::from_secs(30)).await;
+    assert_eq!(by(None, "/books/dune").await.status(), 200);
+    let refused: Vec<_> = front.refused.all();
+    assert_eq!(refused.len(), 1);
+    let (one, count) = &refused[0];
+    assert_eq!((one.limit, &*one.method, one.by, *count), ("rate", "library.find", "nobody", 1));
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_is_counted() {
+    let front = Arc::new(Front::default());
+    let router = served_behind(CallSettings::default(), &front);
+    let body = format!("{{{}", " ".repeat(FRAME.bytes));
+    assert_eq!(send(&router, post("/books/dune", &body)).await.status(), 413);
+    let refused = front.refused.all();
+    assert_eq!((refused[0].0.limit, &*refused[0].0.method), ("frame", "library.add"));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use monolift_manifest::{Calls, DeadlineMode, Limits, Retries};
+use monolift_manifest::{Calls, DeadlineMode, Limits, Rate, Rates, Retries};
 
 use crate::scratch::parse;
 
@@ -82,6 +82,14 @@ memory = "16MiB"
 handshakes = 2
 clients = 3
 clients_per_address = 4
+requests = 5
+head = "8KiB"
+target = "1KiB"
+headers = 20
+head_time = "1s"
+body_time = "2s"
+rate = "100/s"
+rates = "orders.place=10/m,users=5/h"
 "#;
     let manifest = parse(text).expect("a manifest");
     assert_eq!((manifest.app.as_str(), manifest.host.as_deref()), ("shop", Some("monolith")));
@@ -126,6 +134,14 @@ clients_per_address = 4
         handshakes: 2,
         clients: 3,
         clients_per_address: 4,
+        requests: 5,
+        head: 8 << 10,
+        target: 1 << 10,
+        headers: 20,
+        head_time: Duration::from_secs(1),
+        body_time: Duration::from_secs(2),
+        rate: Rate::read("100/s").ok(),
+        rates: Rates::read("orders.place=10/m,users=5/h").ok(),
     };
     assert_eq!(manifest.limits, limits);
 }
@@ -180,7 +196,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[limits]", "threads = 3"),
         "deployment.toml:4:1: unknown key `threads` in [limits]\n  \
-         help: known keys are `frame`, `nesting`, `memory`, `in_flight`, `running`, `waiting`, `wait`, `connections`, `hello`, `handshakes`, `clients`, `clients_per_address`"
+         help: known keys are `frame`, `nesting`, `memory`, `in_flight`, `running`, `waiting`, `wait`, `connections`, `hello`, `handshakes`, `clients`, `clients_per_address`, `requests`, `head`, `target`, `headers`, `head_time`, `body_time`, `rate`, `rates`"
     );
     assert_eq!(
         wrong("[replicas]", "x = 3"),

@@ -240,6 +240,8 @@ impl Object<'_> {
                 Some(trace) => self.trace(trace),
                 None => return false,
             },
+            // Of the access log.
+            "client" => self.text("client.ip", &text),
             "code" => self.text("error.code", &text),
             "why" => self.text("error.message", &text),
             "reference" => self.text("error.id", &text),

@@ -8,6 +8,7 @@
 mod check;
 mod error;
 mod members;
+mod quotes;
 mod text;
 mod whole;
 
@@ -38,7 +39,7 @@ pub(super) fn read<A: DeserializeOwned>(call: &HttpCall) -> Result<A, Problem> {
             BindError::Missing(name) => {
                 format!("argument `{name}` is missing: {}", source.place_of(name, call))
             }
-            BindError::Other(text) => text,
+            error => error.told(call),
         };
         bad(detail)
     })
@@ -183,7 +184,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
             self.next.take().expect("serde asks for a key before its value");
         match given {
             Given::Text(text) => seed.deserialize(text).map_err(|error| error.of_argument(name)),
-            Given::Json(body) => document(body, |json| seed.deserialize(Whole(json)))
+            Given::Json(body) => document(body, |json| Whole(seed).deserialize(json))
                 .map_err(|error| unreadable(body, BindError::of_json(&error).of_argument(name))),
         }
     }

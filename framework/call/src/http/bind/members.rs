@@ -7,7 +7,7 @@
 use super::{Fields, document, error::BindError, text::Text, unreadable, whole::Whole};
 use monolift_manifest::nearest;
 use serde::de::{
-    DeserializeSeed, Deserializer, Error, MapAccess, Visitor, value::BorrowedStrDeserializer,
+    DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor, value::BorrowedStrDeserializer,
 };
 use std::fmt;
 
@@ -76,7 +76,8 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for TextsThenMembers<'de, M> {
             }
             self.texts = None;
         }
-        let Some(key) = self.map.next_key::<String>().map_err(BindError::custom)? else {
+        let key = self.map.next_key::<String>().map_err(|error| BindError::of_json(&error))?;
+        let Some(key) = key else {
             return Ok(None);
         };
         self.member = self.argument(&key)?;
@@ -89,7 +90,7 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for TextsThenMembers<'de, M> {
         }
         self.map
             .next_value_seed(Whole(seed))
-            .map_err(|error| BindError::custom(error).of_argument(self.member))
+            .map_err(|error| BindError::of_json(&error).of_argument(self.member))
     }
 }
 
@@ -97,11 +98,12 @@ impl<M> TextsThenMembers<'_, M> {
     /// The argument that a member stands for.
     fn argument(&self, key: &str) -> Result<&'static str, BindError> {
         let Some(name) = self.names.iter().find(|name| **name == key) else {
-            let help = match nearest(key, self.names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => self.takes(),
+            // A name that is like none may be a value in the wrong place.
+            let told = match nearest(key, self.names.iter().copied()) {
+                Some(near) => format!("no argument is called `{key}`: did you mean `{near}`?"),
+                None => format!("the body has a member that is no argument: {}", self.takes()),
             };
-            return Err(BindError::custom(format_args!("no argument is called `{key}`: {help}")));
+            return Err(BindError::Other(told));
         };
         if self.in_path.contains(name) {
             return Err(BindError::Other(format!(
@@ -115,8 +117,8 @@ impl<M> TextsThenMembers<'_, M> {
         let taken = self.names.iter().filter(|name| !self.in_path.contains(name));
         let taken: Vec<_> = taken.map(|name| format!("`{name}`")).collect();
         match &*taken {
-            [] => "the body takes none".to_owned(),
-            taken => format!("the body takes {}", taken.join(", ")),
+            [] => "it takes none".to_owned(),
+            taken => format!("it takes {}", taken.join(", ")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::BindError;
 use serde::de::{
-    Deserializer, Error, IntoDeserializer, Visitor,
+    Deserializer, IntoDeserializer, Visitor,
     value::{BorrowedStrDeserializer, SeqDeserializer},
 };
 
@@ -53,8 +53,8 @@ macro_rules! whole_numbers {
     ($($deserialize:ident $visit:ident $number:ty;)*) => {$(
         fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BindError> {
             let text = self.the_one()?;
-            let number = text.parse().map_err(|_| BindError::custom(format_args!(
-                "expected a whole number from {} to {}, found `{text}`",
+            let number = text.parse().map_err(|_| BindError::Other(format!(
+                "expected a whole number from {} to {}",
                 <$number>::MIN,
                 <$number>::MAX,
             )))?;
@@ -70,7 +70,7 @@ macro_rules! numbers {
             // `inf` and `NaN` parse too, and no JSON can say them.
             match text.parse::<$number>().ok().filter(|number| number.is_finite()) {
                 Some(number) => visitor.$visit(number),
-                None => Err(BindError::custom(format_args!("expected a number, found `{text}`"))),
+                None => Err(BindError::Other("expected a number".to_owned())),
             }
         }
     )*};
@@ -111,9 +111,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
         match self.the_one()? {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
-            text => {
-                Err(BindError::custom(format_args!("expected `true` or `false`, found `{text}`")))
-            }
+            _ => Err(BindError::Other("expected `true` or `false`".to_owned())),
         }
     }
 
@@ -122,7 +120,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
             (Some(character), None) => visitor.visit_char(character),
-            _ => Err(BindError::custom(format_args!("expected one character, found `{text}`"))),
+            _ => Err(BindError::Other("expected one character".to_owned())),
         }
     }
 

@@ -4,9 +4,12 @@
 //! way to write it. serde takes it for a float, which no integer accepts. So where an integer is asked
 //! for, a float without a fraction is given to it as one, as far as floats are exact.
 //!
+//! On the way every error becomes one that does not repeat what the client sent ([`Plain`]).
+//!
 //! It does not reach below `flatten` nor into enums that are untagged or internally tagged, since serde
 //! reads those without saying what it expects; nor to integers of 128 bits.
 
+use super::error::Plain;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
@@ -20,8 +23,8 @@ pub(super) struct Whole<T>(pub(super) T);
 
 macro_rules! integers {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method(Integer(visitor))
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Plain> {
+            self.0.$method(Integer(visitor)).map_err(Plain::of)
         }
     )*};
 }
@@ -32,14 +35,14 @@ macro_rules! passed_on {
             self,
             $($name: $type,)*
             visitor: V,
-        ) -> Result<V::Value, D::Error> {
-            self.0.$method($($name,)* Whole(visitor))
+        ) -> Result<V::Value, Plain> {
+            self.0.$method($($name,)* Whole(visitor)).map_err(Plain::of)
         }
     )*};
 }
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
-    type Error = D::Error;
+    type Error = Plain;
 
     fn is_human_readable(&self) -> bool {
         self.0.is_human_readable()
@@ -67,7 +70,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
 macro_rules! visits {
     ($($method:ident $type:ty;)*) => {$(
         fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
-            self.0.$method(value)
+            self.0.$method(value).map_err(Plain::passed_on)
         }
     )*};
 }
@@ -95,31 +98,31 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_unit()
+        self.0.visit_unit().map_err(Plain::passed_on)
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
+        self.0.visit_none().map_err(Plain::passed_on)
     }
 
     fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Whole(from))
+        self.0.visit_some(Whole(from)).map_err(Plain::passed_on)
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Whole(from))
+        self.0.visit_newtype_struct(Whole(from)).map_err(Plain::passed_on)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Whole(items))
+        self.0.visit_seq(Whole(items)).map_err(Plain::passed_on)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Whole(entries))
+        self.0.visit_map(Whole(entries)).map_err(Plain::passed_on)
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(Whole(variant))
+        self.0.visit_enum(Whole(variant)).map_err(Plain::passed_on)
     }
 }
 
@@ -142,21 +145,25 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Integer<V> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<V::Value, E> {
         if number.fract() != 0.0 || number.abs() > EXACT {
-            return self.0.visit_f64(number);
+            return self.0.visit_f64(number).map_err(Plain::passed_on);
         }
-        if number < 0.0 { self.0.visit_i64(number as i64) } else { self.0.visit_u64(number as u64) }
+        let visited = match number < 0.0 {
+            true => self.0.visit_i64(number as i64),
+            false => self.0.visit_u64(number as u64),
+        };
+        visited.map_err(Plain::passed_on)
     }
 
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_unit()
+        self.0.visit_unit().map_err(Plain::passed_on)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(items)
+        self.0.visit_seq(Whole(items)).map_err(Plain::passed_on)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(entries)
+        self.0.visit_map(Whole(entries)).map_err(Plain::passed_on)
     }
 }
 
@@ -164,18 +171,18 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Whole<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Whole(from))
+        self.0.deserialize(Whole(from)).map_err(Plain::passed_on)
     }
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
-    type Error = A::Error;
+    type Error = Plain;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Whole(seed))
+    ) -> Result<Option<S::Value>, Plain> {
+        self.0.next_element_seed(Whole(seed)).map_err(Plain::of)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -184,18 +191,17 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
-    type Error = A::Error;
+    type Error = Plain;
 
-    /// A key is a text, and its reader knows which.
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        self.0.next_key_seed(seed)
+    ) -> Result<Option<K::Value>, Plain> {
+        self.0.next_key_seed(Whole(seed)).map_err(Plain::of)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(Whole(seed))
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Plain> {
+        self.0.next_value_seed(Whole(seed)).map_err(Plain::of)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -204,38 +210,38 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
 }
 
 impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Whole<A> {
-    type Error = A::Error;
+    type Error = Plain;
     type Variant = Whole<A::Variant>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
-    ) -> Result<(S::Value, Self::Variant), A::Error> {
-        let (name, content) = self.0.variant_seed(seed)?;
+    ) -> Result<(S::Value, Self::Variant), Plain> {
+        let (name, content) = self.0.variant_seed(Whole(seed)).map_err(Plain::of)?;
         Ok((name, Whole(content)))
     }
 }
 
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
-    type Error = A::Error;
+    type Error = Plain;
 
-    fn unit_variant(self) -> Result<(), A::Error> {
-        self.0.unit_variant()
+    fn unit_variant(self) -> Result<(), Plain> {
+        self.0.unit_variant().map_err(Plain::of)
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.newtype_variant_seed(Whole(seed))
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Plain> {
+        self.0.newtype_variant_seed(Whole(seed)).map_err(Plain::of)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(len, Whole(visitor))
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Plain> {
+        self.0.tuple_variant(len, Whole(visitor)).map_err(Plain::of)
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Whole(visitor))
+    ) -> Result<V::Value, Plain> {
+        self.0.struct_variant(fields, Whole(visitor)).map_err(Plain::of)
     }
 }

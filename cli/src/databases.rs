@@ -73,6 +73,9 @@ impl Databases {
 
     /// Whether that variable is set.
     pub(crate) fn is_set_by_variable(&self, module: &str) -> bool {
-        env::var_os(self.variable(module)).is_some()
+        let variable = self.variable(module);
+        [variable.clone(), format!("{variable}__FILE")]
+            .iter()
+            .any(|name| env::var_os(name).is_some())
     }
 }

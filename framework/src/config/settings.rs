@@ -3,12 +3,19 @@
 use super::{SettingsError, SettingsErrors, found::given, reader};
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
 use monolift_manifest::{nearest, positions, shown_key};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, env, fmt, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fmt, fs,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The framework's own sections.
 const OURS: [&str; 11] = [
@@ -31,6 +38,12 @@ const OURS_IN_MODULE: [&str; 1] = ["db"];
 
 /// The variable that states the prefix of all others.
 const PREFIX: &str = "MONOLIFT_PREFIX";
+
+/// What the name of a variable ends in that names a file with the value: as containers give secrets.
+const FILE: &str = "__FILE";
+
+/// The most that such a file holds, in bytes.
+const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Whether a variable, without its prefix, can be a setting: a key in a section, or one of the few without.
 fn can_be_a_setting(key: &str) -> bool {
@@ -107,18 +120,10 @@ impl Settings {
                 message: format!("cannot be read: {error}"),
             };
             let text = fs::read_to_string(file).map_err(unreadable)?;
-            // The reader below would show the line that it cannot read; this one does not.
-            let lines = positions(&text, file).map_err(|problem| SettingsError {
-                origin: format!("{}:{}:{}", file.display(), problem.line, problem.column),
-                key: String::new(),
-                message: format!("this is no TOML: {}", problem.message),
-            })?;
-            for (key, line) in lines {
-                origins.insert(key, format!("{}:{line}", file.display()));
-            }
-            figment = figment.merge(Toml::string(&text));
+            (figment, origins) = layer(&text, file)?;
         }
         let mut texts = BTreeMap::new();
+        let mut from_files = BTreeMap::new();
         let mut errors = SettingsErrors::default();
         for (name, text) in env::vars_os() {
             let Some(name) = name.to_str() else { continue };
@@ -127,30 +132,51 @@ impl Settings {
                 others.push(name.to_owned());
                 continue;
             }
+            let value = match of_file(key) {
+                Some(key) => (key, read_file(text), true),
+                None => (key, text.into_string().map_err(|_| "expected UTF-8".to_owned()), false),
+            };
+            let (key, value, is_from_file) = value;
             let key = key.to_lowercase().replace("__", ".");
-            match text.into_string() {
-                Ok(text) => {
-                    texts.insert(key.clone(), text);
+            let error = |message: String| SettingsError {
+                origin: name.to_owned(),
+                key: key.clone(),
+                message,
+            };
+            match value {
+                Err(message) => errors.0.push(error(message)),
+                Ok(_) if texts.contains_key(&key) => {
+                    let message = format!("it is set twice: by itself and by `…{FILE}`");
+                    errors.0.push(error(message));
                 }
-                Err(_) => errors.0.push(SettingsError {
-                    origin: name.to_owned(),
-                    key: key.clone(),
-                    message: "expected UTF-8".to_owned(),
-                }),
+                Ok(text) => {
+                    texts.insert(key.clone(), text.clone());
+                    if is_from_file {
+                        from_files.insert(key.clone(), text);
+                    }
+                }
             }
             origins.insert(key, name.to_owned());
         }
         if !errors.0.is_empty() {
             return Err(errors);
         }
-        let variables = Env::prefixed(&prefix).filter(|key| can_be_a_setting(key.as_str()));
-        let figment = figment.merge(variables.split("__"));
-        let data = figment.extract::<Dict>().map_err(|_| SettingsError {
-            origin: file.display().to_string(),
-            key: String::new(),
-            message: "cannot be read as sections of settings".to_owned(),
-        })?;
-        Ok(Self { sections: data, origins, texts, prefix, others })
+        let is_value = |key: &str| can_be_a_setting(key) && of_file(&key.to_uppercase()).is_none();
+        let variables = Env::prefixed(&prefix).filter(move |key| is_value(key.as_str()));
+        let mut figment = figment.merge(variables.split("__"));
+        for (key, text) in &from_files {
+            // As the text of a variable is read.
+            let Ok(value) = text.parse::<Value>();
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        Ok(Self { sections: sections(&figment, file)?, origins, texts, prefix, others })
+    }
+
+    /// Reads the text of a file, and no variables.
+    pub fn parse(app: &str, text: &str, file: &Path) -> Result<Self, SettingsErrors> {
+        let (figment, origins) = layer(text, file)?;
+        let (sections, prefix) = (sections(&figment, file)?, Self::prefix(app));
+        Ok(Self { sections, origins, prefix, ..Self::default() })
     }
 
     /// Settings made by hand, as for a test.
@@ -330,6 +356,48 @@ impl Settings {
             None => Err(errors),
         }
     }
+}
+
+/// The settings of a file, and where each stands.
+fn layer(text: &str, file: &Path) -> Result<(Figment, BTreeMap<String, String>), SettingsError> {
+    // The reader below would show the line that it cannot read; this one does not.
+    let lines = positions(text, file).map_err(|problem| SettingsError {
+        origin: format!("{}:{}:{}", file.display(), problem.line, problem.column),
+        key: String::new(),
+        message: format!("this is no TOML: {}", problem.message),
+    })?;
+    let origins = lines.into_iter().map(|(key, line)| (key, format!("{}:{line}", file.display())));
+    Ok((Figment::new().merge(Toml::string(text)), origins.collect()))
+}
+
+fn sections(figment: &Figment, file: &Path) -> Result<Dict, SettingsError> {
+    figment.extract::<Dict>().map_err(|_| SettingsError {
+        origin: file.display().to_string(),
+        key: String::new(),
+        message: "cannot be read as sections of settings".to_owned(),
+    })
+}
+
+/// The setting whose value is in the file that a variable names. The variable is without its prefix.
+fn of_file(variable: &str) -> Option<&str> {
+    let key = variable.strip_suffix(FILE)?;
+    // A module may have a setting that is called so.
+    can_be_a_setting(key).then_some(key)
+}
+
+/// The text of a file, without the end of its last line. An error does not name the file: that may be the secret itself,
+/// in the wrong variable.
+fn read_file(path: OsString) -> Result<String, String> {
+    let unreadable =
+        |error: io::Error| format!("the file that it names cannot be read: {}", error.kind());
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let read = file.take(LONGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if read as u64 > LONGEST_FILE {
+        return Err(format!("the file that it names has more than {LONGEST_FILE} bytes"));
+    }
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// A value, for a person.

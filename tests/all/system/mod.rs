@@ -1,6 +1,7 @@
 //! The shop as real programs: built, started, called over HTTP, and stopped.
 
 mod browser;
+mod canaries;
 mod compare;
 mod http;
 mod hundred;

@@ -138,6 +138,10 @@ const COMMANDS: &[(&str, Check)] = &[
     ("RUST_LOG=info,monolift=debug cargo run -p profiles", SIX),
     ("git am --quiet ../patches/0006-without-Monolift.patch", SIX),
     ("PROFILES_DATABASE_URL=$GAZETTE_PROFILES__DB__URL cargo run", SIX),
+    (
+        "SHOP_ORDERS__DB__URL__FILE=/run/secrets/orders-db SHOP_ADMIN_TOKEN__FILE=/run/secrets/admin cargo run",
+        By("no_secret_is_shown_anywhere"),
+    ),
     ("cargo xtask test", By("run")),
     ("cargo test -p orders", By("tests")),
     ("cargo xtask simulate --seeds 100", By("long")),

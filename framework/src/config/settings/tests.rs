@@ -160,3 +160,32 @@ fn a_service_whose_name_begins_with_a_modules_stops_no_start() {
     assert_eq!(unknown("ORDERS_DB_PORT_5432_TCP_ADDR"), [""; 0]);
     assert_eq!(unknown("ORDERS_MAX_LINES").len(), 1);
 }
+
+#[test]
+fn a_variable_may_name_a_file_with_the_value() {
+    assert_eq!(of_file("ORDERS__DB__URL__FILE"), Some("ORDERS__DB__URL"));
+    assert_eq!(of_file("ADMIN_TOKEN__FILE"), Some("ADMIN_TOKEN"));
+    // A module's setting that is called `file`.
+    assert_eq!((of_file("ORDERS__FILE"), of_file("ORDERS__DB__URL")), (None, None));
+    let folder = std::env::temp_dir().join(format!("ml-files-{:x}", rand::random::<u64>()));
+    fs::create_dir_all(&folder).unwrap();
+    let read = |text: &[u8]| {
+        let file = folder.join("c4n4ry");
+        fs::write(&file, text).unwrap();
+        read_file(file.into())
+    };
+    assert_eq!(read(b"hunter2\n").as_deref(), Ok("hunter2"));
+    assert_eq!(read(b"hunter2\r\n").as_deref(), Ok("hunter2"));
+    // Only the last line's end is not part of it.
+    assert_eq!(read(b" a\nb\n\n").as_deref(), Ok(" a\nb\n"));
+    let long = read(&[b'a'; 64 * 1024 + 1]).unwrap_err();
+    let binary = read(&[0xff]).unwrap_err();
+    let missing = read_file("/nowhere/c4n4ry".into()).unwrap_err();
+    fs::remove_dir_all(&folder).unwrap();
+    for error in [long, binary, missing] {
+        assert!(
+            error.starts_with("the file that it names") && !error.contains("c4n4ry"),
+            "{error}"
+        );
+    }
+}

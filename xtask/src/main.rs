@@ -1,6 +1,7 @@
 //! What a contributor runs, as `cargo xtask …`.
 
 mod cargo;
+mod deny;
 mod install;
 mod simulate;
 mod steps;

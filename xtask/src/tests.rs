@@ -6,7 +6,7 @@
 
 use crate::{
     cargo::{cargo, everything, target, workspace},
-    install, simulate,
+    deny, install, simulate,
     steps::Steps,
 };
 use std::process::Command;
@@ -45,7 +45,8 @@ fn check(steps: &mut Steps) -> Result<(), String> {
     let mut docs = everything("doc", &["--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     steps.run("docs", docs)?;
-    steps.quiet("packages", packages())
+    steps.quiet("packages", packages())?;
+    deny::check(steps)
 }
 
 /// What a release would publish. What is in the packages is not compiled once more.

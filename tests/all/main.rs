@@ -13,6 +13,7 @@ mod concurrency;
 mod connections;
 mod conversations;
 mod copy;
+mod corpus;
 mod data;
 mod deadlines;
 mod ecs;

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod deny;
+mod fuzz;
 mod install;
 mod simulate;
 mod steps;
@@ -17,6 +18,7 @@ cargo xtask <task>
             --long  and before a release: many seeds and kills, planted mistakes, figures, the benchmark
   chaos     the split shop, while processes are killed and connections cut; `chaos --help` says more
   abuse     the shop, while it is flooded and its payments fail; `abuse --help` says more
+  fuzz      what arrives from outside, as hostile as it can be; `fuzz --help` says more
   simulate  calls between processes, in a simulated network that fails; `simulate --help` says more";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["test", "--long"] => return tested(Length::Long),
         ["chaos", ref options @ ..] => tests::chaos(options),
         ["abuse", ref options @ ..] => tests::abuse(options),
+        ["fuzz", ref options @ ..] => fuzz::run(options),
         ["simulate", ref options @ ..] => simulate::run(options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -1,0 +1,4 @@
+//! See `hostile`, which has the function.
+#![no_main]
+
+fuzz::target!("conversation");

@@ -21,11 +21,12 @@ pub(super) enum FloodKind {
     IdleClients,
     SlowHeads,
     SlowBodies,
+    SlowAndSilent,
     IdlePeers,
 }
 
 impl FloodKind {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::UnknownMethod,
         Self::Denied,
         Self::Hellos,
@@ -37,6 +38,7 @@ impl FloodKind {
         Self::IdleClients,
         Self::SlowHeads,
         Self::SlowBodies,
+        Self::SlowAndSilent,
         Self::IdlePeers,
     ];
 
@@ -53,6 +55,7 @@ impl FloodKind {
             Self::IdleClients => "idle-clients",
             Self::SlowHeads => "slow-heads",
             Self::SlowBodies => "slow-bodies",
+            Self::SlowAndSilent => "slow-and-silent",
             Self::IdlePeers => "idle-peers",
         }
     }
@@ -72,6 +75,9 @@ impl FloodKind {
             Self::IdleClients => "1,100 idle connections to the gateway",
             Self::SlowHeads => "1,100 requests to the gateway, a header each second",
             Self::SlowBodies => "1,100 requests to the gateway, a byte of the body each second",
+            Self::SlowAndSilent => {
+                "2,000 slow connections and 500 silent ones; beside: nothing at all"
+            }
             Self::IdlePeers => "500 idle connections to the port for peers",
         }
     }
@@ -89,14 +95,16 @@ impl FloodKind {
             }
             // Orders want the service that is stopped.
             Self::Bodies => Mix::default(),
-            Self::IdleClients | Self::SlowHeads | Self::SlowBodies => Mix { fresh: true, ..usual },
+            Self::IdleClients | Self::SlowHeads | Self::SlowBodies | Self::SlowAndSilent => {
+                Mix { fresh: true, ..usual }
+            }
             _ => usual,
         }
     }
 
     pub(super) fn lasts(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Bodies | Self::SlowHeads => 12,
+            Self::Bodies | Self::SlowHeads | Self::SlowAndSilent => 12,
             Self::ManyLogIns => 10,
             _ => 8,
         })
@@ -111,7 +119,13 @@ impl FloodKind {
                 | Self::UnreadByClients
                 | Self::FewLogIns
                 | Self::ManyLogIns
+                | Self::SlowAndSilent
         )
+    }
+
+    /// Whether honest requests are compared with what they take without any flood, and how many times that they may take.
+    pub(super) fn times_without(self) -> Option<f64> {
+        (self == Self::SlowAndSilent).then_some(2.0)
     }
 
     /// Whether it sends as much as is taken, so that elsewhere it has to send as much.
@@ -151,6 +165,16 @@ impl FloodKind {
             }
             Self::SlowBodies => {
                 connections::keep(aim, gateway, 1_100, connections::SLOW_BODIES).await
+            }
+            Self::SlowAndSilent => {
+                // Half of the slow ones send heads, and half bodies.
+                let keep = |count, how| connections::keep(aim.clone(), gateway, count, how);
+                tokio::try_join!(
+                    keep(aim.many(1_000), connections::SLOW_HEADS),
+                    keep(aim.many(1_000), connections::SLOW_BODIES),
+                    keep(aim.many(500), connections::IDLE),
+                )
+                .map(drop)
             }
             Self::IdlePeers => connections::keep(aim, peers, 500, connections::IDLE).await,
         }

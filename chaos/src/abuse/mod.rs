@@ -186,6 +186,10 @@ async fn measure(kind: FloodKind, programs: &Programs, options: &Options) -> any
             tally: Tally::default(),
             ..at_the_shop.clone()
         };
+        if kind.times_without().is_some() {
+            beside.push(without(kind, &aim, &place).await?);
+            continue;
+        }
         let flooding = flood(kind, aim, &place);
         beside.push(flooding.await?);
     }
@@ -221,13 +225,29 @@ fn row(
     let memory: Vec<String> =
         shown.map(|(process, memory)| format!("{process} {memory}")).collect();
     // A comparison with nothing does not hold.
-    let holds = p99 <= bound(beside_p99) && failed == 0 && memory_holds;
+    let bound = match kind.times_without() {
+        Some(times) => times * beside_p99,
+        None => bound(beside_p99),
+    };
+    let holds = p99 <= bound && failed == 0 && memory_holds;
     Row { under, shape: place.shape.name(), requests, memory: memory.join("; "), holds }
 }
 
 /// What the p99 may be, in milliseconds, where it is this beside the program that only reads.
 fn bound(beside_p99: f64) -> f64 {
     (TIMES * beside_p99).max(beside_p99 + MORE_MS)
+}
+
+/// Makes honest requests without a flood.
+fn without(
+    kind: FloodKind,
+    aim: &Aim,
+    place: &AbusedShop,
+) -> impl Future<Output = anyhow::Result<Seen>> + use<> {
+    let honest = Honest::new(kind.mix(), place.gateway, place.peers);
+    let lasts = aim.lasts;
+    let asking = on_a_thread(async move || anyhow::Ok(honest.ask(lasts, || ()).await));
+    async move { asking.await? }
 }
 
 /// Floods while honest requests are made. Each has a thread of its own, so that neither waits for the

@@ -16,8 +16,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -99,18 +103,21 @@ impl Issuer {
     }
 
     fn token(&self, more: &Value) -> String {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let expires = (now + Duration::from_secs(60)).as_secs();
-        let mut claims = json!({ "iss": self.url, "aud": "club", "sub": "ada", "exp": expires });
-        for (name, value) in more.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        let header = json!({ "alg": "EdDSA", "kid": "k", "typ": "JWT" }).to_string();
-        let signed =
-            format!("{}.{}", base64(header.as_bytes()), base64(claims.to_string().as_bytes()));
-        let signature = base64(self.key.sign(signed.as_bytes()).as_ref());
-        format!("{signed}.{signature}")
+        token(&self.key, &self.url, more)
     }
+}
+
+fn token(key: &Ed25519KeyPair, issuer: &str, more: &Value) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let expires = (now + Duration::from_secs(60)).as_secs();
+    let mut claims = json!({ "iss": issuer, "aud": "club", "sub": "ada", "exp": expires });
+    for (name, value) in more.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let header = json!({ "alg": "EdDSA", "kid": "k", "typ": "JWT" }).to_string();
+    let signed = format!("{}.{}", base64(header.as_bytes()), base64(claims.to_string().as_bytes()));
+    let signature = base64(key.sign(signed.as_bytes()).as_ref());
+    format!("{signed}.{signature}")
 }
 
 async fn club(mode: Mode, issuer: &Issuer) -> RunningSystem {
@@ -172,6 +179,108 @@ async fn the_module_is_told_who_asks(mode: Mode) {
         assert!(text.contains("application/problem+json") && !text.contains("expired"), "{text}");
     }
     club.stop().await;
+}
+
+/// An issuer within the application: a module that shows its key.
+#[monolift::interface(module = "office")]
+pub trait Office {
+    /// Its keys.
+    #[http(GET, "/office/keys")]
+    #[auth(public)]
+    async fn keys(&self) -> Result<KeySet, ClubError>;
+
+    /// Its keys, for users only.
+    #[http(GET, "/office/hidden-keys")]
+    #[auth(user)]
+    async fn hidden_keys(&self) -> Result<KeySet, ClubError>;
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct KeySet {
+    keys: Vec<BTreeMap<String, String>>,
+}
+
+struct Clerk {
+    key: Ed25519KeyPair,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Office for Clerk {
+    async fn keys(&self) -> Result<KeySet, ClubError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let x = base64(self.key.public_key().as_ref());
+        let members = [("kty", "OKP"), ("crv", "Ed25519"), ("kid", "k"), ("x", &x)];
+        let key = members.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(KeySet { keys: vec![BTreeMap::from(key)] })
+    }
+
+    async fn hidden_keys(&self) -> Result<KeySet, ClubError> {
+        self.keys().await
+    }
+}
+
+fn with_office(mode: Mode, clerk: &Arc<Clerk>, jwks: &'static str) -> System {
+    let trusted = move |manifest: &mut Manifest| {
+        let keys = IssuerKeys {
+            issuer: Some("https://club.example.com".into()),
+            audience: Some("club".into()),
+            jwks: Some(jwks.into()),
+            ..IssuerKeys::default()
+        };
+        manifest.identity.issuers.insert("office".into(), keys);
+    };
+    System::new(mode)
+        .fake::<dyn Club>(Arc::new(House))
+        .fake::<dyn Office>(Arc::<Clerk>::clone(clerk))
+        .manifest(trusted)
+}
+
+fn clerk() -> Arc<Clerk> {
+    let pair = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let key = Ed25519KeyPair::from_pkcs8(pair.as_ref()).unwrap();
+    Arc::new(Clerk { key, asked: AtomicUsize::new(0) })
+}
+
+/// The keys are asked for wherever the module runs, without an address, and before they are needed.
+#[every_mode]
+async fn a_module_of_the_application_can_be_the_issuer(mode: Mode) {
+    let clerk = clerk();
+    let club = with_office(mode, &clerk, "/office/keys").launch().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _http = HttpServer::start(listener, club.own().routes().unwrap(), HttpLimits::default());
+    let claims = json!({});
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let token = token(&clerk.key, "https://club.example.com", &claims);
+            tokio::spawn(async move { ask(address, "/me", Some(&token)).await })
+        })
+        .collect();
+    for one in asking {
+        let (status, text) = one.await.unwrap();
+        assert!(status == 200 && text.ends_with(r#"["ada"]"#), "{text}");
+    }
+    // Signed with another key of that name.
+    let forged = token(&self::clerk().key, "https://club.example.com", &claims);
+    assert_eq!(ask(address, "/me", Some(&forged)).await.0, 401);
+    assert_eq!(clerk.asked.load(Ordering::SeqCst), 1, "for all requests");
+    // Who asks for the keys over HTTP is as anyone.
+    assert_eq!(ask(address, "/office/keys", None).await.0, 200);
+    assert_eq!(ask(address, "/office/hidden-keys", None).await.0, 401);
+    club.stop().await;
+}
+
+#[tokio::test]
+async fn keys_that_no_public_method_shows_stop_the_start() {
+    for path in ["/office/no-keys", "/office/hidden-keys"] {
+        let system = with_office(Mode::InProcess, &clerk(), path);
+        let errors = system.try_start().await.unwrap_err().to_string();
+        assert!(
+            errors.contains("identity.issuers.office.jwks") && errors.contains(path),
+            "{errors}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! Monolift; applications use `monolift`.
 
 mod answer;
+mod ask;
 mod authenticate;
 mod body;
 mod browser;
@@ -33,6 +34,7 @@ mod routes;
 mod stall;
 mod start;
 
+pub use ask::ask;
 pub use authenticate::{Authenticate, Unproven, authenticated};
 pub use browser::{Cors, secured, with_cors};
 pub use compress::compressed;

@@ -1,6 +1,6 @@
 //! What a token says, once its signature has been checked.
 
-use crate::token::Invalid;
+use crate::{token::Invalid, verified::Validity};
 use monolift_call::Principal;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -36,12 +36,12 @@ pub(crate) struct Expected<'a> {
     pub(crate) leeway: Duration,
 }
 
-/// Checks the claims and makes a principal of them.
+/// Checks the claims and makes a principal of them. The times beside it are those between which they count.
 pub(crate) fn principal(
     claims: &Map<String, Value>,
     expected: &Expected<'_>,
     mapping: &Mapping,
-) -> Result<Principal, Invalid> {
+) -> Result<(Principal, Validity), Invalid> {
     if claims.get("iss").and_then(Value::as_str) != Some(expected.issuer) {
         return Err(Invalid::Issuer);
     }
@@ -57,13 +57,15 @@ pub(crate) fn principal(
     }
     let (now, leeway) = (expected.now.as_secs_f64(), expected.leeway.as_secs_f64());
     let expires = time(claims, "exp").map_err(|()| Invalid::Expired)?.ok_or(Invalid::Expired)?;
-    if expires + leeway <= now {
+    let mut validity = Validity { from: 0.0, until: expires + leeway };
+    if validity.until <= now {
         return Err(Invalid::Expired);
     }
     // What was issued in the future is no more to be trusted than what is not valid before then.
     for name in ["nbf", "iat"] {
-        let from = time(claims, name).map_err(|()| Invalid::NotYet)?;
-        if from.is_some_and(|from| from - leeway > now) {
+        let Some(from) = time(claims, name).map_err(|()| Invalid::NotYet)? else { continue };
+        validity.from = validity.from.max(from - leeway);
+        if validity.from > now {
             return Err(Invalid::NotYet);
         }
     }
@@ -86,7 +88,7 @@ pub(crate) fn principal(
     if principal.size(8) > Principal::LONGEST {
         return Err(Invalid::TooMuch);
     }
-    Ok(principal)
+    Ok((principal, validity))
 }
 
 /// A time since 1970 in seconds, if it is there; an error if it is something else.
@@ -142,7 +144,9 @@ mod tests {
         };
         let (now, leeway) = (Duration::from_secs(50), Duration::ZERO);
         let expected = Expected { issuer: "i", audience: "b", now, leeway };
-        let principal = principal(claims.as_object().unwrap(), &expected, &mapping).unwrap();
+        let (principal, validity) =
+            principal(claims.as_object().unwrap(), &expected, &mapping).unwrap();
+        assert_eq!(validity, Validity { from: 0.0, until: 100.0 });
         let ada = Principal::user("ada")
             .with_issuer("i")
             .with_tenant("acme")

@@ -15,8 +15,8 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-/// The longest document that is read.
-const LONGEST: usize = 256 * 1024;
+/// The longest document that is read, in bytes.
+pub const LONGEST_DOCUMENT: usize = 256 * 1024;
 /// The longest that one is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -133,7 +133,7 @@ where
     if answer.status() != StatusCode::OK {
         return Err(format!("answered with {}", answer.status()));
     }
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+    let body = Limited::new(answer.into_body(), LONGEST_DOCUMENT).collect().await;
     connection.abort();
     Ok(body.map_err(|error| error.to_string())?.to_bytes())
 }

@@ -5,7 +5,8 @@ use crate::{
     claims::{Expected, Mapping, principal},
     fetch::{Fetch, is_trusted},
     keys::{Found, Keys, Pace, Source},
-    token::{Invalid, Token},
+    token::{Invalid, LONGEST_TOKEN, Token},
+    verified::{Fingerprint, Remembered, Verified},
 };
 use monolift_call::Principal;
 use serde_json::Value;
@@ -22,7 +23,8 @@ pub struct IssuerConfig {
     pub issuer: String,
     /// What stands in `aud`: the application.
     pub audience: String,
-    /// Where its keys are, if its own description at `/.well-known/openid-configuration` is not to be asked.
+    /// Where its keys are, if its own description at `/.well-known/openid-configuration` is not to be asked. A path such as
+    /// `/keys` is for a [`Fetch`] that knows what it is a path of.
     pub jwks: Option<String>,
     /// Where a principal's parts are in its claims.
     pub mapping: Mapping,
@@ -48,6 +50,7 @@ pub enum ConfigError {
 pub struct Identity {
     issuers: Vec<Issuer>,
     leeway: Duration,
+    verified: Remembered,
 }
 
 struct Issuer {
@@ -75,11 +78,9 @@ impl Identity {
             if known.iter().any(|other| other.config.issuer == *name) {
                 return Err(ConfigError::Twice(name.clone()));
             }
-            if let Some(url) = [Some(name), config.jwks.as_ref()]
-                .into_iter()
-                .flatten()
-                .find(|url| !is_trusted(url))
-            {
+            let keys = config.jwks.as_ref().filter(|keys| !keys.starts_with('/'));
+            let wrong = [Some(name), keys].into_iter().flatten().find(|url| !is_trusted(url));
+            if let Some(url) = wrong {
                 return Err(ConfigError::Url(url.clone()));
             }
             if config.audience.is_empty() {
@@ -93,7 +94,7 @@ impl Identity {
             known.push(Issuer { config, keys });
         }
         known.iter().for_each(|issuer| issuer.keys.keep_fresh());
-        Ok(Self { issuers: known, leeway })
+        Ok(Self { issuers: known, leeway, verified: Remembered::default() })
     }
 
     /// The principal that a token is for.
@@ -104,11 +105,28 @@ impl Identity {
 
     /// The same, at this time since 1970.
     pub async fn verify_at(&self, token: &str, now: Duration) -> Result<Principal, Refused> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(Invalid::TooLong.into());
+        }
+        let fingerprint = Fingerprint::of(token);
+        if let Some(known) = self.verified.find(&fingerprint, now)
+            && self.issuers[known.issuer].keys.has(known.key_id.as_deref(), &known.key)
+        {
+            return Ok(known.principal.clone());
+        }
+        let verified = self.verify_anew(token, now).await?;
+        let principal = verified.principal.clone();
+        self.verified.keep(fingerprint, verified);
+        Ok(principal)
+    }
+
+    async fn verify_anew(&self, token: &str, now: Duration) -> Result<Verified, Refused> {
         let token = Token::read(token)?;
         // Whose keys are to be looked at. That it is this issuer's follows from the signature, and is checked after it.
         let named = token.claims.get("iss").and_then(Value::as_str);
-        let issuer = self.issuers.iter().find(|known| Some(&*known.config.issuer) == named);
-        let Issuer { config, keys } = issuer.ok_or(Invalid::Issuer)?;
+        let place = self.issuers.iter().position(|known| Some(&*known.config.issuer) == named);
+        let place = place.ok_or(Invalid::Issuer)?;
+        let Issuer { config, keys } = &self.issuers[place];
         let key = match keys.find(token.key_id.as_deref()).await {
             Found::Key(key) => key,
             Found::Unknown => return Err(Invalid::Key.into()),
@@ -117,6 +135,7 @@ impl Identity {
         key.verify(&token.algorithm, token.signed, &token.signature)?;
         let IssuerConfig { issuer, audience, mapping, .. } = config;
         let expected = Expected { issuer, audience, now, leeway: self.leeway };
-        Ok(principal(&token.claims, &expected, mapping)?)
+        let (principal, validity) = principal(&token.claims, &expected, mapping)?;
+        Ok(Verified { principal, validity, issuer: place, key_id: token.key_id, key })
     }
 }

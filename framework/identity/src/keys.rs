@@ -12,12 +12,15 @@ use crate::{
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
+    sync::{Mutex, watch},
+    time::{Instant, sleep, timeout},
 };
 
 /// More keys than any issuer has.
@@ -30,6 +33,10 @@ pub struct Pace {
     pub refresh: Duration,
     /// The least time between two fetches, whatever is asked for.
     pub least: Duration,
+    /// The same, as long as no key is known: no token can be verified until one is.
+    pub first: Duration,
+    /// How long a token waits for the first key. If it does not wait, it has the keys fetched.
+    pub patience: Duration,
     /// How long a key stays valid after the issuer has stopped to show it.
     pub overlap: Duration,
 }
@@ -39,6 +46,8 @@ impl Default for Pace {
         Self {
             refresh: Duration::from_secs(300),
             least: Duration::from_secs(5),
+            first: Duration::from_secs(5),
+            patience: Duration::ZERO,
             overlap: Duration::from_secs(900),
         }
     }
@@ -59,6 +68,10 @@ pub(crate) struct Keys {
     fetch: Arc<dyn Fetch>,
     pace: Pace,
     known: RwLock<BTreeMap<String, Known>>,
+    /// Whether a fetch has ever gone well.
+    arrived: watch::Sender<bool>,
+    /// The fetches that have failed since one went well.
+    failed: AtomicU64,
     /// Held during a fetch. When the last one began.
     fetched: Arc<Mutex<Option<Instant>>>,
 }
@@ -73,19 +86,21 @@ struct Known {
 impl Keys {
     pub(crate) fn new(source: Source, fetch: Arc<dyn Fetch>, pace: Pace) -> Arc<Self> {
         let (known, fetched) = (RwLock::default(), Arc::default());
-        Arc::new(Self { source, fetch, pace, known, fetched })
+        let arrived = watch::Sender::new(false);
+        let failed = AtomicU64::new(0);
+        Arc::new(Self { source, fetch, pace, known, arrived, failed, fetched })
     }
 
     /// Renews the keys until they are dropped.
     pub(crate) fn keep_fresh(self: &Arc<Self>) {
         let keys = Arc::downgrade(self);
-        let Pace { refresh, least, .. } = self.pace;
         tokio::spawn(async move {
             loop {
                 let Some(alive) = Weak::upgrade(&keys) else { return };
                 let went_well = alive.renew(None).await;
+                let pause = if went_well { alive.pace.refresh } else { alive.least() };
                 drop(alive);
-                sleep(if went_well { refresh } else { least }).await;
+                sleep(pause).await;
             }
         });
     }
@@ -95,12 +110,28 @@ impl Keys {
         if let Some(key) = self.look(name) {
             return Found::Key(key);
         }
-        self.renew(Some(name)).await;
+        if self.known().is_empty() && !self.pace.patience.is_zero() {
+            // The first keys are on their way: see `keep_fresh`. Whether they come in time is seen below.
+            let mut arrived = self.arrived.subscribe();
+            let _ = timeout(self.pace.patience, arrived.wait_for(|arrived| *arrived)).await;
+        } else {
+            self.renew(Some(name)).await;
+        }
         match self.look(name) {
             Some(key) => Found::Key(key),
             None if self.known().is_empty() => Found::NoneYet,
             None => Found::Unknown,
         }
+    }
+
+    /// Whether this is the key of that name now.
+    pub(crate) fn has(&self, name: Option<&str>, key: &Arc<Key>) -> bool {
+        self.look(name).is_some_and(|known| Arc::ptr_eq(&known, key))
+    }
+
+    /// The least time between two fetches now.
+    fn least(&self) -> Duration {
+        if self.known().is_empty() { self.pace.first } else { self.pace.least }
     }
 
     fn known(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Known>> {
@@ -122,7 +153,7 @@ impl Keys {
     async fn renew(self: &Arc<Self>, wanted: Option<Option<&str>>) -> bool {
         let mut fetched = Arc::clone(&self.fetched).lock_owned().await;
         let is_here = wanted.is_some_and(|name| self.look(name).is_some());
-        let is_soon = fetched.is_some_and(|at| at.elapsed() < self.pace.least);
+        let is_soon = fetched.is_some_and(|at| at.elapsed() < self.least());
         if is_here || is_soon {
             return !self.known().is_empty();
         }
@@ -133,11 +164,19 @@ impl Keys {
             let _one_at_a_time = fetched;
             match keys.fetched_now().await {
                 Ok(new) => {
+                    keys.failed.store(0, Relaxed);
                     keys.take(new);
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the keys of an issuer of tokens cannot be fetched");
+                    let failed = keys.failed.fetch_add(1, Relaxed) + 1;
+                    // The first one, and then ever fewer.
+                    if failed.is_power_of_two() {
+                        tracing::warn!(
+                            %error, failed,
+                            "the keys of an issuer of tokens cannot be fetched"
+                        );
+                    }
                     false
                 }
             }
@@ -175,6 +214,8 @@ impl Keys {
         for (name, key) in new {
             known.insert(name, Known { key, shown });
         }
+        drop(known);
+        self.arrived.send_replace(true);
     }
 }
 

@@ -5,6 +5,7 @@
 //! which known key is looked up: the algorithm is that of the key.
 //!
 //! - `token` takes a token apart and checks its form; `key` checks a signature; `claims` reads what is signed.
+//! - `verified` remembers tokens that were verified.
 //! - `keys` has an issuer's keys and renews them; `fetch` gets a document.
 //!
 //! Signatures are checked by `ring`, which TLS between processes and to databases compiles already.
@@ -16,9 +17,10 @@ mod json;
 mod key;
 mod keys;
 mod token;
+mod verified;
 
 pub use claims::Mapping;
-pub use fetch::{Fetch, FetchError, Https};
+pub use fetch::{Fetch, FetchError, Https, LONGEST_DOCUMENT};
 pub use issuer::{ConfigError, Identity, IssuerConfig};
 pub use keys::Pace;
 pub use token::{Invalid, LONGEST_TOKEN};

@@ -27,7 +27,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 const ISSUER: &str = "https://id.example.com";
 const KEYS: &str = "https://id.example.com/keys";
@@ -501,6 +501,62 @@ async fn an_issuer_that_cannot_be_reached_stops_nothing_that_is_known() {
     assert_eq!(verdict(&identity, &token).await, Ok("ada".to_owned()));
 }
 
+/// A token is verified once. What it was verified by is asked again each time: its time, and its key.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_verified_is_refused_once_it_has_expired_or_its_key_has_gone() {
+    let (signer, next) = (ed(), ed());
+    let documents = Arc::new(Documents::default());
+    documents.show([signer.jwk("k", "EdDSA")]);
+    let identity = identity(&documents);
+    let header = json!({ "alg": "EdDSA", "kid": "k" });
+    let nbf = NOW.as_secs() - 10;
+    let token = signer.token(&header, &with("nbf", json!(nbf)));
+    for _ in 0..3 {
+        assert_eq!(verdict(&identity, &token).await, Ok("ada".to_owned()));
+    }
+    let at = async |seconds| identity.verify_at(&token, Duration::from_secs(seconds)).await;
+    assert_eq!(at(NOW.as_secs() + 60 + LEEWAY).await, Err(Invalid::Expired.into()));
+    assert_eq!(at(nbf - LEEWAY - 1).await, Err(Invalid::NotYet.into()));
+    assert!(at(NOW.as_secs()).await.is_ok());
+
+    // Another key under the same name: a token that was verified by the old one is verified anew, and refused.
+    documents.show([next.jwk("k", "EdDSA")]);
+    sleep(Pace::default().refresh * 2).await;
+    assert_eq!(at(NOW.as_secs()).await, Err(Invalid::Signature.into()));
+    assert!(verdict(&identity, &next.token(&header, &claims())).await.is_ok());
+}
+
+/// An issuer that is starting is asked often, and its tokens wait a little for it.
+#[tokio::test(start_paused = true)]
+async fn the_first_key_can_be_waited_for() {
+    let signer = ed();
+    let documents = Arc::new(Documents::default());
+    let pace = Pace {
+        first: Duration::from_millis(250),
+        patience: Duration::from_secs(2),
+        ..Pace::default()
+    };
+    let fetch: Arc<dyn Fetch> = Arc::<Documents>::clone(&documents);
+    let configs = vec![IssuerConfig { pace, jwks: Some(KEYS.into()), ..config() }];
+    let identity = Arc::new(Identity::start(configs, Duration::ZERO, fetch).unwrap());
+    let token = signer.token(&json!({ "alg": "EdDSA", "kid": "k" }), &claims());
+    let began = Instant::now();
+    assert_eq!(verdict(&identity, &token).await, Err(Refused::Unavailable));
+    assert_eq!(began.elapsed(), pace.patience);
+    let before = documents.fetches();
+    let clients = (0..20).map(|_| {
+        let (identity, token) = (Arc::clone(&identity), token.clone());
+        tokio::spawn(async move { verdict(&identity, &token).await })
+    });
+    let clients: Vec<_> = clients.collect();
+    sleep(Duration::from_secs(1)).await;
+    documents.show([signer.jwk("k", "EdDSA")]);
+    for client in clients {
+        assert_eq!(client.await.unwrap(), Ok("ada".to_owned()));
+    }
+    assert!((4..8).contains(&(documents.fetches() - before)), "{}", documents.fetches());
+}
+
 #[tokio::test]
 async fn what_cannot_be_trusted_is_refused_at_the_start() {
     let start = |configs| {
@@ -508,6 +564,10 @@ async fn what_cannot_be_trusted_is_refused_at_the_start() {
     };
     let plain = IssuerConfig { issuer: "http://id.example.com".into(), ..config() };
     assert_eq!(start(vec![plain]), Err(ConfigError::Url("http://id.example.com".into())));
+    let plain = IssuerConfig { jwks: Some("http://id.example.com/k".into()), ..config() };
+    assert_eq!(start(vec![plain]), Err(ConfigError::Url("http://id.example.com/k".into())));
+    let here = IssuerConfig { jwks: Some("/keys".into()), ..config() };
+    assert_eq!(start(vec![here]), Ok(()));
     let audience = IssuerConfig { audience: String::new(), ..config() };
     assert_eq!(start(vec![audience]), Err(ConfigError::Audience(ISSUER.into())));
     assert_eq!(start(vec![config(), config()]), Err(ConfigError::Twice(ISSUER.into())));

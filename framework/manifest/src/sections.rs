@@ -168,8 +168,12 @@ section! {
     issuer: Option<String> = None, Optional(Text(url, String::clone));
     /// what stands in the claim `aud`: this application
     audience: Option<String> = None, Optional(Text(claim, String::clone));
-    /// where its keys are, if it does not say so itself
-    jwks: Option<String> = None, Optional(Text(url, String::clone));
+    /// where its keys are, if it does not say so itself; a path such as "/keys" is a route of this application
+    jwks: Option<String> = None, Optional(Text(keys_at, String::clone));
+    /// how often its keys are fetched
+    refresh: Duration = Duration::from_secs(300), Span(Duration::from_secs(1), Duration::from_secs(86_400));
+    /// how long a key stays valid that it no longer shows
+    overlap: Duration = Duration::from_secs(900), Span(Duration::ZERO, Duration::from_secs(86_400));
     /// the claim that holds a user's roles, such as `realm_access.roles`
     roles: String = "roles".to_owned(), Text(claim, String::clone);
     /// the claim that holds a user's scopes
@@ -195,6 +199,17 @@ fn url(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected a URL such as `https://id.example.com`".to_owned())
+}
+
+fn keys_at(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains(['?', '#']);
+    if is_path {
+        return Ok(text.to_owned());
+    }
+    url(text).map_err(|_| {
+        "expected a URL such as `https://id.example.com/keys`, or a path of this application"
+            .to_owned()
+    })
 }
 
 fn claim(text: &str) -> Result<String, String> {

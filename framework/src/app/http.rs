@@ -164,6 +164,7 @@ impl RunningApp {
         let (settings, bounds) = (self.links.settings(), self.place.bounds());
         let front = &self.front.0;
         let whole = gateway::routes(&self.links, settings, bounds, &self.memory, front, ours)?;
+        self.users.found_in(&whole, self.readiness.subscribe());
         let mut whole = self.users.known_in(whole, front);
         if let Some(respond) = &self.internal_errors {
             whole = gateway::with_internal_errors(whole, Arc::clone(respond));

@@ -2,6 +2,10 @@
 
 use super::linked::ThisProcess;
 use crate::module::StartError;
+#[cfg(feature = "http")]
+use crate::remote::Readiness;
+#[cfg(feature = "http")]
+use tokio::sync::watch;
 
 /// None.
 #[derive(Clone, Default)]
@@ -18,6 +22,10 @@ impl Users {
              `identity` of `monolift` in its Cargo.toml",
         ))
     }
+
+    /// No issuer is asked.
+    #[cfg(feature = "http")]
+    pub(super) fn found_in(&self, _: &axum::Router, _: watch::Receiver<Readiness>) {}
 
     /// `router` as it is.
     #[cfg(feature = "http")]

@@ -118,6 +118,28 @@ impl Principal {
         })
     }
 
+    /// The user on whose behalf the call is made that is running. `None` for work that no request has caused, which
+    /// `#[auth(service)]` lets through; an error (401) if the request says of no one.
+    ///
+    /// ```
+    /// # use monolift_call::{CallError, Principal};
+    /// # struct Order { user: String }
+    /// fn shown(order: Order) -> Result<Order, CallError> {
+    ///     if let Some(user) = Principal::current_user()? {
+    ///         user.is(&order.user)?; // modules may see all orders
+    ///     }
+    ///     Ok(order)
+    /// }
+    /// ```
+    pub fn current_user() -> Result<Option<Arc<Self>>, CallError> {
+        let look = |context: &Context| (context.shared_principal(), context.is_own_work());
+        match Context::look(look).unwrap_or((None, true)) {
+            (Some(principal), _) => Ok(Some(principal).filter(|one| !one.is_service())),
+            (None, true) => Ok(None),
+            (None, false) => Self::current().map(Some),
+        }
+    }
+
     /// Refuses all but this user, for what belongs to one. Work of a module is no user.
     ///
     /// `?` makes the refusal a 403. A method that must not show that something of another user exists gives an error of
@@ -269,6 +291,15 @@ mod tests {
         let error = edge().scope(whose("bob")).await.unwrap_err();
         assert_eq!((error.kind(), error.kind().status()), (CallErrorKind::Unauthenticated, 401));
         let service = edge().with_principal(Principal::service("bob"));
-        assert!(service.scope(whose("service:bob")).await.is_err());
+        assert!(service.clone().scope(whose("service:bob")).await.is_err());
+
+        let user = || async { Principal::current_user() };
+        assert_eq!(user().await, Ok(None));
+        assert_eq!(service.scope(user()).await, Ok(None));
+        assert_eq!(edge().of_own_work().scope(user()).await, Ok(None));
+        let ada = edge().with_principal(Principal::user("ada")).scope(user()).await.unwrap();
+        assert_eq!(ada.unwrap().subject, "ada");
+        let error = edge().scope(user()).await.unwrap_err();
+        assert_eq!(error.kind(), CallErrorKind::Unauthenticated);
     }
 }

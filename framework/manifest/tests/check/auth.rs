@@ -48,6 +48,9 @@ fn issuers_are_read_and_mistakes_in_them_told() {
         ("issuers.main.audience = \"shop\"", "write the URL of the issuer"),
         ("issuers.main.issuer = \"https://id\"", "write what its tokens are issued for"),
         ("issuers.main.issuer = \"id\"", "expected a URL"),
+        ("issuers.main.jwks = \"keys\"", "or a path of this application"),
+        ("issuers.main.jwks = \"//keys\"", "or a path of this application"),
+        ("issuers.main.refresh = \"0s\"", "1s"),
         ("issuers.main.isuer = \"https://id\"", "did you mean `issuer`?"),
     ] {
         let problems = parse(&format!("{PLAIN}[identity]\n{wrong}\n")).unwrap_err().to_string();

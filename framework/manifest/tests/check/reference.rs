@@ -47,7 +47,7 @@ fn every_key_is_in_the_reference_with_its_default_and_its_doc_line() {
     wrong.extend(missing(&reference, "[calls]", &Calls::default()));
     wrong.extend(missing(&reference, "[http]", &Http::default()));
     wrong.extend(missing(&reference, "[identity]", &IdentityKeys::default()));
-    wrong.extend(missing(&reference, "[identity.issuers.main]", &IssuerKeys::default()));
+    wrong.extend(missing(&reference, "[identity.issuers.shop]", &IssuerKeys::default()));
     wrong.extend(missing(&reference, "[observe]", &Observe::default()));
     wrong.extend(missing(&reference, "[observe.otlp]", &Otlp::default()));
     wrong.extend(missing(&reference, "[tls]", &TlsKeys::default()));

@@ -4,9 +4,12 @@ monolift::process!("../deployment.toml", "monolith", |app| {
     app.share("notifications", mailer::Mailer::new("shop@example.org")).try_out(TRY)
 });
 
-const TRY: [&str; 3] = [
+const TRY: [&str; 4] = [
     "curl {http}/products",
     "curl {http}/openapi.json",
-    "curl {http}/orders -H 'content-type: application/json' \\\n           \
+    "TOKEN=$(curl {http}/sessions -H 'content-type: application/json' \\\n           \
+     -d '{\"email\": \"demo@example.org\", \"password\": \"demo-password\"}' \\\n           \
+     | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')",
+    "curl {http}/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n           \
      -d '{\"user\": \"demo\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 2}]}'",
 ];

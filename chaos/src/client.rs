@@ -1,11 +1,13 @@
 //! A client of both gateways.
 
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -14,12 +16,16 @@ type Sender = http1::SendRequest<Full<Bytes>>;
 
 /// Whoever asks waits no longer than this. A gateway answers by its own deadline, which is sooner.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// The number of the customer that [`Client::log_in`] logs in.
+pub(crate) const STAFF: &str = "demo-staff";
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// One who asks, one request after the other.
 pub(crate) struct Client {
     gateways: Vec<(SocketAddr, Option<Sender>)>,
     next: usize,
+    /// What says who asks.
+    token: Option<Arc<str>>,
 }
 
 /// What came of a request.
@@ -51,7 +57,7 @@ impl Ask {
         Self { method: "POST", path: path.into(), key: None, body }
     }
 
-    fn request(&self, gateway: SocketAddr) -> Request<Full<Bytes>> {
+    fn request(&self, gateway: SocketAddr, token: Option<&str>) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(self.method)
             .uri(&self.path)
@@ -62,6 +68,9 @@ impl Ask {
         if let Some(key) = &self.key {
             request = request.header("idempotency-key", key);
         }
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
         let body = Full::new(Bytes::from(self.body.clone()));
         request.body(body).expect("paths and keys are plain text")
     }
@@ -70,7 +79,22 @@ impl Ask {
 impl Client {
     pub(crate) fn of(gateways: &[SocketAddr], first: usize) -> Self {
         let gateways = gateways.iter().map(|&gateway| (gateway, None)).collect();
-        Self { gateways, next: first }
+        Self { gateways, next: first, token: None }
+    }
+
+    /// The same, on behalf of the one whose token this is.
+    pub(crate) fn with_token(self, token: Option<Arc<str>>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// The token of somebody of the shop's staff, who may order too: [`STAFF`].
+    pub(crate) async fn log_in(&mut self) -> anyhow::Result<Arc<str>> {
+        let session = r#"{"email": "staff@example.org", "password": "demo-password"}"#;
+        let answer = self.ask(&Ask::post("/sessions", session.to_owned())).await;
+        let (status, body) = answer.response.context("no answer to a log-in")?;
+        ensure!(status == 200, "a log-in was answered {status}: {body:?}");
+        let body: serde_json::Value = serde_json::from_slice(&body)?;
+        Ok(body["token"].as_str().context("a log-in without a token")?.into())
     }
 
     /// Asks one gateway, and the next one where that has certainly not got the request.
@@ -102,7 +126,7 @@ impl Client {
         ask: &Ask,
     ) -> Option<Result<(u16, Bytes), NotSent>> {
         let (address, idle) = &mut self.gateways[gateway];
-        let request = ask.request(*address);
+        let request = ask.request(*address, self.token.as_deref());
         let waiting = match idle.take() {
             Some(mut sender) => sender.ready().await.is_ok().then_some(sender),
             None => None,

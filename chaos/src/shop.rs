@@ -17,6 +17,9 @@ use tokio::{net::TcpStream, time::sleep};
 
 pub(crate) const MODULES: [&str; 5] = ["users", "notifications", "stock", "payments", "orders"];
 pub(crate) const GATEWAY: &str = "gateway";
+/// Whose tokens the gateways take: those of the module `users`.
+pub(crate) const IDENTITY: &str = "[identity.issuers.shop]\nissuer = \"http://127.0.0.1:8080\"\naudience = \"shop\"\n\
+                                   jwks = \"/.well-known/jwks.json\"\n";
 const REPLICAS: usize = 2;
 /// What names a mistake to a build that has them in it.
 const PLANTED: &str = "MONOLIFT_PLANTED";
@@ -86,7 +89,7 @@ impl Shop {
             }
         }
         let file = folder.join("deployment.toml");
-        fs::write(&file, manifest)?;
+        fs::write(&file, manifest + IDENTITY)?;
         let built = Built::of(&file, &Options { release, ..Options::default() });
         let built = built.map_err(|error| anyhow::anyhow!("{error}"))?;
 
@@ -110,6 +113,8 @@ impl Shop {
                         ("MONOLIFT_MANIFEST".to_owned(), file.display().to_string()),
                         ("SHOP_DATA".to_owned(), folder.join("data").display().to_string()),
                         ("SHOP_USERS__PASSWORD_MEMORY_KIB".to_owned(), "8".to_owned()),
+                        // No client logs in twice.
+                        ("SHOP_USERS__TOKEN_SECONDS".to_owned(), "86400".to_owned()),
                         ("RUST_LOG".to_owned(), "info".to_owned()),
                         ("SHOP_LOG__FORMAT".to_owned(), "json".to_owned()),
                         ("SHOP_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned()),

@@ -1,6 +1,6 @@
 //! What clients ask for, and what they were told.
 
-use crate::client::{Answer, Ask, Client};
+use crate::client::{Answer, Ask, Client, STAFF};
 use anyhow::ensure;
 use bytes::Bytes;
 use load::Random;
@@ -82,6 +82,8 @@ impl Traffic {
         random: &mut Random,
     ) -> anyhow::Result<Self> {
         let mut client = Client::of(gateways, 0);
+        let token = client.log_in().await?;
+        let mut client = client.with_token(Some(Arc::clone(&token)));
         for product in 0..PRODUCTS {
             let answer = client.ask(&add_product(&format!("k{product}"), ON_HAND)).await;
             ensure!(
@@ -93,7 +95,8 @@ impl Traffic {
         let mut clients = JoinSet::new();
         for number in 0..count {
             let (gateways, random) = (gateways.to_vec(), random.fork());
-            clients.spawn(run(gateways, number, random, Arc::clone(&steering)));
+            let token = Arc::clone(&token);
+            clients.spawn(run(gateways, token, number, random, Arc::clone(&steering)));
         }
         Ok(Self { steering, clients })
     }
@@ -116,7 +119,10 @@ impl Traffic {
 
 /// One client after the storm, at one gateway, which does some of everything; and whether all went well.
 pub(crate) async fn in_peace(gateway: SocketAddr, name: &str, random: &mut Random) -> (Seen, bool) {
-    let mut one = One::new(&[gateway], 0, Arc::default());
+    let Ok(token) = Client::of(&[gateway], 0).log_in().await else {
+        return (Seen::default(), false);
+    };
+    let mut one = One::new(&[gateway], token, 0, Arc::default());
     for step in 0..8 {
         let name = format!("{name}-{step}");
         one.order(&name, random).await;
@@ -154,11 +160,12 @@ struct Steering {
 /// One client, until it is told to stop.
 async fn run(
     gateways: Vec<SocketAddr>,
+    token: Arc<str>,
     number: u64,
     mut random: Random,
     steering: Arc<Steering>,
 ) -> Seen {
-    let mut one = One::new(&gateways, number as usize, Arc::clone(&steering));
+    let mut one = One::new(&gateways, token, number as usize, Arc::clone(&steering));
     let mut step = 0;
     while !steering.stop.load(Relaxed) {
         step += 1;
@@ -185,8 +192,13 @@ struct One {
 }
 
 impl One {
-    fn new(gateways: &[SocketAddr], first: usize, steering: Arc<Steering>) -> Self {
-        let client = Client::of(gateways, first);
+    fn new(
+        gateways: &[SocketAddr],
+        token: Arc<str>,
+        first: usize,
+        steering: Arc<Steering>,
+    ) -> Self {
+        let client = Client::of(gateways, first).with_token(Some(token));
         Self { client, seen: Seen::default(), placed: Vec::new(), restocked: None, steering }
     }
 
@@ -223,7 +235,7 @@ impl One {
         // Each has a card of its own, by which it is found again, however often it was written down.
         let card = if declined { DECLINED.to_owned() } else { format!("card-{}", card_mark()) };
         let body = format!(
-            r#"{{"user": "demo", "lines": [{{"sku": "k{product}", "quantity": {}}}], "card": "{card}"}}"#,
+            r#"{{"user": "{STAFF}", "lines": [{{"sku": "k{product}", "quantity": {}}}], "card": "{card}"}}"#,
             1 + random.below(3)
         );
         let key = Some(name.to_owned());

@@ -10,8 +10,9 @@ use crate::{
     part,
     process::{Where, free_port},
 };
+use anyhow::Context as _;
 use bytes::Bytes;
-use hyper::Request;
+use hyper::{Request, StatusCode};
 use load::{Caller, Load, Plan, http::Pool, processes};
 use sqlx::{Connection, SqliteConnection};
 use std::{
@@ -33,6 +34,10 @@ const LEAST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 
 /// How long placed orders may take to be fulfilled.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whose tokens the shop takes: its own.
+const IDENTITY: &str = "[identity.issuers.shop]\nissuer = \"http://127.0.0.1:8080\"\naudience = \"shop\"\n\
+                        jwks = \"/.well-known/jwks.json\"\n";
+
 /// The shop itself. `process_of` places each module.
 async fn ours(
     name: &str,
@@ -42,13 +47,28 @@ async fn ours(
     let folder = Folder::new(front)?;
     let app = Application::new("shop", front, &MODULES, process_of)?;
     let Application { manifest, processes, at } = app;
+    let manifest = manifest + IDENTITY;
     let path = folder.0.clone();
     let part = |process| Part::Ours { manifest: manifest.clone(), process, folder: path.clone() };
     let parts = processes.into_iter().map(part).map(part::Part::Order);
     let running = Running::start(name, at, parts).await?.keeping(folder);
     let product = r#"{"sku": "bench", "name": "Tea", "price": 450, "on_hand": 4000000000}"#;
-    post(&Pool::new(running.at.0.clone(), 1), "/products", product).await?;
+    let pool = Pool::new(running.at.0.clone(), 1);
+    let staff = log_in(&pool, "staff@example.org").await?;
+    post(&pool, staff.as_deref(), "/products", product).await?;
     Ok(running)
+}
+
+/// The token of a customer. `None` for a program written by hand: it asks nobody who they are.
+async fn log_in(pool: &Pool, email: &str) -> anyhow::Result<Option<Arc<str>>> {
+    let session = format!(r#"{{"email": "{email}", "password": "demo-password"}}"#);
+    let answer = pool.send(request(None, "/sessions", &session)?).await?;
+    if answer.status() == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    anyhow::ensure!(answer.status().is_success(), "a log-in was answered {}", answer.status());
+    let session: serde_json::Value = serde_json::from_slice(answer.body())?;
+    Ok(Some(session["token"].as_str().context("a log-in without a token")?.into()))
 }
 
 /// One program, written by hand.
@@ -80,12 +100,17 @@ async fn services(connections: usize) -> anyhow::Result<Running> {
     Ok(Running::start(name, at, parts).await?.keeping(folder))
 }
 
-async fn post(pool: &Pool, path: &str, body: &str) -> anyhow::Result<()> {
-    let request = Request::post(path)
-        .header("host", "bench")
-        .header("content-type", "application/json")
-        .body(Bytes::copy_from_slice(body.as_bytes()))?;
-    let answer = pool.send(request).await?;
+fn request(token: Option<&str>, path: &str, body: &str) -> anyhow::Result<Request<Bytes>> {
+    let mut request =
+        Request::post(path).header("host", "bench").header("content-type", "application/json");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    Ok(request.body(Bytes::copy_from_slice(body.as_bytes()))?)
+}
+
+async fn post(pool: &Pool, token: Option<&str>, path: &str, body: &str) -> anyhow::Result<()> {
+    let answer = pool.send(request(token, path, body)?).await?;
     let (status, text) = (answer.status(), String::from_utf8_lossy(answer.body()));
     anyhow::ensure!(status.is_success(), "{status}: {text}");
     Ok(())
@@ -95,13 +120,14 @@ async fn post(pool: &Pool, path: &str, body: &str) -> anyhow::Result<()> {
 #[derive(Clone)]
 struct Customer {
     pool: Arc<Pool>,
+    token: Option<Arc<str>>,
     placed: Arc<AtomicU64>,
 }
 
 impl Caller for Customer {
     async fn call(&self, _: u64) -> anyhow::Result<Option<usize>> {
         let order = r#"{"user": "demo", "lines": [{"sku": "bench", "quantity": 1}]}"#;
-        post(&self.pool, "/orders", order).await?;
+        post(&self.pool, self.token.as_deref(), "/orders", order).await?;
         self.placed.fetch_add(1, Relaxed);
         Ok(Some(0))
     }
@@ -128,7 +154,8 @@ async fn yet_to_do(folder: &Path) -> anyhow::Result<i64> {
 /// that defers its work would seem faster.
 async fn measure(running: &Running, plan: Plan) -> anyhow::Result<Measured> {
     let pool = Arc::new(Pool::new(running.at.0.clone(), REQUESTS));
-    let customer = Customer { pool, placed: Arc::default() };
+    let token = log_in(&pool, "demo@example.org").await?;
+    let customer = Customer { pool, token, placed: Arc::default() };
     let (ids, folder) = (running.ids()?, running.folder().unwrap_or(Path::new("")));
     let (since, before) = (Instant::now(), processes::time_of_all(&ids)?);
     let plan = Plan { load: Load::Closed(REQUESTS), timed: 1, ..plan };

@@ -1,6 +1,10 @@
 //! Honest requests, which go on beside it all. Each is timed from when it was due.
 
-use super::{peer, place::PRODUCT};
+use super::{
+    peer,
+    place::{AbusedShop, PRODUCT},
+};
+use crate::client::STAFF;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -54,13 +58,15 @@ pub(super) struct Honest {
     mix: Mix,
     gateway: SocketAddr,
     peers: SocketAddr,
+    token: Arc<str>,
     pool: Pool,
 }
 
 impl Honest {
-    pub(super) fn new(mix: Mix, gateway: SocketAddr, peers: SocketAddr) -> Self {
+    pub(super) fn new(mix: Mix, place: &AbusedShop) -> Self {
+        let (gateway, peers) = (place.gateway, place.peers);
         let pool = Pool::new(Address::Tcp(gateway.to_string()), CONNECTIONS);
-        Self { mix, gateway, peers, pool }
+        Self { mix, gateway, peers, token: Arc::clone(&place.token), pool }
     }
 
     /// Asks for so long, after a moment to warm up.
@@ -111,9 +117,10 @@ impl Honest {
         let request = Request::builder().header(header::HOST, host);
         let request = if self.mix.orders && at % ONE_IN == 13 {
             let lines = serde_json::json!([{ "sku": PRODUCT, "quantity": 1 }]);
-            let order = serde_json::json!({ "user": "demo", "lines": lines, "card": "card" });
+            let order = serde_json::json!({ "user": STAFF, "lines": lines, "card": "card" });
             let request = request.method("POST").uri("/orders");
             let request = request.header(header::CONTENT_TYPE, "application/json");
+            let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
             request.body(Bytes::from(order.to_string()))?
         } else {
             request.uri(format!("/products/{PRODUCT}/stock")).body(Bytes::new())?

@@ -257,7 +257,7 @@ fn flood(
     aim: Aim,
     place: &AbusedShop,
 ) -> impl Future<Output = anyhow::Result<Seen>> + use<> {
-    let honest = Honest::new(kind.mix(), place.gateway, place.peers);
+    let honest = Honest::new(kind.mix(), place);
     let lasts = aim.lasts;
     let (begin, begun) = oneshot::channel();
     let asking =

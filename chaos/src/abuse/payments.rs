@@ -14,7 +14,7 @@ use super::{
     place::{AbusedShop, PRODUCT, Programs, Shape},
     table::Row,
 };
-use crate::check::Stored;
+use crate::{check::Stored, client::STAFF};
 use anyhow::Context as _;
 use bytes::Bytes;
 use hyper::{Request, header};
@@ -129,15 +129,15 @@ pub(super) async fn measure(
     for statement in COUNTING {
         counted.run(statement).await?;
     }
-    let (well, _) = orders(place.gateway, WELL).await?;
+    let (well, _) = orders(place.gateway, Arc::clone(&place.token), WELL).await?;
     settled(&stored, Instant::now() + DECIDED).await?;
     let calls_when_well = counted.calls().await?;
     let each = calls_when_well as f64 / well as f64;
 
     let mut watch = Watch::begin(&place);
     failing.begin(&mut place).await?;
-    let gateway = place.gateway;
-    let (top, statuses) = watch.during(&mut place, orders(gateway, lasts)).await?;
+    let (gateway, token) = (place.gateway, Arc::clone(&place.token));
+    let (top, statuses) = watch.during(&mut place, orders(gateway, token, lasts)).await?;
     failing.end(&mut place).await?;
     let returned = Instant::now();
     let (decided, settled) = watch
@@ -183,11 +183,12 @@ pub(super) async fn measure(
 /// Places orders for so long, whatever becomes of them. The result is how many, and how they ended.
 async fn orders(
     gateway: SocketAddr,
+    token: Arc<str>,
     lasts: Duration,
 ) -> anyhow::Result<(u64, BTreeMap<String, u64>)> {
     let pool = Arc::new(Pool::new(Address::Tcp(gateway.to_string()), CONNECTIONS));
     let order = serde_json::json!({
-        "user": "demo",
+        "user": STAFF,
         "lines": [{ "sku": PRODUCT, "quantity": 1 }],
         "card": "card",
     });
@@ -200,6 +201,7 @@ async fn orders(
         let request = Request::post("/orders")
             .header(header::HOST, gateway.to_string())
             .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .body(order.clone())?;
         let pool = Arc::clone(&pool);
         asked.spawn(async move {

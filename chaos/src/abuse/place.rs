@@ -5,7 +5,7 @@ use super::{peer::Numbers, reports::Reports};
 use crate::{
     check::Stored,
     client::{Ask, Client},
-    shop::{GATEWAY, MODULES, Replica, free_ports, local},
+    shop::{GATEWAY, IDENTITY, MODULES, Replica, free_ports, local},
     storm::is_ready,
 };
 use anyhow::{Context as _, anyhow, ensure};
@@ -16,6 +16,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -94,7 +95,7 @@ impl Programs {
             }
         }
         let file = folder.join("deployment.toml");
-        fs::write(&file, manifest)?;
+        fs::write(&file, manifest + IDENTITY)?;
         let built = Built::of(&file, &Options { release, ..Options::default() })
             .map_err(|error| anyhow!("{error}"))?;
         Ok(Self { shape, built, ports, gateway, folder })
@@ -110,6 +111,8 @@ pub(super) struct AbusedShop {
     pub(super) peers: SocketAddr,
     pub(super) numbers: Numbers,
     pub(super) reports: Reports,
+    /// Of somebody of the staff.
+    pub(super) token: Arc<str>,
     folder: PathBuf,
 }
 
@@ -143,7 +146,8 @@ impl AbusedShop {
         let numbers = Numbers::ask(peers).await.context("a first hello")?;
         let (gateway, folder) = (*gateway, folder.clone());
         let shape = *shape;
-        let place = Self { shape, replicas, gateway, peers, numbers, reports, folder };
+        let token = Client::of(&[gateway], 0).log_in().await?;
+        let place = Self { shape, replicas, gateway, peers, numbers, reports, token, folder };
         place.add_product(PRODUCT, "Honest", 1_000_000_000).await?;
         Ok(place)
     }
@@ -202,7 +206,8 @@ impl AbusedShop {
 
     /// Asks the gateway for something that has to go well.
     async fn asked(&self, ask: Ask) -> anyhow::Result<bytes::Bytes> {
-        let answer = Client::of(&[self.gateway], 0).ask(&ask).await;
+        let client = Client::of(&[self.gateway], 0);
+        let answer = client.with_token(Some(Arc::clone(&self.token))).ask(&ask).await;
         let (status, body) =
             answer.response.with_context(|| format!("no answer to {}", ask.path))?;
         ensure!([200, 201].contains(&status), "{} {}: {status}", ask.method, ask.path);

@@ -110,9 +110,8 @@ impl Compare {
         for side in sides.iter_mut() {
             progress.at(0.0, &format!("{} starts", side.name()));
             let address = side.start().await?;
-            let asking = Requests::new(Arc::clone(workload), address);
-            asking.before().await.map_err(|error| format!("{}: {error:#}", side.name()))?;
-            requests.push(asking);
+            let asking = Requests::new(Arc::clone(workload), address).prepared().await;
+            requests.push(asking.map_err(|error| format!("{}: {error:#}", side.name()))?);
         }
         let time = Duration::from_secs(self.time.max(1));
         let plan = Plan { load, warm: time.mul_f64(WARM), time, timed: 1 };

@@ -44,6 +44,10 @@ pub(super) struct Request {
     path: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// What later requests need of the answer, such as the token of a log-in: `token = "session.token"` keeps the text at
+    /// this path of a JSON answer, and `{token}` stands for it in the requests below. For `[[before]]` only.
+    #[serde(default)]
+    keep: BTreeMap<String, String>,
     /// The body. It is JSON unless a header says otherwise. `{number}` is replaced by a different
     /// number in each request, in the path and the headers too.
     body: Option<String>,
@@ -60,9 +64,18 @@ fn get() -> String {
     "GET".to_owned()
 }
 
+/// What stands for a number of each request's own, in `{}`.
+const NUMBER: &str = "number";
+
 const EXAMPLE: &str = r#"rate = 100           # requests a second
 
 [[before]]           # asked once, before anything is measured
+method = "POST"
+path = "/sessions"
+body = '{"email": "demo@example.org", "password": "demo-password"}'
+keep = { token = "token" } # a member of the answer: {token} in what follows
+
+[[before]]
 method = "POST"
 path = "/products"
 body = '{"sku": "tea", "name": "Tea", "price": 450, "on_hand": 1000}'
@@ -77,7 +90,7 @@ path = "/products"
 name = "order"
 method = "POST"
 path = "/orders"
-headers = { idempotency-key = "{number}" }   # another number in each request
+headers = { authorization = "Bearer {token}", idempotency-key = "{number}" } # another number in each request
 body = '{"user": "demo", "lines": [{"sku": "tea", "quantity": 1}]}'
 "#;
 
@@ -105,9 +118,19 @@ impl Workload {
             if !request.path.starts_with('/') {
                 return Err(format!("the path `{}` does not begin with `/`", request.path));
             }
+            for name in request.keep.keys() {
+                if name == NUMBER || !name.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+                    return Err(format!(
+                        "nothing can be kept as `{name}`: write letters and digits, and not `{NUMBER}`"
+                    ));
+                }
+            }
             if request.name.is_empty() {
                 request.name = format!("{} {}", request.method, request.path);
             }
+        }
+        if let Some(request) = workload.request.iter().find(|request| !request.keep.is_empty()) {
+            return Err(format!("`{}` keeps something: only [[before]] can", request.name));
         }
         Ok(workload)
     }
@@ -159,15 +182,27 @@ impl Requests {
         }
     }
 
-    /// Sends the requests of `before`.
-    pub(super) async fn before(&self) -> anyhow::Result<()> {
-        for request in &self.workload.before {
-            self.ask(request).await?;
+    /// Sends the requests of `before`. The measured requests then have what was kept of the answers.
+    pub(super) async fn prepared(mut self) -> anyhow::Result<Self> {
+        let mut workload = Workload::clone(&self.workload);
+        let mut kept = BTreeMap::new();
+        for request in &workload.before {
+            let answer = self.ask(&request.with(&kept)).await?;
+            for (name, path) in &request.keep {
+                let text = text_at(&answer, path).with_context(|| {
+                    format!("the answer to `{}` has no text at `{path}`", request.name)
+                })?;
+                kept.insert(format!("{{{name}}}"), text);
+            }
         }
-        Ok(())
+        for request in &mut workload.request {
+            *request = request.with(&kept);
+        }
+        self.workload = Arc::new(workload);
+        Ok(self)
     }
 
-    async fn ask(&self, request: &Request) -> anyhow::Result<()> {
+    async fn ask(&self, request: &Request) -> anyhow::Result<Bytes> {
         let number = self.number.fetch_add(1, Relaxed).to_string();
         let filled = |text: &str| text.replace("{number}", &number);
         let mut asked = hyper::Request::builder()
@@ -192,8 +227,34 @@ impl Requests {
             let text: String = String::from_utf8_lossy(answer.body()).chars().take(300).collect();
             anyhow::bail!("`{}` was answered {status}: {text}", request.name);
         }
-        Ok(())
+        Ok(answer.into_body())
     }
+}
+
+impl Request {
+    /// The same, with these texts for their names.
+    fn with(&self, kept: &BTreeMap<String, String>) -> Self {
+        let filled = |text: &String| {
+            kept.iter().fold(text.clone(), |text, (name, value)| text.replace(name, value))
+        };
+        Self {
+            path: filled(&self.path),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), filled(value)))
+                .collect(),
+            body: self.body.as_ref().map(filled),
+            ..self.clone()
+        }
+    }
+}
+
+/// The text at a path of names in a JSON document.
+fn text_at(document: &[u8], path: &str) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+    let found = path.split('.').try_fold(&document, |value, name| value.get(name))?;
+    found.as_str().map(str::to_owned)
 }
 
 impl Caller for Requests {
@@ -221,10 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_stands_in_later_requests() {
+        let workload = Workload::parse(EXAMPLE).unwrap();
+        let answer = br#"{"user": {"name": "demo"}, "token": "abc"}"#;
+        assert_eq!(text_at(answer, "user.name").as_deref(), Some("demo"));
+        assert_eq!((text_at(answer, "user"), text_at(b"[]", "token")), (None, None));
+        let kept = BTreeMap::from([("{token}".to_owned(), text_at(answer, "token").unwrap())]);
+        let filled = workload.request[1].with(&kept);
+        assert_eq!(filled.headers["authorization"], "Bearer abc");
+        assert_eq!(filled.headers["idempotency-key"], "{number}");
+    }
+
+    #[test]
     fn mistakes_are_told() {
         let told = |text: &str| Workload::parse(text).unwrap_err();
         assert!(told("request = []").contains("no [[request]]"));
         assert!(told("[[request]]\npath = \"products\"").contains("does not begin with `/`"));
         assert!(told("[[request]]\npath = \"/\"\nverb = \"GET\"").contains("verb"));
+        let keep = "[[request]]\npath = \"/\"\nkeep = { token = \"token\" }";
+        assert!(told(keep).contains("only [[before]] can"));
+        let number =
+            "[[before]]\npath = \"/\"\nkeep = { number = \"token\" }\n[[request]]\npath = \"/\"";
+        assert!(told(number).contains("nothing can be kept as `number`"));
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn write(
             .map_err(|error| format!("{}: {error}", file.display()))?;
         written.push(file);
     }
-    written.extend(files::write(&root, &Names::of(MODULE)?)?);
+    written.extend(files::write(&root, &Names::of(MODULE)?, false)?);
     Ok(written)
 }
 

@@ -72,8 +72,17 @@ impl Names {
     }
 }
 
-/// Writes all files. None of them may exist.
-pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> {
+/// Who may call the methods of a new module, until its author says who should.
+const AUTH: &str = "#[auth(public)] // everyone: write who should, `#[auth(user)]` or `#[auth(role = \"staff\")]`\n";
+/// That all routed methods of the package say so.
+const STATED: &str = "[package.metadata.monolift]\nauth = true\n";
+
+/// Writes all files. None of them may exist. In an application `with_identity` the methods say who may call them.
+pub(super) fn write(
+    root: &Path,
+    names: &Names,
+    with_identity: bool,
+) -> Result<Vec<PathBuf>, String> {
     let workspace =
         fs::read_to_string(root.join("Cargo.toml")).map_err(|error| error.to_string())?;
     let workspace: DocumentMut =
@@ -91,6 +100,7 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
     }
     let interface = names.fill(include_str!("templates/api.rs.txt"));
     let interface = interface.replace("{monolift}", &monolift.replace('-', "_"));
+    let interface = interface.replace("{auth}\n", if with_identity { AUTH } else { "" });
     let folder = format!(
         "//! A new migration rebuilds the module.\n\nfn main() {{\n    println!(\"cargo::rerun-if-changed=../../migrations/{name}\");\n}}\n"
     );
@@ -107,6 +117,11 @@ pub(super) fn write(root: &Path, names: &Names) -> Result<Vec<PathBuf>, String> 
         "",
         "",
     );
+    let api_toml = if with_identity {
+        api_toml.replacen("\n[dependencies]", &format!("\n{STATED}\n[dependencies]"), 1)
+    } else {
+        api_toml
+    };
     let module_toml = package(
         &workspace,
         name,

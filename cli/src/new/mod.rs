@@ -81,13 +81,15 @@ fn new_module(name: &str) -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    let mut written = files::write(&root, &names)?;
-    written.extend(edit::members(&root, &names)?);
     let programs = programs(&workspace);
+    let manifests = manifests(&root, &programs);
+    let states = |file: &PathBuf| readable(file).is_some_and(|manifest| manifest.identity.stated);
+    let mut written = files::write(&root, &names, manifests.iter().any(states))?;
+    written.extend(edit::members(&root, &names)?);
     for program in &programs {
         written.push(edit::dependencies(&program.cargo_toml, &root, &names)?);
     }
-    for file in manifests(&root, &programs) {
+    for file in manifests {
         written.push(edit::manifest(&file, &names)?);
     }
     for file in &written {

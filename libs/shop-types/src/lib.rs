@@ -17,6 +17,12 @@ macro_rules! id {
         #[serde(transparent)]
         pub struct $name(#[schemars(length(max = 64))] pub String);
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

@@ -4,7 +4,7 @@
 mod tests;
 
 use mailer::Mailer;
-use monolift::{Db, Page, Shared, async_trait};
+use monolift::{Db, Page, Principal, Shared, async_trait};
 use notifications_api::{Notification, Notifications, NotificationsError, Sent};
 use shop_types::{UserId, now_ms};
 
@@ -44,6 +44,7 @@ impl Notifications for NotificationsModule {
         after: Option<String>,
         limit: Option<u32>,
     ) -> Result<Page<Sent>, NotificationsError> {
+        Principal::current()?.is(&user)?;
         let size = Page::<Sent>::size(limit);
         let rows: Vec<(String, String, i64)> = sqlx::query_as(
             "SELECT id, subject, sent_at_ms FROM notifications \

@@ -9,7 +9,7 @@ mod tests;
 mod work;
 
 use self::work::{Fulfil, GiveUp, Settle, Undo};
-use monolift::{Config, Context, Db, Lifecycle, Page, Work, async_trait};
+use monolift::{Config, Context, Db, Lifecycle, Page, Principal, Work, async_trait};
 use notifications_api::NotificationsClient;
 use orders_api::{NewOrder, Order, Orders, OrdersError};
 use payments_api::PaymentsClient;
@@ -45,9 +45,20 @@ impl Default for OrdersConfig {
     }
 }
 
+impl OrdersModule {
+    /// An order of the caller. For all others there is no such order.
+    async fn own(&self, id: OrderId) -> Result<Order, OrdersError> {
+        let caller = Principal::current()?;
+        let kept = table::find(&self.db, &id).await?;
+        let own = kept.filter(|kept| caller.is(&kept.request.user).is_ok());
+        own.map(table::Kept::order).ok_or(OrdersError::UnknownOrder(id))
+    }
+}
+
 #[async_trait]
 impl Orders for OrdersModule {
     async fn place(&self, order: NewOrder) -> Result<Order, OrdersError> {
+        Principal::current()?.is(&order.user)?;
         let most = self.config.max_lines;
         let fits = (1..=most).contains(&order.lines.len());
         if !fits || order.lines.iter().any(|line| line.quantity == 0) {
@@ -64,8 +75,7 @@ impl Orders for OrdersModule {
     }
 
     async fn get(&self, id: OrderId) -> Result<Order, OrdersError> {
-        let kept = table::find(&self.db, &id).await?;
-        kept.map(table::Kept::order).ok_or(OrdersError::UnknownOrder(id))
+        self.own(id).await
     }
 
     async fn list(
@@ -74,6 +84,7 @@ impl Orders for OrdersModule {
         after: Option<String>,
         limit: Option<u32>,
     ) -> Result<Page<Order>, OrdersError> {
+        Principal::current()?.is(&user)?;
         let size = Page::<Order>::size(limit);
         let after = after.unwrap_or_default();
         let kept = table::of_user(&self.db, &user, &after, size + 1).await?;
@@ -82,14 +93,15 @@ impl Orders for OrdersModule {
     }
 
     async fn cancel(&self, id: OrderId) -> Result<Order, OrdersError> {
+        let caller = Principal::current()?;
         let mut tx = self.db.write().await?;
-        if table::set_cancelled(&mut tx, &id).await? {
+        if table::set_cancelled(&mut tx, &id, &caller.subject).await? {
             self.work.enqueue(&mut tx, &Undo { order: id.clone() }).await?;
             tx.commit().await?;
         } else {
             tx.rollback().await?;
         }
-        let order = self.get(id.clone()).await?;
+        let order = self.own(id.clone()).await?;
         match order.state {
             orders_api::OrderState::Cancelled => Ok(order),
             _ => Err(OrdersError::NotPlaced(id)),

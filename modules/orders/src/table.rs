@@ -137,8 +137,13 @@ pub(crate) async fn set_refused(
 }
 
 /// `false` when it is not placed, or not any more.
-pub(crate) async fn set_cancelled(tx: &mut Tx<'_>, id: &OrderId) -> Result<bool, sqlx::Error> {
-    let set =
-        sqlx::query("UPDATE orders SET state = 'cancelled' WHERE id = $1 AND state = 'placed'");
-    Ok(set.bind(&id.0).execute(&mut **tx).await?.rows_affected() > 0)
+pub(crate) async fn set_cancelled(
+    tx: &mut Tx<'_>,
+    id: &OrderId,
+    user: &str,
+) -> Result<bool, sqlx::Error> {
+    let set = sqlx::query(
+        "UPDATE orders SET state = 'cancelled' WHERE id = $1 AND user_id = $2 AND state = 'placed'",
+    );
+    Ok(set.bind(&id.0).bind(user).execute(&mut **tx).await?.rows_affected() > 0)
 }

@@ -3,7 +3,7 @@
 use super::*;
 use monolift::{
     CallError, CallErrorKind,
-    testing::{Mode, RunningSystem, System, every_mode},
+    testing::{Mode, RunningSystem, System, every_mode, user},
 };
 use notifications_api::{Notification, Notifications, NotificationsError, Sent};
 use orders_api::{OrderState, OrdersClient};
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use stock_api::{Level, Product, Reservation, Stock, StockError};
-use users_api::{NewUser, Profile, Session, Users, UsersError};
+use users_api::{Issuer, KeySet, NewUser, Profile, Session, Users, UsersError};
 
 /// All the other modules: they note what was done for each order.
 #[derive(Default)]
@@ -80,8 +80,12 @@ impl Users for World {
         Ok(Profile { name: id.0.clone(), id, since_ms: 0 })
     }
 
-    async fn whose(&self, _: String) -> Result<UserId, UsersError> {
-        Err(UsersError::NoSession)
+    async fn keys(&self) -> Result<KeySet, UsersError> {
+        unreachable!("orders verify no tokens")
+    }
+
+    async fn issuer(&self) -> Result<Issuer, UsersError> {
+        unreachable!("orders verify no tokens")
     }
 
     async fn email(&self, id: UserId) -> Result<String, UsersError> {
@@ -215,19 +219,27 @@ async fn start(mode: Mode) -> (RunningSystem, OrdersClient, Arc<World>) {
         .settings("orders", [("max_lines", 2)])
         .start()
         .await;
-    let orders = system.client();
+    let orders = system.client_as(user(SOMEBODY));
     (system, orders, world)
 }
 
+/// Who orders in these tests.
+const SOMEBODY: &str = "somebody";
+
 fn new_order(sku: &str, quantity: u32) -> NewOrder {
     let line = Line { sku: Sku(sku.to_owned()), quantity };
-    NewOrder { user: UserId("somebody".into()), lines: vec![line], card: "card".into() }
+    NewOrder { user: UserId(SOMEBODY.into()), lines: vec![line], card: "card".into() }
 }
 
-/// Work as part of a request that came with an idempotency key.
+/// Work as part of a request of [`SOMEBODY`] that came with an idempotency key.
 async fn under_key<T>(key: &str, work: impl Future<Output = T>) -> T {
+    under_key_of(SOMEBODY, key, work).await
+}
+
+async fn under_key_of<T>(who: &str, key: &str, work: impl Future<Output = T>) -> T {
     let settings = monolift::call::CallSettings::default();
-    Context::edge(&settings).with_idempotency_key(key).scope(work).await
+    let edge = Context::edge(&settings).with_principal(user(who));
+    edge.with_idempotency_key(key).scope(work).await
 }
 
 #[every_mode]
@@ -247,7 +259,7 @@ async fn an_order_is_placed_and_then_fulfilled(mode: Mode) {
 
 #[every_mode]
 async fn an_order_that_is_refused_leaves_nothing_behind(mode: Mode) {
-    let (system, orders, world) = start(mode).await;
+    let (system, _, world) = start(mode).await;
     for (order, did) in [
         (new_order("tea", 11), vec!["reserve", "refund", "release"]),
         (new_order("gone", 1), vec!["refund", "release"]),
@@ -257,8 +269,9 @@ async fn an_order_that_is_refused_leaves_nothing_behind(mode: Mode) {
         ),
     ] {
         // Repeated, it is refused for the same reason, and nothing is tried again.
-        let key = order.lines[0].sku.0.as_str();
-        let place = || under_key(key, orders.place(order.clone()));
+        let (who, key) = (order.user.0.as_str(), order.lines[0].sku.0.as_str());
+        let orders: OrdersClient = system.client_as(user(who));
+        let place = || under_key_of(who, key, orders.place(order.clone()));
         let first = place().await.unwrap_err().to_string();
         assert_eq!(place().await.unwrap_err().to_string(), first);
         let refused = orders.list(order.user.clone(), None, Some(100)).await.unwrap().items;
@@ -268,9 +281,33 @@ async fn an_order_that_is_refused_leaves_nothing_behind(mode: Mode) {
         assert!(matches!(error, OrdersError::NotPlaced(_)), "{error}");
         // A key is one order's.
         let other = NewOrder { card: "another".to_owned(), ..order.clone() };
-        let reused = under_key(key, orders.place(other)).await;
+        let reused = under_key_of(who, key, orders.place(other)).await;
         assert!(matches!(reused, Err(OrdersError::KeyReused)), "{reused:?}");
     }
+    system.stop().await;
+}
+
+/// For everyone but its customer there is no such order. Nobody orders for another one.
+#[every_mode]
+async fn an_order_is_its_customers(mode: Mode) {
+    let (system, orders, world) = start(mode).await;
+    let order = orders.place(new_order("tea", 1)).await.unwrap();
+    let stranger: OrdersClient = system.client_as(user("stranger").with_role("staff"));
+    for refused in [stranger.get(order.id.clone()).await, stranger.cancel(order.id.clone()).await] {
+        assert!(matches!(&refused, Err(OrdersError::UnknownOrder(id)) if *id == order.id));
+    }
+    let forbidden = [
+        stranger.place(new_order("tea", 1)).await.map(drop),
+        stranger.list(order.user.clone(), None, None).await.map(drop),
+    ];
+    let module: OrdersClient = system.client();
+    for refused in forbidden.into_iter().chain([module.get(order.id.clone()).await.map(drop)]) {
+        let Err(OrdersError::Call(error)) = &refused else { panic!("{refused:?}") };
+        assert_eq!(error.kind(), CallErrorKind::Forbidden);
+    }
+    world.until(&order.id, &FULFILLED).await;
+    let kept = orders.list(order.user.clone(), None, None).await.unwrap().items;
+    assert_eq!(kept, [order]);
     system.stop().await;
 }
 

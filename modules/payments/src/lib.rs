@@ -5,7 +5,7 @@ mod provider;
 mod tests;
 
 use self::provider::Pretend;
-use monolift::{Config, Db, async_trait};
+use monolift::{CallError, Config, Db, Principal, async_trait};
 use payments_api::{Payment, PaymentState, Payments, PaymentsError};
 use serde::Deserialize;
 use shop_types::{Cents, OrderId, now_ms};
@@ -48,8 +48,8 @@ impl PaymentsModule {
         state: PaymentState,
     ) -> Result<Payment, PaymentsError> {
         let changed = sqlx::query(
-            "INSERT INTO payments (order_id, amount_cents, state, changed_at_ms) \
-             VALUES ($1, $2, $3, $4) ON CONFLICT (order_id) DO UPDATE \
+            "INSERT INTO payments (order_id, amount_cents, state, changed_at_ms, user_id) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (order_id) DO UPDATE \
              SET state = excluded.state, changed_at_ms = excluded.changed_at_ms \
              WHERE payments.state < excluded.state",
         )
@@ -57,12 +57,26 @@ impl PaymentsModule {
         .bind(amount.0)
         .bind(name(state))
         .bind(now_ms())
+        .bind(caller()?.unwrap_or_default())
         .execute(&mut *self.db.connection().await?)
         .await?;
         if changed.rows_affected() == 0 {
-            return self.payment(order).await;
+            return Ok(self.find(order).await?.0);
         }
         Ok(Payment { order, amount, state })
+    }
+
+    /// A payment, and the customer to whom it belongs.
+    async fn find(&self, order: OrderId) -> Result<(Payment, String), PaymentsError> {
+        let row: Option<(i64, String, String)> =
+            sqlx::query_as("SELECT amount_cents, state, user_id FROM payments WHERE order_id = $1")
+                .bind(&order.0)
+                .fetch_optional(&mut *self.db.connection().await?)
+                .await?;
+        let Some((amount, state, user)) = row else {
+            return Err(PaymentsError::UnknownPayment(order));
+        };
+        Ok((Payment { order, amount: Cents(amount), state: state_named(&state) }, user))
     }
 }
 
@@ -90,14 +104,17 @@ impl Payments for PaymentsModule {
     }
 
     async fn payment(&self, order: OrderId) -> Result<Payment, PaymentsError> {
-        let row: Option<(i64, String)> =
-            sqlx::query_as("SELECT amount_cents, state FROM payments WHERE order_id = $1")
-                .bind(&order.0)
-                .fetch_optional(&mut *self.db.connection().await?)
-                .await?;
-        let (amount, state) = row.ok_or_else(|| PaymentsError::UnknownPayment(order.clone()))?;
-        Ok(Payment { order, amount: Cents(amount), state: state_named(&state) })
+        let (payment, user) = self.find(order).await?;
+        if caller()?.is_some_and(|caller| caller != user) {
+            return Err(PaymentsError::UnknownPayment(payment.order));
+        }
+        Ok(payment)
     }
+}
+
+/// The customer on whose behalf the call is made. `None` for a module's own work.
+fn caller() -> Result<Option<String>, CallError> {
+    Ok(Principal::current_user()?.map(|user| user.subject.clone()))
 }
 
 /// As the table has them: the alphabet's order is theirs.

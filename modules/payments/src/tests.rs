@@ -1,7 +1,7 @@
 //! In every mode that a call can take.
 
 use super::*;
-use monolift::testing::{Mode, RunningSystem, Setting, System, every_mode};
+use monolift::testing::{Mode, RunningSystem, Setting, System, every_mode, user};
 use payments_api::PaymentsClient;
 
 async fn start(mode: Mode) -> (RunningSystem, PaymentsClient) {
@@ -59,5 +59,23 @@ async fn the_provider_can_be_told_to_decline_or_to_be_slow(mode: Mode) {
     let begun = std::time::Instant::now();
     payments.authorise(order(), Cents(1), "slow".into()).await.unwrap();
     assert!(begun.elapsed().as_millis() >= 20);
+    system.stop().await;
+}
+
+#[every_mode]
+async fn a_payment_belongs_to_the_customer_who_has_authorised_it(mode: Mode) {
+    let (system, modules) = start(mode).await;
+    let ada: PaymentsClient = system.client_as(user("ada"));
+    let bob: PaymentsClient = system.client_as(user("bob"));
+    let payment = ada.authorise(order(), Cents(700), "card".into()).await.unwrap();
+    assert_eq!(ada.payment(order()).await.unwrap(), payment);
+    assert_eq!(modules.payment(order()).await.unwrap(), payment);
+    // In work of its own, orders takes it: it stays theirs.
+    let payment = modules.capture(order()).await.unwrap();
+    assert_eq!(ada.payment(order()).await.unwrap(), payment);
+    let hidden = bob.payment(order()).await;
+    assert!(matches!(hidden, Err(PaymentsError::UnknownPayment(id)) if id == order()));
+    let nobody: PaymentsClient = system.client_of_no_one();
+    assert!(matches!(nobody.payment(order()).await, Err(PaymentsError::Call(_))));
     system.stop().await;
 }

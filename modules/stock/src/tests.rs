@@ -1,14 +1,16 @@
 //! In every mode that a call can take.
 
 use super::*;
-use monolift::testing::{Mode, RunningSystem, Setting, System, every_mode};
+use monolift::CallErrorKind;
+use monolift::testing::{Mode, RunningSystem, Setting, System, every_mode, user};
 use stock_api::StockClient;
 
 async fn start(mode: Mode, hold_seconds: u32) -> (RunningSystem, StockClient) {
     let settings = [("demo", Setting::from(false)), ("hold_seconds", hold_seconds.into())];
     let system =
         System::new(mode).module::<StockModule>().settings("stock", settings).start().await;
-    let stock: StockClient = system.client();
+    // Reserving, selling and releasing are for every user.
+    let stock: StockClient = system.client_as(user("ada").with_role("staff"));
     for (sku, price, on_hand) in [("pot", 2_900, 10), ("tea", 450, 10)] {
         let (sku, name) = (Sku(sku.to_owned()), sku.to_owned());
         stock.add(Product { sku, name, price: Cents(price), on_hand }).await.unwrap();
@@ -123,5 +125,32 @@ async fn products_are_listed_a_page_at_a_time(mode: Mode) {
     assert!(matches!(unknown, Err(StockError::UnknownProduct(_))));
     let much = stock.restock(Sku("tea".into()), u32::MAX).await;
     assert!(matches!(much, Err(StockError::WrongProduct(_))));
+    system.stop().await;
+}
+
+#[every_mode]
+async fn only_staff_fills_the_shelf(mode: Mode) {
+    let (system, _) = start(mode, 60).await;
+    let customer: StockClient = system.client_as(user("ada"));
+    let module: StockClient = system.client();
+    let nobody: StockClient = system.client_of_no_one();
+    let tea = customer.product(Sku("tea".into())).await.unwrap();
+    assert_eq!(nobody.product(Sku("tea".into())).await.unwrap(), tea);
+    for (client, kind) in [
+        (&customer, CallErrorKind::Forbidden),
+        (&module, CallErrorKind::Forbidden),
+        (&nobody, CallErrorKind::Unauthenticated),
+    ] {
+        for refused in [
+            client.restock(Sku("tea".into()), 5).await.unwrap_err(),
+            client.add(Product { sku: Sku("zinc".into()), ..tea.clone() }).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(&refused, StockError::Call(error) if error.kind() == kind),
+                "{refused}"
+            );
+        }
+    }
+    assert_eq!(on_hand(&customer, "tea").await, 10);
     system.stop().await;
 }

@@ -1,15 +1,22 @@
-//! Customers, and how they log in.
+//! Customers, how they log in, and the tokens that say who they are.
 
+mod demo;
+mod keys;
 mod password;
 #[cfg(test)]
 mod tests;
+mod token;
 
-use self::password::{Effort, Hashing};
-use monolift::{Config, Db, Lifecycle, State, async_trait};
+use self::{
+    keys::{Keys, Times},
+    password::{Effort, Hashing},
+    token::Claims,
+};
+use monolift::{Config, Db, Lifecycle, Principal, State, async_trait};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use shop_types::{UserId, now_ms};
-use users_api::{NewUser, Profile, Session, Users, UsersError};
+use std::error::Error;
+use users_api::{Issuer, Jwk, KeySet, NewUser, Profile, Session, Users, UsersError};
 
 /// The module.
 #[monolift::module(provides = Users, lifecycle)]
@@ -23,10 +30,16 @@ pub struct UsersModule {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UsersConfig {
-    /// Whether there is a customer `demo` to try orders with. Nobody can log in as them.
+    /// Whether there are a customer `demo` and a customer `demo-staff`, whose password everyone knows.
     pub demo: bool,
-    /// How long a session lasts.
-    pub session_hours: u32,
+    /// The URL of the shop, as it stands in tokens. `[identity.issuers.*]` of the manifest has the same.
+    pub issuer: String,
+    /// What tokens are issued for. `[identity.issuers.*]` of the manifest has the same.
+    pub audience: String,
+    /// How long a token counts.
+    pub token_seconds: u32,
+    /// How long a key signs tokens.
+    pub key_seconds: u32,
     /// How much memory hashing a password takes, in KiB.
     pub password_memory_kib: u32,
     /// How often it goes over that memory.
@@ -35,8 +48,16 @@ pub struct UsersConfig {
 
 impl Default for UsersConfig {
     fn default() -> Self {
-        // The least that OWASP recommends for argon2id.
-        Self { demo: true, session_hours: 24, password_memory_kib: 19_456, password_passes: 2 }
+        Self {
+            demo: true,
+            issuer: "http://127.0.0.1:8080".to_owned(),
+            audience: "shop".to_owned(),
+            token_seconds: 1_800,
+            key_seconds: 86_400,
+            // The least that OWASP recommends for argon2id.
+            password_memory_kib: 19_456,
+            password_passes: 2,
+        }
     }
 }
 
@@ -44,6 +65,31 @@ impl UsersModule {
     fn effort(&self) -> Effort {
         let config = &self.config;
         Effort { memory_kib: config.password_memory_kib, passes: config.password_passes }
+    }
+
+    async fn published(&self, now: i64) -> Result<Keys, UsersError> {
+        let millis = |seconds: u32| i64::from(seconds.max(1)) * 1_000;
+        let UsersConfig { key_seconds, token_seconds, .. } = *self.config;
+        let times = Times { key_ms: millis(key_seconds), token_ms: millis(token_seconds) };
+        Keys::at(now, times, &self.db).await
+    }
+
+    /// A token for a customer, and when it expires.
+    async fn token(&self, user: &UserId, roles: &str) -> Result<(String, i64), UsersError> {
+        let now = now_ms();
+        let keys = self.published(now).await?;
+        let key = keys.signing(now).ok_or_else(|| std::io::Error::other("no key signs"))?;
+        let iat = now / 1_000;
+        let exp = iat + i64::from(self.config.token_seconds.max(1));
+        let claims = Claims {
+            iss: &self.config.issuer,
+            aud: &self.config.audience,
+            sub: &user.0,
+            iat,
+            exp,
+            roles: roles.split_whitespace().collect(),
+        };
+        Ok((claims.signed(key)?, exp * 1_000))
     }
 }
 
@@ -81,35 +127,49 @@ impl Users for UsersModule {
 
     async fn log_in(&self, email: String, password: String) -> Result<Session, UsersError> {
         let email = address(&email).unwrap_or_default();
-        let found: Option<(String, String)> =
-            sqlx::query_as("SELECT id, password FROM users WHERE email = $1")
+        let found: Option<(String, String, String)> =
+            sqlx::query_as("SELECT id, password, roles FROM users WHERE email = $1")
                 .bind(email)
                 .fetch_optional(&mut *self.db.connection().await?)
                 .await?;
-        let (id, hash) = found.unzip();
+        let hash = found.as_ref().map(|(_, hash, _)| hash.clone());
         let is_right = self.effort().verify(&self.hashing, password, hash).await?;
-        let Some(user) = id.filter(|_| is_right).map(UserId) else {
+        let Some((id, _, roles)) = found.filter(|_| is_right) else {
             return Err(UsersError::NotLoggedIn);
         };
-        let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        let now = now_ms();
-        let ends_at_ms = now + i64::from(self.config.session_hours) * 3_600_000;
-        let mut tx = self.db.write().await?;
-        sqlx::query("DELETE FROM sessions WHERE ends_at_ms <= $1")
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("INSERT INTO sessions (token_hash, user_id, ends_at_ms) VALUES ($1, $2, $3)")
-            .bind(hash_of(&token))
-            .bind(&user.0)
-            .bind(ends_at_ms)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
+        let user = UserId(id);
+        let (token, ends_at_ms) = self.token(&user, &roles).await?;
         Ok(Session { token, user, ends_at_ms })
     }
 
+    async fn keys(&self) -> Result<KeySet, UsersError> {
+        let keys = self.published(now_ms()).await?;
+        let jwk = |key: &keys::Key| Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            r#use: "sig".to_owned(),
+            alg: token::ALGORITHM.to_owned(),
+            kid: key.name.clone(),
+            x: token::base64url(key.public()),
+        };
+        Ok(KeySet { keys: keys.all().iter().map(jwk).collect() })
+    }
+
+    async fn issuer(&self) -> Result<Issuer, UsersError> {
+        let issuer = self.config.issuer.clone();
+        Ok(Issuer {
+            jwks_uri: format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')),
+            issuer,
+            id_token_signing_alg_values_supported: vec![token::ALGORITHM.to_owned()],
+            subject_types_supported: vec!["public".to_owned()],
+            response_types_supported: Vec::new(),
+        })
+    }
+
     async fn profile(&self, id: UserId) -> Result<Profile, UsersError> {
+        if let Some(user) = Principal::current_user()? {
+            user.is(&id).or(Err(UsersError::UnknownUser(id.clone())))?;
+        }
         let found: Option<(String, i64)> =
             sqlx::query_as("SELECT name, since_ms FROM users WHERE id = $1")
                 .bind(&id.0)
@@ -119,17 +179,6 @@ impl Users for UsersModule {
             Some((name, since_ms)) => Ok(Profile { id, name, since_ms }),
             None => Err(UsersError::UnknownUser(id)),
         }
-    }
-
-    async fn whose(&self, token: String) -> Result<UserId, UsersError> {
-        let found: Option<(String,)> = sqlx::query_as(
-            "SELECT user_id FROM sessions WHERE token_hash = $1 AND ends_at_ms > $2",
-        )
-        .bind(hash_of(&token))
-        .bind(now_ms())
-        .fetch_optional(&mut *self.db.connection().await?)
-        .await?;
-        found.map(|(id,)| UserId(id)).ok_or(UsersError::NoSession)
     }
 
     async fn email(&self, id: UserId) -> Result<String, UsersError> {
@@ -143,16 +192,9 @@ impl Users for UsersModule {
 
 #[async_trait]
 impl Lifecycle for UsersModule {
-    async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         if self.config.demo {
-            sqlx::query(
-                "INSERT INTO users (id, name, email, password, since_ms) \
-                 VALUES ('demo', 'Demo customer', 'demo@example.org', '', $1) \
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(now_ms())
-            .execute(&mut *self.db.connection().await?)
-            .await?;
+            demo::fill(&self.db, &self.hashing, self.effort()).await?;
         }
         Ok(())
     }
@@ -168,9 +210,4 @@ fn address(email: &str) -> Option<String> {
         && email.len() <= 254
         && !email.contains(|c: char| c.is_whitespace() || c.is_control());
     (fits && !domain.contains('@')).then_some(email)
-}
-
-/// A token is random and long: a fast hash is enough.
-fn hash_of(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -121,18 +121,21 @@ fn some_processes_are_started_and_calls_of_the_others_fail() {
     let said = some.launcher.said();
     assert!(said.contains("not started: "), "{said}");
     assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
-    assert_eq!(order(&some.gateway, "first"), 503);
+    let session = r#"{"email": "demo@example.org", "password": "demo-password"}"#;
+    let answer = request(&some.gateway, "POST", "/sessions", &[], session).unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
     assert!(!is_ready(&some.gateway));
 }
 
 #[test]
 fn fakes_answer_for_processes_that_are_not_started() {
-    let some = Launched::start_with("fakes", &["--only", "gateway,orders", "--fakes"]);
+    // Whoever orders has logged in: a fake's token would be no token.
+    let some = Launched::start_with("fakes", &["--only", "gateway,orders,users", "--fakes"]);
     let started: Vec<String> = some.processes().into_keys().collect();
-    assert_eq!(started, ["gateway", "orders"], "{}", some.launcher.said());
+    assert_eq!(started, ["gateway", "orders", "users"], "{}", some.launcher.said());
     let said = some.launcher.said();
     assert!(said.contains("are answered with examples"), "{said}");
-    // Orders, a real module, calls the fakes of users, stock and payments.
+    // Orders, a real module, calls the fakes of stock and payments.
     assert_eq!(order(&some.gateway, "first"), 201);
     assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
     assert!(is_ready(&some.gateway));

@@ -33,6 +33,11 @@ const SLOW_ORDER: &str = "a_slow_order_is_followed_to_its_line_in_both_shapes";
 /// Those of Prometheus.
 const PROMETHEUS: &str = "prometheus_scrapes_every_process_and_tells_which_is_gone";
 
+/// Logs the demo customer in. It stands before each command that has the token.
+const LOG_IN: &str = "TOKEN=$(curl localhost:8080/sessions -H 'content-type: application/json' \
+                      -d '{\"email\": \"demo@example.org\", \"password\": \"demo-password\"}' | \
+                      sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')";
+
 /// Every command, as the pages show it, without comments.
 const COMMANDS: &[(&str, Check)] = &[
     ("cargo run", By("one_word_moves_a_module_and_nothing_else")),
@@ -47,9 +52,10 @@ const COMMANDS: &[(&str, Check)] = &[
         "cargo run -p monolift-cli -- compare",
         By("an_application_is_compared_with_itself_in_several_processes"),
     ),
+    (LOG_IN, Runs),
     (
-        "curl localhost:8080/orders -H 'content-type: application/json' -H 'idempotency-key: first' \
-         -d '{\"user\": \"demo\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 2}]}'",
+        "curl localhost:8080/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \
+         -H 'idempotency-key: first' -d '{\"user\": \"demo\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 2}]}'",
         Runs,
     ),
     ("curl localhost:8080/products/tea/stock", Runs),
@@ -73,7 +79,7 @@ const COMMANDS: &[(&str, Check)] = &[
     ("SHOP_OBSERVE__SLOW=1s SHOP_PROCESS__MONOLITH__ADMIN=127.0.0.1:7200 cargo run", Start),
     ("cargo monolift up --manifest app-split/observed.toml", By(SLOW_ORDER)),
     (
-        "curl localhost:8080/orders -H 'content-type: application/json' \
+        "curl localhost:8080/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \
          -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00' \
          -d '{\"user\": \"demo\", \"card\": \"slow\", \"lines\": [{\"sku\": \"tea\", \"quantity\": 1}]}'",
         By(SLOW_ORDER),
@@ -215,6 +221,15 @@ fn read_all(folder: &Path, text: &mut String) {
     }
 }
 
+/// A command of a page. Only where things are is different here.
+fn typed(command: &str, address: &str, admin: &str) -> String {
+    let log_in = if command.contains("$TOKEN") { format!("{LOG_IN}; ") } else { String::new() };
+    format!("{log_in}{command}")
+        .replace("localhost:8080", address)
+        .replace("127.0.0.1:7200", admin)
+        .replace("curl ", "curl --silent --show-error --fail ")
+}
+
 #[test]
 fn commands_of_the_pages_succeed() {
     let admin = free_port();
@@ -225,12 +240,7 @@ fn commands_of_the_pages_succeed() {
     eventually("the monolith is ready", || is_ready(&address));
     let cli = target().join("debug/cargo-monolift").display().to_string();
     for (command, _) in COMMANDS.iter().filter(|(_, check)| matches!(check, Runs)) {
-        // Only where things are is different here.
-        let typed = command
-            .replace("localhost:8080", &address)
-            .replace("127.0.0.1:7200", &admin)
-            .replace("cargo monolift", &cli)
-            .replace("curl ", "curl --silent --show-error --fail ");
+        let typed = typed(command, &address, &admin).replace("cargo monolift", &cli);
         let output = Command::new("bash")
             .args(["-c", &typed])
             .current_dir(root())
@@ -263,10 +273,7 @@ fn follow_a_slow_order(address: &str, admin: &str) {
     let steps = COMMANDS.iter().filter(|(_, check)| matches!(check, By(SLOW_ORDER)));
     let mut said = Vec::new();
     for (command, _) in steps.filter(|(command, _)| !command.starts_with("cargo ")) {
-        let typed = command
-            .replace("localhost:8080", address)
-            .replace("127.0.0.1:7200", admin)
-            .replace("curl ", "curl --silent --show-error --fail ");
+        let typed = typed(command, address, admin);
         let mut answer = String::new();
         // A trace is gathered a moment after its request has ended.
         eventually(command, || {
@@ -301,13 +308,15 @@ fn commands_of_the_start_succeed() {
     let text = monolith.said().replace("\\\n", "");
     let commands: Vec<&str> =
         text.lines().filter_map(|line| line.trim().strip_prefix("try: ")).collect();
-    assert_eq!(commands.len(), 3, "{text}");
-    for command in commands {
-        let typed = command.replacen("curl ", "curl --silent --show-error --fail ", 1);
-        let output = Command::new("bash").args(["-c", &typed]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command}: {said}");
-    }
+    assert_eq!(commands.len(), 4, "{text}");
+    // Pasted into one shell: the last has the token that the one before it has got.
+    let typed = format!("set -e; {}", commands.join("; "));
+    let typed = typed.replace("curl ", "curl --silent --show-error --fail ");
+    let output = Command::new("bash").args(["-c", &typed]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{typed}: {said}");
+    let answers = String::from_utf8(output.stdout).unwrap();
+    assert!(answers.ends_with('}') && answers.contains("\"state\":\"placed\""), "{answers}");
     monolith.stop();
 }
 

@@ -2,7 +2,7 @@
 //! wherever the modules live, and on either database.
 
 use super::{
-    http::request,
+    http::{log_in, request, send},
     processes::{Run, eventually},
     shop::{PLACEMENTS, Placement},
     tables::{ADMIN, MODULES, Tables},
@@ -44,17 +44,19 @@ struct Program<'a> {
     names: BTreeMap<String, String>,
     /// Numbers of customers, by number here.
     users: Vec<String>,
+    /// What says that a request is theirs.
+    tokens: Vec<String>,
     /// Every order that was asked for: its customer and its body.
     orders: Vec<(usize, String)>,
-    /// Numbers of the orders that were placed.
-    placed: Vec<String>,
+    /// Numbers of the orders that were placed, and whose they are.
+    placed: Vec<(String, usize)>,
     said: Vec<String>,
 }
 
 impl<'a> Program<'a> {
     fn new(address: &'a str, seed: u64) -> Self {
-        let (names, users, orders, placed, said) = Default::default();
-        Self { address, seed, random: Random(seed), names, users, orders, placed, said }
+        let (names, users, tokens, orders, placed, said) = Default::default();
+        Self { address, seed, random: Random(seed), names, users, tokens, orders, placed, said }
     }
 
     fn run(mut self) -> (Vec<String>, BTreeMap<String, String>) {
@@ -84,11 +86,26 @@ impl<'a> Program<'a> {
         (self.said, self.names)
     }
 
-    /// Asks, and keeps what was answered; the result is its body.
-    fn ask(&mut self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
-        let key = [("idempotency-key", key)];
-        let headers = if key[0].1.is_empty() { &[][..] } else { &key[..] };
-        let answer = request(self.address, method, path, headers, body).unwrap();
+    /// Asks as whoever the client takes for the one who asks for this.
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let answer = request(self.address, method, path, &[], body).unwrap();
+        assert!(answer.status < 500, "seed {}: {method} {path} {body}: {answer:?}", self.seed);
+        (answer.status, answer.body)
+    }
+
+    /// Asks as a customer.
+    fn ask_as(
+        &mut self,
+        user: usize,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &str,
+    ) -> (u16, String) {
+        let bearer = format!("Bearer {}", self.tokens[user]);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        let headers = if key.is_empty() { &headers[..1] } else { &headers[..] };
+        let answer = send(self.address, method, path, headers, body).unwrap();
         assert!(answer.status < 500, "seed {}: {method} {path} {body}: {answer:?}", self.seed);
         (answer.status, answer.body)
     }
@@ -104,12 +121,14 @@ impl<'a> Program<'a> {
         let body = format!(
             r#"{{"name": "Customer {number}", "email": "{email}", "password": "password {number}"}}"#
         );
-        let answer = self.ask("POST", "/users", "", &body);
+        let answer = self.ask("POST", "/users", &body);
         let id = text(&answer.1, "id");
         self.names.insert(id.clone(), format!("user-{number}"));
         self.users.push(id);
+        let token = log_in(self.address, &email, &format!("password {number}")).unwrap();
+        self.tokens.push(token);
         self.keep("register", answer);
-        let again = self.ask("POST", "/users", "", &body);
+        let again = self.ask("POST", "/users", &body);
         self.keep("register again", again);
     }
 
@@ -121,7 +140,7 @@ impl<'a> Program<'a> {
             self.seed,
             number as u64 + wrong,
         );
-        let (status, body) = self.ask("POST", "/sessions", "", &body);
+        let (status, body) = self.ask("POST", "/sessions", &body);
         let body = if status == 200 { format!("user {}", text(&body, "user")) } else { body };
         self.keep("log in", (status, body));
     }
@@ -131,7 +150,7 @@ impl<'a> Program<'a> {
         let body = format!(
             r#"{{"sku": "{sku}", "name": "Product", "price": {price}, "on_hand": {on_hand}}}"#
         );
-        let answer = self.ask("POST", "/products", "", &body);
+        let answer = self.ask("POST", "/products", &body);
         self.keep("add", answer);
     }
 
@@ -139,7 +158,7 @@ impl<'a> Program<'a> {
         let product = self.random.below(4);
         let (path, quantity) =
             (format!("/products/{}/stock", self.sku(product)), self.random.below(5));
-        let answer = self.ask("POST", &path, "", &format!(r#"{{"quantity": {quantity}}}"#));
+        let answer = self.ask("POST", &path, &format!(r#"{{"quantity": {quantity}}}"#));
         self.keep("restock", answer);
     }
 
@@ -166,14 +185,15 @@ impl<'a> Program<'a> {
     }
 
     fn place(&mut self, order: usize) {
-        let body = self.orders[order].1.clone();
+        let (user, body) = self.orders[order].clone();
         let key = format!("{}-{order}", self.seed);
-        let answer = self.ask("POST", "/orders", &key, &body);
+        let answer = self.ask_as(user, "POST", "/orders", &key, &body);
         if answer.0 == 201 {
             let id = text(&answer.1, "id");
             self.names.insert(id.clone(), format!("order-{order}"));
-            if !self.placed.contains(&id) {
-                self.placed.push(id);
+            let placed = (id, user);
+            if !self.placed.contains(&placed) {
+                self.placed.push(placed);
             }
         }
         self.keep(&format!("order {order}"), answer);
@@ -196,11 +216,12 @@ impl<'a> Program<'a> {
     fn hang_up(&mut self) {
         let lines = [format!(r#"{{"sku": "{}", "quantity": 1}}"#, self.sku(MANY))];
         let order = self.order_of(&lines);
-        let body = &self.orders[order].1;
+        let (user, body) = &self.orders[order];
+        let token = &self.tokens[*user];
         let mut socket = TcpStream::connect(self.address).unwrap();
         let head = "POST /orders HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n";
         let text = format!(
-            "{head}idempotency-key: {}-{order}\r\ncontent-length: {}\r\n\r\n{body}",
+            "{head}authorization: Bearer {token}\r\nidempotency-key: {}-{order}\r\ncontent-length: {}\r\n\r\n{body}",
             self.seed,
             body.len()
         );
@@ -217,24 +238,28 @@ impl<'a> Program<'a> {
             return;
         }
         let number = self.below(self.placed.len());
-        let id = self.placed[number].clone();
-        let answer = self.ask("POST", &format!("/orders/{id}/cancel"), "", "");
+        let (id, owner) = self.placed[number].clone();
+        let path = format!("/orders/{id}/cancel");
+        // Nobody else can.
+        assert_eq!(self.ask("POST", &path, "").0, 404);
+        let answer = self.ask_as(owner, "POST", &path, "", "");
         let user = text(&answer.1, "user");
         self.keep("cancel", answer);
         // What was cancelled goes back on the shelf after a moment, and then its customer is told.
         eventually("the order is undone", || {
-            let sent = self.ask("GET", &format!("/notifications?user={user}&limit=100"), "", "");
+            let path = format!("/notifications?user={user}&limit=100");
+            let sent = self.ask_as(owner, "GET", &path, "", "");
             sent.1.contains(&format!("{id}-cancelled"))
         });
     }
 
     fn look(&mut self) {
         let product = self.random.below(4);
-        let answer = self.ask("GET", &format!("/products/{}", self.sku(product)), "", "");
+        let answer = self.ask("GET", &format!("/products/{}", self.sku(product)), "");
         self.keep("look", answer);
         let number = self.below(self.users.len());
         let user = self.users[number].clone();
-        let answer = self.ask("GET", &format!("/users/{user}"), "", "");
+        let answer = self.ask_as(number, "GET", &format!("/users/{user}"), "", "");
         self.keep("profile", answer);
     }
 
@@ -247,7 +272,7 @@ impl<'a> Program<'a> {
             3 => ("POST", "/users", r#"{"name": "", "email": "x@y.z", "password": "12345678"}"#),
             _ => ("POST", "/products/tea/stock", r#"{"quantity": -1}"#),
         };
-        let answer = self.ask(method, path, "", body);
+        let answer = self.ask(method, path, body);
         self.keep("slip", answer);
     }
 
@@ -424,7 +449,7 @@ fn random_programs_have_the_same_end_everywhere() {
         "sold out",
         "was declined",
         "no product",
-        "no user",
+        "another user",
         "log in: 401",
         "log in: 200",
     ] {

@@ -1,7 +1,7 @@
 //! Of many requests, those that were slow or failed are kept, each with what every process did for it.
 
 use super::{
-    http::get,
+    http::{CUSTOMER, get, token},
     observed::Observed,
     processes::{SOON, eventually},
 };
@@ -43,7 +43,7 @@ impl Asked {
         }
     }
 
-    fn request(self, number: u64) -> String {
+    fn request(self, number: u64, token: &str) -> String {
         let order = |sku: &str, card: &str| {
             format!(
                 r#"{{"user": "demo", "card": "{card}", "lines": [{{"sku": "{sku}", "quantity": 1}}]}}"#
@@ -58,6 +58,7 @@ impl Asked {
         let trace = trace_of(number);
         format!(
             "{line} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             authorization: Bearer {token}\r\n\
              traceparent: 00-{trace}-00f067aa0ba902b7-00\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -161,12 +162,13 @@ fn plant(shop: &Observed) {
 
 /// Makes its part of the requests on one connection, each of which has the status that it must have.
 fn client_of(address: &str, client: u64) {
+    let token = token(address, CUSTOMER).unwrap();
     let mut socket = BufReader::new(TcpStream::connect(address).unwrap());
     socket.get_ref().set_read_timeout(Some(SOON)).unwrap();
     socket.get_ref().set_nodelay(true).unwrap();
     for number in (client..REQUESTS).step_by(CLIENTS as usize) {
         let asked = Asked::of(number);
-        socket.get_mut().write_all(asked.request(number).as_bytes()).unwrap();
+        socket.get_mut().write_all(asked.request(number, &token).as_bytes()).unwrap();
         assert_eq!(status(&mut socket), asked.status(), "{number}: {asked:?}");
     }
 }

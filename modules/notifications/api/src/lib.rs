@@ -11,11 +11,13 @@ use thiserror::Error;
 pub trait Notifications {
     /// Sends something to a customer, once. Repeating it changes nothing: its id is the key.
     #[idempotent]
+    #[auth(service)]
     async fn send(&self, notification: Notification) -> Result<(), NotificationsError>;
 
-    /// What was sent to a customer, by id.
+    /// What was sent to a customer, by id. For themselves.
     #[http(GET, "/notifications")]
     #[idempotent]
+    #[auth(user)]
     async fn sent_to(
         &self,
         user: UserId,

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use shop_types::{Cents, Line, OrderId, Sku, UserId};
 use thiserror::Error;
 
-/// Placing orders, looking at them, and cancelling them.
+/// Placing orders, looking at them, and cancelling them. A customer has their own; for others there are none.
 #[monolift_call::interface]
+#[auth(user)]
 pub trait Orders {
     /// Places an order: the units are held, and the payment is authorised, or nothing is.
     ///
@@ -21,7 +22,7 @@ pub trait Orders {
     #[errors(UnknownOrder)]
     async fn get(&self, id: OrderId) -> Result<Order, OrdersError>;
 
-    /// A customer's orders, by their numbers.
+    /// The orders of the customer who has logged in, by their numbers.
     #[http(GET, "/orders")]
     #[idempotent]
     #[errors()]
@@ -46,7 +47,7 @@ pub trait Orders {
 /// What a customer asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewOrder {
-    /// Who orders.
+    /// Who orders: the customer who has logged in.
     pub user: UserId,
     /// What is bought.
     #[schemars(length(max = 100))]

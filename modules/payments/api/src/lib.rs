@@ -7,7 +7,12 @@ use shop_types::{Cents, OrderId};
 use thiserror::Error;
 
 /// Payments for orders. The order is the key of each: repeating a call changes nothing.
+///
+/// Orders call them on behalf of a customer, and in work of their own. A payment belongs to the customer on whose behalf it
+/// was authorised; for others there is none.
 #[monolift_call::interface]
+#[auth(user)]
+#[auth(service)]
 pub trait Payments {
     /// Has the provider set an amount aside on a card.
     ///
@@ -34,7 +39,9 @@ pub trait Payments {
     async fn refund(&self, order: OrderId) -> Result<(), PaymentsError>;
 
     /// How the payment for an order stands.
+    #[http(GET, "/payments/{order}")]
     #[idempotent]
+    #[errors(UnknownPayment)]
     async fn payment(&self, order: OrderId) -> Result<Payment, PaymentsError>;
 }
 

@@ -12,6 +12,7 @@ pub trait Stock {
     /// The products, by their numbers.
     #[http(GET, "/products")]
     #[idempotent]
+    #[auth(public)]
     async fn products(
         &self,
         #[serde(default)]
@@ -25,23 +26,29 @@ pub trait Stock {
     /// One product.
     #[http(GET, "/products/{sku}")]
     #[idempotent]
+    #[auth(public)]
     async fn product(&self, sku: Sku) -> Result<Product, StockError>;
 
     /// Puts a product on the shelf.
     #[http(POST, "/products", body = product, created = "/products/{sku}")]
+    #[auth(role = "staff")]
     async fn add(&self, product: Product) -> Result<Product, StockError>;
 
     /// Units that nobody holds, of one product.
     #[http(GET, "/products/{sku}/stock")]
     #[idempotent]
+    #[auth(public)]
     async fn level(&self, sku: Sku) -> Result<Level, StockError>;
 
     /// Adds units of a product to the shelf.
     #[http(POST, "/products/{sku}/stock")]
+    #[auth(role = "staff")]
     async fn restock(&self, sku: Sku, quantity: u32) -> Result<Level, StockError>;
 
     /// Holds units for an order, for a while. Repeating it changes nothing: the order is the key.
     #[idempotent]
+    #[auth(user)]
+    #[auth(service)]
     async fn reserve(
         &self,
         order: OrderId,
@@ -50,11 +57,15 @@ pub trait Stock {
 
     /// Sells what is held for an order. Repeating it changes nothing.
     #[idempotent]
+    #[auth(user)]
+    #[auth(service)]
     async fn sell(&self, order: OrderId) -> Result<(), StockError>;
 
     /// Puts back what was held for an order, or sold to it, and holds nothing for it any more: also
     /// when it comes before the reservation that it undoes. Repeating it changes nothing.
     #[idempotent]
+    #[auth(user)]
+    #[auth(service)]
     async fn release(&self, order: OrderId) -> Result<(), StockError>;
 }
 

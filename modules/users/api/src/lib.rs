@@ -12,33 +12,46 @@ pub trait Users {
     /// Registers a customer.
     #[http(POST, "/users", body = user, created = "/users/{id}")]
     #[limit(4)]
+    #[auth(public)]
     async fn register(&self, user: NewUser) -> Result<Profile, UsersError>;
 
-    /// Logs a customer in.
+    /// Logs a customer in. The token of the answer goes with each further request, in the header
+    /// `authorization: Bearer …`.
     ///
     /// Whether the address or the password was wrong is not said.
     #[http(POST, "/sessions")]
     #[limit(4)]
+    #[auth(public)]
     async fn log_in(
         &self,
         #[schemars(length(max = 254))] email: String,
         #[schemars(length(max = 1000))] password: String,
     ) -> Result<Session, UsersError>;
 
-    /// What anybody may know of a customer.
+    /// A customer, for themselves and for other modules.
     #[http(GET, "/users/{id}")]
     #[idempotent]
+    #[auth(user)]
+    #[auth(service)]
     async fn profile(&self, id: UserId) -> Result<Profile, UsersError>;
 
-    /// Who has logged in with a token.
+    /// The keys that tokens are signed with.
+    #[http(GET, "/.well-known/jwks.json")]
     #[idempotent]
-    async fn whose(
-        &self,
-        #[schemars(length(max = 200))] token: String,
-    ) -> Result<UserId, UsersError>;
+    #[errors()]
+    #[auth(public)]
+    async fn keys(&self) -> Result<KeySet, UsersError>;
+
+    /// What a program needs to know that takes this shop's tokens, as OpenID Connect has it.
+    #[http(GET, "/.well-known/openid-configuration")]
+    #[idempotent]
+    #[errors()]
+    #[auth(public)]
+    async fn issuer(&self) -> Result<Issuer, UsersError>;
 
     /// Where a customer's mail goes. For other modules only.
     #[idempotent]
+    #[auth(service)]
     async fn email(&self, id: UserId) -> Result<String, UsersError>;
 }
 
@@ -56,7 +69,7 @@ pub struct NewUser {
     pub password: String,
 }
 
-/// What anybody may know of a customer.
+/// A customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     /// Their number.
@@ -70,12 +83,51 @@ pub struct Profile {
 /// A customer who has logged in.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
-    /// What proves it, until the session ends.
+    /// What proves it: a JWT.
     pub token: String,
     /// Who has logged in.
     pub user: UserId,
-    /// When it ends, in milliseconds since 1970.
+    /// When the token expires, in milliseconds since 1970.
     pub ends_at_ms: i64,
+}
+
+/// A set of public keys, as RFC 7517 has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeySet {
+    /// The key that signs, those before it whose tokens may still count, and the one after it.
+    pub keys: Vec<Jwk>,
+}
+
+/// A public key, as RFC 8037 has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Jwk {
+    /// `OKP`.
+    pub kty: String,
+    /// `Ed25519`.
+    pub crv: String,
+    /// `sig`.
+    pub r#use: String,
+    /// `EdDSA`.
+    pub alg: String,
+    /// Its name in tokens.
+    pub kid: String,
+    /// The key, in base64url.
+    pub x: String,
+}
+
+/// What this shop says of its tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Issuer {
+    /// What stands in their claim `iss`.
+    pub issuer: String,
+    /// Where their keys are.
+    pub jwks_uri: String,
+    /// The algorithms of the keys.
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    /// `public`.
+    pub subject_types_supported: Vec<String>,
+    /// None: nothing is redirected.
+    pub response_types_supported: Vec<String>,
 }
 
 /// How a call of [`Users`] fails.
@@ -102,10 +154,6 @@ pub enum UsersError {
     #[error("the email address or the password is wrong")]
     #[status(401)]
     NotLoggedIn,
-    /// The session has ended, or there never was one.
-    #[error("there is no such session")]
-    #[status(401)]
-    NoSession,
     /// What any call can end with.
     #[error(transparent)]
     Call(CallError),

@@ -24,6 +24,7 @@ mod processes;
 mod program;
 mod prometheus;
 mod reference;
+mod rights;
 mod shop;
 mod start;
 mod symbols;

@@ -1,15 +1,22 @@
 //! `cargo monolift …`: tools for a workspace of modules.
 
+mod affected;
 mod check;
+mod ci;
 mod config;
 mod data;
 mod databases;
 mod db;
+mod deploy;
 mod migrations;
 mod new;
 mod observe;
 mod operate;
+mod paths;
+mod sources;
+mod topology;
 mod work;
+mod written;
 
 use clap::{Args, Parser, Subcommand};
 use monolift_cli::{compare::Compare, up::Options};
@@ -25,11 +32,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Affected(affected::Affected),
     Check(check::Check),
+    Ci(ci::Ci),
     Compare(Compare),
     Config(config::Config),
     Data(data::Data),
     Db(db::Db),
+    Deploy(deploy::Deploy),
     New(new::New),
     Observe(observe::Observe),
     Work(work::Work),
@@ -67,11 +77,14 @@ fn main() -> ExitCode {
         Err(error) => return misunderstood(&error, &arguments),
     };
     let done = match command {
+        Command::Affected(affected) => affected.run(),
         Command::Check(check) => check.run(),
+        Command::Ci(ci) => ci.run(),
         Command::Compare(compare) => compare.run(),
         Command::Config(config) => config.run(),
         Command::Data(data) => data.run(),
         Command::Db(db) => db.run(),
+        Command::Deploy(deploy) => deploy.run(),
         Command::New(new) => new.run(),
         Command::Observe(observe) => observe.run(),
         Command::Work(work) => work.run(),

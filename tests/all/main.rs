@@ -33,6 +33,7 @@ mod log;
 mod log_lines;
 mod macros;
 mod migrations;
+mod nginx;
 mod one_build;
 mod outside;
 mod panics;

@@ -60,6 +60,14 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// The folder of the server's programs.
+    pub fn programs() -> PathBuf {
+        let psql = find("psql").expect("psql is installed with the server");
+        psql.parent().expect("a program is in a folder").to_owned()
+    }
+}
+
 impl Drop for Postgres {
     fn drop(&mut self) {
         // An interrupt ends it at once, and cleanly.

@@ -1,6 +1,7 @@
 //! Routes of a module's own: an upload, events as they come, a WebSocket; the same wherever the
 //! module runs.
 
+use crate::nginx::Nginx;
 use axum::{
     Router,
     body::Body,
@@ -202,6 +203,11 @@ async fn a_long_upload_and_a_long_download_are_streamed(mode: Mode) {
 #[every_mode]
 async fn events_arrive_as_they_come(mode: Mode) {
     let (system, _http, address) = start(mode).await;
+    three_events_arrive_apart(address).await;
+    system.stop().await;
+}
+
+async fn three_events_arrive_apart(address: SocketAddr) {
     let mut socket = send(address, "GET /pictures/events HTTP/1.1\r\nconnection: close").await;
     let begun = Instant::now();
     let mut text = String::new();
@@ -218,12 +224,16 @@ async fn events_arrive_as_they_come(mode: Mode) {
     }
     assert_eq!(times.len(), 3, "{text}");
     assert!(times[2] - times[0] > Duration::from_millis(400), "{times:?}");
-    system.stop().await;
 }
 
 #[every_mode]
 async fn a_websocket_is_joined_with_the_modules(mode: Mode) {
     let (system, _http, address) = start(mode).await;
+    a_websocket_echoes(address).await;
+    system.stop().await;
+}
+
+async fn a_websocket_echoes(address: SocketAddr) {
     let mut socket = send(
         address,
         "GET /pictures/socket HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
@@ -246,6 +256,16 @@ async fn a_websocket_is_joined_with_the_modules(mode: Mode) {
         socket.read_exact(&mut echoed).await.unwrap();
         assert_eq!(&echoed[2..], text.as_bytes());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it runs NGINX: cargo xtask test --long"]
+async fn behind_nginx_routes_of_a_module_stream_and_stay_open() {
+    let (system, _http, address) = start(Mode::OverAConnection).await;
+    let nginx = Nginx::in_front_of(&[address.to_string()]);
+    let proxy: SocketAddr = nginx.address.parse().unwrap();
+    three_events_arrive_apart(proxy).await;
+    a_websocket_echoes(proxy).await;
     system.stop().await;
 }
 

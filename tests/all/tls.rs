@@ -7,7 +7,7 @@ use crate::{
 use monolift::CallErrorKind;
 use monolift_manifest::{Address, TlsFiles};
 use monolift_seam::wire::{Bounds, Peer, Tls};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use std::{
     fs,
     path::PathBuf,
@@ -40,7 +40,10 @@ impl Authority {
     /// Signs a certificate for a process, and puts it where that one looks.
     fn sign(&self, file: &str, process: &str) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![process.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![process.to_owned()]).unwrap();
+        // As the certificates of `cargo monolift deploy kubernetes` have it beside the name.
+        let uri = format!("spiffe://test/{process}").try_into().unwrap();
+        params.subject_alt_names.push(SanType::URI(uri));
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.folder.join(format!("{file}.pem")), certificate.pem()).unwrap();
         fs::write(self.folder.join(format!("{file}.key")), key.serialize_pem()).unwrap();

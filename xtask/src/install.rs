@@ -12,11 +12,26 @@ const NEEDED: &[(&str, &str)] = &[
     ("runuser", "util-linux"),
 ];
 
-/// What the long tests need as well: a browser, and Prometheus.
-const NEEDED_FOR_LONG: &[(&str, &str)] =
-    &[("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("promtool", "prometheus")];
+/// What the long tests need as well: a browser, Prometheus, and NGINX.
+const NEEDED_FOR_LONG: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("promtool", "prometheus"),
+    ("nginx", "nginx-light"),
+];
+
+/// The program that holds objects of Kubernetes against their schemas. It is a package of Python with the same name.
+const VALIDATE: &str = "kubernetes-validate";
 
 pub(crate) fn what_is_missing(length: Length) -> Result<(), String> {
+    if length == Length::Long && !is_there(VALIDATE) {
+        println!("==> installing {VALIDATE}");
+        let pip =
+            Command::new("python3").args(["-m", "pip", "install", "--quiet", VALIDATE]).status();
+        if !pip.is_ok_and(|status| status.success()) || !is_there(VALIDATE) {
+            return Err(format!("the tests need {VALIDATE}: pip install {VALIDATE}"));
+        }
+    }
     let long = if length == Length::Long { NEEDED_FOR_LONG } else { &[] };
     let needed = [NEEDED, long].concat();
     let missing: Vec<&str> = needed

@@ -52,7 +52,7 @@ impl Deployment {
         Self::of(&Manifest::parse(&text, file)?)
     }
 
-    fn of(manifest: &Manifest) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn of(manifest: &Manifest) -> Result<Self, Box<dyn Error>> {
         let file = manifest.file.display();
         let nothing = Process::default();
         let stated = |name: &str| manifest.processes.get(name).unwrap_or(&nothing);

@@ -13,14 +13,11 @@ mod prometheus;
 mod rules;
 
 use self::deployment::Deployment;
+use crate::written::{self, Written};
 use alerts::Alert;
 use clap::Args;
-use std::{
-    error::Error,
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use monolift_manifest::Manifest;
+use std::{error::Error, path::PathBuf};
 
 /// Write what Prometheus, Grafana, Filebeat, Loki and an OpenTelemetry collector need
 ///
@@ -41,47 +38,15 @@ pub(crate) struct Observe {
     runbooks: Option<String>,
 }
 
-/// A file, by its path in the folder.
-struct Written {
-    path: String,
-    text: String,
-}
-
 impl Observe {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         let deployment = Deployment::read(&self.manifest)?;
         let files = files(&deployment, self.runbooks.as_deref());
-        if self.check { self.check(&files) } else { self.write(&files) }
-    }
-
-    fn write(&self, files: &[Written]) -> Result<(), Box<dyn Error>> {
-        for file in files {
-            let path = self.out.join(&file.path);
-            if is_as_written(&path, file)? {
-                continue;
-            }
-            let folder = path.parent().unwrap_or(&self.out);
-            fs::create_dir_all(folder)
-                .and_then(|()| fs::write(&path, &file.text))
-                .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-            println!("{}", path.display());
+        if self.check {
+            written::check(&self.out, &files)
+        } else {
+            written::write(&self.out, &files)
         }
-        Ok(())
-    }
-
-    fn check(&self, files: &[Written]) -> Result<(), Box<dyn Error>> {
-        let mut stale = Vec::new();
-        for file in files {
-            let path = self.out.join(&file.path);
-            if !is_as_written(&path, file)? {
-                stale.push(path.display().to_string());
-            }
-        }
-        if stale.is_empty() {
-            return Ok(());
-        }
-        let message = format!("out of date: {}", stale.join(", "));
-        Err(format!("{message}\nhelp: run the same command without --check").into())
     }
 }
 
@@ -111,6 +76,19 @@ fn files(deployment: &Deployment, runbooks: Option<&str>) -> Vec<Written> {
     files
 }
 
+/// What Prometheus and Grafana read in a deployment whose processes listen as this manifest says: the files of
+/// [`files`] but for those of logs and traces, each with its name.
+pub(crate) fn for_deployment(manifest: &Manifest) -> Result<Vec<Written>, Box<dyn Error>> {
+    let deployment = Deployment::of(manifest)?;
+    let alerts = alerts::of(&deployment);
+    let files = [
+        ("prometheus.yml", prometheus::config(&deployment)),
+        ("rules.yml", rules::rules(&deployment, &alerts, RUNBOOKS)),
+        ("grafana-dashboard.json", grafana::dashboard(&deployment)),
+    ];
+    Ok(files.into_iter().map(|(path, text)| Written { path: path.to_owned(), text }).collect())
+}
+
 /// The folder of the runbooks, if they are not elsewhere.
 const RUNBOOKS: &str = "runbooks";
 
@@ -120,14 +98,6 @@ fn head(deployment: &Deployment) -> String {
         "Written by `cargo monolift observe` from {}. Change that file, and run the command again.",
         deployment.manifest
     )
-}
-
-fn is_as_written(path: &Path, file: &Written) -> Result<bool, String> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes == file.text.as_bytes()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-    }
 }
 
 #[cfg(test)]

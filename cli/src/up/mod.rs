@@ -7,6 +7,8 @@ pub(crate) mod plan;
 pub(crate) mod supervise;
 mod table;
 
+pub use plan::Program;
+
 use clap::{Args, Parser};
 use plan::Plan;
 use std::{

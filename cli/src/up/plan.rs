@@ -37,11 +37,32 @@ pub(crate) struct Process {
 
 /// The program of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Program {
-    /// A module's own package.
+pub enum Program {
+    /// A module's own package, whose program has its name.
     Service(String),
     /// A `process!(env, …)` program that is built for this process.
-    Process { package: String, bin: String },
+    Process {
+        /// The package of the program.
+        package: String,
+        /// The program.
+        bin: String,
+    },
+}
+
+impl Program {
+    /// The program that `cargo monolift up` and the files of `cargo monolift deploy` run as a process.
+    pub fn of(
+        process: &str,
+        manifest: &Manifest,
+        workspace: &Workspace,
+    ) -> Result<Self, Box<dyn Error>> {
+        let modules: Vec<&str> = manifest.modules_of(process).collect();
+        let has_gateway = manifest.processes.get(process).is_some_and(|one| one.http.is_some());
+        match modules[..] {
+            [module] if !has_gateway => Ok(Self::Service(module.to_owned())),
+            _ => process_program(process, workspace),
+        }
+    }
 }
 
 /// The addresses of one replica.
@@ -135,10 +156,7 @@ fn process(
 ) -> Result<Process, Box<dyn Error>> {
     let modules: Vec<String> = manifest.modules_of(name).map(str::to_owned).collect();
     let stated = manifest.processes.get(name).cloned().unwrap_or_default();
-    let program = match &modules[..] {
-        [module] if stated.http.is_none() => Program::Service(module.clone()),
-        _ => process_program(name, workspace)?,
-    };
+    let program = Program::of(name, manifest, workspace)?;
     let (listens, https) = (stated.listens(), stated.https());
     let replicas = (0..stated.replicas.0).map(|at| Replica {
         listen: listens.get(at).map(ToString::to_string),

@@ -3,6 +3,7 @@
 mod browser;
 mod canaries;
 mod compare;
+mod deploy;
 mod http;
 mod hundred;
 mod kills;

@@ -243,8 +243,11 @@ fn other_machines_give_a_token_and_call_no_method() {
         .with("SHOP_PROCESS__MONOLITH__ADMIN", open)
         .with("SHOP_ADMIN_TOKEN", "c4n4ry-admin");
     let program = MONOLITH.program("app-monolith");
+    let down = complains(&program, &place, &["health"]);
+    assert!(down.starts_with(&format!("nothing listens at {port}")), "{down}");
     let mut process = place.start(&program);
     process.says(" shows its traces and metrics");
+    assert_eq!(prints(&program, &place, &["health"]), "ready\n");
     assert!(prints(&program, &place, &["work"]).starts_with("module "));
     let wrong = complains(&program, &place, &["work", "--token", "another"]);
     assert!(wrong.starts_with(&format!("{port} wants the setting `admin_token`")), "{wrong}");

@@ -66,7 +66,7 @@ pub struct Place {
 type Failed = Box<dyn std::error::Error>;
 
 /// The names of the commands, with their arguments and what they do.
-const COMMANDS: [(&str, &str, &str); 7] = [
+const COMMANDS: [(&str, &str, &str); 8] = [
     (
         "work",
         "[list [MODULE]] | show|retry|discard MODULE ID",
@@ -86,6 +86,7 @@ const COMMANDS: [(&str, &str, &str); 7] = [
     ("call", "MODULE.METHOD ['{…}']", "calls a method with these arguments"),
     ("config", "", "the settings in force, and where each value comes from"),
     ("top", "[--once]", "methods by rate, with p50, p99 and errors"),
+    ("health", "", "whether the process is ready; if it is not, the command fails"),
 ];
 
 /// Whether this is a command of operation.
@@ -164,6 +165,7 @@ fn answer(place: &Place, arguments: &Arguments) -> Result<String, Failed> {
         "logs" => logs::run(&client, arguments),
         "call" => call(&client, arguments),
         "top" => top::run(&client, arguments),
+        "health" => health(&client, arguments),
         other => Err(format!("there is no command `{other}`").into()),
     }
 }
@@ -240,6 +242,13 @@ impl Place {
 /// Where a process is reached that listens on all addresses.
 fn reachable(address: &str) -> String {
     address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+}
+
+/// For what starts containers and cannot ask over HTTP itself.
+fn health(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
+    arguments.at_most(0)?;
+    client.get("/readyz")?;
+    Ok("ready\n".to_owned())
 }
 
 fn log(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {

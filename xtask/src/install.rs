@@ -12,12 +12,13 @@ const NEEDED: &[(&str, &str)] = &[
     ("runuser", "util-linux"),
 ];
 
-/// What the long tests need as well: a browser, Prometheus, and NGINX.
+/// What the long tests need as well: a browser, Prometheus, NGINX, and what makes images.
 const NEEDED_FOR_LONG: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("promtool", "prometheus"),
     ("nginx", "nginx-light"),
+    ("buildah", "buildah"),
 ];
 
 /// The program that holds objects of Kubernetes against their schemas. It is a package of Python with the same name.

@@ -66,6 +66,7 @@ impl Deployment {
             .iter()
             .map(|name| Ok((*name, self.compiled_into(name, &members, &lock)?)))
             .collect::<Result<BTreeMap<_, _>, Box<dyn Error>>>()?;
+        let tested = tested(&members, &lock);
         let mut all_tests = false;
         for file in &changes.files {
             let mut reached = BTreeSet::new();
@@ -86,7 +87,7 @@ impl Deployment {
                         }
                     }
                     Effect::Package(package, what) => {
-                        answer.packages.extend(tested_with(&members, &lock, &package));
+                        answer.packages.extend(tested_with(&tested, &package));
                         let mut found = false;
                         for (name, from) in &compiled {
                             if let Some(chain) = from.chain_to(&package) {
@@ -255,24 +256,31 @@ fn needs(members: &Members, lock: &Lock, package: &str, with_tests: bool) -> Vec
     needs
 }
 
-/// The members whose tests are compiled from a package: all that need it, for whatever purpose.
-fn tested_with(members: &Members, lock: &Lock, package: &str) -> BTreeSet<String> {
-    let is_it = |one: &str| one == package || name_of(one) == package;
-    let mut reached = BTreeSet::new();
-    for name in members.packages.keys() {
+/// What the tests of each member are compiled from.
+fn tested(members: &Members, lock: &Lock) -> BTreeMap<String, BTreeSet<String>> {
+    let of = |name: &String| {
         let mut seen = BTreeSet::from([name.clone()]);
         let mut left = vec![(name.clone(), true)];
         while let Some((current, with_tests)) = left.pop() {
-            if is_it(&current) {
-                reached.insert(name.clone());
-                break;
-            }
             for next in needs(members, lock, &current, with_tests) {
                 if seen.insert(next.clone()) {
                     left.push((next, false));
                 }
             }
         }
-    }
-    reached
+        (name.clone(), seen)
+    };
+    members.packages.keys().map(of).collect()
+}
+
+/// The members whose tests are compiled from a package: all that need it, for whatever purpose.
+fn tested_with<'a>(
+    tested: &'a BTreeMap<String, BTreeSet<String>>,
+    package: &'a str,
+) -> impl Iterator<Item = String> + 'a {
+    let is_it = move |one: &String| one == package || name_of(one) == package;
+    let from = move |(_, packages): &(&String, &BTreeSet<String>)| {
+        packages.contains(package) || packages.iter().any(is_it)
+    };
+    tested.iter().filter(from).map(|(name, _)| name.clone())
 }

@@ -34,9 +34,8 @@ pub(super) struct Rules<'a> {
 }
 
 /// Files of tools that change no program.
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 6] = [
     ".editorconfig",
-    ".gitignore",
     "clippy.toml",
     ".clippy.toml",
     "rustfmt.toml",
@@ -70,8 +69,11 @@ impl Rules<'_> {
         if is_documentation(path) {
             return nothing("it is documentation");
         }
-        if TOOLS.contains(&file) {
+        if TOOLS.contains(&file) || path.ends_with(".gitignore") {
             return nothing("no program is made from it");
+        }
+        if let Some(effects) = self.written(file) {
+            return effects;
         }
         if self.is_another_manifest(file) {
             return nothing("it is a manifest, and the processes are built by another one");
@@ -239,6 +241,38 @@ impl Rules<'_> {
         } else {
             effects
         }
+    }
+
+    /// A file that a command of `cargo monolift` has written or begun, by what is made from it.
+    fn written(&self, file: &str) -> Option<Vec<Effect>> {
+        if file.ends_with(".rs") {
+            return None;
+        }
+        let text = self.changes.now(file).or_else(|| self.changes.before(file))?;
+        let is_of = |command: &str| {
+            text.contains(&format!("Written by `cargo monolift {command}` from "))
+                || text.contains(&format!("Yours: `cargo monolift {command}` has begun this file"))
+        };
+        if is_of("deploy docker") {
+            return Some(vec![Effect::All("images are built by it".to_owned())]);
+        }
+        if is_of("deploy kubernetes") {
+            let path = Path::new(file);
+            let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+            let host = path.file_stem().unwrap_or_default().to_string_lossy();
+            let named = |process: &&str| process.replace('_', "-") == host;
+            let process = self.deployment.manifest.all_processes().find(named);
+            return Some(match process.filter(|_| folder == "base" || folder == "migrate") {
+                Some(process) => {
+                    vec![Effect::Process(process.to_owned(), "its objects are there".to_owned())]
+                }
+                None => vec![Effect::All("objects of the cluster are there".to_owned())],
+            });
+        }
+        let elsewhere =
+            ["deploy compose", "deploy helm-values", "deploy nginx", "ci github", "observe"];
+        let is_elsewhere = elsewhere.into_iter().any(is_of);
+        is_elsewhere.then(|| nothing("no image and no object of the cluster is made from it"))
     }
 
     fn is_another_manifest(&self, file: &str) -> bool {

@@ -198,6 +198,34 @@ const CASES: &[Case] = &[
         &[],
     ),
     (
+        "objects of one process",
+        &[(
+            "deploy/kubernetes/base/stock.yaml",
+            Put(
+                "# Written by `cargo monolift deploy kubernetes` from app-split/deployment.toml.\n",
+            ),
+        )],
+        &["stock"],
+    ),
+    (
+        "objects of all processes",
+        &[(
+            "deploy/kubernetes/overlays/production/kustomization.yaml",
+            Put(
+                "# Yours: `cargo monolift deploy kubernetes` has begun this file, and does not write it again.\n",
+            ),
+        )],
+        &ALL,
+    ),
+    (
+        "the composed system",
+        &[(
+            "deploy/compose/compose.yaml",
+            Put("# Written by `cargo monolift deploy compose` from app-split/deployment.toml.\n"),
+        )],
+        &[],
+    ),
+    (
         "a README and a module",
         &[("README.md", Put("# Other\n")), ("modules/notifications/src/lib.rs", Put("// other\n"))],
         &["notifications"],

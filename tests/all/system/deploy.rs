@@ -21,6 +21,7 @@ use std::{
 };
 
 mod dockerfile;
+mod images;
 mod pipeline;
 mod rights;
 
@@ -106,7 +107,7 @@ fn variables(text: &str) -> Vec<(String, String)> {
 #[test]
 fn the_programs_take_the_settings_and_the_secrets() {
     let run = Run::new("deploy-settings");
-    for (folder, host) in [("compose", "stock"), ("kubernetes/base", "shop-stock")] {
+    for (folder, before) in [("compose", ""), ("kubernetes/base", "shop-")] {
         let settings = root().join("app-split/deploy").join(folder).join("settings.toml");
         for program in ALL_SPLIT.programs {
             let process = program.process;
@@ -139,8 +140,12 @@ fn the_programs_take_the_settings_and_the_secrets() {
                     .unwrap_or_else(|| panic!("{process}: no {key}"));
                 found["origin"].as_str().unwrap_or_default().to_owned()
             };
-            assert_eq!(in_force["process.stock.connect"], format!("{host}:7100"), "{process}");
-            assert_eq!(in_force[format!("process.{process}.admin").as_str()], "0.0.0.0:7200");
+            let of = |key: &str| in_force.get(format!("process.{process}.{key}").as_str()).copied();
+            match process {
+                "gateway" => assert_eq!(of("http"), Some("0.0.0.0:8080")),
+                _ => assert_eq!(of("connect"), Some(format!("{before}{process}:7100").as_str())),
+            }
+            assert_eq!(of("admin"), Some("0.0.0.0:7200"));
             assert_eq!(in_force["tls.key"], "/tls/tls.key");
             for module in program.modules {
                 if secrets.iter().any(|(key, _)| key.ends_with("__DB__URL")) {
@@ -177,7 +182,8 @@ fn the_roles_of_the_composed_system_reach_their_tables_and_no_others() {
         let secrets = root_file(&format!(
             "app-split/deploy/kubernetes/secrets.example/shop-{module}-migrate.env"
         ));
-        let [(variable, _)] = &variables(&secrets)[..] else { panic!("{secrets}") };
+        let listed = variables(&secrets);
+        let [(variable, _)] = &listed[..] else { panic!("{secrets}") };
         let mut job = Command::new(ALL_SPLIT.program(module));
         job.arg("migrate")
             .env("MONOLIFT_SETTINGS", "/dev/null")
@@ -207,7 +213,8 @@ fn behind_nginx_a_rolling_restart_loses_no_request() {
     let addresses = [super::free_port(), super::free_port()];
     let start = |address: &String| {
         let mut env = run.env.clone();
-        env.retain(|(key, _)| key != "SHOP_PROCESS__GATEWAY__HTTP");
+        // Nothing calls a gateway, and each has an address of its own.
+        env.retain(|(key, _)| !key.starts_with("SHOP_PROCESS__GATEWAY__"));
         env.push(("SHOP_PROCESS__GATEWAY__HTTP".to_owned(), address.clone()));
         let gateway = Process::start(&ALL_SPLIT.program("process"), &env);
         eventually("the gateway is ready", || is_ready(address));

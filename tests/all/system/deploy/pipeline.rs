@@ -162,7 +162,7 @@ fn one_module_s_change_builds_and_ships_one_image() {
     let said = succeeds(&clone.step(
         "affected.sh",
         &[],
-        &[("BASE", "HEAD~1"), ("GITHUB_OUTPUT", &output)],
+        &[("BASE", "HEAD~1"), ("GITHUB_OUTPUT", output.as_str())],
     ));
     assert!(said.starts_with("stock\n  modules/stock/src/lib.rs: "), "{said}");
     let outputs = fs::read_to_string(&output).unwrap();
@@ -243,7 +243,11 @@ fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
     assert!(releases(&clone.asked()).is_empty());
     // A revision that is not there means all.
     let output = clone.run.data.join("output").display().to_string();
-    succeeds(&clone.step("affected.sh", &[], &[("BASE", "released"), ("GITHUB_OUTPUT", &output)]));
+    succeeds(&clone.step(
+        "affected.sh",
+        &[],
+        &[("BASE", "released"), ("GITHUB_OUTPUT", output.as_str())],
+    ));
     let outputs = fs::read_to_string(&output).unwrap();
     assert!(
         outputs.starts_with("processes=notifications payments stock users orders gateway\n"),

@@ -63,10 +63,7 @@ fn client<I: Interface + ?Sized>(address: &str, process: &str, caller: &str) -> 
 /// Whether the process answers a call of its module.
 async fn answers(address: &str, process: &str, caller: &str) -> bool {
     macro_rules! ask {
-        ($folder:ident, $name:ident, $method:ident) => {{
-            use $folder::$name as _;
-            client::<dyn $folder::$name>(address, process, caller).$method().await
-        }};
+        ($folder:ident, $name:ident, $method:ident) => {{ client::<dyn $folder::$name>(address, process, caller).$method().await }};
     }
     let answer = match process {
         "users" => ask!(users, Users, profile),

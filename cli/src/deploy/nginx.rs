@@ -33,7 +33,7 @@ fn config(system: &System) -> Result<String, Box<dyn Error>> {
     }
     let servers: String = servers
         .iter()
-        .map(|address| format!("    server {address} max_fails=1 fail_timeout=1s;\n"))
+        .map(|address| format!("    server {address} max_fails=0;\n"))
         .collect();
     let (patience, longest) = (system.patience(), system.longest_call.as_secs());
     let frame = system.manifest.limits.frame;
@@ -46,6 +46,8 @@ fn config(system: &System) -> Result<String, Box<dyn Error>> {
 upstream {name} {{
     # The gateway with the fewest requests.
     least_conn;
+    # A gateway that fails is tried again with the next request. Otherwise two that restart one after another are both
+    # out of use for a moment, and nothing is left.
 {servers}    # No connection is kept: one that a gateway closes at the moment of a request would lose that request, and NGINX must not
     # send an order twice.
 }}

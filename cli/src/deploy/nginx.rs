@@ -31,10 +31,8 @@ fn config(system: &System) -> Result<String, Box<dyn Error>> {
             format!("{}: no process has a gateway\n  help: give one `http`", system.file).into()
         );
     }
-    let servers: String = servers
-        .iter()
-        .map(|address| format!("    server {address} max_fails=0;\n"))
-        .collect();
+    let servers: String =
+        servers.iter().map(|address| format!("    server {address} max_fails=0;\n")).collect();
     let (patience, longest) = (system.patience(), system.longest_call.as_secs());
     let frame = system.manifest.limits.frame;
     let mut text = format!(

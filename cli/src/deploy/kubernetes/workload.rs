@@ -5,12 +5,13 @@ use crate::deploy::{
     settings::{self, DATA},
     system::{ADMIN, CALLS, FAREWELL, HTTP, Process, System, USER},
 };
+use monolift_data::DbSettings;
 use std::{fmt::Write as _, time::Duration};
 
 /// The fewest pods of a process: while one is replaced, another one works.
 const FEWEST: usize = 2;
-/// How far a process may grow.
-const MOST: usize = 5;
+/// How far a process may grow, as a multiple of the fewest.
+const MOST: usize = 2;
 
 /// An account without rights: it names the process, for a mesh.
 pub(super) fn account(system: &System, process: &Process) -> String {
@@ -247,6 +248,13 @@ pub(super) fn scaling(system: &System, process: &Process) -> String {
         return String::new();
     }
     let fewest = process.replicas.max(FEWEST);
+    let pools = process.on_postgres().count() * DbSettings::CONNECTIONS as usize;
+    let connections = match pools {
+        0 => String::new(),
+        pools => format!(
+            "  # Each has up to {pools} connections to PostgreSQL, whose own limit is for all pods together.\n"
+        ),
+    };
     let head =
         object(system, "autoscaling/v2", "HorizontalPodAutoscaler", &process.unit, &process.host);
     format!(
@@ -257,7 +265,7 @@ pub(super) fn scaling(system: &System, process: &Process) -> String {
     name: {}
   # While one is replaced, another one works.
   minReplicas: {fewest}
-  maxReplicas: {}
+{connections}  maxReplicas: {}
   metrics:
     - type: Resource
       resource:

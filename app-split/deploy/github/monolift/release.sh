@@ -91,7 +91,8 @@ echo "==> watching for $watch s"
 until=$((SECONDS + watch))
 while [ "$SECONDS" -lt "$until" ]; do
     for process in $wanted; do
-        kubectl rollout status "$(workload "$process")" --namespace "$NAMESPACE" --watch=false | grep -q "success\|complete" ||
+        # A process that is just being scaled has some time for that.
+        kubectl rollout status "$(workload "$process")" --namespace "$NAMESPACE" --timeout 2m ||
             roll_back "$process is no longer ready"
     done
     if [ -n "${PROMETHEUS:-}" ]; then

@@ -1,7 +1,7 @@
 //! The scripts of the pipeline, in the order of the workflow, on a clone in which one module has changed. What they do
 //! outside of this machine goes to programs that write down what they were asked.
 
-use super::{Run, root, succeeds};
+use super::{Run, succeeds};
 use crate::system::target;
 use std::{
     fs,
@@ -45,7 +45,7 @@ impl Clone {
     fn new(name: &str) -> Self {
         let run = Run::new(name);
         let (root, tools) = (run.data.join("clone"), run.data.join("tools"));
-        let from = root();
+        let from = super::root();
         for file in String::from_utf8(files(&from).stdout)
             .unwrap()
             .split('\0')

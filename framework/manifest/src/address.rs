@@ -31,6 +31,15 @@ impl Address {
         }
     }
 
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        self.host_and_port().is_none_or(|(host, _)| {
+            let host = plain(host);
+            let ip = host.trim_matches(['[', ']']).parse();
+            ip.is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+        })
+    }
+
     /// Whether two listeners on one machine cannot have both. Port 0 is free for everybody; an unspecified address
     /// (`0.0.0.0`, `[::]`) takes its port on all others; `localhost` is `127.0.0.1`.
     pub fn clashes_with(&self, other: &Address) -> bool {
@@ -179,6 +188,24 @@ mod tests {
         assert_eq!(further("127.0.0.1:0", 2).as_deref(), Some("127.0.0.1:0"));
         assert_eq!(further("[::1]:65535", 1), None);
         assert_eq!(further("unix:a.sock", 1).as_deref(), Some("unix:a.sock.1"));
+    }
+
+    #[test]
+    fn loopback_is_local() {
+        for (text, local) in [
+            ("127.0.0.1:7100", true),
+            ("127.8.0.1:0", true),
+            ("[::1]:7100", true),
+            ("[::ffff:127.0.0.1]:7100", true),
+            ("LOCALHOST:7100", true),
+            ("unix:/run/a.sock", true),
+            ("0.0.0.0:7100", false),
+            ("[::]:7100", false),
+            ("10.0.0.1:7100", false),
+            ("localhost.example.com:7100", false),
+        ] {
+            assert_eq!(address(text).is_local(), local, "{text}");
+        }
     }
 
     #[test]

@@ -49,6 +49,39 @@ impl fmt::Display for RuleMode {
     }
 }
 
+/// Whether processes prove to each other on whose behalf they call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementMode {
+    /// They do not: what a process says of a call's user is believed.
+    Off,
+    /// They do, and what is not proven is logged, counted and believed.
+    Observe,
+    /// They do, and what is not proven is not believed.
+    Require,
+}
+
+impl StatementMode {
+    /// Reads it as it is written.
+    pub fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "observe" => Ok(Self::Observe),
+            "require" => Ok(Self::Require),
+            _ => Err("expected `off`, `observe` or `require`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for StatementMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Require => "require",
+        })
+    }
+}
+
 /// Whether rules are enforced: for all modules, and for single ones: `enforce,stock=observe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {

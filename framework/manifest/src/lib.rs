@@ -69,12 +69,13 @@ pub use cargo_toml::{
 pub use connect::{Connect, ConnectError};
 pub use document::{lines, positions, shown_key};
 pub use graph::{Graph, LocalCalls, Node};
-pub use identity::{Identity, RuleMode, Rules};
+pub use identity::{Identity, RuleMode, Rules, StatementMode};
 pub use keys::{Given, Key, Section};
 pub use log::{LogFormat, LogLevels};
 pub use manifest::{DeadlineMode, Manifest, Placement, Process, Replicas, TlsFiles};
 pub use otlp::OtlpProtocol;
 pub use outside::{Networks, ProxyHeader};
+pub use parse::MESH;
 pub use problem::{Problem, Problems};
 pub use quantity::QuantityError;
 pub use rate::{Rate, Rates};

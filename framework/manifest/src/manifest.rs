@@ -41,6 +41,10 @@ pub struct Manifest {
     pub db: Databases,
     /// `[tls]`.
     pub tls: Option<TlsFiles>,
+    /// `tls = "mesh"`: the network encrypts what processes say to each other, and proves who they are.
+    pub mesh: bool,
+    /// `insecure = true`: processes may listen off loopback, unencrypted.
+    pub insecure: bool,
     /// The file that it was read from.
     pub file: PathBuf,
     pub(crate) host_position: (usize, usize),
@@ -207,6 +211,13 @@ impl Manifest {
         names.extend(self.modules.iter().map(|placement| placement.process.as_str()));
         names.extend(self.host.as_deref());
         names.into_iter()
+    }
+
+    /// Whether a process says who the users of requests are: it is a gateway, or the host, whose program answers requests of
+    /// its own.
+    pub fn vouches(&self, process: &str) -> bool {
+        self.host.as_deref() == Some(process)
+            || self.processes.get(process).is_some_and(|process| process.http.is_some())
     }
 
     /// Whether a process shows the whole application: it may ask every other process for what that records, and how it

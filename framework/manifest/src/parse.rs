@@ -12,7 +12,10 @@ use crate::sections::{IdentityKeys, IssuerKeys, Otlp, TlsKeys};
 use crate::suggest::nearest;
 
 mod values;
-use values::{given, module_name, name, text};
+use values::{given, module_name, name, text, truth};
+
+/// As the value of `tls`: a service mesh encrypts.
+pub const MESH: &str = "mesh";
 
 /// A manifest, and what is wrong with its text.
 pub(crate) struct Parsed {
@@ -47,7 +50,7 @@ impl<'a> Parser<'a> {
             "at the top of a manifest",
             &[
                 "app", "host", "modules", "process", "calls", "http", "identity", "log", "observe",
-                "limits", "db", "tls",
+                "limits", "db", "tls", "insecure",
             ],
         );
         self.graph_is_known = !root.0.iter().any(|entry| {
@@ -92,7 +95,9 @@ impl<'a> Parser<'a> {
             log: self.top_section("log"),
             limits: self.top_section("limits"),
             db: self.top_section("db"),
+            mesh: self.says_mesh(),
             tls: self.tls(),
+            insecure: self.value(root, "insecure", truth).unwrap_or_default(),
             file: self.document.file.clone(),
             host_position,
             modules_position,
@@ -239,8 +244,21 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Whether `tls` is not a table, but says that the network encrypts.
+    fn says_mesh(&mut self) -> bool {
+        matches!(self.document.root.get("tls"), Some(Entry { value: Value::String(text), .. }) if text == MESH)
+    }
+
     fn tls(&mut self) -> Option<TlsFiles> {
         let entry = self.document.root.get("tls")?;
+        if let Value::String(text) = &entry.value {
+            if text != MESH {
+                let message = format!("`tls` must be a table, or `{MESH}`");
+                let position = self.document.value_position(entry);
+                self.problems.push(self.document.problem(position, message));
+            }
+            return None;
+        }
         let before = self.problems.0.len();
         let keys: TlsKeys = self.top_section("tls");
         match keys.files() {

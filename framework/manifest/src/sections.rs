@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::address::{Address, AddressError};
 use crate::connect::{Connect, ConnectError};
-use crate::identity::Rules;
+use crate::identity::{Rules, StatementMode};
 use crate::keys::{
     Count, Flag, Given, Key, Optional, Section, Size, Span, Text, ValueType, key, section,
 };
@@ -152,12 +152,25 @@ section! {
 
 section! {
     /// `[identity]`: who makes requests.
-    IdentityKeys;
+    IdentityKeys, contradiction: no_public_key;
 
     /// or "observe": calls that a method's `#[auth(…)]` refuses are logged, counted and go on; "enforce,stock=observe" is for one module
     rules: Rules = Rules::default(), Text(Rules::read, Rules::to_string);
     /// how far the clocks of issuers may be off
     leeway: Duration = Duration::from_secs(30), Span(Duration::ZERO, Duration::from_secs(300));
+    /// whether a call's user is proven between processes: "off", "observe" or "require"; without it "require" where there is a key for it, which [tls] has
+    statements: Option<StatementMode> = None, Optional(Text(StatementMode::read, |mode| mode.to_string()));
+    /// without [tls]: the public keys of gateways, in PEM
+    statement_keys: Option<String> = None, Optional(Text(file, String::clone));
+    /// and in a gateway its private key
+    statement_key: Option<String> = None, Optional(Text(file, String::clone));
+}
+
+fn no_public_key(keys: &IdentityKeys) -> Option<(&'static str, String)> {
+    let alone = keys.statement_key.is_some() && keys.statement_keys.is_none();
+    let message =
+        "also needs `statement_keys`, the file of the public keys that all processes have";
+    alone.then(|| ("statement_key", message.to_owned()))
 }
 
 section! {

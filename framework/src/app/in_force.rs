@@ -6,11 +6,11 @@ use crate::{
     module::{Wanted, databases},
 };
 use monolift_manifest::{
-    Calls, Databases, Http, IdentityKeys, IssuerKeys, Limits, Log, Observe, Otlp, Process, Retries,
-    Section, TlsKeys,
+    Calls, Databases, Http, IdentityKeys, IssuerKeys, Limits, Log, MESH, Observe, Otlp, Process,
+    Retries, Section, TlsKeys,
 };
 
-/// The variable that has a program answer a question about itself instead of starting: `config`.
+/// The variable that has a program answer a question about itself instead of starting: `config` or `rights`.
 pub const ASK: &str = "MONOLIFT_ASK";
 
 impl App {
@@ -76,6 +76,10 @@ impl App {
         for key in TlsKeys::KEYS {
             add(format!("tls.{}", key.name), key.show(&tls));
         }
+        if manifest.mesh {
+            add("tls".to_owned(), Some(MESH.to_owned()));
+        }
+        add("insecure".to_owned(), Some(manifest.insecure.to_string()));
         let data = Some(self.data.display().to_string());
         all.push(Setting {
             key: "data".to_owned(),

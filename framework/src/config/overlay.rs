@@ -7,10 +7,10 @@ use super::{
     found::{given, unknown_key},
 };
 use figment::value::{Dict, Value};
-use monolift_manifest::{Given, Identity, Manifest, Retries, Section, TlsKeys};
+use monolift_manifest::{Given, Identity, MESH, Manifest, Retries, Section, TlsKeys};
 
-/// Lays the sections `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db` and `tls` over the manifest. All mistakes in
-/// them are reported together.
+/// Lays the sections `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db` and `tls`, and the word
+/// `insecure`, over the manifest. All mistakes in them are reported together.
 pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), SettingsErrors> {
     let mut over = Over { settings, errors: SettingsErrors::default() };
     let root = settings.sections();
@@ -36,13 +36,17 @@ pub fn overlay(manifest: &mut Manifest, settings: &Settings) -> Result<(), Setti
     over.lay_section(root, "log", &mut manifest.log);
     over.lay_section(root, "limits", &mut manifest.limits);
     over.lay_section(root, "db", &mut manifest.db);
-    let mut tls = manifest.tls.take().map_or_else(TlsKeys::default, TlsKeys::from);
-    over.lay_section(root, "tls", &mut tls);
-    match tls.files() {
-        Ok(files) => manifest.tls = files,
-        Err(missing) => {
-            let message = format!("`{}` is missing: {}", missing.join("`, `"), TlsKeys::HELP);
-            over.error("tls", message);
+    over.lay_tls(root, manifest);
+    if let Some(value) = root.get("insecure") {
+        match over.given_at("insecure", value) {
+            Given::Truth(insecure) => manifest.insecure = insecure,
+            Given::Variable(text @ ("true" | "false")) => manifest.insecure = text == "true",
+            other => {
+                over.error(
+                    "insecure",
+                    format!("must be `true` or `false`, found {}", other.kind()),
+                );
+            }
         }
     }
     over.errors.or(())
@@ -66,6 +70,36 @@ impl<'a> Over<'a> {
         if let Some(keys) = self.table(root, name, "") {
             self.lay(keys, name, section, &[]);
         }
+    }
+
+    /// `tls` is a section, or the word that the network encrypts.
+    fn lay_tls(&mut self, root: &'a Dict, manifest: &mut Manifest) {
+        match root.get("tls") {
+            Some(value) if value.as_dict().is_none() => match self.given_at("tls", value) {
+                Given::Text(MESH) | Given::Variable(MESH) => {
+                    (manifest.mesh, manifest.tls) = (true, None);
+                }
+                _ => self.error("tls", format!("expected a section, or `{MESH}`")),
+            },
+            stated => {
+                let mut tls = manifest.tls.take().map_or_else(TlsKeys::default, TlsKeys::from);
+                self.lay_section(root, "tls", &mut tls);
+                manifest.mesh &= stated.is_none();
+                match tls.files() {
+                    Ok(files) => manifest.tls = files,
+                    Err(missing) => {
+                        let missing = missing.join("`, `");
+                        let message = format!("`{missing}` is missing: {}", TlsKeys::HELP);
+                        self.error("tls", message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A value, as its layer gives it.
+    fn given_at(&self, path: &str, value: &'a Value) -> Given<'a> {
+        self.settings.text(path).map_or(given(value), Given::Variable)
     }
 
     fn lay_identity(&mut self, root: &'a Dict, identity: &mut Identity) {

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The framework's own sections.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "process",
     "calls",
     "http",
@@ -28,11 +28,12 @@ const OURS: [&str; 11] = [
     "limits",
     "db",
     "tls",
+    "insecure",
     "data",
     "admin_token",
 ];
 /// Settings that are no section: only these have a variable without `__`.
-const SINGLE: [&str; 2] = ["data", "admin_token"];
+const SINGLE: [&str; 3] = ["data", "admin_token", "insecure"];
 /// A module's keys that are the framework's.
 const OURS_IN_MODULE: [&str; 1] = ["db"];
 
@@ -47,7 +48,9 @@ const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Whether a variable, without its prefix, can be a setting: a key in a section, or one of the few without.
 fn can_be_a_setting(key: &str) -> bool {
-    key.contains("__") || SINGLE.contains(&key.to_lowercase().as_str())
+    let key = key.to_lowercase();
+    // `tls` is a section, or one word.
+    key.contains("__") || SINGLE.contains(&key.as_str()) || key == "tls"
 }
 
 /// Whether a variable ends as those that Kubernetes sets in every container for each service: `…_SERVICE_HOST`,
@@ -182,6 +185,13 @@ impl Settings {
     /// Settings made by hand, as for a test.
     pub fn with_section(mut self, name: &str, values: Dict) -> Self {
         self.sections.insert(name.to_owned(), values.into());
+        self
+    }
+
+    /// The same with words that are in no section.
+    #[cfg(test)]
+    pub(super) fn with_words(mut self, words: impl IntoIterator<Item = (String, Value)>) -> Self {
+        self.sections.extend(words);
         self
     }
 

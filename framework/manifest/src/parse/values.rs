@@ -4,9 +4,9 @@ use crate::document::{Value, shown_key};
 use crate::keys::Given;
 
 /// Settings have a section for each module beside these of their own, so no module can have their names.
-const SETTINGS_SECTIONS: [&str; 13] = [
-    "process", "modules", "calls", "http", "observe", "log", "limits", "db", "tls", "data", "app",
-    "host", "monolift",
+const SETTINGS_SECTIONS: [&str; 15] = [
+    "process", "modules", "calls", "http", "identity", "observe", "log", "limits", "db", "tls",
+    "insecure", "data", "app", "host", "monolift",
 ];
 /// A crate of the dependency graph: `cargo run -p` with this name would be ambiguous.
 const AMBIGUOUS_PACKAGE: &str = "inventory";
@@ -17,6 +17,13 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
     match value {
         Value::String(text) => Ok(text),
         other => Err(format!("must be a string, found {}", other.kind())),
+    }
+}
+
+pub(super) fn truth(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Boolean(truth) => Ok(*truth),
+        other => Err(format!("must be `true` or `false`, found {}", other.kind())),
     }
 }
 

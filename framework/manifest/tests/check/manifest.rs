@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use monolift_manifest::{Calls, DeadlineMode, Limits, Rate, Rates, Retries};
+use monolift_manifest::{Calls, DeadlineMode, Limits, Rate, Rates, Retries, StatementMode};
 
 use crate::scratch::parse;
 
@@ -201,7 +201,7 @@ fn unknown_keys() {
     assert_eq!(
         wrong("[replicas]", "x = 3"),
         "deployment.toml:3:2: unknown key `replicas` at the top of a manifest\n  \
-         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db`, `tls`"
+         help: known keys are `app`, `host`, `modules`, `process`, `calls`, `http`, `identity`, `log`, `observe`, `limits`, `db`, `tls`, `insecure`"
     );
 }
 
@@ -378,4 +378,33 @@ fn tls_takes_three_files() {
          help: TLS takes all of `authority`, `certificate` and `key`: each a file"
     );
     assert!(wrong("[tls]", "authority = \"a\"\ncertificate = \"b\"\nkey = 3").contains("`key`"));
+}
+
+#[test]
+fn the_network_may_encrypt_or_nothing_at_all() {
+    let read = |lines: &str| parse(&format!("app = \"shop\"\nhost = \"old\"\n{lines}\n"));
+    let manifest = read("tls = \"mesh\"").unwrap();
+    assert!(manifest.mesh && manifest.tls.is_none() && !manifest.insecure);
+    assert!(read("insecure = true").unwrap().insecure);
+    let plain = read("").unwrap();
+    assert!(!plain.mesh && !plain.insecure);
+    let told = |lines: &str| read(lines).unwrap_err().to_string();
+    assert!(told("tls = \"mash\"").contains("3:7: `tls` must be a table, or `mesh`"));
+    assert!(told("tls = true").contains("`tls` must be a table, found a boolean"));
+    assert!(
+        told("insecure = 1")
+            .contains("3:12: `insecure`: must be `true` or `false`, found an integer")
+    );
+}
+
+#[test]
+fn a_private_key_of_statements_has_a_public_one() {
+    let keys = "statement_keys = \"a.pub\"\nstatement_key = \"a.key\"\nstatements = \"observe\"";
+    let text = |keys: &str| format!("app = \"shop\"\nhost = \"old\"\n[identity]\n{keys}\n");
+    let identity = parse(&text(keys)).unwrap().identity.keys;
+    assert_eq!(identity.statement_keys.as_deref(), Some("a.pub"));
+    assert_eq!(identity.statements, Some(StatementMode::Observe));
+    let wrong = |keys: &str| parse(&text(keys)).unwrap_err().to_string();
+    assert!(wrong("statement_key = \"a.key\"").contains("also needs `statement_keys`"));
+    assert!(wrong("statements = \"on\"").contains("expected `off`, `observe` or `require`"));
 }

@@ -83,3 +83,28 @@ fn tls_takes_three_files() {
     let told = "tls: `certificate`, `key` is missing: ";
     assert!(refused("tls.authority", "ca.pem").starts_with(told));
 }
+
+#[test]
+fn the_network_may_encrypt_or_nothing_at_all() {
+    let laid = |text: &str, words: &[(&str, Value)]| {
+        let mut manifest = Manifest::parse(text, Path::new("deployment.toml")).unwrap();
+        let words = words.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let errors = overlay(&mut manifest, &Settings::default().with_words(words));
+        errors.map(|()| manifest).map_err(|errors| errors.0[0].to_string())
+    };
+    let of_files = "[tls]\nauthority = \"a\"\ncertificate = \"b\"\nkey = \"c\"\n";
+    let of_files = format!("{MANIFEST}{of_files}");
+    let manifest = laid(&of_files, &[("tls", "mesh".into())]).unwrap();
+    assert!(manifest.mesh && manifest.tls.is_none());
+    let in_mesh = format!("tls = \"mesh\"\n{MANIFEST}");
+    assert!(
+        laid(&in_mesh, &[("insecure", true.into())]).is_ok_and(|laid| laid.mesh && laid.insecure)
+    );
+    let files = ["authority", "certificate", "key"].map(|key| (key.to_owned(), "x".into()));
+    let manifest = laid(&in_mesh, &[("tls", Dict::from(files).into())]).unwrap();
+    assert!(!manifest.mesh && manifest.tls.is_some());
+    let told = laid(MANIFEST, &[("tls", "mash".into())]).unwrap_err();
+    assert_eq!(told, "tls: expected a section, or `mesh`");
+    let told = laid(MANIFEST, &[("insecure", "yes".into())]).unwrap_err();
+    assert_eq!(told, "insecure: must be `true` or `false`, found a string");
+}

@@ -1,6 +1,6 @@
 //! Certificates for the measurements over mutual TLS. All frameworks use the same.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use std::{fs, path::Path};
 
 /// The names of the server and of the caller.
@@ -19,8 +19,11 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
     let issuer = Issuer::new(params, key);
     for name in NAMES {
         let key = KeyPair::generate()?;
-        let certificate =
-            CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
+        // Monolift goes by the URI, and the others by the name of a host.
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        let uri = format!("spiffe://bench/{name}");
+        params.subject_alt_names.push(SanType::URI(uri.try_into()?));
+        let certificate = params.signed_by(&key, &issuer)?;
         fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
     }

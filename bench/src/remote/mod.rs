@@ -29,6 +29,8 @@ pub enum Kind {
     /// Monolift, each call in a request of its own that is recorded on both sides. If there is a port, a hundredth of the
     /// requests is sent to a collector there.
     Observed(Option<u16>),
+    /// Monolift, on behalf of a user. Over TLS the caller proves who that is.
+    MonoliftUser,
     /// tarpc as its README shows it.
     Tarpc,
     /// tarpc with `TCP_NODELAY`.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Monolift => "Monolift",
             Self::Observed(None) => "Monolift, each call in a recorded request",
             Self::Observed(Some(_)) => "the same, and 1 % of them sent by OTLP",
+            Self::MonoliftUser => "Monolift, for a user",
             Self::Tarpc => "tarpc as its README shows it",
             Self::TarpcNodelay => "tarpc with `TCP_NODELAY`",
             Self::Tonic => "tonic",
@@ -101,7 +104,7 @@ impl Socket {
 pub async fn serve(kind: Kind, address: Address, tls: Option<&Path>) -> anyhow::Result<()> {
     match kind {
         Kind::Raw | Kind::RawTokio => raw::serve(kind, address).await,
-        Kind::Monolift => ours::serve(address, tls, None).await,
+        Kind::Monolift | Kind::MonoliftUser => ours::serve(address, tls, None).await,
         Kind::Observed(collector) => ours::serve(address, tls, collector).await,
         Kind::Tarpc => with_tarpc::serve(address, false).await,
         Kind::TarpcNodelay => with_tarpc::serve(address, true).await,
@@ -126,8 +129,10 @@ pub async fn call(
     let (several, servers) = (connections.unwrap_or(1), [server]);
     match kind {
         Kind::Raw | Kind::RawTokio => raw::call(kind, address, asked, &servers).await,
-        Kind::Monolift => {
-            measure(ours::connect(address, tls, connections, None).await?, asked, &servers).await
+        Kind::Monolift | Kind::MonoliftUser => {
+            let caller = ours::connect(address, tls, connections, None).await?;
+            let is_for_a_user = kind == Kind::MonoliftUser;
+            measure(if is_for_a_user { caller.for_a_user() } else { caller }, asked, &servers).await
         }
         Kind::Observed(collector) => {
             let caller = ours::connect(address, tls, connections, collector).await?;

@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::{extract::Request, response::Response};
 use monolift::{
-    CallError, Context, InterfaceError,
+    CallError, Context, InterfaceError, Principal,
     app::{App, Linked, Program, RunningApp},
     async_trait,
 };
@@ -141,6 +141,8 @@ pub(super) async fn serve(
 pub(super) struct Caller {
     items: ItemsClient,
     running: RunningApp,
+    /// On whose behalf calls are made, if on that of a user.
+    user: Option<Principal>,
 }
 
 pub(super) async fn connect(
@@ -151,7 +153,19 @@ pub(super) async fn connect(
 ) -> anyhow::Result<Caller> {
     let running = app(Program::Host, &address, tls, connections, collector)?.start().await?;
     running.ready().await;
-    Ok(Caller { items: running.client(), running })
+    Ok(Caller { items: running.client(), running, user: None })
+}
+
+impl Caller {
+    /// The same, on behalf of a user as an issuer describes one.
+    pub(super) fn for_a_user(self) -> Self {
+        let user = Principal::user("7f0c2a4e-9d1b-4c55-8f6e-2b1a90c3d4e5")
+            .with_issuer("https://id.example.com/realms/shop")
+            .with_role("customer")
+            .with_scope("orders:read")
+            .with_scope("orders:write");
+        Self { user: Some(user), ..self }
+    }
 }
 
 /// A caller whose every call is in a request of its own, as those of an existing program are.
@@ -211,7 +225,12 @@ impl Peer for Observed {
 impl Peer for Caller {
     fn within<F: Future + Send>(&self, calls: F) -> impl Future<Output = F::Output> + Send {
         let settings = CallSettings { deadline: Duration::from_secs(600), ..Default::default() };
-        Context::edge(&settings).scope(calls)
+        let context = Context::edge(&settings);
+        let context = match &self.user {
+            Some(user) => context.with_principal(user.clone()),
+            None => context,
+        };
+        context.scope(calls)
     }
 
     async fn get(&self, id: u64, size: u32) -> anyhow::Result<()> {

@@ -209,13 +209,17 @@ impl Collector {
 pub(super) async fn over_tls(bench: &mut Bench) -> anyhow::Result<()> {
     let folder = Folder::new("tls")?;
     tls::write(&folder.0)?;
-    let kinds = [Kind::Monolift, Kind::Tonic];
+    let kinds = [Kind::Monolift, Kind::MonoliftUser, Kind::Tonic];
     let servers = Servers::start(&kinds, Socket::Tcp, [Core::Any; 2], Some(folder)).await?;
     for count in [1, 16, 64, 256] {
         let asked = bench.asked(Load::Closed(count), Mix::Quick, SIZE);
         let ways = match count {
             1 => kinds.map(|kind| Way::new(kind, Some(1))),
-            _ => [Way::new(Kind::Monolift, None), servers.best(Kind::Tonic, asked).await?],
+            _ => [
+                Way::new(Kind::Monolift, None),
+                Way::new(Kind::MonoliftUser, None),
+                servers.best(Kind::Tonic, asked).await?,
+            ],
         };
         let title = format!("{TLS}, {count} in flight");
         let measured = bench.rounds(&title, &ways, async |way| servers.measure(way, asked).await);

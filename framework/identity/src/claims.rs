@@ -72,6 +72,10 @@ pub(crate) fn principal(
     let subject = claims.get("sub").and_then(Value::as_str).filter(|name| !name.is_empty());
     let mut principal = Principal::user(subject.ok_or(Invalid::Subject)?);
     principal.issuer = Some(expected.issuer.to_owned());
+    // A number that no time has is as good as never.
+    if let Ok(expires) = Duration::try_from_secs_f64(expires + leeway) {
+        principal = principal.until(expires);
+    }
     principal.roles = texts(at(claims, &mapping.roles), false);
     principal.scopes = texts(at(claims, &mapping.scopes), true);
     let tenant = mapping.tenant.as_ref().and_then(|path| at(claims, path));

@@ -9,9 +9,11 @@ use super::{
     linked::ThisProcess,
     listen::first_free,
     log::{Control, no_control},
+    open,
     otlp::Exporting,
     peers::Peers,
     sharing,
+    statements::statements,
 };
 use crate::{
     call::{
@@ -23,7 +25,7 @@ use crate::{
     link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
     module::{ModuleEntry, Resources, Router, StartError, StartErrors, databases, modules},
     serve::{Directory, Handler, Limits, Server},
-    wire::{Listener, Memory, Peer, Tls},
+    wire::{Listener, Memory, Peer, Statements, Tls},
 };
 use monolift_manifest::{Address, DeadlineMode, Manifest, Process, RuleMode, Rules};
 use std::{
@@ -285,10 +287,15 @@ impl App {
             Arc::clone(&self.links)
         };
         // Read once, and before anything is opened.
+        open::check(&self.place)?;
         let tls = self.place.tls()?;
+        if let Some(tls) = &tls {
+            tls.keep_fresh();
+        }
+        let statements = statements(&self.place, tls.as_ref())?;
         let users = Users::start(&self.place)?;
         let memory = Arc::new(Memory::new(self.place.manifest.limits.memory));
-        let mut peers = self.connect(&served, &memory, tls.clone())?;
+        let mut peers = self.connect(&served, &memory, tls.clone(), statements.clone())?;
         let feeds = feeds::connect(&here, &self.place, &served, &mut peers)?;
         self.observed.connect(&served, &peers, &self.place);
         let in_force = self.settings_in_force();
@@ -327,6 +334,7 @@ impl App {
             looking,
             server: None,
             address: None,
+            statements,
             http: None,
             observed: self.observed,
             exporting: None,
@@ -378,10 +386,11 @@ impl App {
         served: &Arc<Links>,
         memory: &Arc<Memory>,
         tls: Option<Tls>,
+        statements: Option<Arc<Statements>>,
     ) -> Result<Peers, StartErrors> {
         let all = interfaces();
         let descriptors = all.iter().map(|entry| (entry.descriptor)());
-        let mut peers = Peers::new(descriptors, Arc::clone(memory), tls);
+        let mut peers = Peers::new(descriptors, Arc::clone(memory), tls, statements);
         let mut errors = Vec::new();
         for entry in all {
             let descriptor = (entry.descriptor)();
@@ -458,7 +467,9 @@ async fn bring_up(
     let own: Vec<_> = own.collect();
     let memory = Arc::clone(&app.memory);
     let recorder = app.observed.recorder();
-    let listening = listen(&app.place, &resources, own, memory, tls, recorder).await?;
+    let believing = app.statements.clone();
+    let serving = Serving { own_routes: own, memory, tls, recorder, believing };
+    let listening = listen(&app.place, &resources, serving).await?;
     if let Some((server, address)) = listening {
         (app.server, app.address) = (Some(server), Some(address));
     }
@@ -469,15 +480,22 @@ async fn bring_up(
     Ok(())
 }
 
-/// Listens for other processes, if any may call.
-async fn listen(
-    place: &ThisProcess,
-    resources: &Resources,
+/// What a listener for other processes needs beside the modules.
+struct Serving {
     own_routes: Vec<(&'static str, Router)>,
     memory: Arc<Memory>,
     tls: Option<Tls>,
     recorder: Option<Arc<dyn Recorder>>,
+    believing: Option<Arc<Statements>>,
+}
+
+/// Listens for other processes, if any may call.
+async fn listen(
+    place: &ThisProcess,
+    resources: &Resources,
+    serving: Serving,
 ) -> Result<Option<(Server, Address)>, StartError> {
+    let Serving { own_routes, memory, tls, recorder, believing } = serving;
     let manifest = &place.manifest;
     let stated = manifest.processes.get(&place.process).and_then(|process| process.listen.clone());
     let free_port = || place.aside_of.as_ref().map(|_| Address::Tcp("127.0.0.1:0".to_owned()));
@@ -491,7 +509,8 @@ async fn listen(
     let address = listener.address().map_err(unknown)?;
     let local = resources.served.all().into_iter().filter(|link| link.is_local());
     let handlers = local.map(|link| link as Arc<dyn Handler>).collect();
-    let mut directory = Directory::new(handlers, caller_check(place)).recorded_by(recorder);
+    let mut directory =
+        Directory::new(handlers, caller_check(place)).recorded_by(recorder).believing(believing);
     if !own_routes.is_empty() {
         directory = http::serve_own_routes(directory, own_routes, manifest.clone());
     }
@@ -515,7 +534,7 @@ async fn listen(
 const FRAMEWORK: &str = "monolift";
 
 /// A process may call what its modules declare; a gateway, what has a route.
-fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
+pub(super) fn caller_check(place: &ThisProcess) -> crate::serve::CallerCheck {
     let (manifest, graph) = (place.manifest.clone(), place.graph.clone());
     let here: Vec<String> = place.modules.clone();
     Box::new(move |caller, interface, method| {

@@ -160,9 +160,7 @@ impl Program {
 impl ThisProcess {
     /// Whether requests come in here: at a gateway, or at the program of the host.
     pub(crate) fn takes_requests(&self) -> bool {
-        let stated = self.manifest.processes.get(&self.process);
-        let is_host = self.manifest.host.as_deref() == Some(self.process.as_str());
-        is_host || stated.is_some_and(|process| process.http.is_some())
+        self.manifest.vouches(&self.process)
     }
 
     /// The modules that this process calls.
@@ -181,7 +179,8 @@ impl ThisProcess {
     /// How this process proves who it is, if the manifest says.
     pub(crate) fn tls(&self) -> Result<Option<Tls>, StartError> {
         let files = self.manifest.tls.as_ref();
-        let read = files.map(|files| Tls::read(files, &self.process)).transpose();
+        let read =
+            files.map(|files| Tls::read(files, &self.manifest.app, &self.process)).transpose();
         read.map_err(|error| StartError::new(format!("[tls]: {error}")))
     }
 

@@ -46,6 +46,7 @@ mod migrate;
 #[cfg(not(feature = "data"))]
 #[path = "no_migrate.rs"]
 mod migrate;
+mod open;
 #[cfg(feature = "observe")]
 mod operate;
 #[cfg(not(feature = "observe"))]
@@ -57,9 +58,11 @@ mod otlp;
 #[path = "no_otlp.rs"]
 mod otlp;
 mod peers;
+mod rights;
 mod run;
 mod running;
 mod sharing;
+mod statements;
 #[cfg(feature = "trim")]
 mod trim;
 #[cfg(feature = "data")]
@@ -69,5 +72,6 @@ pub use build::{App, FAKES};
 pub use in_force::ASK;
 pub(crate) use linked::ThisProcess;
 pub use linked::{Linked, LocalCall, Program};
+pub use rights::Right;
 pub use run::main;
 pub use running::RunningApp;

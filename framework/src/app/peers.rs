@@ -7,7 +7,7 @@ use crate::{
     link::Undeclared,
     module::StartError,
     remote::{Readiness, Remote, Whereabouts},
-    wire::{Carrier, Machine, Memory, Peer, Tls},
+    wire::{Carrier, Machine, Memory, Peer, Statements, Tls},
 };
 use monolift_manifest::Connect;
 use std::{
@@ -33,6 +33,7 @@ pub(super) struct Peers {
     interfaces: Vec<&'static InterfaceDescriptor>,
     memory: Arc<Memory>,
     tls: Option<Tls>,
+    statements: Option<Arc<Statements>>,
     remotes: BTreeMap<String, Arc<Remote>>,
     /// The modules that each of them has.
     modules: BTreeMap<String, BTreeSet<String>>,
@@ -45,11 +46,13 @@ impl Peers {
         interfaces: impl Iterator<Item = &'static InterfaceDescriptor>,
         memory: Arc<Memory>,
         tls: Option<Tls>,
+        statements: Option<Arc<Statements>>,
     ) -> Self {
         Self {
             interfaces: interfaces.collect(),
             memory,
             tls,
+            statements,
             remotes: BTreeMap::new(),
             modules: BTreeMap::new(),
             observed: BTreeMap::new(),
@@ -123,7 +126,7 @@ impl Peers {
                 .unwrap_or_default(),
             thresholds: Default::default(),
         };
-        Arc::new(Remote::new(whereabouts, connections))
+        Arc::new(Remote::new(whereabouts, connections).vouching(self.statements.clone()))
     }
 
     /// Those that are called, by the names of their processes.

@@ -46,9 +46,16 @@ async fn run(
     let app = App::read(linked)?;
     log.begin(&app.place)?;
     let app = prepare(app.announced(linked).with_log(log.control()));
-    if std::env::var(ASK).is_ok_and(|question| question == "config") {
-        println!("{}", serde_json::json!(app.settings_in_force()));
-        return Ok(());
+    match std::env::var(ASK).as_deref() {
+        Ok("config") => {
+            println!("{}", serde_json::json!(app.settings_in_force()));
+            return Ok(());
+        }
+        Ok("rights") => {
+            println!("{}", serde_json::json!(app.rights()));
+            return Ok(());
+        }
+        _ => {}
     }
     // Other arguments were commands, which start nothing.
     if std::env::args().len() > 1 {

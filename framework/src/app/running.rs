@@ -12,7 +12,7 @@ use crate::{
     module::RunningModule,
     remote::{Readiness, Remote},
     serve::Server,
-    wire::{Memory, MemoryInUse},
+    wire::{Doubt, Memory, MemoryInUse, Statements},
 };
 use monolift_manifest::{Address, Manifest};
 use std::{
@@ -54,6 +54,7 @@ pub struct RunningApp {
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
     pub(super) address: Option<Address>,
+    pub(super) statements: Option<Arc<Statements>>,
     pub(super) http: Option<Gateway>,
     pub(super) observed: Observed,
     pub(super) exporting: Option<Exporting>,
@@ -75,6 +76,11 @@ impl RunningApp {
     /// The same, for a caller of its own: for tests.
     pub(crate) fn client_acting<C: Client>(&self, acting: Acting) -> C {
         self.links.client_acting(acting)
+    }
+
+    /// Calls whose user was not proven: by the process that called, and by what was wrong with its statement.
+    pub fn unproven_users(&self) -> Vec<(String, Doubt, u64)> {
+        self.statements.as_ref().map_or_else(Vec::new, |statements| statements.doubts())
     }
 
     /// Calls that the rules of methods have refused in this process, or would have where they are only observed: by

@@ -4,7 +4,7 @@
 //! spawned takes it along with [`spawn`] or [`Context::scope`].
 
 use super::{
-    Origin, Principal, Trace, TraceState,
+    Origin, Principal, Statement, Trace, TraceState,
     access::Acting,
     clock::{self, CallSettings, clamp},
     polled,
@@ -135,7 +135,9 @@ impl Context {
         self.baggage.as_ref()?.principal.get()
     }
 
-    pub(super) fn shared_principal(&self) -> Option<Arc<Principal>> {
+    /// The same, to be kept.
+    #[doc(hidden)]
+    pub fn shared_principal(&self) -> Option<Arc<Principal>> {
         self.known().map(|known| Arc::clone(&known.principal))
     }
 
@@ -248,6 +250,57 @@ impl Context {
         self
     }
 
+    /// The same, on behalf of no one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_principal(mut self) -> Self {
+        if self.known().is_some() {
+            self.baggage_mut().principal = OnceLock::new();
+        }
+        self
+    }
+
+    /// The principal as other processes are told of it, if that is known yet.
+    #[doc(hidden)]
+    pub fn statement(&self) -> Option<&Arc<Statement>> {
+        self.known()?.statement.get()
+    }
+
+    /// The same, on behalf of a principal whose statement this process has verified before.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_proven(mut self, principal: Arc<Principal>, statement: Arc<Statement>) -> Self {
+        self.baggage_mut().principal = OnceLock::from(Known::proven(principal, statement));
+        self
+    }
+
+    /// Whether the statement about its principal was known when the call was read.
+    #[doc(hidden)]
+    pub fn is_proven(&self) -> bool {
+        self.known().is_some_and(|known| known.proven)
+    }
+
+    /// Keeps what other processes are told of the principal, for all calls of the request. The first one stays.
+    #[doc(hidden)]
+    pub fn keep_statement(&self, statement: Arc<Statement>) {
+        if let Some(known) = self.known() {
+            // It is there already if two calls were made at once.
+            let _ = known.statement.set(statement);
+        }
+    }
+
+    /// The same, with another statement about its principal. Without a principal it is as it was.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_statement(mut self, statement: Arc<Statement>) -> Self {
+        if self.known().is_some()
+            && let Some(known) = self.baggage_mut().principal.get_mut()
+        {
+            known.statement = OnceLock::from(statement);
+        }
+        self
+    }
+
     /// The same, so that [`set_principal`](Self::set_principal) can set its principal later.
     #[must_use]
     pub fn with_room_for_a_principal(mut self) -> Self {
@@ -281,7 +334,10 @@ impl Context {
     pub fn is_carried(&self) -> bool {
         // Only baggage is of any length, and few calls have some.
         let Some(baggage) = &self.baggage else { return true };
-        let principal = self.principal().map_or(0, |principal| principal.size(ENTRY));
+        let principal = match self.statement() {
+            Some(statement) => statement.entries.len(),
+            None => self.principal().map_or(0, |principal| principal.size(ENTRY)),
+        };
         let key = baggage.idempotency_key.as_ref().map_or(0, |key| key.len() + ENTRY);
         let state = baggage.trace_state.as_ref().map_or(0, |state| state.as_str().len() + ENTRY);
         FIXED + principal + key + state <= LONGEST

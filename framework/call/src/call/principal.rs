@@ -1,11 +1,16 @@
 //! On whose behalf a call is made: a user, or a module's work of its own.
 
 use super::{
-    CallError, CallErrorKind, Context,
+    CallError, CallErrorKind, Context, Statement,
     rule::{Passed, Rule},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// On whose behalf a call is made. The edge of the application says so, and every call below has it.
 ///
@@ -41,7 +46,22 @@ pub struct Principal {
     /// Whether it is a module's own work. No token and no stored value can say so.
     #[serde(skip)]
     service: bool,
+    /// Until when its token holds, since 1970. It is known where the token is read.
+    #[serde(skip)]
+    expires: Expiry,
 }
+
+/// A time that says nothing about who somebody is: two principals that differ in it are equal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Expiry(Option<Duration>);
+
+impl PartialEq for Expiry {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Expiry {}
 
 impl Principal {
     /// The longest principal that is read, in bytes of all its texts.
@@ -57,6 +77,7 @@ impl Principal {
             scopes: Vec::new(),
             claims: BTreeMap::new(),
             service: false,
+            expires: Expiry::default(),
         }
     }
 
@@ -98,6 +119,20 @@ impl Principal {
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.claims.insert(name.into(), value.into());
         self
+    }
+
+    /// The same, known until this time since 1970, when its token expires. What a gateway tells other processes of it holds
+    /// no longer.
+    #[must_use]
+    pub fn until(mut self, expires: Duration) -> Self {
+        self.expires = Expiry(Some(expires));
+        self
+    }
+
+    /// Until when its token holds, since 1970.
+    #[doc(hidden)]
+    pub fn expires(&self) -> Option<Duration> {
+        self.expires.0
     }
 
     /// On whose behalf the call is made that is running. An error (401) if the request says of no one.
@@ -221,7 +256,9 @@ impl TryFrom<Stored> for Principal {
 
     fn try_from(stored: Stored) -> Result<Self, String> {
         let Stored { subject, tenant, issuer, roles, scopes, claims } = stored;
-        let principal = Self { subject, tenant, issuer, roles, scopes, claims, service: false };
+        let expires = Expiry::default();
+        let principal =
+            Self { subject, tenant, issuer, roles, scopes, claims, service: false, expires };
         if principal.size(0) > Self::LONGEST {
             return Err(format!("a principal is no longer than {} bytes", Self::LONGEST));
         }
@@ -234,11 +271,21 @@ impl TryFrom<Stored> for Principal {
 pub(super) struct Known {
     pub(super) principal: Arc<Principal>,
     passed: Passed,
+    /// As other processes are told of it, once one is.
+    pub(super) statement: OnceLock<Arc<Statement>>,
+    /// Whether it came from another process with a statement that is known to be true.
+    pub(super) proven: bool,
 }
 
 impl Known {
     pub(super) fn new(principal: Principal) -> Self {
-        Self { principal: Arc::new(principal), passed: Passed::default() }
+        let (passed, statement) = (Passed::default(), OnceLock::new());
+        Self { principal: Arc::new(principal), passed, statement, proven: false }
+    }
+
+    pub(super) fn proven(principal: Arc<Principal>, statement: Arc<Statement>) -> Self {
+        let (passed, statement) = (Passed::default(), OnceLock::from(statement));
+        Self { principal, passed, statement, proven: true }
     }
 
     /// Whether a rule lets it through. A rule that did is found again by its address.

@@ -9,8 +9,8 @@ use crate::{
     call::{CallError, CallErrorKind, planted},
     interface::{Argument, InterfaceDescriptor},
     wire::{
-        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Served, Transport,
-        greet, overloaded, tarpc_context,
+        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Served, Shown, Tls,
+        Transport, greet, overloaded, tarpc_context,
     },
 };
 use monolift_manifest::Address;
@@ -65,6 +65,8 @@ pub(super) struct Opened {
     pub(super) connection: Arc<Connection>,
     pub(super) calls: Arc<Calls>,
     pub(super) transport: ClientTransport,
+    /// What the other side has shown over TLS.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Connection {
@@ -87,7 +89,9 @@ impl Connection {
             bounds: *bounds,
             address: target.address.clone(),
         });
-        Ok(Opened { connection, calls, transport: Transport::new(socket, input, bounds.bytes) })
+        let shown = Tls::shown_on(&socket);
+        let transport = Transport::new(socket, input, bounds.bytes);
+        Ok(Opened { connection, calls, transport, shown })
     }
 
     /// Where the other side is.

@@ -14,7 +14,10 @@ use super::{
     ReplicaAddress,
     connection::{Connection, Opened},
 };
-use crate::call::{Backoff, planted};
+use crate::{
+    call::{Backoff, planted},
+    wire::{DISTRUSTED, Shown},
+};
 use arc_swap::ArcSwapOption;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -22,7 +25,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// The pauses between attempts to connect.
@@ -173,7 +176,7 @@ async fn connect(
 ) -> Result<Duration, String> {
     let attempt = tokio::time::timeout(ATTEMPT, Connection::open(target)).await;
     let opened = attempt.unwrap_or_else(|_| Err(format!("no connection within {ATTEMPT:?}")));
-    let Opened { connection, calls, transport } = opened?;
+    let Opened { connection, calls, transport, shown } = opened?;
     let since = Instant::now();
     log.is_up();
     let mut running = Box::pin(Arc::clone(&calls).run(transport));
@@ -192,8 +195,24 @@ async fn connect(
             // It ends with its last call in flight.
             tokio::spawn(running);
         }
+        () = distrusted(target, shown) => {
+            log.is_down("the authority of its certificate is not trusted any more");
+            tokio::spawn(async move {
+                if timeout(DISTRUSTED, running).await.is_err() {
+                    calls.cut();
+                }
+            });
+        }
     }
     Ok(since.elapsed())
+}
+
+/// Ready when the other side's certificates lead to none of the roots any more.
+async fn distrusted(target: &ReplicaAddress, shown: Option<Shown>) {
+    match (&target.whereabouts.tls, shown) {
+        (Some(tls), Some(shown)) => tls.distrusts(&shown).await,
+        _ => std::future::pending().await,
+    }
 }
 
 /// Logs the changes of a replica's state, each once.

@@ -12,7 +12,9 @@ use super::{
 use crate::{
     call::{CallError, CallErrorKind, clock, overdue, planted},
     interface::InterfaceDescriptor,
-    wire::{self, Answer, Bounds, Carrier, Memory, Network, Outgoing, Peer, Socket, Tls},
+    wire::{
+        self, Answer, Bounds, Carrier, Memory, Network, Outgoing, Peer, Socket, Statements, Tls,
+    },
 };
 use futures_util::future::BoxFuture;
 use monolift_manifest::{Address, Connect, Retries};
@@ -28,6 +30,7 @@ pub struct Remote {
     whereabouts: Arc<Whereabouts>,
     replicas: Arc<Replicas>,
     budget: Budget,
+    statements: Option<Arc<Statements>>,
 }
 
 /// Who calls whom, where, and within what bounds.
@@ -98,7 +101,14 @@ impl Remote {
         let whereabouts = Arc::new(whereabouts);
         let budget = Budget::new(whereabouts.retries);
         let replicas = Replicas::new(Arc::clone(&whereabouts), connections);
-        Self { whereabouts, replicas, budget }
+        Self { whereabouts, replicas, budget, statements: None }
+    }
+
+    /// The same, with a gateway's word for the users that calls are made for.
+    #[must_use]
+    pub fn vouching(mut self, statements: Option<Arc<Statements>>) -> Self {
+        self.statements = statements;
+        self
     }
 
     /// The process that is called, as the manifest names it.
@@ -261,8 +271,11 @@ impl Carrier for Remote {
         self.whereabouts.bounds
     }
 
-    fn carry<'a>(&'a self, call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
+    fn carry<'a>(&'a self, mut call: Outgoing<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
+            if let Some(statements) = &self.statements {
+                statements.vouch(&mut call.context);
+            }
             self.budget.count(clock::now());
             match self.attempt(&call, None).await {
                 Ok(answer) => Ok(answer),

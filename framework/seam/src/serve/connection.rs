@@ -352,7 +352,7 @@ impl<'a> Connection<'a> {
         let Envelope { context, payload, timed, .. } = envelope;
         // What it says of its own clients divides its turns, and takes none of another peer.
         let origin = context.origin().through(self.peer);
-        let context = context.of(origin);
+        let context = serving.directory.believe(context.of(origin), &self.caller);
         let place = serving.gate.enter();
         let waiting = match &place {
             Some(_) => None,

@@ -8,7 +8,7 @@ use crate::{
         record::{Entry, Recorder, Recording, RecordingEnd},
     },
     interface::{InterfaceDescriptor, Method},
-    wire::{Interfaces, OUTLINES, Peer},
+    wire::{Interfaces, OUTLINES, Peer, Statements},
 };
 use std::{fmt, sync::Arc};
 
@@ -28,6 +28,7 @@ pub struct Directory {
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
     recorder: Option<Arc<dyn Recorder>>,
+    statements: Option<Arc<Statements>>,
 }
 
 /// One of them.
@@ -61,7 +62,16 @@ impl Directory {
         let plain = Arc::new(outlined.without_outlines());
         let methods = handlers.iter().flat_map(methods_of).collect();
         let outlined = Arc::new(outlined);
-        Self { handlers, methods, outlined, plain, may_call, web: None, recorder: None }
+        Self {
+            handlers,
+            methods,
+            outlined,
+            plain,
+            may_call,
+            web: None,
+            recorder: None,
+            statements: None,
+        }
     }
 
     /// Serves `web` too, to whom `may_ask` lets in.
@@ -76,6 +86,26 @@ impl Directory {
     pub fn recorded_by(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
         self.recorder = recorder;
         self
+    }
+
+    /// Has callers prove on whose behalf they call.
+    #[must_use]
+    pub fn believing(mut self, statements: Option<Arc<Statements>>) -> Self {
+        self.statements = statements;
+        self
+    }
+
+    /// What is believed of callers' users.
+    pub(super) fn statements(&self) -> Option<Arc<Statements>> {
+        self.statements.clone()
+    }
+
+    /// The context of a call of `caller`, on behalf of whom that is proven to be.
+    pub(super) fn believe(&self, context: Context, caller: &str) -> Context {
+        match &self.statements {
+            Some(statements) => statements.believe(context, caller),
+            None => context,
+        }
     }
 
     /// Records a call of `caller` in `context`, if the caller records its request.

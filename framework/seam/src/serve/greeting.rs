@@ -6,7 +6,10 @@ use super::{
     gate::Gate,
     handshakes::{Handshake, Handshakes},
 };
-use crate::wire::{HelloError, Interfaces, Memory, Peer, Refusal, Socket, Tls, Transport, receive};
+use crate::wire::{
+    DISTRUSTED, HelloError, Interfaces, Memory, Peer, Refusal, Shown, Socket, Tls, Transport,
+    receive,
+};
 use bytes::BytesMut;
 use std::{
     io::{self, ErrorKind},
@@ -14,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::{Semaphore, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// What the connections of one listener share.
@@ -67,6 +70,48 @@ pub(super) async fn serve(socket: Socket, serving: &Arc<Serving>, draining: watc
             return tracing::debug!("a connection was closed: newer ones said hello before it did");
         }
     };
+    match (&serving.tls, Tls::shown_on(&greeted.socket)) {
+        (Some(tls), Some(shown)) => trusted(tls, &shown, greeted, serving, draining).await,
+        _ => go_on(greeted, serving, draining).await,
+    }
+}
+
+/// Serves a connection for as long as its peer's certificates lead to one of the roots. After that its calls in flight have
+/// some time left.
+async fn trusted(
+    tls: &Tls,
+    shown: &Shown,
+    greeted: Greeted,
+    serving: &Arc<Serving>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let caller = greeted.peer.process.clone();
+    let (leave, leaving) = watch::channel(false);
+    let asked = async {
+        // The listener itself waits for as long as a drain may take.
+        if draining.wait_for(|draining| *draining).await.is_ok() {
+            leave.send_replace(true);
+        }
+        std::future::pending::<()>().await;
+    };
+    let ended = async {
+        tokio::select! {
+            () = asked => {}
+            () = tls.distrusts(shown) => {
+                tracing::info!(caller, "a connection is ended: the authority of its certificate is not trusted any more");
+                leave.send_replace(true);
+                sleep(DISTRUSTED).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = go_on(greeted, serving, leaving) => {}
+        () = ended => {}
+    }
+}
+
+/// Serves a connection that has said hello.
+async fn go_on(greeted: Greeted, serving: &Arc<Serving>, draining: watch::Receiver<bool>) {
     let Greeted { socket, peer, input } = greeted;
     if peer.http
         && let Some(web) = serving.directory.web_for(&peer.process)
@@ -77,7 +122,8 @@ pub(super) async fn serve(socket: Socket, serving: &Arc<Serving>, draining: watc
         }
         return;
     }
-    let transport = Transport::new(socket, input, serving.limits.bounds.bytes);
+    let transport = Transport::new(socket, input, serving.limits.bounds.bytes)
+        .believing(serving.directory.statements());
     let caller = peer.process.clone();
     match Connection::new(serving, peer).run(transport, draining).await {
         Ok(()) => {}
@@ -119,7 +165,7 @@ async fn hear(mut socket: Socket, serving: &Serving) -> Result<Greeted, TurnedAw
     }
     let proof = socket.proof();
     let welcome = |peer: &Peer| {
-        if !proof.is_of(&peer.process) {
+        if !proof.is_of(&us.app, &peer.process) {
             let process = &peer.process;
             return Err(Refusal(format!("your certificate is not that of `{process}`")));
         }

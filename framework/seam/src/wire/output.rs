@@ -1,7 +1,7 @@
 //! What waits to be written: short frames together in one piece, and long payloads between such
 //! pieces, as they are.
 
-use super::{Message, Socket};
+use super::{Introduced, Message, Socket};
 use bytes::{Buf, Bytes, BytesMut};
 use std::{
     collections::VecDeque,
@@ -31,11 +31,15 @@ pub(super) struct Output {
     kept: bool,
     /// Bytes that the socket has taken so far.
     taken: u64,
+    /// The signers of statements that were shown in it.
+    shown: Introduced,
 }
 
 impl Output {
-    pub(super) fn new() -> Self {
-        Self { pieces: VecDeque::new(), end: BytesMut::new(), before_end: 0, kept: false, taken: 0 }
+    /// Nothing yet, behind which signers are shown as `shown` says.
+    pub(super) fn new(shown: Introduced) -> Self {
+        let (pieces, end) = (VecDeque::new(), BytesMut::new());
+        Self { pieces, end, before_end: 0, kept: false, taken: 0, shown }
     }
 
     /// Bytes that the socket has taken so far.
@@ -63,7 +67,7 @@ impl Output {
         if self.end.capacity() == 0 {
             self.end.reserve(ROOM);
         }
-        if let Some(long) = message.write(&mut self.end) {
+        if let Some(long) = message.write_after(&mut self.shown, &mut self.end) {
             self.before_end += self.end.len() + long.len();
             self.pieces.extend([self.end.split().freeze(), long]);
         }
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn frames_leave_in_their_order_and_whole() {
         let lengths = [10, 0, 70_000, 33_000, 5, 32 * 1024, 32 * 1024 - 1, 200_000, 9];
-        let mut output = Output::new();
+        let mut output = Output::new(Introduced::default());
         let mut plain = BytesMut::new();
         for (id, &length) in (0..).zip(&lengths) {
             output.put(answer(id, length));

@@ -117,10 +117,10 @@ pub(crate) enum Proof {
 
 impl Proof {
     /// Whether the peer may be this process.
-    pub(crate) fn is_of(&self, process: &str) -> bool {
+    pub(crate) fn is_of(&self, app: &str, process: &str) -> bool {
         match self {
             Self::Unasked => true,
-            Self::Certificate(certificate) => is_of(certificate, process),
+            Self::Certificate(certificate) => is_of(certificate, app, process),
             Self::Missing => false,
         }
     }

@@ -6,7 +6,9 @@
 //!
 //! It answers pings by itself, and knows whether the other side is about to go.
 
-use super::{Answer, Envelope, FrameError, Message, Socket, output::Output};
+use super::{
+    Answer, Envelope, FrameError, Introduced, Message, Socket, Statements, output::Output,
+};
 use crate::carry::{overloaded, refuse};
 use bytes::{Buf, BytesMut};
 use futures_util::{Sink, Stream};
@@ -15,7 +17,7 @@ use std::{
     io,
     marker::PhantomData,
     pin::Pin,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -66,6 +68,8 @@ pub struct Transport<Out, In> {
     long_since: Option<Instant>,
     /// Bytes of a message that are still to arrive and are not kept.
     passing_over: usize,
+    /// The signers of statements that the other side has shown.
+    seen: Introduced,
     sides: PhantomData<fn(Out) -> In>,
 }
 
@@ -91,7 +95,8 @@ pub(crate) struct Long {
 impl<Out, In> Transport<Out, In> {
     /// Frames on `socket`, from which `input` has been read already.
     pub fn new(socket: Socket, input: BytesMut, payload_limit: usize) -> Self {
-        let output = Output::new();
+        let output = Output::new(Introduced::over(&socket));
+        let seen = Introduced::over(&socket);
         Self {
             socket,
             payload_limit,
@@ -104,8 +109,16 @@ impl<Out, In> Transport<Out, In> {
             rested: true,
             long_since: None,
             passing_over: 0,
+            seen,
             sides: PhantomData,
         }
+    }
+
+    /// The same, where what callers say of their users is verified.
+    #[must_use]
+    pub(crate) fn believing(mut self, statements: Option<Arc<Statements>>) -> Self {
+        self.seen.believe(statements);
+        self
     }
 
     /// Whether long messages go over it, lately.
@@ -266,7 +279,7 @@ impl<Out, In: Side> Transport<Out, In> {
                 self.passing_over -= passed;
                 self.passing_over.min(READ_STEP)
             } else {
-                match Message::read(&mut self.input, self.payload_limit) {
+                match Message::read_after(&mut self.seen, &mut self.input, self.payload_limit) {
                     Ok(Ok(message)) if self.is_own(&message) => 0,
                     Ok(Ok(message)) => {
                         self.since_long = self.since_long.saturating_add(1);

@@ -70,6 +70,13 @@ impl Calls {
         ended
     }
 
+    /// Ends all calls on a connection whose task was dropped.
+    pub(crate) fn cut(&self) {
+        let mut left = Leftovers::default();
+        self.list().end(&mut left);
+        left.see_to();
+    }
+
     fn poll(
         &self,
         running: &mut LoopState,

@@ -1,8 +1,12 @@
 //! Frames: there and back, and whatever a peer may send instead.
 
-use super::*;
-use crate::call::{CallSettings, MAX_DEADLINE};
+use super::{
+    entries::{DEADLINE_MICROS, END},
+    *,
+};
+use crate::call::{CallSettings, MAX_DEADLINE, Principal};
 use proptest::prelude::*;
+use std::time::Duration;
 
 const LIMIT: usize = 64 * 1024;
 

@@ -1,6 +1,7 @@
 //! `cargo monolift …`: tools for a workspace of modules.
 
 mod affected;
+mod certs;
 mod check;
 mod ci;
 mod config;
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Affected(affected::Affected),
+    Certs(certs::Certs),
     Check(check::Check),
     Ci(ci::Ci),
     Compare(Compare),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Affected(affected) => affected.run(),
+        Command::Certs(certs) => certs.run(),
         Command::Check(check) => check.run(),
         Command::Ci(ci) => ci.run(),
         Command::Compare(compare) => compare.run(),

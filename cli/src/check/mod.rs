@@ -4,6 +4,7 @@
 mod breaking;
 mod known;
 mod reader;
+mod rights;
 
 use crate::migrations;
 use breaking::{Breaking, breaking};
@@ -22,10 +23,22 @@ pub(crate) struct Check {
     /// The manifest
     #[arg(long, default_value = "deployment.toml", value_name = "FILE")]
     manifest: PathBuf,
+    /// Build the programs, and print who may call what: each process, method, route, rule and caller
+    #[arg(long)]
+    rights: bool,
+    /// With --rights: write them to this file
+    #[arg(long, value_name = "FILE", requires = "rights")]
+    out: Option<PathBuf>,
+    /// With --rights: fail if they are not those of this file, and print what has changed
+    #[arg(long, value_name = "FILE", requires = "rights", conflicts_with = "out")]
+    compare: Option<PathBuf>,
 }
 
 impl Check {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        if self.rights {
+            return self.rights();
+        }
         let text = fs::read_to_string(&self.manifest)
             .map_err(|error| format!("{} cannot be read: {error}", self.manifest.display()))?;
         let workspace = Workspace::find(&env::current_dir()?)?;
@@ -50,6 +63,25 @@ impl Check {
             eprintln!("{BREAKING}");
         }
         println!("\n{ONE_CONNECTION}");
+        Ok(())
+    }
+}
+
+impl Check {
+    fn rights(self) -> Result<(), Box<dyn Error>> {
+        let rights = rights::of(&self.manifest)?;
+        if let Some(file) = &self.out {
+            fs::write(file, &rights)
+                .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+            eprintln!("{} is written", file.display());
+            return Ok(());
+        }
+        if let Some(file) = &self.compare {
+            rights::compare(file, &rights)?;
+            eprintln!("the rights are those of {}", file.display());
+            return Ok(());
+        }
+        print!("{rights}");
         Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! Events between modules, in each mode, on both databases.
 
+#[path = "../../framework/data/src/events/tests/kills.rs"]
+mod kills;
+
 use crate::{postgres::Postgres, support::soon};
 use monolift::{
     CallError, Db, Delivery, Events, Failure, InterfaceError, On, StartError, async_trait,
     data::{
         DbSettings, Location,
         events::{
-            Ask, EventLedger, Feed, FeedError, Feeds, Heard, Listener, Offer, PublisherFeed,
+            Ask, Event, EventLedger, Feed, FeedError, Feeds, Heard, Listener, Offer, PublisherFeed,
             Settled, Subscription, history,
         },
     },
@@ -499,4 +502,21 @@ async fn an_event_of_another_module_is_refused() {
     let refused = hall.publish(&mut tx, &Smelled { number: 1 }).await.unwrap_err().to_string();
     assert!(refused.contains("the module `hall` publishes `smelled`"), "{refused}");
     assert!(refused.contains("belongs to the module `kitchen`"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_at_every_point_lose_and_double_nothing_on_postgres() {
+    let postgres = Postgres::start();
+    let open = async |side: &str, seed: u64| -> Db {
+        let location = Location::Url(postgres.database(&format!("{side}_{seed}")));
+        Db::open(&location, &DbSettings::default(), &[history()]).await.unwrap()
+    };
+    kills::all(async |seed| {
+        let (publisher, listener) = (open("source", seed).await, open("hands", seed).await);
+        let mut connection = listener.connection().await.unwrap();
+        sqlx::query(kills::EFFECTS).execute(&mut *connection).await.unwrap();
+        drop(connection);
+        kills::Sides { publisher, listener }
+    })
+    .await;
 }

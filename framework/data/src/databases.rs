@@ -3,7 +3,10 @@
 use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     SharedPools,
-    events::{self, Events, Feed, Feeds, Heard, Listener, PublisherFeed},
+    events::{
+        self, AnyEventLedger, AttendedEvents, EventLedger, Events, Feed, Feeds, Heard, Listener,
+        PublisherFeed,
+    },
     gauge::{Gauge, Opened},
     work::{self, AnyLedger, Attended, Ledger, Work, WorkKind, Worker},
 };
@@ -174,6 +177,7 @@ pub struct Databases {
     published: watch::Sender<()>,
     feed: Mutex<Option<Arc<dyn Feed>>>,
     listener: Mutex<Option<MakeListener>>,
+    event_ledger: Mutex<Option<Arc<dyn AnyEventLedger>>>,
 }
 
 /// Makes the module's worker, once the module is there to do the work.
@@ -196,6 +200,7 @@ impl Databases {
         let (identities, worker, ledger, nudge) = Default::default();
         let (published, feed, listener) =
             (watch::Sender::new(()), Mutex::default(), Mutex::default());
+        let event_ledger = Mutex::default();
         Self {
             source,
             opened,
@@ -209,6 +214,7 @@ impl Databases {
             published,
             feed,
             listener,
+            event_ledger,
         }
     }
 
@@ -221,7 +227,8 @@ impl Databases {
         let db = db.strict(self.source.strict);
         let _ = self.backend.set(db.backend());
         let (module, has_work) = (self.source.module, !self.source.work.is_empty());
-        let gauge = Arc::new(Opened { db: db.clone(), module, has_work });
+        let has_events = self.source.events;
+        let gauge = Arc::new(Opened { db: db.clone(), module, has_work, has_events });
         self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(gauge);
         if self.source.shares {
             let identity = db.identity().await.cloned();
@@ -250,6 +257,9 @@ impl Databases {
             let (module, published) = (self.source.module, self.published.clone());
             let feed = PublisherFeed::new(db.clone(), module, published);
             *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(feed));
+            let ledger = EventLedger::of(db.clone(), module);
+            let ledger = Arc::new(AttendedEvents { ledger, published: self.published.clone() });
+            *self.event_ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
             let (listening, calls) = (db.clone(), Arc::clone(injector.settings()));
             let make: MakeListener = Box::new(move |heard, feeds| {
                 let listener = Listener::new(listening, module, heard, feeds).with(calls);
@@ -281,6 +291,11 @@ impl Databases {
     pub fn listener(&self, heard: Vec<Heard>, feeds: &Arc<Feeds>) -> Option<Working> {
         let make = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(make(heard, Arc::clone(feeds)))
+    }
+
+    /// The module's events and their listeners, if it publishes or listens.
+    pub fn event_ledger(&self) -> Option<Arc<dyn AnyEventLedger>> {
+        self.event_ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Wakes the feed of the module's events: one was published.

@@ -152,4 +152,39 @@ impl<D: ModuleDatabase> Db<D> {
         tx.commit().await?;
         Ok(rows)
     }
+
+    /// The rows of one of the framework's own statements that writes, and commits by itself.
+    pub(super) async fn write_rows(
+        &self,
+        sql: Arc<str>,
+        values: Vec<Value>,
+        columns: &'static [Column],
+    ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
+        if self.begins.role.is_none() {
+            let _places = self.writer_line.wait().await?;
+            let mut connection = self.writer.acquire().await?;
+            return D::rows(&mut connection, sql, values, columns).await;
+        }
+        let mut tx = self.write().await?;
+        let rows = D::rows(&mut tx, sql, values, columns).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// Runs one of the framework's own statements, which commits by itself. Returns how many rows it has changed.
+    pub(super) async fn change(
+        &self,
+        sql: Arc<str>,
+        values: Vec<Value>,
+    ) -> Result<u64, sqlx::Error> {
+        if self.begins.role.is_none() {
+            let _places = self.writer_line.wait().await?;
+            let mut connection = self.writer.acquire().await?;
+            return D::execute(&mut connection, sql, values).await;
+        }
+        let mut tx = self.write().await?;
+        let changed = D::execute(&mut tx, sql, values).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
 }

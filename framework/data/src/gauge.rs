@@ -1,7 +1,8 @@
-//! What a module's database shows of itself: how its pools are used, and its durable work.
+//! What a module's database shows of itself: how its pools are used, its durable work, and the listeners of its events.
 
 use super::{
     Db, ModuleDatabase,
+    events::{EventLedger, Lag},
     line::Line,
     work::{Ledger, Standing},
 };
@@ -30,6 +31,9 @@ pub trait Gauge: Send + Sync + fmt::Debug {
 
     /// Its durable work, by kind. `None` if it has none. This asks the database.
     fn standing(&self) -> BoxFuture<'_, Result<Option<Vec<Standing>>, sqlx::Error>>;
+
+    /// How far the listeners of its events are. `None` if it has none. This asks the database.
+    fn lag(&self) -> BoxFuture<'_, Result<Option<Vec<Lag>>, sqlx::Error>>;
 }
 
 /// The database of a module that has been opened.
@@ -38,6 +42,7 @@ pub(super) struct Opened<D: ModuleDatabase> {
     pub(super) db: Db<D>,
     pub(super) module: &'static str,
     pub(super) has_work: bool,
+    pub(super) has_events: bool,
 }
 
 impl<D: ModuleDatabase> Gauge for Opened<D> {
@@ -62,6 +67,15 @@ impl<D: ModuleDatabase> Gauge for Opened<D> {
         Box::pin(async {
             match self.has_work {
                 true => Ledger::of(self.db.clone(), self.module).standing().await.map(Some),
+                false => Ok(None),
+            }
+        })
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<Option<Vec<Lag>>, sqlx::Error>> {
+        Box::pin(async {
+            match self.has_events {
+                true => EventLedger::of(self.db.clone(), self.module).lag().await.map(Some),
                 false => Ok(None),
             }
         })

@@ -84,6 +84,18 @@ impl<D: Database> Tx<'_, D> {
         rolled_back
     }
 
+    /// One that began elsewhere. The call that is polled now holds it from here on.
+    pub(super) fn taken_over(tx: Begun<D>, places: Places, strict: bool) -> Self {
+        let (hold, cut) = (held::hold(&CONNECTION, strict), Arc::default());
+        Self { tx, hold, _places: places, cut, db: PhantomData }
+    }
+
+    /// What it consists of, which its call no longer holds, and whether it can only be rolled back.
+    pub(super) fn handed_over(self) -> (Begun<D>, Places, bool) {
+        let Self { tx, _places: places, cut, .. } = self;
+        (tx, places, cut.load(Relaxed))
+    }
+
     /// What lending it needs.
     pub(super) fn parts(&mut self) -> (&mut D::Connection, &Hold, &Arc<AtomicBool>) {
         (self.tx.connection_mut(), &self.hold, &self.cut)

@@ -8,14 +8,17 @@
 //! | `callers-wait-on` | that a caller hears of its deadline in time |
 //! | `claims-share-a-name` | that two claims of one worker are told apart |
 //! | `connects-once` | that a lost connection is made again |
+//! | `event-acknowledged-first` | that an event is acknowledged after its effect |
 //! | `failed-is-done` | that failed work is tried again |
 //! | `first-come-first-served` | that origins take turns |
 //! | `fresh-deadlines` | that a deadline only shrinks from hop to hop |
+//! | `inbox-apart` | that an event is noted in the transaction of its effect |
 //! | `inbox-forgets` | that an event which is delivered again has its effect once |
 //! | `keys-are-lost` | that an idempotency key reaches the module |
 //! | `leases-never-end` | that the work of a dead worker is taken over |
 //! | `lost-is-not-sent` | that a call which may have been done is not sent again |
 //! | `lost-is-undone` | that a caller is not told "not done" of a call that was |
+//! | `outbox-by-id` | that an event which was taken and not handled is offered again |
 //! | `places-are-kept` | that a place is free again when its call goes away |
 //! | `retries-any-method` | that only idempotent methods are sent again |
 //! | `retries-multiply` | that attempts do not multiply over several hops |

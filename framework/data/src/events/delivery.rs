@@ -1,14 +1,16 @@
 //! An event as its listener gets it, and the transaction of its effect.
 
 use super::{
+    batch::{Batches, Entered, Habit, Seat, enter},
     heard::{Failure, Parked, Start},
-    inbox::{Entry, Slip},
+    inbox::Slip,
 };
 use crate::{Db, ModuleDatabase, Tx, work::Retry};
 use async_trait::async_trait;
 use monolift_call::Event;
 use sqlx::{Any, Database};
 use std::{
+    any::Any as AnyType,
     fmt,
     ops::{Deref, DerefMut},
     sync::{
@@ -94,27 +96,18 @@ impl<E> Delivery<E> {
     ///
     /// If the module handles an event without this, the event is noted when [`On::on`] has ended. What it did can then
     /// happen again after a crash.
+    ///
+    /// Events that wait here at one moment share a transaction. Each has it for itself until [`EventTx::commit`], which
+    /// returns when all of it is committed. An event that fails undoes its own part.
     pub async fn begin<'a, D: ModuleDatabase>(
         &self,
         db: &'a Db<D>,
     ) -> Result<Option<EventTx<'a, D>>, sqlx::Error> {
-        let mut tx = db.write().await?;
-        match self.slip.enter::<D>(db.backend(), &mut tx).await? {
-            Entry::New => {
-                self.state.set(Stage::Begun);
-                Ok(Some(EventTx { tx, state: Arc::clone(&self.state) }))
-            }
-            Entry::Seen => {
-                tx.rollback().await?;
-                self.state.set(Stage::Done);
-                Ok(None)
-            }
-            Entry::TooEarly => {
-                tx.rollback().await?;
-                self.state.set(Stage::TooEarly);
-                Err(sqlx::Error::Configuration(TooEarly.into()))
-            }
+        let entered = self.state.enter(db, &self.slip, self.attempt).await?;
+        if entered.is_none() && self.state.get() == Stage::TooEarly {
+            return Err(sqlx::Error::Configuration(TooEarly.into()));
         }
+        Ok(entered)
     }
 }
 
@@ -131,19 +124,56 @@ pub(super) enum Stage {
     TooEarly,
 }
 
-/// The stage that a delivery has reached.
-#[derive(Debug, Default)]
-pub(super) struct State(AtomicU8);
+/// The stage that a delivery has reached, and with whom it may share a transaction.
+#[derive(Debug)]
+pub(super) struct State {
+    stage: AtomicU8,
+    /// [`Batches`] of the listener's database.
+    batches: Arc<dyn AnyType + Send + Sync>,
+    habit: Arc<Habit>,
+}
 
 impl State {
     const STAGES: [Stage; 4] = [Stage::Waiting, Stage::Begun, Stage::Done, Stage::TooEarly];
 
+    pub(super) fn new<D: ModuleDatabase>(batches: Arc<Batches<D>>, habit: Arc<Habit>) -> Self {
+        Self { stage: AtomicU8::default(), batches, habit }
+    }
+
     fn set(&self, stage: Stage) {
-        self.0.store(stage as u8, SeqCst);
+        self.stage.store(stage as u8, SeqCst);
     }
 
     pub(super) fn get(&self) -> Stage {
-        Self::STAGES[usize::from(self.0.load(SeqCst))]
+        Self::STAGES[usize::from(self.stage.load(SeqCst))]
+    }
+
+    /// Begins the transaction of an event. `None` if the event was handled before, or comes too early.
+    pub(super) async fn enter<'a, D: ModuleDatabase>(
+        self: &Arc<Self>,
+        db: &'a Db<D>,
+        slip: &Slip,
+        attempt: u32,
+    ) -> Result<Option<EventTx<'a, D>>, sqlx::Error> {
+        // One that has failed may do so again, and not only by itself: a constraint can be checked at the commit.
+        let shares = attempt <= 1 && self.habit.shares();
+        let batches = self.batches.downcast_ref::<Batches<D>>().filter(|_| shares);
+        let batch = batches.map(|batches| (batches, &self.habit));
+        match enter(db, slip, batch).await? {
+            Entered::New(tx, seat) => {
+                self.set(Stage::Begun);
+                let state = Arc::clone(self);
+                Ok(Some(EventTx { open: Some((tx, seat)), state }))
+            }
+            Entered::Seen => {
+                self.set(Stage::Done);
+                Ok(None)
+            }
+            Entered::TooEarly => {
+                self.set(Stage::TooEarly);
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -151,21 +181,41 @@ impl State {
 ///
 /// One that is dropped before its commit is rolled back, and the event is delivered again.
 pub struct EventTx<'a, D: Database = Any> {
-    tx: Tx<'a, D>,
+    /// Until it ends.
+    open: Option<(Tx<'a, D>, Seat<D>)>,
     state: Arc<State>,
 }
 
+const OPEN: &str = "it is taken out only by what ends it";
+
 impl<D: Database> EventTx<'_, D> {
     /// Makes the effect last, together with the note that the event was handled.
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.tx.commit().await?;
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        match self.open.take().expect(OPEN) {
+            (tx, Seat::Own) => tx.commit().await?,
+            (tx, Seat::Shared(seat)) => seat.commit(tx).await?,
+        }
         self.state.set(Stage::Done);
         Ok(())
     }
 
     /// Undoes the effect. The event is delivered again.
-    pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.tx.rollback().await
+    pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        match self.open.take().expect(OPEN) {
+            (tx, Seat::Own) => tx.rollback().await,
+            (tx, Seat::Shared(seat)) => {
+                seat.undo(tx);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<D: Database> Drop for EventTx<'_, D> {
+    fn drop(&mut self) {
+        if let Some((tx, Seat::Shared(seat))) = self.open.take() {
+            seat.undo(tx);
+        }
     }
 }
 
@@ -173,13 +223,13 @@ impl<'a, D: Database> Deref for EventTx<'a, D> {
     type Target = Tx<'a, D>;
 
     fn deref(&self) -> &Tx<'a, D> {
-        &self.tx
+        &self.open.as_ref().expect(OPEN).0
     }
 }
 
 impl<D: Database> DerefMut for EventTx<'_, D> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.tx
+        &mut self.open.as_mut().expect(OPEN).0
     }
 }
 

@@ -6,12 +6,12 @@ use super::{
     statements::{LIST, list, now, skip_locked},
     tables::EPOCH,
 };
-use crate::{Column, Db, ModuleDatabase, Value, work::milliseconds};
+use crate::{Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
 use async_trait::async_trait;
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -20,11 +20,13 @@ use tokio::{
 };
 
 /// For how long offers are a listener's. It is renewed three times as often.
-pub(super) const LEASE: Duration = Duration::from_secs(10);
+pub(super) const LEASE: Duration = Duration::from_secs(4);
 /// The longest that a question is kept waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often the table is looked at while nothing else says that there is an event: another replica may have published.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a feed that is busy looks for events that are to be offered to new listeners.
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// After an event was published, its transaction still has to commit.
 const SOON: [Duration; 5] = [
     Duration::from_millis(1),
@@ -39,8 +41,14 @@ pub struct PublisherFeed<D: ModuleDatabase> {
     db: Db<D>,
     module: Arc<str>,
     published: watch::Sender<()>,
-    /// The listeners that are known to be registered, with the number of their subscriptions.
+    /// The listeners that are known to be registered, each with the name of an event.
     registered: Mutex<BTreeSet<(String, String)>>,
+    /// The listeners whose last claim took all that they asked for: more is probably due.
+    busy: Mutex<BTreeSet<String>>,
+    /// When events were last looked for that have to be offered to listeners which were added since.
+    caught_up: Mutex<Option<Instant>>,
+    /// For a planted mistake.
+    read: Mutex<String>,
 }
 
 impl<D: ModuleDatabase> fmt::Debug for PublisherFeed<D> {
@@ -52,7 +60,15 @@ impl<D: ModuleDatabase> fmt::Debug for PublisherFeed<D> {
 impl<D: ModuleDatabase> PublisherFeed<D> {
     /// That of a module. `published` wakes it.
     pub fn new(db: Db<D>, module: &str, published: watch::Sender<()>) -> Self {
-        Self { db, module: module.into(), published, registered: Mutex::default() }
+        Self {
+            db,
+            module: module.into(),
+            published,
+            registered: Mutex::default(),
+            busy: Mutex::default(),
+            caught_up: Mutex::default(),
+            read: Mutex::default(),
+        }
     }
 
     async fn register(&self, ask: &Ask) -> Result<(), sqlx::Error> {
@@ -86,15 +102,55 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             if names.is_empty() { "1 = 0".to_owned() } else { names.join(" OR ") }
         };
         let (own, earlier) = (known("o", &mut values), known("e", &mut values));
+        // A lease that ends later than one which begins now is of a clock that went back since.
+        let held = |of: &str| {
+            let longest = milliseconds(LEASE);
+            format!("({of}.leased_till_ms > {now} AND {of}.leased_till_ms <= {now} + {longest})")
+        };
+        let (own_held, earlier_held) = (held("o"), held("e"));
+        let unread = self.unread();
         let condition = format!(
             "o.module = $1 AND o.listener = $2 AND o.epoch <= {EPOCH} AND o.parked_at_ms IS NULL \
-             AND o.due_at_ms <= {now} AND o.leased_till_ms <= {now} AND ({own}) \
+             AND o.due_at_ms <= {now} AND NOT {own_held} AND ({own}){unread} \
              AND (o.key IS NULL OR NOT EXISTS (SELECT 1 FROM monolift_event_offers e \
              WHERE e.module = $1 AND e.listener = $2 AND e.name = o.name AND e.key = o.key \
              AND e.number < o.number AND (e.parked_at_ms > 0 OR e.due_at_ms > {now} \
-             OR e.leased_till_ms > {now} OR e.epoch > {EPOCH} OR NOT ({earlier}))))"
+             OR {earlier_held} OR e.epoch > {EPOCH} OR NOT ({earlier}))))"
         );
         (condition, values)
+    }
+
+    /// Offers events to listeners that were added since. A busy feed does so now and then.
+    async fn catch_up(&self, is_busy: bool) -> Result<(), sqlx::Error> {
+        let last = *self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_busy && last.is_some_and(|last| last.elapsed() < CATCH_UP) {
+            return Ok(());
+        }
+        while registry::offer_to_new_listeners(&self.db, &self.module).await? {}
+        *self.caught_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// A planted mistake: events are read by their numbers, each once.
+    fn unread(&self) -> String {
+        if !planted!("outbox-by-id") {
+            return String::new();
+        }
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        format!(" AND o.event > '{read}'")
+    }
+
+    fn busy(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_busy(&self, listener: &str, is_busy: bool) {
+        let mut busy = self.busy();
+        match (busy.contains(listener), is_busy) {
+            (false, true) => drop(busy.insert(listener.to_owned())),
+            (true, false) => drop(busy.remove(listener)),
+            _ => {}
+        }
     }
 
     /// Whether anything is due.
@@ -119,6 +175,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             Column::Number,
             Column::Text,
             Column::Text,
+            Column::Number,
         ];
         let backend = self.db.backend();
         let (now, locked) = (now(backend), skip_locked(backend));
@@ -137,7 +194,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
              UPDATE monolift_event_offers SET holder = $3, leased_till_ms = {now} + $4, \
              attempts = attempts + 1 \
              WHERE module = $1 AND listener = $2 AND event IN (SELECT event FROM due) \
-             RETURNING event, name, version, key, number, begins, skipped, attempts, {}, {}",
+             RETURNING event, name, version, key, number, begins, skipped, attempts, {}, {}, replay",
             of_event("payload"),
             of_event("trace"),
         );
@@ -150,9 +207,13 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             most.into(),
         ];
         let values = values.into_iter().chain(known).collect();
-        let mut tx = self.db.write().await?;
-        let rows = D::rows(&mut tx, sql.into(), values, TAKEN).await?;
-        tx.commit().await?;
+        let rows = self.db.write_rows(sql.into(), values, TAKEN).await?;
+        self.note_busy(&ask.listener, rows.len() as i64 == most);
+        if planted!("outbox-by-id")
+            && let Some(last) = rows.iter().filter_map(|row| row[0].text()).max()
+        {
+            *self.read.lock().unwrap_or_else(PoisonError::into_inner) = last.to_owned();
+        }
         let offers = rows.iter().map(|row| {
             let text = |at: usize| row[at].text().map(str::to_owned);
             Offer {
@@ -166,6 +227,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                 attempts: u32::try_from(row[7].number()).unwrap_or(u32::MAX),
                 payload: text(8).unwrap_or_default(),
                 trace: text(9),
+                replay: row[10].number(),
                 holder: holder.clone(),
             }
         });
@@ -174,13 +236,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         Ok(offers)
     }
 
-    /// Deletes the offers of events that were handled, also where another process has claimed the offer since.
-    async fn delete(
-        &self,
-        tx: &mut D::Connection,
-        listener: &str,
-        events: &[&str],
-    ) -> Result<(), sqlx::Error> {
+    /// Deletes the offers of events that were handled, in one statement, also where another process has claimed the offer since.
+    async fn delete(&self, listener: &str, events: &[&str]) -> Result<(), sqlx::Error> {
         for events in events.chunks(LIST) {
             let (places, listed) = list(3, events);
             let sql = format!(
@@ -188,7 +245,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                  AND epoch <= {EPOCH} AND event IN ({places})"
             );
             let values = vec![(&*self.module).into(), listener.into()];
-            D::execute(tx, sql.into(), values.into_iter().chain(listed).collect()).await?;
+            self.db.change(sql.into(), values.into_iter().chain(listed).collect()).await?;
         }
         Ok(())
     }
@@ -242,9 +299,11 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
         let mut published = self.published.subscribe();
         self.register(&ask).await?;
         let mut soon = SOON.iter();
+        let mut is_busy = self.busy().contains(&ask.listener);
         loop {
-            while registry::offer_to_new_listeners(&self.db, &self.module).await? {}
-            if self.is_due(&ask).await? {
+            self.catch_up(is_busy).await?;
+            // A claim writes. So one that would probably find nothing is preceded by a question.
+            if std::mem::take(&mut is_busy) || self.is_due(&ask).await? {
                 let taken = self.claim(&ask).await?;
                 if !taken.is_empty() {
                     return Ok(taken);
@@ -266,11 +325,15 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     }
 
     async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
+        let (handled, others): (Vec<&Settled>, Vec<&Settled>) =
+            settled.iter().partition(|one| one.ending == Ending::Handled);
+        let handled: Vec<&str> = handled.iter().map(|one| one.event.as_str()).collect();
+        self.delete(&listener, &handled).await?;
+        if others.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.db.write().await?;
-        let handled = settled.iter().filter(|one| one.ending == Ending::Handled);
-        let handled: Vec<&str> = handled.map(|one| one.event.as_str()).collect();
-        self.delete(&mut tx, &listener, &handled).await?;
-        for one in &settled {
+        for one in others {
             self.put_back(&mut tx, &listener, one).await?;
         }
         tx.commit().await?;

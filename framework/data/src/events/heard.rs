@@ -1,6 +1,7 @@
 //! A type of event that a module listens to, and one attempt at handling an event.
 
 use super::{
+    batch::{Batches, Habit},
     delivery::{Delivery, On, Stage, State},
     inbox::{Entry, Slip},
     offer::{Ending, Offer, Subscription},
@@ -47,6 +48,7 @@ pub struct Heard {
     retry: Retry,
     parked: Parked,
     deadline: Duration,
+    habit: Arc<Habit>,
     begin: Box<Begin>,
 }
 
@@ -71,6 +73,7 @@ impl Heard {
             retry: M::RETRY,
             parked: M::PARKED,
             deadline: M::DEADLINE,
+            habit: Arc::default(),
             begin: Box::new(move |offer, slip, state| {
                 let event: E = monolift_call::event::read(offer.version, &offer.payload)?;
                 let delivery = Delivery::new(event, slip, state, offer.attempts);
@@ -87,18 +90,19 @@ impl Heard {
         calls: &CallSettings,
         offer: &Offer,
         slip: Slip,
+        batches: &Arc<Batches<D>>,
     ) -> Ending {
+        let state = Arc::new(State::new(Arc::clone(batches), Arc::clone(&self.habit)));
         if offer.skipped {
-            let noted = self.note(db, &slip, false).await;
+            let noted = note(db, offer, &slip, &state).await;
             return noted.unwrap_or_else(|error| self.failed(offer, error.to_string()));
         }
-        let state = Arc::new(State::default());
         let error = self.attempt(calls, offer, &slip, &state).await;
         match (error, state.get()) {
             (_, Stage::TooEarly) => not_yet(),
             (None, Stage::Done) => Ending::Handled,
             (None, Stage::Waiting) => {
-                let noted = self.note(db, &slip, false).await;
+                let noted = note(db, offer, &slip, &state).await;
                 noted.unwrap_or_else(|error| self.failed(offer, error.to_string()))
             }
             (None, Stage::Begun) => {
@@ -140,23 +144,6 @@ impl Heard {
         made.err().map(|failed| failed.error)
     }
 
-    /// Notes an event as handled, or as passed over, without an effect.
-    async fn note<D: ModuleDatabase>(
-        &self,
-        db: &Db<D>,
-        slip: &Slip,
-        passed: bool,
-    ) -> Result<Ending, sqlx::Error> {
-        let mut tx = db.write().await?;
-        let entry = if passed {
-            slip.pass_over::<D>(db.backend(), &mut tx).await?
-        } else {
-            slip.enter::<D>(db.backend(), &mut tx).await?
-        };
-        tx.commit().await?;
-        Ok(if entry == Entry::TooEarly { not_yet() } else { Ending::Handled })
-    }
-
     async fn fail<D: ModuleDatabase>(
         &self,
         db: &Db<D>,
@@ -169,9 +156,9 @@ impl Heard {
             tracing::warn!(module, event, attempt, error, "an event was not handled");
             return self.failed(offer, error);
         }
-        let passes = self.parked == Parked::KeyPasses && slip.has_key();
-        if passes {
-            match self.note(db, slip, true).await {
+        let passes = self.parked == Parked::KeyPasses && offer.key.is_some();
+        if passes && slip.has_key() {
+            match pass_over(db, slip).await {
                 Ok(Ending::Handled) => {}
                 Ok(other) => return other,
                 Err(_) => return self.failed(offer, error),
@@ -185,6 +172,29 @@ impl Heard {
         let pause = self.retry.pause(offer.attempts);
         Ending::Again { error, pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }
     }
+}
+
+/// Notes an event as handled, without an effect.
+async fn note<D: ModuleDatabase>(
+    db: &Db<D>,
+    offer: &Offer,
+    slip: &Slip,
+    state: &Arc<State>,
+) -> Result<Ending, sqlx::Error> {
+    match state.enter(db, slip, offer.attempts).await? {
+        Some(tx) => tx.commit().await?,
+        None if state.get() == Stage::TooEarly => return Ok(not_yet()),
+        None => {}
+    }
+    Ok(Ending::Handled)
+}
+
+/// Notes an event as passed over, so that those after it of its key are handled.
+async fn pass_over<D: ModuleDatabase>(db: &Db<D>, slip: &Slip) -> Result<Ending, sqlx::Error> {
+    let mut tx = db.write().await?;
+    let entry = slip.pass_over::<D>(db.backend(), &mut tx).await?;
+    tx.commit().await?;
+    Ok(if entry == Entry::TooEarly { not_yet() } else { Ending::Handled })
 }
 
 fn not_yet() -> Ending {

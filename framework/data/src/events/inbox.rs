@@ -2,11 +2,14 @@
 
 use super::{
     offer::Offer,
-    statements::{now, number},
+    statements::{list, now, number},
     tables::EPOCH,
 };
-use crate::{Backend, ModuleDatabase, Value, call::planted};
-use std::sync::Arc;
+use crate::{Backend, Column, ModuleDatabase, Value, call::planted};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the inbox needs to know of a delivery.
 #[derive(Debug, Clone)]
@@ -14,7 +17,10 @@ pub(super) struct Slip {
     pub(super) listener: Arc<str>,
     pub(super) publisher: Arc<str>,
     pub(super) event: String,
+    /// The event, or a replay of it.
+    noted_as: String,
     name: String,
+    /// That of the order in which it is handled. A replay has none: it changes no number.
     key: Option<String>,
     number: i64,
     begins: bool,
@@ -37,8 +43,12 @@ impl Slip {
             listener: Arc::clone(listener),
             publisher: Arc::clone(publisher),
             event: offer.event.clone(),
+            noted_as: match offer.replay {
+                0 => offer.event.clone(),
+                replay => format!("{}+{replay}", offer.event),
+            },
             name: offer.name.clone(),
-            key: offer.key.clone(),
+            key: offer.key.clone().filter(|_| offer.replay == 0),
             number: offer.number,
             begins: offer.begins,
         }
@@ -113,6 +123,14 @@ impl Slip {
         Ok(entry)
     }
 
+    /// What two events of one transaction must not have in common: the key, or the event itself.
+    pub(super) fn what_it_locks(&self) -> (String, String) {
+        match &self.key {
+            Some(key) => (self.name.clone(), key.clone()),
+            None => (String::new(), self.noted_as.clone()),
+        }
+    }
+
     pub(super) fn has_key(&self) -> bool {
         self.key.is_some()
     }
@@ -134,6 +152,129 @@ impl Slip {
     }
 
     fn place(&self) -> Vec<Value> {
-        vec![(&*self.listener).into(), (&*self.publisher).into(), self.event.as_str().into()]
+        vec![(&*self.listener).into(), (&*self.publisher).into(), self.noted_as.as_str().into()]
     }
+}
+
+/// What the inbox says to one of several events that arrive together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has not been handled.
+    New,
+    /// One before it of its key has to be handled first.
+    TooEarly,
+    /// It was handled or passed over, it seems. [`Slip::enter`] knows.
+    Known,
+}
+
+/// Asks about events of one publisher, each of another key, and locks those keys. Writes nothing.
+pub(super) async fn ask_for_all<D: ModuleDatabase>(
+    backend: Backend,
+    tx: &mut D::Connection,
+    slips: &[&Slip],
+) -> Result<Vec<Standing>, sqlx::Error> {
+    if planted!("inbox-forgets") {
+        return Ok(vec![Standing::New; slips.len()]);
+    }
+    let Some(first) = slips.first() else { return Ok(Vec::new()) };
+    let place: Vec<Value> = vec![(&*first.listener).into(), (&*first.publisher).into()];
+    let mut last: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let names: BTreeSet<&str> =
+        slips.iter().filter(|slip| slip.has_key()).map(|slip| slip.name.as_str()).collect();
+    let keys: Vec<&str> = slips.iter().filter_map(|slip| slip.key.as_deref()).collect();
+    if !keys.is_empty() {
+        let names: Vec<&str> = names.into_iter().collect();
+        let (names, named) = list(3, &names);
+        let (keys, keyed) = list(3 + named.len(), &keys);
+        let locked = match backend {
+            Backend::Sqlite => "",
+            Backend::Postgres => "FOR UPDATE",
+        };
+        let sql = format!(
+            "SELECT name, key, number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
+             AND name IN ({names}) AND key IN ({keys}) {locked}"
+        );
+        let values = place.iter().cloned().chain(named).chain(keyed).collect();
+        let columns = &[Column::Text, Column::Text, Column::Number];
+        for row in D::rows(tx, sql.into(), values, columns).await? {
+            let text = |at: usize| row[at].text().unwrap_or_default().to_owned();
+            last.insert((text(0), text(1)), row[2].number());
+        }
+    }
+    let mut noted: BTreeSet<String> = BTreeSet::new();
+    let others: Vec<&str> =
+        slips.iter().filter(|slip| !slip.has_key()).map(|slip| slip.noted_as.as_str()).collect();
+    if !others.is_empty() {
+        let (events, listed) = list(3, &others);
+        let sql = format!(
+            "SELECT event FROM monolift_inbox WHERE module = $1 AND publisher = $2 AND event IN ({events})"
+        );
+        let values = place.into_iter().chain(listed).collect();
+        let rows = D::rows(tx, sql.into(), values, &[Column::Text]).await?;
+        noted.extend(rows.iter().filter_map(|row| row[0].text().map(str::to_owned)));
+    }
+    let standing = |slip: &&Slip| match &slip.key {
+        None if noted.contains(&slip.noted_as) => Standing::Known,
+        None => Standing::New,
+        Some(key) => match last.get(&(slip.name.clone(), key.clone())) {
+            Some(last) if *last >= slip.number => Standing::Known,
+            Some(last) if slip.begins || *last == slip.number - 1 => Standing::New,
+            None if slip.begins => Standing::New,
+            _ => Standing::TooEarly,
+        },
+    };
+    Ok(slips.iter().map(standing).collect())
+}
+
+/// Notes events as handled that [`ask_for_all`] knows as new, in the same transaction. `false` if one of them was handled
+/// by somebody else meanwhile: then the transaction must not be committed.
+pub(super) async fn note_all<D: ModuleDatabase>(
+    backend: Backend,
+    tx: &mut D::Connection,
+    slips: &[&Slip],
+) -> Result<bool, sqlx::Error> {
+    if planted!("inbox-forgets") {
+        return Ok(true);
+    }
+    let (with_key, without): (Vec<&Slip>, Vec<&Slip>) =
+        slips.iter().copied().partition(|slip| slip.has_key());
+    if let Some(first) = with_key.first() {
+        let mut values: Vec<Value> = vec![(&*first.listener).into(), (&*first.publisher).into()];
+        let mut rows = Vec::new();
+        for slip in &with_key {
+            let at = values.len() + 1;
+            rows.push(format!("($1, $2, ${at}, ${}, ${}, {EPOCH})", at + 1, at + 2));
+            values.push(slip.name.as_str().into());
+            values.push(slip.key.clone().into());
+            values.push(slip.number.into());
+        }
+        let sql = format!(
+            "INSERT INTO monolift_inbox_keys (module, publisher, name, key, number, epoch) VALUES {} \
+             ON CONFLICT (module, publisher, name, key) DO UPDATE SET number = excluded.number \
+             WHERE monolift_inbox_keys.number < excluded.number \
+             AND monolift_inbox_keys.epoch <= {EPOCH}",
+            rows.join(", ")
+        );
+        if D::execute(tx, sql.into(), values).await? != with_key.len() as u64 {
+            return Ok(false);
+        }
+    }
+    if let Some(first) = without.first() {
+        let now = now(backend);
+        let mut values: Vec<Value> = vec![(&*first.listener).into(), (&*first.publisher).into()];
+        let mut rows = Vec::new();
+        for slip in &without {
+            rows.push(format!("($1, $2, ${}, 0, {now}, {EPOCH})", values.len() + 1));
+            values.push(slip.noted_as.as_str().into());
+        }
+        let sql = format!(
+            "INSERT INTO monolift_inbox (module, publisher, event, passed, made_at_ms, epoch) VALUES {} \
+             ON CONFLICT (module, publisher, event) DO NOTHING",
+            rows.join(", ")
+        );
+        if D::execute(tx, sql.into(), values).await? != without.len() as u64 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -1,9 +1,12 @@
 //! What stands in a publisher's tables, for people: how far each listener is, what is parked and why, and what to do
 //! about it.
 
-use super::{registry, statements::now};
+use super::{registry, statements::now, tables::EPOCH};
 use crate::{Backend, Column, Db, ModuleDatabase, Value};
+use futures_util::future::BoxFuture;
 use sqlx::{Any, Database};
+use std::{fmt, future::Future};
+use tokio::sync::watch;
 
 /// The events of one module, as a person looks at them.
 #[derive(Debug)]
@@ -46,6 +49,21 @@ pub struct ParkedEvent {
     pub attempts: i64,
     /// How it failed last.
     pub error: String,
+    /// For how long it has been parked, in milliseconds.
+    pub parked_for_ms: i64,
+}
+
+/// Which parked events are asked for. Without anything, all.
+#[derive(Debug, Clone, Default)]
+pub struct ParkedFilter {
+    /// This one.
+    pub event: Option<String>,
+    /// For this listener.
+    pub listener: Option<String>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// At most so many.
+    pub most: u32,
 }
 
 impl<D: ModuleDatabase> EventLedger<D> {
@@ -78,16 +96,19 @@ impl<D: ModuleDatabase> EventLedger<D> {
             Column::Number,
         ];
         let now = now(self.db.backend());
+        // The numbers of events sort by time.
         let sql = format!(
-            "SELECT l.listener, l.name, \
-             CAST(COALESCE(SUM(CASE WHEN o.event IS NOT NULL AND o.parked_at_ms IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NULL AND o.error IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT), \
-             {now} - MIN(CASE WHEN o.parked_at_ms IS NULL THEN v.made_at_ms END) \
+            "SELECT x.listener, x.name, x.waiting, x.failing, x.parked, {now} - v.made_at_ms FROM (\
+             SELECT l.listener, l.name, \
+             CAST(COALESCE(SUM(CASE WHEN o.event IS NOT NULL AND o.parked_at_ms IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS waiting, \
+             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NULL AND o.error IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) \
+             AS failing, \
+             CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS parked, \
+             MIN(CASE WHEN o.parked_at_ms IS NULL THEN o.event END) AS oldest \
              FROM monolift_event_listeners l LEFT JOIN monolift_event_offers o \
              ON o.module = l.module AND o.listener = l.listener AND o.name = l.name \
-             LEFT JOIN monolift_events v ON v.id = o.event \
-             WHERE l.module = $1 GROUP BY l.listener, l.name ORDER BY l.listener, l.name"
+             WHERE l.module = $1 GROUP BY l.listener, l.name) x \
+             LEFT JOIN monolift_events v ON v.id = x.oldest ORDER BY x.listener, x.name"
         );
         let rows = self.db.rows(sql.into(), vec![self.module.as_str().into()], COLUMNS).await?;
         let lag = rows.iter().map(|row| Lag {
@@ -106,6 +127,11 @@ impl<D: ModuleDatabase> EventLedger<D> {
 
     /// The events that are parked, the first published first; at most `most`.
     pub async fn parked(&self, most: u32) -> Result<Vec<ParkedEvent>, sqlx::Error> {
+        self.find_parked(ParkedFilter { most, ..ParkedFilter::default() }).await
+    }
+
+    /// The parked events that are asked for, the first published first.
+    pub async fn find_parked(&self, filter: ParkedFilter) -> Result<Vec<ParkedEvent>, sqlx::Error> {
         const COLUMNS: &[Column] = &[
             Column::Text,
             Column::Text,
@@ -114,11 +140,24 @@ impl<D: ModuleDatabase> EventLedger<D> {
             Column::Text,
             Column::Number,
             Column::Text,
+            Column::Number,
         ];
-        let sql = "SELECT o.event, o.listener, o.name, o.key, v.payload, o.attempts, o.error \
-            FROM monolift_event_offers o JOIN monolift_events v ON v.id = o.event \
-            WHERE o.module = $1 AND o.parked_at_ms IS NOT NULL ORDER BY o.event LIMIT $2";
-        let values = vec![self.module.as_str().into(), i64::from(most).into()];
+        // One that was passed over has a negative time.
+        let now = now(self.db.backend());
+        let sql = format!(
+            "SELECT o.event, o.listener, o.name, o.key, v.payload, o.attempts, o.error, \
+             {now} - ABS(o.parked_at_ms) \
+             FROM monolift_event_offers o JOIN monolift_events v ON v.id = o.event \
+             WHERE o.module = $1 AND o.parked_at_ms IS NOT NULL AND (o.event = $2 OR $2 IS NULL) \
+             AND (o.listener = $3 OR $3 IS NULL) AND (o.name = $4 OR $4 IS NULL) ORDER BY o.event LIMIT $5"
+        );
+        let values = vec![
+            self.module.as_str().into(),
+            Value::Text(filter.event),
+            Value::Text(filter.listener),
+            Value::Text(filter.name),
+            i64::from(filter.most).into(),
+        ];
         let rows = self.db.rows(sql.into(), values, COLUMNS).await?;
         let parked = rows.iter().map(|row| {
             let text = |at: usize| row[at].text().unwrap_or_default().to_owned();
@@ -130,6 +169,7 @@ impl<D: ModuleDatabase> EventLedger<D> {
                 payload: text(4),
                 attempts: row[5].number(),
                 error: text(6),
+                parked_for_ms: row[7].number(),
             }
         });
         Ok(parked.collect())
@@ -159,6 +199,26 @@ impl<D: ModuleDatabase> EventLedger<D> {
         self.change(sql, values).await
     }
 
+    /// Has a listener handle events once more that are kept: those of this name, or all that it listens to. Those that it
+    /// has not handled yet are not doubled. Returns how many.
+    ///
+    /// They have an effect again, so this is for a listener that was mistaken, or whose tables were emptied. Those of one key
+    /// come in their order, but not before or after new ones.
+    pub async fn replay(&self, listener: &str, name: Option<&str>) -> Result<u64, sqlx::Error> {
+        let now = now(self.db.backend());
+        let sql = format!(
+            "INSERT INTO monolift_event_offers (module, listener, event, name, version, key, number, \
+             begins, due_at_ms, attempts, leased_till_ms, skipped, epoch, replay) \
+             SELECT e.module, l.listener, e.id, e.name, e.version, e.key, e.number, 0, 0, 0, 0, 0, {EPOCH}, {now} \
+             FROM monolift_events e JOIN monolift_event_listeners l \
+             ON l.module = e.module AND l.name = e.name AND l.listener = $2 \
+             WHERE e.module = $1 AND (e.name = $3 OR $3 IS NULL) \
+             ON CONFLICT (module, listener, event) DO NOTHING"
+        );
+        let name = Value::Text(name.map(str::to_owned));
+        self.change(&sql, vec![self.module.as_str().into(), listener.into(), name]).await
+    }
+
     /// Removes a listener, and what it has not handled. If it listens again, it begins as a new one.
     pub async fn remove_listener(&self, listener: &str) -> Result<bool, sqlx::Error> {
         let values: Vec<Value> = vec![self.module.as_str().into(), listener.into()];
@@ -182,5 +242,97 @@ impl<D: ModuleDatabase> EventLedger<D> {
         let changed = D::execute(&mut tx, sql.into(), values).await?;
         tx.commit().await?;
         Ok(changed)
+    }
+}
+
+/// A module's ledger of events, whatever its database is.
+pub trait AnyEventLedger: Send + Sync + fmt::Debug {
+    /// How far each listener is.
+    fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>, sqlx::Error>>;
+
+    /// The parked events that are asked for, the first published first.
+    fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedEvent>, sqlx::Error>>;
+
+    /// Has a parked event of a listener handled again, or all. The result is how many.
+    fn retry<'a>(
+        &'a self,
+        listener: &'a str,
+        event: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// Gives up a parked event for a listener. The result is how many.
+    fn discard<'a>(
+        &'a self,
+        listener: &'a str,
+        event: &'a str,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// Has a listener handle kept events once more. The result is how many.
+    fn replay<'a>(
+        &'a self,
+        listener: &'a str,
+        name: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// Removes a listener that is gone. The result is how many.
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+}
+
+/// A ledger whose feed is told when there is something to handle.
+#[derive(Debug)]
+pub(crate) struct AttendedEvents<D: ModuleDatabase> {
+    pub(crate) ledger: EventLedger<D>,
+    pub(crate) published: watch::Sender<()>,
+}
+
+impl<D: ModuleDatabase> AttendedEvents<D> {
+    /// The same, after the feed was told.
+    fn telling<'a>(
+        &'a self,
+        change: impl Future<Output = Result<u64, sqlx::Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        Box::pin(async move {
+            let changed = change.await?;
+            self.published.send_replace(());
+            Ok(changed)
+        })
+    }
+}
+
+impl<D: ModuleDatabase> AnyEventLedger for AttendedEvents<D> {
+    fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>, sqlx::Error>> {
+        Box::pin(self.ledger.lag())
+    }
+
+    fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedEvent>, sqlx::Error>> {
+        Box::pin(self.ledger.find_parked(filter))
+    }
+
+    fn retry<'a>(
+        &'a self,
+        listener: &'a str,
+        event: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(self.ledger.retry(listener, event))
+    }
+
+    fn discard<'a>(
+        &'a self,
+        listener: &'a str,
+        event: &'a str,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(async move { Ok(self.ledger.discard(listener, event).await?.into()) })
+    }
+
+    fn replay<'a>(
+        &'a self,
+        listener: &'a str,
+        name: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(self.ledger.replay(listener, name))
+    }
+
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(async move { Ok(self.ledger.remove_listener(listener).await?.into()) })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Feeds, Heard,
+    batch::Batches,
     feed::LEASE,
     heard::NOT_YET,
     inbox::Slip,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     Db, ModuleDatabase,
-    call::{Backoff, CallSettings},
+    call::{Backoff, CallSettings, planted},
     work::milliseconds,
 };
 use futures_util::future::{BoxFuture, join, join_all};
@@ -28,8 +29,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// Events of one publisher that one process handles at once.
-const AT_ONCE: usize = 8;
+/// Events of one publisher that one process handles at once. Those of them that are ready to write share a transaction.
+const AT_ONCE: usize = 64;
 /// Offers of one publisher that one process holds.
 const ROOM: usize = 2 * LIST;
 /// How long a publisher keeps a question without an answer.
@@ -92,6 +93,7 @@ impl<D: ModuleDatabase> Listener<D> {
                 );
                 continue;
             };
+            let (batches, sharing) = Batches::of(&self.db);
             let subscriptions = heard.values().map(|one| one.subscription.clone()).collect();
             let listening = Listening {
                 db: self.db.clone(),
@@ -107,8 +109,9 @@ impl<D: ModuleDatabase> Listener<D> {
                 },
                 at_once: Arc::new(Semaphore::new(AT_ONCE)),
                 calls: Arc::clone(&self.calls),
+                batches: Arc::new(batches),
             };
-            each.push(listening.run(stop.subscribe()));
+            each.push(listening.run(sharing, stop.subscribe()));
         }
         let told = async {
             tokio::select! {
@@ -154,6 +157,7 @@ struct Listening<D: ModuleDatabase> {
     ask: Ask,
     at_once: Arc<Semaphore>,
     calls: Arc<CallSettings>,
+    batches: Arc<Batches<D>>,
 }
 
 /// What a publisher was told, and whether it has answered.
@@ -175,7 +179,14 @@ struct Hand {
 }
 
 impl<D: ModuleDatabase> Listening<D> {
-    async fn run(self, mut stop: watch::Receiver<bool>) {
+    async fn run(
+        self,
+        sharing: impl Future<Output = ()> + Send + 'static,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        // It ends with this.
+        let mut shared = JoinSet::new();
+        shared.spawn(sharing);
         let mut hand = Hand::default();
         let mut renewal = Instant::now() + LEASE / 3;
         loop {
@@ -271,6 +282,10 @@ impl<D: ModuleDatabase> Listening<D> {
         let mut groups: BTreeMap<(String, Option<String>), Vec<Offer>> = BTreeMap::new();
         for offer in taken {
             hand.held.insert(offer.event.clone(), offer.holder.clone());
+            if planted!("event-acknowledged-first") {
+                let (event, holder) = (offer.event.clone(), offer.holder.clone());
+                hand.ended.push_back(Settled { event, holder, ending: Ending::Handled });
+            }
             let alone = || offer.event.clone();
             let name = if offer.key.is_some() { offer.name.clone() } else { alone() };
             groups.entry((name, offer.key.clone())).or_default().push(offer);
@@ -279,6 +294,7 @@ impl<D: ModuleDatabase> Listening<D> {
             let (db, heard) = (self.db.clone(), Arc::clone(&self.heard));
             let (module, publisher) = (Arc::clone(&self.module), Arc::clone(&self.publisher));
             let (at_once, calls) = (Arc::clone(&self.at_once), Arc::clone(&self.calls));
+            let batches = Arc::clone(&self.batches);
             hand.handling.spawn(async move {
                 let mut ended = Vec::with_capacity(offers.len());
                 let mut goes_on = true;
@@ -287,7 +303,7 @@ impl<D: ModuleDatabase> Listening<D> {
                         Some(heard) if goes_on => match at_once.acquire().await {
                             Ok(_place) => {
                                 let slip = Slip::of(&offer, &module, &publisher);
-                                heard.handle(&db, &calls, &offer, slip).await
+                                heard.handle(&db, &calls, &offer, slip, &batches).await
                             }
                             // The process stops.
                             Err(_) => Ending::Returned { pause_ms: 0 },

@@ -11,6 +11,7 @@
 //! Events of one key are numbered, under a lock that lasts until the commit. The inbox goes from a number to the next one
 //! only, so a later event of the key waits, on any replica.
 
+mod batch;
 mod delivery;
 mod feed;
 mod feeds;
@@ -31,7 +32,8 @@ pub use delivery::{Delivery, EventTx, On};
 pub use feed::PublisherFeed;
 pub use feeds::Feeds;
 pub use heard::{Failure, Heard, Parked, Start};
-pub use ledger::{EventLedger, Lag, ParkedEvent};
+pub(crate) use ledger::AttendedEvents;
+pub use ledger::{AnyEventLedger, EventLedger, Lag, ParkedEvent, ParkedFilter};
 pub use listener::Listener;
 pub use monolift_call::Event;
 pub use offer::{Ask, Ending, Feed, FeedError, Offer, Settled, Subscription};

@@ -53,6 +53,9 @@ pub struct Offer {
     pub trace: Option<String>,
     /// How often it was tried, with this time.
     pub attempts: u32,
+    /// 0, or the number of the replay that it is part of: it is handled once more, whatever was handled before.
+    #[serde(default)]
+    pub replay: i64,
     /// The claim that it was taken by.
     pub holder: String,
 }

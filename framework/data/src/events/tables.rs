@@ -22,15 +22,17 @@ pub fn history() -> History<'static> {
 /// - `monolift_event_registry`: counts the listeners that were added.
 /// - `monolift_event_listeners`: who listens to what, and the number of the registry when it was added.
 /// - `monolift_event_offers`: an event that a listener has not handled yet. `begins` says that the listener has none
-///   before it of its key. `skipped` says that it is to be passed over.
+///   before it of its key. `skipped` says that it is to be passed over. `replay` is 0, or when an operator wanted it
+///   handled again: such an offer is handled once, whatever was handled before.
 ///
 /// In the listener's database:
 ///
 /// - `monolift_inbox_keys`: the number of the last event of a key that was handled.
 /// - `monolift_inbox`: events without a key that were handled, and events with a key that were passed over.
-const MIGRATIONS: &[Migration] = &[(
-    "0001_events.sql",
-    "CREATE TABLE monolift_events (
+const MIGRATIONS: &[Migration] = &[
+    (
+        "0001_events.sql",
+        "CREATE TABLE monolift_events (
         id            TEXT   NOT NULL PRIMARY KEY,
         module        TEXT   NOT NULL,
         name          TEXT   NOT NULL,
@@ -114,4 +116,10 @@ const MIGRATIONS: &[Migration] = &[(
         readable_since BIGINT NOT NULL
     );
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (1, 1);",
-)];
+    ),
+    (
+        "0002_replays.sql",
+        "ALTER TABLE monolift_event_offers ADD COLUMN replay BIGINT NOT NULL DEFAULT 0;
+    INSERT INTO monolift_event_tables (version, readable_since) VALUES (2, 1);",
+    ),
+];

@@ -1,5 +1,8 @@
 //! On SQLite, in a folder that goes with the test. On PostgreSQL the same is tested with whole systems.
 
+mod batches;
+mod kills;
+
 use super::{
     Ask, Delivery, Ending, Event, EventLedger, Events, Failure, Feed, FeedError, Feeds, Heard,
     Listener, Offer, On, Parked, PublisherFeed, Settled, Start, Subscription, history,

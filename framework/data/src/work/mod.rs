@@ -32,7 +32,7 @@ pub use cron::{Cron, CronError};
 pub use kind::WorkKind;
 pub use ledger::{Ledger, Parked, Standing};
 pub(crate) use pieces::Attended;
-pub use pieces::{AnyLedger, LedgerPiece, PieceFilter, PieceState};
+pub use pieces::{AnyLedger, LedgerPiece, PieceFilter, PieceState, outline};
 pub(crate) use queue::milliseconds;
 pub use queue::{UnlistedWork, Work};
 pub use tables::history;

@@ -174,8 +174,8 @@ const MOST_FIELDS: usize = 20;
 /// Values deeper than this are not shown.
 const DEEPEST: usize = 4;
 
-/// The names of fields and the types of values: `{order: text, lines: [2 × {sku: text, quantity: number}]}`.
-fn outline(payload: &str) -> String {
+/// The names of fields and the types of values in a payload: `{order: text, lines: [2 × {sku: text, quantity: number}]}`.
+pub fn outline(payload: &str) -> String {
     match serde_json::from_str(payload) {
         Ok(value) => outline_of(&value, 0),
         Err(_) => "not JSON".to_owned(),

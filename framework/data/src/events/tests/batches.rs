@@ -1,0 +1,283 @@
+//! Events that share a transaction, and replays.
+
+use super::*;
+use std::{future::pending, sync::atomic::AtomicI64};
+use tokio::sync::Barrier;
+
+/// Events that arrive together.
+const TOGETHER: i64 = 12;
+
+/// Writes a mail for each event, when as many have arrived as arrive together.
+struct Crowd {
+    mails: Arc<Mails>,
+    arrived: Barrier,
+    /// The first attempts at these fail after they have written, or do not end.
+    fails: Option<i64>,
+    hangs: Option<i64>,
+    /// The most mails that a transaction has seen and nobody else.
+    shared: AtomicI64,
+}
+
+impl Crowd {
+    fn of(db: &Db) -> Self {
+        Self {
+            mails: Mails::of(db),
+            arrived: Barrier::new(TOGETHER as usize),
+            fails: None,
+            hangs: None,
+            shared: AtomicI64::new(0),
+        }
+    }
+}
+
+async fn count(connection: &mut sqlx::AnyConnection) -> i64 {
+    let sql = "SELECT COUNT(*) FROM mails";
+    sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+}
+
+#[async_trait]
+impl On<Noted> for Crowd {
+    const RETRY: Retry = QUICK;
+    const DEADLINE: Duration = Duration::from_millis(500);
+
+    async fn on(&self, event: Delivery<Noted>) -> Result<(), Failure> {
+        let is_first = event.attempt() == 1;
+        if is_first {
+            self.arrived.wait().await;
+        }
+        let db = &self.mails.db;
+        let Some(mut tx) = event.begin(db).await? else { return Ok(()) };
+        self.mails.write(0, event.number, &mut tx).await;
+        let outside = count(&mut db.pool().acquire().await.unwrap()).await;
+        self.shared.fetch_max(count(&mut tx).await - outside, SeqCst);
+        match event.number {
+            number if is_first && self.fails == Some(number) => Err("no paper".into()),
+            number if is_first && self.hangs == Some(number) => pending().await,
+            _ => Ok(tx.commit().await?),
+        }
+    }
+}
+
+impl Shop {
+    async fn note(&self, numbers: impl IntoIterator<Item = i64>) {
+        let mut tx = self.orders.write().await.unwrap();
+        for number in numbers {
+            self.events.publish(&mut tx, &Noted { number }).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// The numbers of the notes that were mailed.
+    async fn noted(&self) -> Vec<i64> {
+        let mut noted = self.mails(0).await;
+        noted.sort_unstable();
+        noted
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_ready_together_share_a_transaction() {
+    let shop = shop("together").await;
+    let crowd = Arc::new(Crowd::of(&shop.mails));
+    shop.note(0..TOGETHER).await;
+    let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
+    shop.until_lag((0, 0)).await;
+    assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+    let shared = crowd.shared.load(SeqCst);
+    assert!(shared > TOGETHER / 2, "a transaction had {shared} mails at most");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_fails_or_hangs_undoes_its_own_effect_only() {
+    for (name, fails, hangs) in [("fails", Some(5), None), ("hangs", None, Some(5))] {
+        let shop = shop(name).await;
+        let crowd = Arc::new(Crowd { fails, hangs, ..Crowd::of(&shop.mails) });
+        shop.note(0..TOGETHER).await;
+        let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
+        shop.until_lag((0, 0)).await;
+        assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+        assert!(crowd.shared.load(SeqCst) > 1);
+        running.stop().await;
+    }
+}
+
+/// As a process that is killed while a batch is open, and one whose acknowledgements are lost.
+#[tokio::test]
+async fn a_batch_that_is_cut_is_handled_again_and_once() {
+    let shop = shop("cut").await;
+    let crowd = Arc::new(Crowd { hangs: Some(7), ..Crowd::of(&shop.mails) });
+    shop.note(0..TOGETHER).await;
+    let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
+    until(async || crowd.shared.load(SeqCst) > 1).await;
+    running.kill().await;
+    shop.mails.write().await.unwrap().rollback().await.unwrap();
+    end_leases(&shop).await;
+    let running = shop.listen(vec![Heard::of::<Noted, _>(&Mails::of(&shop.mails))]);
+    shop.until_lag((0, 0)).await;
+    assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_replayed_is_handled_once_more_and_in_order() {
+    let shop = shop("replayed").await;
+    let mails = Mails::of(&shop.mails);
+    let running = shop.listen(stepped(&mails));
+    shop.publish(1, 1..=20).await;
+    shop.until_mails(1, 1..=20).await;
+    shop.until_lag((0, 0)).await;
+    assert_eq!(shop.ledger().replay("mails", Some("nothing")).await.unwrap(), 0);
+    assert_eq!(shop.ledger().replay("mails", None).await.unwrap(), 20);
+    shop.until_mails(1, (1..=20).chain(1..=20)).await;
+    shop.until_lag((0, 0)).await;
+    // New events go on from where the others were.
+    shop.publish(1, [21]).await;
+    shop.until_mails(1, (1..=20).chain(1..=20).chain([21])).await;
+    running.stop().await;
+}
+
+async fn sides(folder: &Folder, seed: u64) -> kills::Sides {
+    let open = async |file: &str| -> Db {
+        let location = Location::File(folder.0.join(format!("{file}-{seed}.db")));
+        Db::open(&location, &DbSettings::default(), &[history()]).await.unwrap()
+    };
+    let (publisher, listener) = (open("source").await, open("hands").await);
+    sqlx::query(kills::EFFECTS).execute(&mut *listener.connection().await.unwrap()).await.unwrap();
+    kills::Sides { publisher, listener }
+}
+
+fn folder(name: &str) -> Folder {
+    Folder(std::env::temp_dir().join(format!("ml-events-{}-{name}", std::process::id())))
+}
+
+#[tokio::test]
+async fn kills_at_every_point_lose_and_double_nothing() {
+    let folder = folder("points");
+    kills::all(async |seed| sides(&folder, seed).await).await;
+}
+
+/// A mistake in the code is noticed by the same runs.
+async fn is_found(mistake: &'static str) {
+    plant(mistake);
+    let folder = folder(mistake);
+    let mut hit = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let wrong = kills::run(&sides(&folder, seed).await, seed, &mut hit).await;
+        if !wrong.is_empty() {
+            return;
+        }
+    }
+    panic!("nothing was wrong in 20 runs");
+}
+
+#[tokio::test]
+async fn an_inbox_row_outside_of_the_transaction_is_found() {
+    is_found("inbox-apart").await;
+}
+
+#[tokio::test]
+async fn an_outbox_that_is_read_by_id_is_found() {
+    is_found("outbox-by-id").await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_before_the_effect_is_found() {
+    is_found("event-acknowledged-first").await;
+}
+
+/// What a killed listener held comes to another one when the lease is over, without a restart.
+#[tokio::test]
+async fn what_a_killed_listener_held_is_handled_within_five_seconds() {
+    let shop = shop("held").await;
+    let crowd = Arc::new(Crowd { hangs: Some(7), ..Crowd::of(&shop.mails) });
+    shop.note(0..TOGETHER).await;
+    let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
+    until(async || crowd.shared.load(SeqCst) > 1).await;
+    running.kill().await;
+    shop.mails.write().await.unwrap().rollback().await.unwrap();
+    let killed = std::time::Instant::now();
+    let running = shop.listen(vec![Heard::of::<Noted, _>(&Mails::of(&shop.mails))]);
+    shop.until_lag((0, 0)).await;
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+    assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+/// The clock of the publisher's database was an hour ahead when an event was taken.
+#[tokio::test]
+async fn a_lease_of_a_clock_that_went_back_ends() {
+    let shop = shop("clock").await;
+    shop.publish(1, 1..=2).await;
+    let ask = Ask {
+        listener: "mails".to_owned(),
+        subscriptions: vec![Subscription {
+            name: "stepped".to_owned(),
+            version: 1,
+            from_first: true,
+        }],
+        most: 10,
+        wait_ms: 0,
+    };
+    assert_eq!(shop.feed.take(ask.clone()).await.unwrap().len(), 2);
+    assert!(shop.feed.take(ask.clone()).await.unwrap().is_empty());
+    let mut tx = shop.orders.write().await.unwrap();
+    let sql = "UPDATE monolift_event_offers SET leased_till_ms = leased_till_ms + 3600000";
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(shop.feed.take(ask).await.unwrap().len(), 2);
+}
+
+/// A listener that is frozen with an event in its hands wakes up after another one has handled it.
+#[tokio::test]
+async fn a_listener_that_wakes_up_late_changes_nothing() {
+    struct Frozen(Arc<Mails>, watch::Sender<bool>);
+
+    #[async_trait]
+    impl On<Stepped> for Frozen {
+        async fn on(&self, event: Delivery<Stepped>) -> Result<(), Failure> {
+            let mut wakes = self.1.subscribe();
+            drop(wakes.wait_for(|awake| *awake).await);
+            self.0.on(event).await
+        }
+    }
+
+    let shop = shop("frozen").await;
+    let frozen = Arc::new(Frozen(Mails::of(&shop.mails), watch::Sender::new(false)));
+    shop.publish(1, 1..=3).await;
+    // It renews no lease, as a process that is stopped.
+    let sleeping = shop.listen_through(
+        Arc::new(Unrenewed(Arc::clone(&shop.feed))),
+        vec![Heard::of::<Stepped, _>(&frozen)],
+    );
+    until(async || frozen.1.receiver_count() > 0).await;
+    end_leases(&shop).await;
+    let awake = shop.listen(stepped(&Mails::of(&shop.mails)));
+    shop.until_mails(1, 1..=3).await;
+    frozen.1.send_replace(true);
+    shop.publish(1, 4..=6).await;
+    shop.until_mails(1, 1..=6).await;
+    shop.until_lag((0, 0)).await;
+    sleeping.stop().await;
+    awake.stop().await;
+    assert_eq!(shop.mails(1).await, (1..=6).collect::<Vec<_>>());
+}
+
+/// A feed that cannot be told that its offers are still held.
+#[derive(Debug)]
+struct Unrenewed(Arc<PublisherFeed<sqlx::Any>>);
+
+#[async_trait]
+impl Feed for Unrenewed {
+    async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
+        self.0.take(ask).await
+    }
+
+    async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
+        self.0.settle(listener, settled).await
+    }
+
+    async fn renew(&self, _: String, _: Vec<String>, _: Vec<String>) -> Result<(), FeedError> {
+        Ok(())
+    }
+}

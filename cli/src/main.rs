@@ -48,6 +48,8 @@ enum Command {
     Up(Up),
     /// Call a method of a module, in the process that runs
     Call(operate::Operate),
+    /// Show how far the listeners of events are, and have one handle events again
+    Events(operate::Operate),
     /// Show or change what the process logs
     Log(operate::Operate),
     /// Show the latest lines of the logs of all processes
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, options }) => monolift_cli::up::run(&manifest, &options),
         Command::Call(operate) => return ended(operate.run("call")),
+        Command::Events(operate) => return ended(operate.run("events")),
         Command::Log(operate) => return ended(operate.run("log")),
         Command::Logs(operate) => return ended(operate.run("logs")),
         Command::Top(operate) => return ended(operate.run("top")),

@@ -1,4 +1,4 @@
-//! `cargo monolift top`, `traces`, `logs`, `log`, `call`: what a program does on call, from its workspace.
+//! `cargo monolift top`, `traces`, `logs`, `log`, `call`, `events`: what a program does on call, from its workspace.
 
 use clap::Args;
 use monolift::{

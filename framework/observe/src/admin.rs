@@ -1,10 +1,11 @@
-//! The admin address: metrics, what the process is, its traces, its durable work. What can be changed there is logged with
-//! who changed it: the levels of the log, and parked work. On loopback a method can be called.
+//! The admin address: metrics, what the process is, its traces, its durable work, its events. What can be changed there is
+//! logged with who changed it: the levels of the log, parked work, and what listeners of events have to handle. On loopback a method can be called.
 //!
 //! It listens on loopback, where every program of the machine can ask. A page of another site can make a browser ask too, so a
 //! request must name this machine as its host. Elsewhere than on loopback it takes a token.
 
 mod call;
+mod events;
 mod openapi;
 mod page;
 mod watch;
@@ -108,7 +109,7 @@ pub fn router(state: AdminState) -> Router {
 }
 
 /// The read API, and what can be changed.
-fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 17] {
+fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 23] {
     [
         ("/api/process", get(show_process)),
         ("/api/processes", get(show_processes)),
@@ -124,6 +125,12 @@ fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 17] {
         ("/api/work/{module}/retry", post(work::retry)),
         ("/api/work/{module}/discard", post(work::discard)),
         ("/api/work/{module}/{id}", get(work::show_piece)),
+        ("/api/events", get(events::show_all)),
+        ("/api/events/{module}", get(events::show_module)),
+        ("/api/events/{module}/retry", post(events::retry)),
+        ("/api/events/{module}/discard", post(events::discard)),
+        ("/api/events/{module}/replay", post(events::replay)),
+        ("/api/events/{module}/remove", post(events::remove)),
         ("/api/methods", get(call::show_methods)),
         ("/api/call", post(call::call)),
         ("/api/openapi.json", get(async || Json(openapi::document()))),
@@ -177,6 +184,15 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 
 fn problem(status: StatusCode, detail: &str) -> Response {
     (status, Json(json!({ "status": status.as_u16(), "detail": detail }))).into_response()
+}
+
+/// The answer where another process does not let this one change what a module of it has.
+fn denied_by(module: &str, process: &str) -> Response {
+    let text = format!(
+        "{module} runs in the process `{process}`, and only a process that observes the application changes something there: \
+         ask one, or `{process}` itself"
+    );
+    problem(StatusCode::FORBIDDEN, &text)
 }
 
 async fn show_metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Response {

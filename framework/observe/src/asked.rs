@@ -1,5 +1,5 @@
 //! What processes ask each other: which traces are there, what do you have of this one, how do you stand, what durable work
-//! is there, and what was logged?
+//! is there, how far are the listeners of events, and what was logged?
 //!
 //! The questions go the way that calls go. A process asks those that it calls, and they ask those that they call, so nothing
 //! has to be able to reach every process. A process that observes the application asks all of them itself. The questions are
@@ -7,6 +7,7 @@
 
 use super::{
     admin::Description,
+    events::{EventsAnswer, EventsQuestion, ModuleEvents},
     listed::{ListAnswer, ListOf, TraceFilter},
     log::{LevelsOf, LogAnswer, LogControl, LogFilter, WantedLevels},
     state::ProcessState,
@@ -34,7 +35,7 @@ const MOST_ASKED: usize = 256;
 const MOST_PARTS: usize = 256;
 
 /// Those of the questions that change something.
-pub const CHANGES: [&str; 2] = ["change_levels", "change_work"];
+pub const CHANGES: [&str; 3] = ["change_events", "change_levels", "change_work"];
 
 /// What a process tells others of itself.
 #[monolift_call::interface(module = "monolift")]
@@ -60,6 +61,19 @@ pub trait Observed {
     /// call a module is no right to discard its work.
     #[deadline("5s")]
     async fn change_work(&self, question: WorkQuestion) -> Result<WorkAnswer, CallError>;
+
+    /// The events of modules of this process and of those that it calls, and their listeners. `asked` are processes that
+    /// were asked before.
+    #[deadline("5s")]
+    async fn events(
+        &self,
+        question: EventsQuestion,
+        asked: Vec<String>,
+    ) -> Result<EventsAnswer, CallError>;
+
+    /// Changes events of a module of this process. Only a process that observes the application may ask for it.
+    #[deadline("5s")]
+    async fn change_events(&self, question: EventsQuestion) -> Result<EventsAnswer, CallError>;
 
     /// The latest lines of the logs of this process and of those that it calls. `asked` are processes that were asked
     /// before.
@@ -113,6 +127,7 @@ pub(crate) struct Here {
     pub(crate) neighbours: OnceLock<Vec<Arc<dyn Neighbour>>>,
     pub(crate) state: OnceLock<Description>,
     pub(crate) work: OnceLock<Vec<Arc<dyn ModuleWork>>>,
+    pub(crate) events: OnceLock<Vec<Arc<dyn ModuleEvents>>>,
     pub(crate) log: OnceLock<LogControl>,
     pub(crate) settings: Arc<CallSettings>,
 }
@@ -155,6 +170,19 @@ impl Observed for Here {
 
     async fn change_work(&self, question: WorkQuestion) -> Result<WorkAnswer, CallError> {
         Ok(self.own_work(&question).await)
+    }
+
+    async fn events(
+        &self,
+        question: EventsQuestion,
+        asked: Vec<String>,
+    ) -> Result<EventsAnswer, CallError> {
+        let question = EventsQuestion { change: None, ..question };
+        Ok(self.gather_events(question, asked).await)
+    }
+
+    async fn change_events(&self, question: EventsQuestion) -> Result<EventsAnswer, CallError> {
+        Ok(self.own_events(&question).await)
     }
 
     async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError> {

@@ -3,7 +3,10 @@
 //! These lines have the target `monolift::audit`. They are logged whatever the levels are, unless that target is switched off
 //! by its name.
 
-use super::work::WorkChange;
+use super::{
+    events::{EventsChange, EventsQuestion},
+    work::WorkChange,
+};
 
 /// The target of the lines, as [`crate::log::LogControl`] knows it.
 pub(crate) const TARGET: &str = "monolift::audit";
@@ -19,6 +22,23 @@ pub(crate) fn work(change: WorkChange, module: &str, what: &str, changed: u64, w
         what,
         changed,
         "an operator: {action} of {module}, {what}: {changed} changed"
+    );
+}
+
+/// Events of a listener were changed, or were to be.
+pub(crate) fn events(change: EventsChange, question: &EventsQuestion, module: &str, changed: u64) {
+    let action = change.action();
+    let listener = question.listener.as_deref().unwrap_or_default();
+    let what = question.id.as_deref().or(question.event.as_deref()).unwrap_or("all");
+    tracing::info!(
+        target: TARGET,
+        of = module,
+        listener,
+        "user.id" = question.who.as_str(),
+        "event.action" = action,
+        what,
+        changed,
+        "an operator: {action} of {module} for {listener}, {what}: {changed} changed"
     );
 }
 

@@ -8,7 +8,11 @@ mod admin;
 mod asked;
 mod audit;
 mod bounded;
+#[allow(missing_docs, reason = "the names of plain data say it")]
+mod events;
+mod events_asked;
 mod export;
+mod gathered;
 mod keep;
 #[allow(missing_docs, reason = "the names of plain data say it")]
 mod listed;
@@ -29,6 +33,10 @@ mod work_asked;
 
 pub use admin::{AdminState, Description, Figures, Methods, router};
 pub use asked::{CHANGES, Neighbour, Observed, ObservedClient, Parts, observed};
+pub use events::{
+    EventsAnswer, EventsChange, EventsOfModule, EventsQuestion, ListenerOfEvents, ModuleEvents,
+    ParkedEvent,
+};
 pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
 pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};

@@ -7,6 +7,7 @@ use super::{
     admin::Description,
     asked::{Here, Neighbour},
     bounded::Bounded,
+    events::{EventsAnswer, EventsQuestion, ModuleEvents},
     export::{Export, of_entry},
     keep::{Allowance, KeepSettings, Routes},
     listed::{ListAnswer, ListOf, TraceFilter},
@@ -131,6 +132,7 @@ impl Traces {
             neighbours: OnceLock::new(),
             state: OnceLock::new(),
             work: OnceLock::new(),
+            events: OnceLock::new(),
             log: OnceLock::new(),
             settings: calls,
         };
@@ -179,9 +181,15 @@ impl Traces {
         let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    /// The durable work of the modules of this process.
-    pub fn attend(&self, work: Vec<Arc<dyn ModuleWork>>) {
+    /// The durable work and the events of the modules of this process.
+    pub fn attend(&self, work: Vec<Arc<dyn ModuleWork>>, events: Vec<Arc<dyn ModuleEvents>>) {
         let _ = self.here().work.set(work);
+        let _ = self.here().events.set(events);
+    }
+
+    /// The events of all modules that this process can ask, and their listeners.
+    pub async fn events(&self, question: EventsQuestion) -> EventsAnswer {
+        self.here().gather_events(question, Vec::new()).await
     }
 
     /// The durable work of all modules that this process can ask.

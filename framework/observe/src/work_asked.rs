@@ -1,65 +1,44 @@
 //! Durable work of all processes, gathered the way that calls go.
 
 use super::{
-    asked::Here,
+    asked::{Here, ObservedClient},
     audit,
+    gathered::{Asking, Gathered},
     work::{ModuleWork, WorkAnswer, WorkOfModule, WorkQuestion},
 };
-use crate::call::{CallError, CallErrorKind};
+use crate::call::CallError;
 use futures_util::future::{BoxFuture, join_all};
 use std::sync::Arc;
 
 impl Here {
-    /// The answer of this process and of those that it calls. Replicas share a database, so one of each process is enough.
+    /// The answer of this process and of those that it calls.
     pub(crate) fn gather_work(
         &self,
         question: WorkQuestion,
-        mut asked: Vec<String>,
+        asked: Vec<String>,
     ) -> BoxFuture<'_, WorkAnswer> {
-        asked.extend(self.traces.upgrade().map(|traces| traces.process().to_owned()));
         Box::pin(async move {
-            let mut found = self.own_work(&question).await;
-            if question.module.is_some() && !found.modules.is_empty() {
-                return found;
+            let own = self.own_work(&question).await;
+            if question.module.is_some() && !own.modules.is_empty() {
+                return own;
             }
-            let to_ask = self.to_ask(&asked, |_| true);
-            asked.extend(to_ask.iter().map(|(process, _)| process.clone()));
-            let answers = to_ask.into_iter().map(|(process, replicas)| {
-                let (question, asked) = (question.clone(), asked.clone());
-                async move {
-                    for replica in replicas {
-                        let question = question.clone();
-                        // What it did before its answer was lost would be done twice, so another one is not asked.
-                        if question.change.is_some() {
-                            return (process, replica.change_work(question).await);
-                        }
-                        if let Ok(answer) = replica.work(question, asked.clone()).await {
-                            return (process, Ok(answer));
-                        }
-                    }
-                    (
-                        process,
-                        Err(CallError::new(CallErrorKind::Unreachable, "no replica answered")),
-                    )
-                }
-            });
-            for (process, answer) in join_all(answers).await {
-                match answer {
-                    Err(error) if error.kind() == CallErrorKind::Denied => {
-                        found.denied.push(process)
-                    }
-                    Err(_) => found.missing.push(process),
-                    Ok(answer) => {
-                        found.modules.extend(answer.modules);
-                        found.missing.extend(answer.missing);
-                    }
-                }
-            }
-            found.modules.sort_by(|a, b| a.module.cmp(&b.module));
-            found.modules.dedup_by(|a, b| a.module == b.module);
-            found.missing.sort_unstable();
-            found.missing.dedup();
-            found
+            let changes = question.change.is_some();
+            let ask = move |replica: ObservedClient, asked| {
+                let question = question.clone();
+                let asking = async move {
+                    let WorkAnswer { modules, missing, denied } = match changes {
+                        true => replica.change_work(question).await?,
+                        false => replica.work(question, asked).await?,
+                    };
+                    Ok::<_, CallError>(Gathered { modules, missing, denied })
+                };
+                Box::pin(asking) as BoxFuture<'static, _>
+            };
+            let own = Gathered { modules: own.modules, ..Gathered::default() };
+            let asking = Asking { changes, ask: &ask, module_of: |work| &work.module };
+            let Gathered { modules, missing, denied } =
+                self.gather_modules(own, asked, asking).await;
+            WorkAnswer { modules, missing, denied }
         })
     }
 }

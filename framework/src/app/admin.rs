@@ -81,14 +81,15 @@ impl Observed {
         self.traces.ask(all.map(neighbour).collect());
     }
 
-    /// Shows the latest lines of the log and the durable work of these modules, also to other processes.
+    /// Shows the latest lines of the log, and the durable work and the events of these modules, also to other processes.
     pub(super) fn attend(&self, modules: &[RunningModule], log: &super::log::Control) {
         if let Some(log) = log {
             log.lines().hold(self.lines);
             self.traces.tell_log(log.clone());
         }
         #[cfg(feature = "data")]
-        self.traces.attend(super::attended::attended(modules));
+        self.traces
+            .attend(super::attended::attended(modules), super::attended_events::attended(modules));
         #[cfg(not(feature = "data"))]
         let _ = modules;
     }

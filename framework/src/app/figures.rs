@@ -1,9 +1,9 @@
-//! Figures of the databases of the modules here: their pools, and their durable work.
+//! Figures of the databases of the modules here: their pools, their durable work, and the listeners of their events.
 //!
-//! Pools are counted where they are. Durable work is in a table, so it is asked for in the background: at most once in
-//! [`AGAIN_AFTER`], and only while the figures are read. A page shows what was found last.
+//! Pools are counted where they are. Durable work and events are in tables, so they are asked for in the background: at
+//! most once in [`AGAIN_AFTER`], and only while the figures are read. A page shows what was found last.
 
-use monolift_data::{Gauge, PoolFigures, work::Standing};
+use monolift_data::{Gauge, PoolFigures, events::Lag, work::Standing};
 use monolift_observe::metrics::{Kind, Page};
 use std::{
     collections::BTreeMap,
@@ -33,6 +33,7 @@ struct Work {
     asked: Option<Instant>,
     is_asking: bool,
     standing: BTreeMap<&'static str, Vec<Standing>>,
+    lag: BTreeMap<&'static str, Vec<Lag>>,
 }
 
 impl DatabaseFigures {
@@ -44,7 +45,9 @@ impl DatabaseFigures {
     pub(super) fn show(&self, page: &mut Page) {
         self.pools(page);
         self.refresh();
-        work(page, &self.0.work().standing);
+        let found = self.0.work();
+        work(page, &found.standing);
+        events(page, &found.lag);
     }
 
     fn pools(&self, page: &mut Page) {
@@ -99,6 +102,9 @@ impl DatabaseFigures {
                     if let Ok(Ok(Some(standing))) = timeout(ANSWER, gauge.standing()).await {
                         inner.work().standing.insert(module, standing);
                     }
+                    if let Ok(Ok(Some(lag))) = timeout(ANSWER, gauge.lag()).await {
+                        inner.work().lag.insert(module, lag);
+                    }
                 }
             }
             inner.work().is_asking = false;
@@ -137,5 +143,36 @@ fn work(page: &mut Page, standing: &BTreeMap<&'static str, Vec<Standing>>) {
     let mut family = page.family("monolift_work_oldest_seconds", Kind::Gauge, help);
     for (module, one) in all() {
         family.sample(&[("module", module), ("kind", &one.name)], one.oldest_ms as f64 / 1e3);
+    }
+}
+
+/// A module that nobody listens to has no figures.
+fn events(page: &mut Page, lag: &BTreeMap<&'static str, Vec<Lag>>) {
+    let all = || lag.iter().flat_map(|(module, each)| each.iter().map(move |one| (*module, one)));
+    if all().next().is_none() {
+        return;
+    }
+    let help = "Events that a listener has not handled: to be handled, and left alone after too many failures.";
+    let mut family = page.family("monolift_events_unhandled", Kind::Gauge, help);
+    for (module, one) in all() {
+        let of =
+            [("module", module), ("event", one.name.as_str()), ("listener", one.listener.as_str())];
+        for (state, count) in [("waiting", one.waiting), ("parked", one.parked)] {
+            family.sample(&[&of[..], &[("state", state)]].concat(), count);
+        }
+    }
+    let help = "Of those to be handled, how many have failed at least once.";
+    let mut family = page.family("monolift_events_failing", Kind::Gauge, help);
+    for (module, one) in all() {
+        let of =
+            [("module", module), ("event", one.name.as_str()), ("listener", one.listener.as_str())];
+        family.sample(&of, one.failing);
+    }
+    let help = "For how long the event has been there that has waited the longest.";
+    let mut family = page.family("monolift_events_oldest_seconds", Kind::Gauge, help);
+    for (module, one) in all() {
+        let of =
+            [("module", module), ("event", one.name.as_str()), ("listener", one.listener.as_str())];
+        family.sample(&of, one.oldest_ms.unwrap_or_default() as f64 / 1e3);
     }
 }

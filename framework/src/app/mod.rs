@@ -10,6 +10,8 @@ mod admin;
 mod admin;
 #[cfg(all(feature = "observe", feature = "data"))]
 mod attended;
+#[cfg(all(feature = "observe", feature = "data"))]
+mod attended_events;
 mod build;
 mod check;
 #[cfg(feature = "data")]

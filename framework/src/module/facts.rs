@@ -132,6 +132,8 @@ async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, St
         ledger: databases.ledger(),
         #[cfg(feature = "data")]
         published: databases.published(),
+        #[cfg(feature = "data")]
+        event_ledger: databases.event_ledger(),
         routes,
         databases: databases.described(),
         #[cfg(feature = "data")]
@@ -164,6 +166,13 @@ pub struct RunningModule {
     /// Wakes the feed of its events.
     #[cfg(feature = "data")]
     pub(crate) published: tokio::sync::watch::Sender<()>,
+    /// Its events and their listeners, for an operator.
+    #[cfg(feature = "data")]
+    #[cfg_attr(
+        not(feature = "observe"),
+        allow(dead_code, reason = "they are shown with that feature only")
+    )]
+    pub(crate) event_ledger: Option<Arc<dyn monolift_data::events::AnyEventLedger>>,
     /// Routes of its own, with where they are.
     pub(crate) routes: Option<(&'static str, Router)>,
     /// Where its databases are, and whether they keep it to itself.

@@ -133,6 +133,67 @@ fn parked_work_is_looked_at_run_again_and_given_up() {
     assert!(gone.starts_with("nothing listens at 127.0.0.1:"), "{gone}");
 }
 
+/// Two events that cannot be read, parked for the notifications.
+const UNREADABLE: [&str; 2] = [
+    "INSERT INTO monolift_events (id, module, name, version, number, payload, registry, offered, made_at_ms, \
+     keep_until_ms, epoch) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1, 0, 9000000000000, 0 \
+     FROM (VALUES ('e-1'), ('e-2')) AS ids",
+    "INSERT INTO monolift_event_offers (module, listener, event, name, version, number, begins, due_at_ms, attempts, \
+     leased_till_ms, parked_at_ms, error, skipped, epoch) \
+     SELECT 'orders', 'notifications', column1, 'order-changed', 1, 0, 0, 0, 3, 0, 1, 'no paper', 0, 0 \
+     FROM (VALUES ('e-1'), ('e-2')) AS ids",
+];
+
+/// The cells of the line about the notifications.
+fn lag(page: &str) -> Vec<&str> {
+    let row = page.lines().find(|line| line.contains("notifications"));
+    row.map(|row| row.split_whitespace().collect()).unwrap_or_default()
+}
+
+#[test]
+fn parked_events_are_looked_at_handled_again_and_given_up() {
+    let (place, program, mut process, _) = monolith("operate-events");
+    let known = || prints(&program, &place, &["events"]);
+    eventually("the listener is known", || !lag(&known()).is_empty());
+    for sql in UNREADABLE {
+        Tables::of(&place).rows("orders", sql);
+    }
+    let all = known();
+    assert_eq!(
+        lag(&all),
+        ["orders", "order-changed", "notifications", "0", "0", "2", "-"],
+        "{all}"
+    );
+    let parked = prints(&program, &place, &["events", "list", "orders"]);
+    assert!(parked.contains("e-1  order-changed  for notifications  parked for "), "{parked}");
+    assert!(parked.contains("3 attempts") && parked.contains("no paper"), "{parked}");
+    assert!(parked.contains("{order: text}") && !parked.contains("c4n4ry"), "{parked}");
+    let hint = "app-monolith events retry orders notifications e-1";
+    assert!(parked.contains(hint), "{parked}");
+    let again = prints(&program, &place, &["events", "retry", "orders", "notifications", "e-1"]);
+    assert_eq!(again, "orders: 1 handled again by notifications\n");
+    process.says("an event was not handled");
+    let given_up =
+        prints(&program, &place, &["events", "discard", "orders", "notifications", "e-2"]);
+    assert_eq!(given_up, "orders: 1 given up for notifications\n");
+    eventually("it is passed over", || lag(&known())[3..6] == ["1", "1", "0"]);
+    let replayed = prints(&program, &place, &["events", "replay", "orders", "notifications"]);
+    assert_eq!(replayed, "orders: 1 handled once more by notifications\n");
+    let gone = complains(&program, &place, &["events", "retry", "orders", "notifications", "e-2"]);
+    assert_eq!(gone, "no event `e-2` of orders is parked for notifications, or not any more\n");
+    let gone = complains(&program, &place, &["events", "remove", "orders", "reports"]);
+    assert_eq!(gone, "reports does not listen to orders\n");
+    let removed = prints(&program, &place, &["events", "remove", "orders", "notifications"]);
+    assert_eq!(removed, "orders: notifications is removed\n");
+    process.says("an operator: events.retry of orders for notifications, e-1: 1 changed");
+    let line =
+        process.says("an operator: events.discard of orders for notifications, e-2: 1 changed");
+    assert!(line.contains("ann on this machine"), "{line}");
+    let unknown = complains(&program, &place, &["events", "rety", "orders"]);
+    assert_eq!(unknown, "there is no `events rety`: did you mean `events retry`?\n");
+    process.stop();
+}
+
 #[test]
 fn parked_work_on_postgres_is_the_same() {
     let postgres = Postgres::start();

@@ -1,6 +1,7 @@
 //! The description of the read API, at `/api/openapi.json`: what each path takes and answers.
 
 use crate::{
+    events::{EventsAnswer, EventsOfModule},
     listed::Summary,
     log::{LevelsAnswer, LogAnswer},
     state::{CallFigures, ProcessState},
@@ -41,6 +42,14 @@ const WORK_FILTERS: &[(&str, &str)] = &[
     ("state", "`waiting`, `running` or `parked`"),
     ("limit", "how many pieces, 1000 at most"),
 ];
+
+const EVENT_FILTERS: &[(&str, &str)] = &[
+    ("listener", "a module that listens"),
+    ("event", "the name of an event"),
+    ("limit", "how many parked events, 1000 at most"),
+];
+
+const LISTENER: (&str, &str) = ("listener", "the module that listens");
 
 const LOG_FILTERS: &[(&str, &str)] = &[
     ("module", "the module whose call or work logged"),
@@ -114,6 +123,51 @@ const OPERATIONS: &[Operation] = &[
         summary: "gives up a parked piece for good",
         query: &[],
         body: &[("id", "the piece")],
+        answer: any,
+    },
+    get("/api/events", "how far the listeners of events are", &[], |schemas| {
+        schemas.subschema_for::<EventsAnswer>()
+    }),
+    get(
+        "/api/events/{module}",
+        "the listeners of a module's events, and what is parked for them",
+        EVENT_FILTERS,
+        |schemas| schemas.subschema_for::<EventsOfModule>(),
+    ),
+    Operation {
+        verb: "post",
+        path: "/api/events/{module}/retry",
+        summary: "has a listener handle parked events again, with all their attempts",
+        query: &[],
+        body: &[
+            LISTENER,
+            ("id", "the event"),
+            ("all", "or `true` for all events that are parked for the listener"),
+        ],
+        answer: any,
+    },
+    Operation {
+        verb: "post",
+        path: "/api/events/{module}/discard",
+        summary: "gives up a parked event for a listener",
+        query: &[],
+        body: &[LISTENER, ("id", "the event")],
+        answer: any,
+    },
+    Operation {
+        verb: "post",
+        path: "/api/events/{module}/replay",
+        summary: "has a listener handle events once more that are kept",
+        query: &[],
+        body: &[LISTENER, ("event", "the name of the events; without it all that it listens to")],
+        answer: any,
+    },
+    Operation {
+        verb: "post",
+        path: "/api/events/{module}/remove",
+        summary: "removes a listener that is gone, with what it has not handled",
+        query: &[],
+        body: &[LISTENER],
         answer: any,
     },
     get(

@@ -1,6 +1,6 @@
 //! Durable work at the admin address: what there is, and what is done with parked pieces.
 
-use super::{AdminState, problem, who::Who};
+use super::{AdminState, denied_by, problem, who::Who};
 use crate::work::{WorkAnswer, WorkChange, WorkOfModule, WorkQuestion, WorkState};
 use axum::{
     Json,
@@ -143,11 +143,7 @@ async fn of_module(
             Err(refused(StatusCode::BAD_GATEWAY, &text))
         }
         None if denied.iter().any(|denied| denied == process) => {
-            let text = format!(
-                "{module} runs in the process `{process}`, whose work only a process changes that observes the application: \
-                 ask one, or `{process}` itself"
-            );
-            Err(refused(StatusCode::FORBIDDEN, &text))
+            Err(Box::new(denied_by(module, process)))
         }
         None => {
             let text = format!(

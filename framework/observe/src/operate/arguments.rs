@@ -17,9 +17,18 @@ pub(super) struct Arguments {
 }
 
 /// Options of commands that take a value, and those that take none.
-const WITH_VALUE: [&str; 9] = [
-    "--kind", "--state", "--route", "--module", "--min-ms", "--limit", "--level", "--trace",
+const WITH_VALUE: [&str; 11] = [
+    "--kind",
+    "--state",
+    "--route",
+    "--module",
+    "--min-ms",
+    "--limit",
+    "--level",
+    "--trace",
     "--text",
+    "--listener",
+    "--event",
 ];
 const WITHOUT: [&str; 7] =
     ["--all", "--slow", "--failed", "--kept", "--recurring", "--once", "--follow"];

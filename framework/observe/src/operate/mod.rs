@@ -10,12 +10,14 @@
 //! | `admin` | a request to an admin address |
 //! | `find` | admin addresses on free ports of this machine |
 //! | `work` | `work` |
+//! | `events` | `events` |
 //! | `traces` | `traces` |
 //! | `logs` | `logs` |
 //! | `top` | `top` |
 
 mod admin;
 mod arguments;
+mod events;
 mod find;
 mod logs;
 mod top;
@@ -71,6 +73,11 @@ const COMMANDS: [(&str, &str, &str); 8] = [
         "work",
         "[list [MODULE]] | show|retry|discard MODULE ID",
         "durable work: what waits and what is parked; runs parked work again, or gives it up",
+    ),
+    (
+        "events",
+        "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER",
+        "events: how far their listeners are, and what is parked; has a listener handle events again",
     ),
     (
         "traces",
@@ -160,6 +167,7 @@ fn answer(place: &Place, arguments: &Arguments) -> Result<String, Failed> {
     let client = place.client(arguments)?;
     match arguments.command.as_str() {
         "work" => work::run(place, &client, arguments),
+        "events" => events::run(place, &client, arguments),
         "traces" => traces::run(&client, arguments),
         "log" => log(&client, arguments),
         "logs" => logs::run(&client, arguments),

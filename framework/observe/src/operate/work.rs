@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// The longest error in a list.
-const LONGEST_ERROR: usize = 120;
+pub(super) const LONGEST_ERROR: usize = 120;
 
 pub(super) fn run(
     place: &Place,
@@ -152,7 +152,7 @@ fn change(
 }
 
 /// A span of time in its largest unit.
-fn age(millis: Option<i64>) -> String {
+pub(super) fn age(millis: Option<i64>) -> String {
     match millis.unwrap_or_default() {
         millis if millis >= 172_800_000 => format!("{} d", millis / 86_400_000),
         millis if millis >= 7_200_000 => format!("{} h", millis / 3_600_000),

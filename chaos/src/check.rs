@@ -57,9 +57,10 @@ impl Stored {
         Ok(rows)
     }
 
-    /// Whether no work is left.
+    /// Whether no work and no event is left.
     pub(crate) async fn is_settled(&self) -> anyhow::Result<bool> {
-        let work = "SELECT name FROM monolift_work WHERE key IS NULL OR key <> 'recurring' LIMIT 1";
+        let work = "SELECT name FROM monolift_work WHERE key IS NULL OR key <> 'recurring' \
+                    UNION ALL SELECT name FROM monolift_event_offers LIMIT 1";
         Ok(self.rows("orders", work).await?.is_empty() && self.is_decided().await?)
     }
 

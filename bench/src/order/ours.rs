@@ -29,11 +29,11 @@ pub(super) async fn serve(
         kind: Program::Process(process),
         modules: &MODULES,
         calls: &[
-            ("orders", &["users", "stock", "payments", "notifications"]),
+            ("orders", &["users", "stock", "payments"]),
             ("users", &[]),
             ("stock", &[]),
             ("payments", &[]),
-            ("notifications", &[]),
+            ("notifications", &["orders", "users"]),
         ],
         host_calls: &[],
         circles: &[],

@@ -9,8 +9,7 @@ mod tests;
 mod work;
 
 use self::work::{Fulfil, GiveUp, Settle, Undo};
-use monolift::{Config, Context, Db, Lifecycle, Page, Principal, Work, async_trait};
-use notifications_api::NotificationsClient;
+use monolift::{Config, Context, Db, Events, Lifecycle, Page, Principal, Work, async_trait};
 use orders_api::{NewOrder, Order, Orders, OrdersError};
 use payments_api::PaymentsClient;
 use serde::Deserialize;
@@ -24,11 +23,11 @@ use users_api::UsersClient;
 pub struct OrdersModule {
     db: Db,
     work: Work,
+    events: Events,
     config: Config<OrdersConfig>,
     users: UsersClient,
     stock: StockClient,
     payments: PaymentsClient,
-    notifications: NotificationsClient,
 }
 
 /// Its settings.

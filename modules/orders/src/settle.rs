@@ -7,8 +7,7 @@ use crate::{
     work::{Fulfil, GiveUp, Settle, Undo},
 };
 use monolift::{Perform, async_trait};
-use notifications_api::Notification;
-use orders_api::{NewOrder, OrderState, OrdersError};
+use orders_api::{NewOrder, OrderChanged, OrderState, OrdersError};
 use payments_api::{PaymentState, PaymentsError};
 use shop_types::{Cents, OrderId, now_ms};
 use std::{error::Error, time::Duration};
@@ -184,12 +183,20 @@ impl OrdersModule {
         Ok(())
     }
 
-    async fn tell(&self, kept: &Kept, what: &str) -> Result<(), Failure> {
-        let (id, user) = (&kept.id, kept.request.user.clone());
-        let email = self.users.email(user.clone()).await?;
-        let subject = format!("your order {id} is {what}");
-        let notification = Notification { id: format!("{id}-{what}"), user, email, subject };
-        Ok(self.notifications.send(notification).await?)
+    /// Publishes that the order was placed, and that it is cancelled if its state is that. Each is published once, and in
+    /// this order, also if the work runs twice, or the cancellation is done first.
+    async fn announce(&self, kept: &Kept, state: OrderState) -> Result<(), Failure> {
+        let steps =
+            [("", "placed", OrderState::Placed), ("placed", "cancelled", OrderState::Cancelled)];
+        let steps = if state == OrderState::Cancelled { &steps[..] } else { &steps[..1] };
+        let mut tx = self.db.write().await?;
+        for &(from, to, state) in steps {
+            if table::set_announced(&mut tx, &kept.id, from, to).await? {
+                let (order, user) = (kept.id.clone(), kept.request.user.clone());
+                self.events.publish(&mut tx, &OrderChanged { order, user, state }).await?;
+            }
+        }
+        Ok(tx.commit().await?)
     }
 
     async fn kept(&self, id: &OrderId) -> Result<Kept, OrdersError> {
@@ -231,7 +238,9 @@ impl Perform<Fulfil> for OrdersModule {
         }
         match kept.state {
             // It was placed, before it was cancelled.
-            OrderState::Placed | OrderState::Cancelled => self.tell(&kept, "placed").await,
+            OrderState::Placed | OrderState::Cancelled => {
+                self.announce(&kept, OrderState::Placed).await
+            }
             OrderState::Placing | OrderState::Refused => Ok(()),
         }
     }
@@ -243,7 +252,7 @@ impl Perform<Undo> for OrdersModule {
         self.give_back(&order).await?;
         let kept = self.kept(&order).await?;
         match kept.state {
-            OrderState::Cancelled => self.tell(&kept, "cancelled").await,
+            OrderState::Cancelled => self.announce(&kept, OrderState::Cancelled).await,
             _ => Ok(()),
         }
     }

@@ -147,3 +147,14 @@ pub(crate) async fn set_cancelled(
     );
     Ok(set.bind(&id.0).bind(user).execute(&mut **tx).await?.rows_affected() > 0)
 }
+
+/// `false` when the other modules were told something else of the order than `from`.
+pub(crate) async fn set_announced(
+    tx: &mut Tx<'_>,
+    id: &OrderId,
+    from: &str,
+    to: &str,
+) -> Result<bool, sqlx::Error> {
+    let set = sqlx::query("UPDATE orders SET announced = $1 WHERE id = $2 AND announced = $3");
+    Ok(set.bind(to).bind(&id.0).bind(from).execute(&mut **tx).await?.rows_affected() > 0)
+}

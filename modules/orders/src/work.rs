@@ -28,7 +28,7 @@ pub struct GiveUp {
     pub order: OrderId,
 }
 
-/// Takes the payment of an order that is placed, sells its units, and tells the customer.
+/// Takes the payment of an order that is placed, sells its units, and publishes that.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fulfil {
     /// Which order.

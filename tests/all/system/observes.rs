@@ -20,11 +20,11 @@ fn names(value: &Value, list: &str) -> BTreeSet<String> {
     entries.map(|entry| entry["process"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The admin address of the notifications, which call no other module.
-fn of_notifications(shop: &Observed) -> String {
+/// The admin address of the payments, which call no other module.
+fn of_payments(shop: &Observed) -> String {
     let states = ask(&shop.admin, "/api/processes");
     let mut states = states["processes"].as_array().unwrap().iter();
-    let found = states.find(|state| state["process"] == "notifications").unwrap();
+    let found = states.find(|state| state["process"] == "payments").unwrap();
     found["admin"].as_str().unwrap().to_owned()
 }
 
@@ -32,26 +32,25 @@ fn of_notifications(shop: &Observed) -> String {
 fn a_process_that_observes_shows_the_whole_application() {
     let listen = free_port();
     let gateway = ("SHOP_PROCESS__GATEWAY__LISTEN", listen.as_str());
-    let shop =
-        Observed::start("observes", &[gateway, ("SHOP_PROCESS__NOTIFICATIONS__OBSERVE", "true")]);
-    let notifications = of_notifications(&shop);
+    let shop = Observed::start("observes", &[gateway, ("SHOP_PROCESS__PAYMENTS__OBSERVE", "true")]);
+    let payments = of_payments(&shop);
     let all = ["gateway", "notifications", "orders", "payments", "stock", "users"];
     let all = BTreeSet::from(all.map(str::to_owned));
     let mut states = Value::Null;
     eventually("it has reached all", || {
-        states = ask(&notifications, "/api/processes");
+        states = ask(&payments, "/api/processes");
         names(&states, "processes") == all
     });
     // Both replicas of orders.
     assert_eq!(states["processes"].as_array().unwrap().len(), 7, "{states:#}");
     assert_eq!(shop.order_as_part_of(TRACE), 201);
-    let trace = ask(&notifications, &format!("/api/traces/{TRACE}"));
+    let trace = ask(&payments, &format!("/api/traces/{TRACE}"));
     let expected = ["gateway", "orders", "payments", "stock", "users"].map(str::to_owned);
     assert!(names(&trace, "parts").is_superset(&BTreeSet::from(expected)), "{trace:#}");
     assert_eq!(trace["missing"], Value::Null, "{trace:#}");
     // What it does not call is not waited for.
     let own = states["processes"].as_array().unwrap().iter();
-    let mut own = own.filter(|state| state["process"] == "notifications");
+    let mut own = own.filter(|state| state["process"] == "payments");
     assert_eq!(own.next().unwrap()["ready"], true);
 }
 
@@ -82,11 +81,11 @@ fn levels_and_lists_are_those_of_all_processes() {
 #[test]
 fn any_other_process_shows_what_it_calls() {
     let shop = Observed::start("observes-not", &[]);
-    let notifications = of_notifications(&shop);
-    let states = ask(&notifications, "/api/processes");
-    assert_eq!(names(&states, "processes"), BTreeSet::from(["notifications".to_owned()]));
+    let payments = of_payments(&shop);
+    let states = ask(&payments, "/api/processes");
+    assert_eq!(names(&states, "processes"), BTreeSet::from(["payments".to_owned()]));
     assert_eq!(shop.order_as_part_of(TRACE), 201);
-    // Durable work may have notified the customer by now.
-    let trace = ask(&notifications, &format!("/api/traces/{TRACE}"));
-    assert!(names(&trace, "parts").iter().all(|process| process == "notifications"), "{trace:#}");
+    // It has parts of its own.
+    let trace = ask(&payments, &format!("/api/traces/{TRACE}"));
+    assert!(names(&trace, "parts").iter().all(|process| process == "payments"), "{trace:#}");
 }

@@ -136,7 +136,7 @@ const COMMANDS: &[(&str, Check)] = &[
     ("cargo run -p profiles", SIX),
     ("cargo monolift data copy profiles --from $DATABASE_URL --to $GAZETTE_PROFILES__DB__URL", SIX),
     (
-        "cargo monolift data copy orders --to postgres://shop_orders:password@localhost/shop --write",
+        "cargo monolift data copy stock --to postgres://shop_stock:password@localhost/shop --write",
         By("every_row_of_a_module_is_in_its_new_database"),
     ),
     ("psql $DATABASE_URL --command 'DROP TABLE profiles_moved, follows_moved'", SIX),

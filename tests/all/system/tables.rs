@@ -50,10 +50,11 @@ impl Tables {
         })
     }
 
-    /// Waits until no durable work is left but what recurs, and no order is undecided.
+    /// Waits until no durable work is left but what recurs, no event, and no order is undecided.
     pub fn settle(&self) {
         eventually("all work is done", || {
-            let left = "SELECT name FROM monolift_work WHERE key IS NULL OR key <> 'recurring'";
+            let left = "SELECT name FROM monolift_work WHERE key IS NULL OR key <> 'recurring' \
+                UNION ALL SELECT name FROM monolift_event_offers";
             let placing = "SELECT id FROM orders WHERE state = 'placing'";
             self.rows("orders", left).is_empty() && self.rows("orders", placing).is_empty()
         });

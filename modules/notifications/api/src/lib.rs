@@ -9,11 +9,6 @@ use thiserror::Error;
 /// What was sent to whom.
 #[monolift_call::interface]
 pub trait Notifications {
-    /// Sends something to a customer, once. Repeating it changes nothing: its id is the key.
-    #[idempotent]
-    #[auth(service)]
-    async fn send(&self, notification: Notification) -> Result<(), NotificationsError>;
-
     /// What was sent to a customer, by id. For themselves.
     #[http(GET, "/notifications")]
     #[idempotent]
@@ -28,22 +23,6 @@ pub trait Notifications {
         #[schemars(range(min = 1, max = 100))]
         limit: Option<u32>,
     ) -> Result<Page<Sent>, NotificationsError>;
-}
-
-/// Something to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Notification {
-    /// Which one it is, as its sender has it.
-    #[schemars(length(max = 200))]
-    pub id: String,
-    /// Whom it is for.
-    pub user: UserId,
-    /// Where it goes.
-    #[schemars(length(max = 254))]
-    pub email: String,
-    /// What it says.
-    #[schemars(length(max = 200))]
-    pub subject: String,
 }
 
 /// Something that was sent.

@@ -93,6 +93,19 @@ pub enum OrderState {
     Cancelled,
 }
 
+/// An order was placed or cancelled, and all that follows from that is done: it is paid and its units are sold, or its
+/// payment and its units are given back.
+#[monolift_call::event(key = order)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderChanged {
+    /// Which order.
+    pub order: OrderId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is now: placed or cancelled.
+    pub state: OrderState,
+}
+
 /// How a call of [`Orders`] fails.
 #[derive(Debug, Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
 pub enum OrdersError {

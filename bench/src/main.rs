@@ -3,6 +3,7 @@
 //! Run it with `cargo run --release -p bench`.
 
 mod allocations;
+mod events;
 mod fan_out;
 mod in_process;
 mod item;

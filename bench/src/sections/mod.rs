@@ -1,5 +1,6 @@
 //! The sections of the benchmark. Each makes one table or several.
 
+mod events;
 mod fan_out;
 mod in_process;
 mod order;
@@ -71,6 +72,9 @@ impl Bench {
         }
         if wanted(order::TITLE) {
             order::run(self).await?;
+        }
+        if wanted(events::TITLE) {
+            events::run(self).await?;
         }
         println!("{}", self.report);
         Ok(())

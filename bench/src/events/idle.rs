@@ -107,7 +107,7 @@ impl On<Ticked> for Listening {
         tx.commit().await?;
         let at = Instant::now();
         if let Some(told) = &*TOLD.lock().unwrap_or_else(PoisonError::into_inner) {
-            drop(told.send(at));
+            let _ = told.send(at);
         }
         Ok(())
     }

@@ -244,7 +244,7 @@ fn without(
     aim: &Aim,
     place: &AbusedShop,
 ) -> impl Future<Output = anyhow::Result<Seen>> + use<> {
-    let honest = Honest::new(kind.mix(), place.gateway, place.peers);
+    let honest = Honest::new(kind.mix(), place);
     let lasts = aim.lasts;
     let asking = on_a_thread(async move || anyhow::Ok(honest.ask(lasts, || ()).await));
     async move { asking.await? }

@@ -26,6 +26,18 @@ pub(super) fn file(system: &System, head: &str, hosts: &Hosts) -> String {
     if system.processes.iter().any(|process| process.keeps_files()) {
         let _ = writeln!(text, "data = \"{DATA}\" # SQLite files\n");
     }
+    let manifest = &system.manifest;
+    if manifest.tls.is_none() && !manifest.mesh && !manifest.insecure {
+        let why = match hosts {
+            Hosts::Compose => {
+                "the processes share a network of their own, and nothing encrypts their calls"
+            }
+            Hosts::Kubernetes => {
+                "without the component `tls` or a mesh, nothing encrypts calls between pods"
+            }
+        };
+        let _ = writeln!(text, "insecure = true # {why}\n");
+    }
     for process in &system.processes {
         let _ = writeln!(text, "[process.{}]", process.name);
         if process.has_gateway {

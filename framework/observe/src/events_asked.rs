@@ -35,7 +35,8 @@ impl Here {
                 Box::pin(asking) as BoxFuture<'static, _>
             };
             let own = Gathered { modules: own.modules, ..Gathered::default() };
-            let asking = Asking { changes, ask: &ask, module_of: |events| &events.module };
+            let asking =
+                Asking { changes, ask: &ask, module_of: |events: &EventsOfModule| &events.module };
             let Gathered { modules, missing, denied } =
                 self.gather_modules(own, asked, asking).await;
             EventsAnswer { modules, missing, denied }

@@ -20,7 +20,6 @@ use std::{
     },
 };
 
-mod dockerfile;
 mod images;
 mod pipeline;
 mod rights;
@@ -252,11 +251,11 @@ fn behind_nginx_a_rolling_restart_loses_no_request() {
         })
         .collect();
     for _ in 0..2 {
-        for at in 0..gateways.len() {
+        for (at, address) in addresses.iter().enumerate() {
             let before = sent.load(SeqCst);
             eventually("requests are sent", || sent.load(SeqCst) > before + 20);
             gateways.remove(at).stop();
-            gateways.insert(at, start(&addresses[at]));
+            gateways.insert(at, start(address));
         }
     }
     stop.store(true, SeqCst);

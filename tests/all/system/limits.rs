@@ -8,6 +8,9 @@ use super::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// A request, as its verb, path, headers and body; and the status and the code of its answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 /// A problem: its status, which its body repeats, and its code.
 #[track_caller]
 fn problem(answer: &Response) -> (u16, String) {
@@ -88,7 +91,7 @@ fn every_refusal_is_a_problem_in_both_shapes() {
             (0..120).map(|at| (format!("x-{at}"), "y".to_owned())).collect();
         let many: Vec<(&str, &str)> =
             many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let cases: [(&str, &str, &[(&str, &str)], &str, u16, &str); 7] = [
+        let cases: [Case<'_>; 7] = [
             ("POST", "/orders", &[], body.as_str(), 413, "too-large"),
             ("GET", far.as_str(), &[], "", 414, "target-too-long"),
             ("POST", "/orders", &plain, "{}", 415, "unsupported-media-type"),

@@ -163,7 +163,7 @@ fn mistakes_in_what_depends_on_what_fail_the_build() {
         "modules/payments/Cargo.toml",
         &[("[dependencies]\n", "[dependencies]\norders-api = { path = \"../orders/api\" }\n")],
         &[
-            "modules/orders/Cargo.toml:23:1: modules call each other in a circle: \
+            "modules/orders/Cargo.toml:22:1: modules call each other in a circle: \
              orders -> payments -> orders",
             "help: take one of these dependencies out",
         ],

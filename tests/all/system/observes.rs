@@ -58,7 +58,7 @@ fn a_process_that_observes_shows_the_whole_application() {
 #[test]
 fn levels_and_lists_are_those_of_all_processes() {
     let shop = Observed::start("observes-levels", &[]);
-    let notifications = of_notifications(&shop);
+    let payments = of_payments(&shop);
     let set = |admin: &str, levels: &str| -> Value {
         let body = serde_json::json!({ "levels": levels }).to_string();
         let answer = request(admin, "PUT", "/api/log", &[], &body).unwrap();
@@ -68,10 +68,10 @@ fn levels_and_lists_are_those_of_all_processes() {
     let changed = set(&shop.admin, "stock=debug");
     let all = ["gateway", "notifications", "orders", "payments", "stock", "users"];
     assert_eq!(names(&changed, "processes"), BTreeSet::from(all.map(str::to_owned)), "{changed:#}");
-    assert_eq!(ask(&notifications, "/api/log")["levels"], "info,stock=debug");
+    assert_eq!(ask(&payments, "/api/log")["levels"], "info,stock=debug");
     // It calls no other module, and observes nothing.
-    let own = set(&notifications, "mailer=debug");
-    assert_eq!(names(&own, "processes"), BTreeSet::from(["notifications".to_owned()]));
+    let own = set(&payments, "payments=debug");
+    assert_eq!(names(&own, "processes"), BTreeSet::from(["payments".to_owned()]));
     assert_eq!(ask(&shop.admin, "/api/log")["levels"], "info,stock=debug");
     // The stock's schedule runs in the process of the stock.
     let listed = || ask(&shop.admin, "/api/requests?recurring=true&route=stock.expire");

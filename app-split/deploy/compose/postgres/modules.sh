@@ -15,8 +15,8 @@ ALTER ROLE :"role" IN DATABASE :"database" SET search_path = :"schema";
 SQL
 }
 
-module shop_notifications notifications
 module shop_payments payments
 module shop_stock stock
 module shop_users users
 module shop_orders orders
+module shop_notifications notifications

@@ -6,8 +6,8 @@
 set -euo pipefail
 
 # Those that are called before those that call.
-order="notifications payments stock users orders gateway"
-jobs="notifications payments stock users orders"
+order="payments stock users orders notifications gateway"
+jobs="payments stock users orders notifications"
 stateful=""
 overlay=${OVERLAY:-app-split/deploy/kubernetes/overlays/production}
 export NAMESPACE=${NAMESPACE:-shop-production}

@@ -76,11 +76,9 @@ fn tls(system: &System, head: &str) -> Vec<Written> {
 {}spec:
   secretName: {unit}-tls
   # The other side of a connection compares this name with the manifest's.
-  dnsNames:
-    - {process_name}
   uris:
     - spiffe://{app}/{process_name}
-  # A process reads its certificate when it starts: restart it within these 30 days.
+  # A process reads a renewed certificate without a restart.
   duration: 2160h
   renewBefore: 720h
   privateKey:

@@ -39,6 +39,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// When a publisher that does not answer is asked again.
 const AGAIN: Backoff = Backoff::fifth(Duration::from_millis(20), Duration::from_secs(2));
+/// How long a publisher may be out of reach before the log warns of it.
+const GRACE: Duration = Duration::from_secs(5);
 /// How long what is being handled may take to end when the process stops.
 const ENDING: Duration = Duration::from_secs(3);
 /// How long a note of an event without a key is kept. A delivery of it that is still under way has ended by then.
@@ -174,8 +176,10 @@ struct Hand {
     taking: Option<BoxFuture<'static, Result<Vec<Offer>, FeedError>>>,
     settling: Option<BoxFuture<'static, Told>>,
     renewing: Option<BoxFuture<'static, Result<(), FeedError>>>,
-    /// Failures in a row to reach the publisher.
+    /// Failures in a row to reach the publisher, since when, and whether the log says so.
     failures: u32,
+    failing_since: Option<Instant>,
+    warned: bool,
 }
 
 impl<D: ModuleDatabase> Listening<D> {
@@ -264,17 +268,20 @@ impl<D: ModuleDatabase> Listening<D> {
         }));
     }
 
-    /// Notes whether the publisher has answered, and logs the first time that it does not.
+    /// Notes whether the publisher has answered, and logs once that it does not.
     fn reached(&self, hand: &mut Hand, error: Option<&FeedError>) {
         let Some(error) = error else {
-            hand.failures = 0;
+            (hand.failures, hand.failing_since, hand.warned) = (0, None, false);
             return;
         };
-        if hand.failures == 0 {
+        hand.failures = hand.failures.saturating_add(1);
+        let since = *hand.failing_since.get_or_insert_with(Instant::now);
+        // Processes start one after another, so a publisher may be missing for a while.
+        if !hand.warned && since.elapsed() >= GRACE {
+            hand.warned = true;
             let (module, publisher) = (&*self.module, &*self.publisher);
             tracing::warn!(module, publisher, %error, "its events cannot be taken");
         }
-        hand.failures = hand.failures.saturating_add(1);
     }
 
     /// Begins to handle what was taken: events of one key one after another, the others at once.

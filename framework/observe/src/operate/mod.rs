@@ -68,7 +68,7 @@ pub struct Place {
 type Failed = Box<dyn std::error::Error>;
 
 /// The names of the commands, with their arguments and what they do.
-const COMMANDS: [(&str, &str, &str); 8] = [
+const COMMANDS: [(&str, &str, &str); 9] = [
     (
         "work",
         "[list [MODULE]] | show|retry|discard MODULE ID",

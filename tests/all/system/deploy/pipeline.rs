@@ -211,7 +211,7 @@ fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
         .filter_map(|line| line.strip_prefix("apply "))
         .filter(|one| !one.ends_with("-migrate"))
         .collect();
-    assert_eq!(updates, ["notifications", "payments", "stock", "users", "orders", "gateway"]);
+    assert_eq!(updates, ["payments", "stock", "users", "orders", "notifications", "gateway"]);
     let last_job = asked.iter().rposition(|line| line.ends_with("-migrate")).unwrap();
     assert!(asked[last_job + 1..].len() == updates.len(), "{asked:?}");
 
@@ -250,7 +250,7 @@ fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
     ));
     let outputs = fs::read_to_string(&output).unwrap();
     assert!(
-        outputs.starts_with("processes=notifications payments stock users orders gateway\n"),
+        outputs.starts_with("processes=payments stock users orders notifications gateway\n"),
         "{outputs}"
     );
 }

@@ -75,7 +75,8 @@ async fn answers(address: &str, process: &str, caller: &str) -> bool {
     let ProbeError::Call(error) = answer.unwrap_err();
     match error.kind() {
         CallErrorKind::Denied => false,
-        CallErrorKind::BadArguments => true,
+        // The process lets the caller in, and the method asks for a user.
+        CallErrorKind::BadArguments | CallErrorKind::Unauthenticated => true,
         _ => panic!("{caller} to {process}: {error}"),
     }
 }

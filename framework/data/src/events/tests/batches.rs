@@ -67,6 +67,14 @@ impl Shop {
         tx.commit().await.unwrap();
     }
 
+    /// Waits until these notes were mailed, once each, and the publisher knows.
+    async fn until_noted(&self, numbers: impl IntoIterator<Item = i64>) {
+        let expected: Vec<i64> = numbers.into_iter().collect();
+        until(async || self.noted().await.len() >= expected.len()).await;
+        self.until_lag((0, 0)).await;
+        assert_eq!(self.noted().await, expected);
+    }
+
     /// The numbers of the notes that were mailed.
     async fn noted(&self) -> Vec<i64> {
         let mut noted = self.mails(0).await;
@@ -81,8 +89,7 @@ async fn events_that_are_ready_together_share_a_transaction() {
     let crowd = Arc::new(Crowd::of(&shop.mails));
     shop.note(0..TOGETHER).await;
     let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
-    shop.until_lag((0, 0)).await;
-    assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+    shop.until_noted(0..TOGETHER).await;
     let shared = crowd.shared.load(SeqCst);
     assert!(shared > TOGETHER / 2, "a transaction had {shared} mails at most");
     running.stop().await;
@@ -95,8 +102,7 @@ async fn an_event_that_fails_or_hangs_undoes_its_own_effect_only() {
         let crowd = Arc::new(Crowd { fails, hangs, ..Crowd::of(&shop.mails) });
         shop.note(0..TOGETHER).await;
         let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
-        shop.until_lag((0, 0)).await;
-        assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+        shop.until_noted(0..TOGETHER).await;
         assert!(crowd.shared.load(SeqCst) > 1);
         running.stop().await;
     }
@@ -114,8 +120,7 @@ async fn a_batch_that_is_cut_is_handled_again_and_once() {
     shop.mails.write().await.unwrap().rollback().await.unwrap();
     end_leases(&shop).await;
     let running = shop.listen(vec![Heard::of::<Noted, _>(&Mails::of(&shop.mails))]);
-    shop.until_lag((0, 0)).await;
-    assert_eq!(shop.noted().await, (0..TOGETHER).collect::<Vec<_>>());
+    shop.until_noted(0..TOGETHER).await;
     running.stop().await;
 }
 

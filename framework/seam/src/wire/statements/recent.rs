@@ -3,9 +3,8 @@
 //! They are compared whole, so that no hash has to withstand an attacker. What is kept is bounded in bytes: half of it is
 //! dropped at a time, the older half.
 
-use crate::call::Statement;
 use bytes::Bytes;
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{collections::HashMap, mem};
 
 /// The bytes of each half.
 const HALF: usize = 2 << 20;

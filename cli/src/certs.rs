@@ -39,7 +39,7 @@ pub(crate) struct Certs {
     /// How long the certificates of processes are valid
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
-    /// Make keys for statements about users in place of certificates, for an application without [tls]
+    /// Make keys for statements about users in place of certificates, for an application without `[tls]`
     #[arg(long, conflicts_with = "days")]
     statements: bool,
 }

@@ -111,7 +111,7 @@ section! {
     trusted_proxies: Option<Networks> = None, Optional(Text(Networks::read, Networks::to_string));
     /// the header in which they say it, or "forwarded"; the other one is not read
     proxy_header: ProxyHeader = ProxyHeader::default(), Text(ProxyHeader::read, ProxyHeader::to_string);
-    /// web pages that may call the gateway from a browser, "https://app.example.com" and others, or "*"; without it none but its own
+    /// web pages that may call the gateway from a browser, `https://app.example.com` and others, or `*`; without it none but its own
     cors_origins: Option<Vec<String>> = None, Optional(Text(origins, joined));
     /// the methods that they may use
     cors_methods: Vec<String> = owned(&["GET", "POST", "PUT", "PATCH", "DELETE"]), Text(methods, joined);
@@ -158,9 +158,9 @@ section! {
     rules: Rules = Rules::default(), Text(Rules::read, Rules::to_string);
     /// how far the clocks of issuers may be off
     leeway: Duration = Duration::from_secs(30), Span(Duration::ZERO, Duration::from_secs(300));
-    /// whether a call's user is proven between processes: "off", "observe" or "require"; without it "require" where there is a key for it, which [tls] has
+    /// whether a call's user is proven between processes: "off", "observe" or "require"; without it "require" where there is a key for it, which `[tls]` has
     statements: Option<StatementMode> = None, Optional(Text(StatementMode::read, |mode| mode.to_string()));
-    /// without [tls]: the public keys of gateways, in PEM
+    /// without `[tls]`: the public keys of gateways, in PEM
     statement_keys: Option<String> = None, Optional(Text(file, String::clone));
     /// and in a gateway its private key
     statement_key: Option<String> = None, Optional(Text(file, String::clone));

@@ -87,7 +87,7 @@ impl Client {
         Self { token, ..self }
     }
 
-    /// The token of somebody of the shop's staff, who may order too: [`STAFF`].
+    /// The token of a member of the shop's staff, who may order too: [`STAFF`].
     pub(crate) async fn log_in(&mut self) -> anyhow::Result<Arc<str>> {
         let session = r#"{"email": "staff@example.org", "password": "demo-password"}"#;
         let answer = self.ask(&Ask::post("/sessions", session.to_owned())).await;

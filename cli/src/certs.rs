@@ -25,7 +25,7 @@ const BEFORE: Duration = Duration::from_secs(60 * 60);
 
 /// Make an authority for development, and a certificate and a key for each process
 ///
-/// The authority is made once: later runs sign with it again. Its key lets whoever has it pass for every process, so keep it
+/// The authority is made once: later runs sign with it again. With its key a program can pass for every process, so keep it
 /// for development: in production have cert-manager, SPIRE or an authority of your own sign. All files are readable by you
 /// alone, and the folder is ignored by git.
 #[derive(Debug, Args)]

@@ -122,7 +122,7 @@ impl Ours {
         Ok(())
     }
 
-    /// Has so many events wait, written by the database itself: to publish a million takes minutes.
+    /// Makes this many events wait. One statement writes them, because publishing a million takes minutes.
     pub async fn pile_up(&self, count: u64) -> anyhow::Result<()> {
         let (numbers, id) = match self.publisher.backend() {
             Backend::Sqlite => (

@@ -59,7 +59,7 @@ async fn ours(
     Ok(running)
 }
 
-/// The token of a customer. `None` for a program written by hand: it asks nobody who they are.
+/// The token of a customer. `None` for a program written by hand, which authenticates no one.
 async fn log_in(pool: &Pool, email: &str) -> anyhow::Result<Option<Arc<str>>> {
     let session = format!(r#"{{"email": "{email}", "password": "demo-password"}}"#);
     let answer = pool.send(request(None, "/sessions", &session)?).await?;

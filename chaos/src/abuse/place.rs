@@ -111,7 +111,7 @@ pub(super) struct AbusedShop {
     pub(super) peers: SocketAddr,
     pub(super) numbers: Numbers,
     pub(super) reports: Reports,
-    /// Of somebody of the staff.
+    /// The token of a member of the staff.
     pub(super) token: Arc<str>,
     folder: PathBuf,
 }

@@ -5,8 +5,8 @@
 //! transaction goes from one handler to the next. Each has it alone, behind a savepoint, so a handler that fails undoes its
 //! own effect and no other one's. At the end one statement notes all events as handled, and one commit makes all of it last.
 //!
-//! So the transaction is open while members of the batch write, and while nobody calls another module: who still has to
-//! call has not come to `begin`. A handler gets the answer of its `commit` when the batch is committed.
+//! So no call to another module is made while the transaction is open: handlers make their calls before `begin`. The
+//! `commit` of a handler returns when the batch is committed.
 //!
 //! A batch of one needs no savepoint: it is what a transaction without batches would be.
 

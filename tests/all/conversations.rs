@@ -4,7 +4,7 @@
 
 use crate::{
     peers::{Played, us},
-    support::{Obedient, Worker, WorkerClient, WorkerError, soon, within},
+    support::{Obedient, Worker, WorkerClient, WorkerError, seeds, soon, within},
 };
 use bytes::BytesMut;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -470,9 +470,8 @@ async fn call_a_server(steps: Vec<Step>) {
     server.drain(Instant::now() + DEADLINE).await;
 }
 
-/// How many conversations, unless `MONOLIFT_SEEDS` says otherwise.
 fn conversations() -> u32 {
-    std::env::var("MONOLIFT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(40)
+    u32::try_from(seeds(40)).unwrap_or(u32::MAX)
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 
 use crate::{
     postgres::Postgres,
+    support::seeds,
     system::{Process, Run, target},
 };
 use monolift::Db;
@@ -233,9 +234,14 @@ fn start_ten_at_once(run: &Run) {
     }
 }
 
+/// How often ten processes start at once: a release asks for more.
+fn rounds() -> u64 {
+    seeds(5).min(20)
+}
+
 #[test]
 fn ten_processes_migrate_a_file_once() {
-    for round in 0..20 {
+    for round in 0..rounds() {
         start_ten_at_once(&Run::new(&format!("ten-{round}")));
     }
 }
@@ -243,7 +249,7 @@ fn ten_processes_migrate_a_file_once() {
 #[tokio::test]
 async fn ten_processes_migrate_a_schema_once() {
     let postgres = Postgres::start();
-    for round in 0..20 {
+    for round in 0..rounds() {
         let url = postgres.database(&format!("ten_{round}"));
         let few = Run::new("ten-postgres").with("SHOP_STOCK__DB__CONNECTIONS", "2");
         start_ten_at_once(&few.with("SHOP_STOCK__DB__URL", url.as_str()));

@@ -27,6 +27,11 @@ pub async fn soon<F: Future>(what: F) -> F::Output {
     timeout(Duration::from_secs(10), what).await.expect("this comes soon")
 }
 
+/// How many random cases a test tries: `usual` before each change, what `MONOLIFT_SEEDS` says before a release.
+pub fn seeds(usual: u64) -> u64 {
+    std::env::var("MONOLIFT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
 /// A context that ends after `time`.
 pub fn within(time: Duration) -> Context {
     Context::until(Instant::now() + time)

@@ -42,7 +42,7 @@ fn check(steps: &mut Steps) -> Result<(), String> {
     steps.run("formatting", cargo(&["fmt", "--all", "--check"]))?;
     let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
     steps.run("lints", everything("clippy", &lints))?;
-    let mut docs = everything("doc", &["--no-deps", "--quiet"]);
+    let mut docs = everything("doc", &["--lib", "--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     steps.run("docs", docs)?;
     steps.quiet("packages", packages())?;

@@ -74,14 +74,28 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// The parts of a trace, without those of durable work, which follows at some later time.
-fn parts_of_request(trace: &Value) -> impl Iterator<Item = &Value> {
-    list(trace, "parts").iter().filter(|part| part["entry"]["work"].is_null())
+/// The parts of a request and of what it called. Durable work and listeners continue its trace at some later time.
+fn parts_of_request(trace: &Value) -> Vec<&Value> {
+    let parts = list(trace, "parts").iter().filter(|part| part["entry"]["work"].is_null());
+    let (mut found, mut others): (Vec<&Value>, Vec<&Value>) =
+        parts.partition(|part| part["entry"]["request"].is_string());
+    loop {
+        let calls = found.iter().flat_map(|part| list(part, "calls"));
+        let spans: BTreeSet<&str> = calls.map(|call| text(call, "span")).collect();
+        let (called, rest): (Vec<&Value>, Vec<&Value>) =
+            others.into_iter().partition(|part| spans.contains(text(part, "parent")));
+        if called.is_empty() {
+            return found;
+        }
+        found.extend(called);
+        others = rest;
+    }
 }
 
 /// Each call of a trace where its module ran, below the call that made it: `orders.place > stock.reserve answered`.
 fn tree(trace: &Value) -> BTreeSet<String> {
     let calls: BTreeMap<&str, &Value> = parts_of_request(trace)
+        .into_iter()
         .flat_map(|part| list(part, "calls"))
         .map(|call| (text(call, "span"), call))
         .collect();
@@ -103,7 +117,7 @@ fn tree(trace: &Value) -> BTreeSet<String> {
 
 /// The statements of a trace, each with the module whose call made it.
 fn statements(trace: &Value) -> BTreeSet<String> {
-    let all = parts_of_request(trace).flat_map(|part| {
+    let all = parts_of_request(trace).into_iter().flat_map(|part| {
         list(part, "statements").iter().map(move |statement| {
             let mut calls = list(part, "calls").iter();
             let call = calls.find(|call| text(call, "span") == text(statement, "span"));
@@ -119,7 +133,13 @@ fn a_request_has_one_tree_in_both_shapes() {
     let trees = [&MONOLITH, &ALL_SPLIT].map(|placement| {
         let shop = Shop::start(placement, "observe-tree");
         assert_eq!(shop.order(FIRST), 201);
-        let trace = shop.ask(&format!("/api/traces/{FIRST}"));
+        let mut trace = Value::Null;
+        eventually("what the order asked for later is done", || {
+            trace = shop.ask(&format!("/api/traces/{FIRST}"));
+            let calls = list(&trace, "parts").iter().flat_map(|part| list(part, "calls"));
+            let mut local = calls.filter(|call| call["remote"] == false);
+            local.any(|call| text(call, "method") == "capture")
+        });
         assert_eq!(list(&trace, "missing").len(), 0, "{trace:#}");
         let processes: BTreeSet<&str> =
             list(&trace, "parts").iter().map(|part| text(part, "process")).collect();

@@ -7,7 +7,10 @@ use super::{
     shop::{PLACEMENTS, Placement},
     tables::{ADMIN, MODULES, Tables},
 };
-use crate::postgres::{PgBouncer, Postgres};
+use crate::{
+    postgres::{PgBouncer, Postgres},
+    support::seeds,
+};
 use monolift_call::call::chance;
 use std::{
     collections::BTreeMap,
@@ -17,8 +20,8 @@ use std::{
     thread,
 };
 
-/// How many programs, unless `MONOLIFT_SEEDS` says otherwise.
-const SEEDS: u64 = 20;
+/// How many programs there are before each change.
+const SEEDS: u64 = 8;
 /// The requests of one program.
 const STEPS: u64 = 40;
 /// The product of which there is enough.
@@ -340,10 +343,6 @@ fn name_refused(tables: &Tables, names: &mut BTreeMap<String, String>) {
     }
 }
 
-fn seeds() -> u64 {
-    std::env::var("MONOLIFT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
-}
-
 /// All programs in one placement: what was answered to each, and what is stored in the end.
 fn run_all(placement: &'static Placement, run: &Run) -> (Vec<Vec<String>>, Vec<String>) {
     let shop = placement.start(run);
@@ -352,7 +351,7 @@ fn run_all(placement: &'static Placement, run: &Run) -> (Vec<Vec<String>>, Vec<S
         let mut done = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds() {
+            if seed >= seeds(SEEDS) {
                 return done;
             }
             done.push((seed, Program::new(&shop.address, seed).run()));
@@ -454,6 +453,6 @@ fn random_programs_have_the_same_end_everywhere() {
         "log in: 200",
     ] {
         let found = said.iter().flatten().any(|line| line.contains(outcome));
-        assert!(found || seeds() < SEEDS, "nothing was {outcome}");
+        assert!(found || seeds(SEEDS) < SEEDS, "nothing was {outcome}");
     }
 }

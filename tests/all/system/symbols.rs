@@ -28,19 +28,20 @@ fn modules_in(program: &Path) -> Vec<&'static str> {
         .collect();
     for module in crates.into_iter().filter(|module| !found.contains(module)) {
         // Not its struct alone is absent, but all of its crate.
-        let of_crate = symbols.lines().find(|line| names_crate(line, module));
-        assert_eq!(of_crate, None, "{} has code of `{module}`", program.display());
+        let code = symbol_of(&symbols, module);
+        assert_eq!(code, None, "{} has code of `{module}`", program.display());
     }
     found
 }
 
-/// Whether a symbol has `module::` in it, and that as a whole path's beginning.
-fn names_crate(symbol: &str, module: &str) -> bool {
+/// The rest of the first line in which a path begins with `module::`.
+fn symbol_of<'a>(symbols: &'a str, module: &str) -> Option<&'a str> {
     let path = format!("{module}::");
-    symbol.match_indices(&path).any(|(at, _)| {
-        let before = symbol[..at].chars().next_back();
-        !before.is_some_and(|letter| letter.is_alphanumeric() || "_:".contains(letter))
-    })
+    let mut paths = symbols.match_indices(&path).map(|(at, _)| symbols.split_at(at));
+    let (_, symbol) = paths.find(|(before, _)| {
+        !before.ends_with(|letter: char| letter.is_alphanumeric() || "_:".contains(letter))
+    })?;
+    symbol.lines().next()
 }
 
 #[test]
@@ -57,8 +58,14 @@ fn a_program_holds_the_modules_of_its_process() {
 
 #[test]
 fn a_crate_is_found_by_its_name() {
-    assert!(names_crate("000 t <orders::OrdersModule as orders_api::Orders>::place", "orders"));
-    assert!(names_crate("000 t orders::order_id", "orders"));
-    assert!(!names_crate("000 t <orders_api::Order as serde::Serialize>::serialize", "orders"));
-    assert!(!names_crate("000 t shop::orders::place", "orders"));
+    let none =
+        "000 t <orders_api::Order as serde::Serialize>::serialize\n000 t shop::orders::place\n";
+    assert_eq!(symbol_of(none, "orders"), None);
+    for (line, symbol) in [
+        ("000 t <orders::OrdersModule as orders_api::Orders>::place", "orders::OrdersModule as "),
+        ("000 t orders::order_id", "orders::order_id"),
+    ] {
+        let found = symbol_of(&format!("{none}{line}\n"), "orders").map(str::to_owned);
+        assert!(found.as_deref().is_some_and(|found| found.starts_with(symbol)), "{found:?}");
+    }
 }

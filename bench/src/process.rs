@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use load::Plan;
 use monolift_manifest::Address;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, path::PathBuf, process::Stdio, sync::LazyLock};
+use std::{fmt, path::PathBuf, process::Stdio, sync::LazyLock, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    time::timeout,
 };
 
 /// An address, as text.
@@ -31,6 +32,9 @@ impl TryFrom<String> for Where {
 
 /// The command line argument before a process's role.
 pub const ROLE: &str = "part";
+
+/// How long a process may take until it serves.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends a message to the process that started this one.
 ///
@@ -114,7 +118,9 @@ impl Started {
     /// If it does not.
     pub async fn serving(part: &(impl Serialize + fmt::Debug), core: Core) -> anyhow::Result<Self> {
         let mut started = Self::new(part, core)?;
-        let first: String = started.hear().await.with_context(|| format!("{part:?}"))?;
+        let first = timeout(PATIENCE, started.hear::<String>()).await;
+        let first = first.context("it is not ready in time").flatten();
+        let first = first.with_context(|| format!("{part:?}"))?;
         anyhow::ensure!(first == "ready", "{part:?} said {first}");
         Ok(started)
     }

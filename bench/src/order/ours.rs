@@ -11,8 +11,9 @@ use payments as _;
 use stock as _;
 use users as _;
 
-/// The shop's modules. A module comes after those that it calls.
-pub const MODULES: [&str; 5] = ["users", "stock", "payments", "notifications", "orders"];
+/// The shop's modules. A module comes after those that it calls or listens to: their processes start in this order, and
+/// each has to be ready first.
+pub const MODULES: [&str; 5] = ["users", "stock", "payments", "orders", "notifications"];
 
 /// Runs one process of the manifest.
 pub(super) async fn serve(

@@ -18,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -175,8 +176,10 @@ pub(super) async fn observed(bench: &mut Bench) -> anyhow::Result<()> {
     let measured = bench.rounds(OBSERVED, &ways, async |way| servers.measure(way, asked).await);
     let measured = measured.await?;
     bench.table(OBSERVED, &ways, &measured);
+    // A caller gathers a trace after a moment, and a short measurement is over by then.
+    let is_short = bench.pace.plan.time < Duration::from_secs(1);
     let batches = collector.batches.load(Relaxed);
-    anyhow::ensure!(batches > 0 || bench.pace.rounds == 1, "the collector was sent nothing");
+    anyhow::ensure!(batches > 0 || is_short, "the collector was sent nothing");
     let cpu = |measured: &Measured| measured.cpu;
     bench.report.ratio("remote_cpu_recorded_vs_not", ratio(&measured[1], &measured[0], cpu));
     bench.report.ratio("remote_cpu_exported_vs_not", ratio(&measured[2], &measured[0], cpu));

@@ -9,14 +9,14 @@ use super::{
 use crate::{Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
 use async_trait::async_trait;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// For how long offers are a listener's. It is renewed three times as often.
@@ -27,6 +27,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(250);
 /// How often a feed that is busy looks for events that are to be offered to new listeners.
 const CATCH_UP: Duration = Duration::from_secs(1);
+/// The shortest time between two claims of a listener, unless the first one took all that it asked for. Events that are
+/// published one after another are claimed, handled and acknowledged together.
+const BETWEEN: Duration = Duration::from_millis(8);
+/// For so long a feed that knows of an event lets its transaction commit, however many others are published.
+const COMMITS: Duration = Duration::from_millis(4);
 /// After an event was published, its transaction still has to commit.
 const SOON: [Duration; 5] = [
     Duration::from_millis(1),
@@ -43,12 +48,20 @@ pub struct PublisherFeed<D: ModuleDatabase> {
     published: watch::Sender<()>,
     /// The listeners that are known to be registered, each with the name of an event.
     registered: Mutex<BTreeSet<(String, String)>>,
-    /// The listeners whose last claim took all that they asked for: more is probably due.
-    busy: Mutex<BTreeSet<String>>,
+    /// The last claim of each listener.
+    claims: Mutex<BTreeMap<String, Claim>>,
     /// When events were last looked for that have to be offered to listeners which were added since.
     caught_up: Mutex<Option<Instant>>,
     /// For a planted mistake.
     read: Mutex<String>,
+}
+
+/// A claim that took offers.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    at: Instant,
+    /// Whether it took all that was asked for: more is probably due.
+    is_full: bool,
 }
 
 impl<D: ModuleDatabase> fmt::Debug for PublisherFeed<D> {
@@ -65,7 +78,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             module: module.into(),
             published,
             registered: Mutex::default(),
-            busy: Mutex::default(),
+            claims: Mutex::default(),
             caught_up: Mutex::default(),
             read: Mutex::default(),
         }
@@ -140,16 +153,22 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         format!(" AND o.event > '{read}'")
     }
 
-    fn busy(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn claims(&self) -> MutexGuard<'_, BTreeMap<String, Claim>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_busy(&self, listener: &str, is_busy: bool) {
-        let mut busy = self.busy();
-        match (busy.contains(listener), is_busy) {
-            (false, true) => drop(busy.insert(listener.to_owned())),
-            (true, false) => drop(busy.remove(listener)),
-            _ => {}
+    fn last_claim(&self, listener: &str) -> Option<Claim> {
+        self.claims().get(listener).copied()
+    }
+
+    /// Notes a claim that took so many of so many.
+    fn note_claim(&self, listener: &str, taken: usize, most: usize) {
+        let mut claims = self.claims();
+        let claim = Claim { at: Instant::now(), is_full: taken == most };
+        match claims.get_mut(listener) {
+            Some(last) if taken == 0 => last.is_full = false,
+            Some(last) => *last = claim,
+            None => drop(claims.insert(listener.to_owned(), claim)),
         }
     }
 
@@ -198,17 +217,17 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             of_event("payload"),
             of_event("trace"),
         );
-        let most = i64::from(ask.most).min(LIST as i64);
+        let most = LIST.min(ask.most as usize);
         let values = vec![
             (&*self.module).into(),
             ask.listener.as_str().into(),
             holder.as_str().into(),
             milliseconds(LEASE).into(),
-            most.into(),
+            (most as i64).into(),
         ];
         let values = values.into_iter().chain(known).collect();
         let rows = self.db.write_rows(sql.into(), values, TAKEN).await?;
-        self.note_busy(&ask.listener, rows.len() as i64 == most);
+        self.note_claim(&ask.listener, rows.len(), most);
         if planted!("outbox-by-id")
             && let Some(last) = rows.iter().filter_map(|row| row[0].text()).max()
         {
@@ -299,8 +318,13 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
         let mut published = self.published.subscribe();
         self.register(&ask).await?;
         let mut soon = SOON.iter();
-        let mut is_busy = self.busy().contains(&ask.listener);
+        let last = self.last_claim(&ask.listener);
+        let mut is_busy = last.is_some_and(|last| last.is_full);
+        if let Some(last) = last.filter(|last| !last.is_full) {
+            sleep_until((last.at + BETWEEN).min(until)).await;
+        }
         loop {
+            published.mark_unchanged();
             self.catch_up(is_busy).await?;
             // A claim writes. So one that would probably find nothing is preceded by a question.
             if std::mem::take(&mut is_busy) || self.is_due(&ask).await? {
@@ -309,17 +333,20 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
                     return Ok(taken);
                 }
             }
-            let now = Instant::now();
-            if now >= until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Ok(Vec::new());
             }
-            let pause = soon.next().copied().unwrap_or(LOOK).min(until - now);
-            tokio::select! {
-                changed = published.changed() => match changed {
-                    Ok(()) => soon = SOON.iter(),
-                    Err(_) => sleep(pause).await,
-                },
-                () = sleep(pause) => {}
+            // Another replica may publish without a word.
+            let pause = left.min(soon.next().copied().unwrap_or(LOOK));
+            let is_published = if pause <= COMMITS {
+                sleep(pause).await;
+                published.has_changed().unwrap_or_default()
+            } else {
+                timeout(pause, published.changed()).await.is_ok()
+            };
+            if is_published {
+                soon = SOON.iter();
             }
         }
     }

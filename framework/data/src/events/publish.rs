@@ -59,15 +59,20 @@ impl<D: Database> Clone for Events<D> {
     }
 }
 
+/// What publishes an event. `$1` module, `$2` id, `$3` name, `$4` version, `$5` key, `$6` payload, `$7` trace, `$8` how long
+/// it is kept.
 #[derive(Debug)]
-struct Statements {
-    /// `$1` module, `$2` name, `$3` key. Locks the row of a key, and answers with the number of its next event.
-    count: Arc<str>,
-    /// `$1` module, `$2` id, `$3` name, `$4` version, `$5` key, `$6` number, `$7` payload, `$8` trace, `$9` how
-    /// long it is kept. It comes after `count`, so that it sees what was committed before the lock was free. On PostgreSQL it offers the event too.
-    insert: Arc<str>,
-    /// `$1` module, `$2` id.
-    offer: Option<Arc<str>>,
+enum Statements {
+    /// SQLite runs several statements as one.
+    One { keyed: Arc<str>, unkeyed: Arc<str> },
+    /// PostgreSQL locks the row of the key first, so that the next statement sees what was committed before the lock was
+    /// free.
+    Two {
+        /// `$1` module, `$2` name, `$3` key. Answers with the number of the key's next event.
+        count: Arc<str>,
+        /// `$9` is the number.
+        publish: Arc<str>,
+    },
 }
 
 impl Statements {
@@ -77,32 +82,44 @@ impl Statements {
         let registry = format!(
             "COALESCE((SELECT version FROM {schema}monolift_event_registry WHERE module = $1), 0)"
         );
-        let insert = format!(
-            "INSERT INTO {schema}monolift_events (module, id, name, version, key, number, payload, \
-             trace, registry, offered, made_at_ms, keep_until_ms, epoch) VALUES ($1, $2, $3, $4, $5, $6, \
-             $7, $8, {registry}, {registry}, {now}, {now} + $9, {EPOCH})"
-        );
-        let (insert, offer) = match backend {
+        let count = |name: &str, key: &str| {
+            format!(
+                "INSERT INTO {schema}monolift_event_keys (module, name, key, number, epoch) \
+                 VALUES ($1, {name}, {key}, 1, {EPOCH}) ON CONFLICT (module, name, key) \
+                 DO UPDATE SET number = monolift_event_keys.number + 1"
+            )
+        };
+        let insert = |number: &str| {
+            format!(
+                "INSERT INTO {schema}monolift_events (module, id, name, version, key, number, payload, \
+                 trace, registry, offered, made_at_ms, keep_until_ms, epoch) VALUES ($1, $2, $3, $4, $5, \
+                 {number}, $6, $7, {registry}, {registry}, {now}, {now} + $8, {EPOCH})"
+            )
+        };
+        match backend {
             Backend::Sqlite => {
                 let one = format!(
                     "(SELECT * FROM {schema}monolift_events WHERE id = $2 AND module = $1)"
                 );
-                (insert, Some(offers(&schema, &one, "l.registry <= e.registry").into()))
+                let offer = offers(&schema, &one, "l.registry <= e.registry");
+                let number = format!(
+                    "(SELECT number FROM {schema}monolift_event_keys \
+                     WHERE module = $1 AND name = $3 AND key = $5)"
+                );
+                let (count, insert_keyed) = (count("$3", "$5"), insert(&number));
+                Self::One {
+                    keyed: format!("{count}; {insert_keyed}; {offer}").into(),
+                    unkeyed: format!("{}; {offer}", insert("0")).into(),
+                }
             }
             Backend::Postgres => {
-                let offers = offers(&schema, "published", "l.registry <= e.registry");
-                (format!("WITH published AS ({insert} RETURNING *) {offers}"), None)
+                let (insert, offer) =
+                    (insert("$9"), offers(&schema, "published", "l.registry <= e.registry"));
+                Self::Two {
+                    count: format!("{} RETURNING number", count("$2", "$3")).into(),
+                    publish: format!("WITH published AS ({insert} RETURNING *) {offer}").into(),
+                }
             }
-        };
-        Self {
-            count: format!(
-                "INSERT INTO {schema}monolift_event_keys (module, name, key, number, epoch) \
-                 VALUES ($1, $2, $3, 1, {EPOCH}) ON CONFLICT (module, name, key) \
-                 DO UPDATE SET number = monolift_event_keys.number + 1 RETURNING number"
-            )
-            .into(),
-            insert: insert.into(),
-            offer,
         }
     }
 }
@@ -180,32 +197,35 @@ impl<D: ModuleDatabase> Events<D> {
         }
         let payload =
             serde_json::to_string(event).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let (module, sql) = (&*self.module, &*self.statements);
+        let module = &*self.module;
         let key = event.key();
-        let mut number = 0;
-        if let Some(key) = &key {
-            let values = vec![module.into(), E::NAME.into(), key.as_str().into()];
-            let counted = statements::number::<D>(tx, &sql.count, values).await?;
-            number = counted.ok_or(sqlx::Error::RowNotFound)?;
-        }
         let id = id_of(SystemTime::now());
         let trace = Context::current().map(|context| context.trace().to_string());
-        let values = vec![
+        let mut values = vec![
             module.into(),
-            id.as_str().into(),
+            Value::Text(Some(id)),
             E::NAME.into(),
             i64::from(E::VERSION).into(),
             Value::Text(key.clone()),
-            number.into(),
-            payload.as_str().into(),
+            Value::Text(Some(payload)),
             Value::Text(trace),
             milliseconds(E::KEEP).into(),
         ];
-        D::execute(tx, Arc::clone(&sql.insert), values).await?;
-        if let Some(offer) = &sql.offer {
-            let values = vec![module.into(), id.as_str().into()];
-            D::execute(tx, Arc::clone(offer), values).await?;
-        }
+        let publish = match (&*self.statements, key) {
+            (Statements::One { keyed, .. }, Some(_)) => keyed,
+            (Statements::One { unkeyed, .. }, None) => unkeyed,
+            (Statements::Two { count, publish }, key) => {
+                let mut number = 0;
+                if let Some(key) = key {
+                    let values = vec![module.into(), E::NAME.into(), Value::Text(Some(key))];
+                    let counted = statements::number::<D>(tx, count, values).await?;
+                    number = counted.ok_or(sqlx::Error::RowNotFound)?;
+                }
+                values.push(number.into());
+                publish
+            }
+        };
+        D::execute(tx, Arc::clone(publish), values).await?;
         self.published.send_replace(());
         Ok(())
     }

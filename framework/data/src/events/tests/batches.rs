@@ -11,7 +11,7 @@ const TOGETHER: i64 = 12;
 struct Crowd {
     mails: Arc<Mails>,
     arrived: Barrier,
-    /// The first attempts at these fail after they have written, or do not end.
+    /// The event that is this one of its transaction fails after it has written, or does not end, the first time.
     fails: Option<i64>,
     hangs: Option<i64>,
     /// The most mails that a transaction has seen and nobody else.
@@ -49,10 +49,11 @@ impl On<Noted> for Crowd {
         let Some(mut tx) = event.begin(db).await? else { return Ok(()) };
         self.mails.write(0, event.number, &mut tx).await;
         let outside = count(&mut db.pool().acquire().await.unwrap()).await;
-        self.shared.fetch_max(count(&mut tx).await - outside, SeqCst);
-        match event.number {
-            number if is_first && self.fails == Some(number) => Err("no paper".into()),
-            number if is_first && self.hangs == Some(number) => pending().await,
+        let place = count(&mut tx).await - outside;
+        self.shared.fetch_max(place, SeqCst);
+        match Some(place) {
+            place if is_first && self.fails == place => Err("no paper".into()),
+            place if is_first && self.hangs == place => pending().await,
             _ => Ok(tx.commit().await?),
         }
     }
@@ -112,7 +113,7 @@ async fn an_event_that_fails_or_hangs_undoes_its_own_effect_only() {
 #[tokio::test]
 async fn a_batch_that_is_cut_is_handled_again_and_once() {
     let shop = shop("cut").await;
-    let crowd = Arc::new(Crowd { hangs: Some(7), ..Crowd::of(&shop.mails) });
+    let crowd = Arc::new(Crowd { hangs: Some(5), ..Crowd::of(&shop.mails) });
     shop.note(0..TOGETHER).await;
     let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
     until(async || crowd.shared.load(SeqCst) > 1).await;
@@ -195,7 +196,7 @@ async fn an_acknowledgement_before_the_effect_is_found() {
 #[tokio::test]
 async fn what_a_killed_listener_held_is_handled_within_five_seconds() {
     let shop = shop("held").await;
-    let crowd = Arc::new(Crowd { hangs: Some(7), ..Crowd::of(&shop.mails) });
+    let crowd = Arc::new(Crowd { hangs: Some(5), ..Crowd::of(&shop.mails) });
     shop.note(0..TOGETHER).await;
     let running = shop.listen(vec![Heard::of::<Noted, _>(&crowd)]);
     until(async || crowd.shared.load(SeqCst) > 1).await;

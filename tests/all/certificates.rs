@@ -94,7 +94,12 @@ impl Authority {
 
     /// Signs a certificate for a process, and puts it where that one looks.
     pub fn sign(&self, file: &str, process: &str) {
-        let Pair { certificate, key } = self.pair(&Wanted::of(process));
+        self.put(file, &Wanted::of(process));
+    }
+
+    /// Signs a certificate, and puts it where a process of this name looks.
+    pub fn put(&self, file: &str, wanted: &Wanted) {
+        let Pair { certificate, key } = self.pair(wanted);
         fs::write(self.folder.join(format!("{file}.pem")), certificate).unwrap();
         fs::write(self.folder.join(format!("{file}.key")), key).unwrap();
     }

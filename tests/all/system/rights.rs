@@ -6,9 +6,11 @@
 use super::{
     http::{CUSTOMER, Response, STAFF, get, log_in, request, send, token},
     processes::{Run, eventually},
-    shop::{ALL_SPLIT, MONOLITH, Shop},
+    shop::{ALL_SPLIT, MONOLITH, Placement, Shop},
     tables::Tables,
 };
+use crate::certificates::{Authority, Wanted};
+use monolift_seam::wire::spiffe_id;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,6 +153,22 @@ fn run(name: &str) -> Run {
         .with("SHOP_PAYMENTS__MOST_CENTS", "100000000")
 }
 
+/// The run with TLS between the processes of its placement, which proves to each on whose behalf another one calls. The files
+/// are those of the authority.
+pub(super) fn encrypted(run: Run, placement: &Placement) -> (Run, Authority) {
+    let authority = Authority::new();
+    for program in placement.programs {
+        let name = spiffe_id("shop", program.process);
+        authority.put(program.process, &Wanted::uris(&[&name]));
+    }
+    let files = authority.files();
+    let run = run
+        .with("SHOP_TLS__AUTHORITY", files.authority.display().to_string())
+        .with("SHOP_TLS__CERTIFICATE", files.certificate)
+        .with("SHOP_TLS__KEY", files.key);
+    (run, authority)
+}
+
 /// Who asks.
 const CALLERS: [&str; 6] =
     ["nobody", "expired", "wrong user", "right user", "wrong role", "right role"];
@@ -222,6 +240,7 @@ fn who_may_do_what_is_the_same_in_every_shape() {
     for placement in [&MONOLITH, &ALL_SPLIT] {
         // A token that has expired is one of an earlier run, with the same keys.
         let run = placement.addressed(run(&format!("rights-{}", placement.name)));
+        let (run, _files) = encrypted(run, placement);
         let run = run.with("SHOP_USERS__TOKEN_SECONDS", "1");
         let shop = placement.start(&run);
         let expired = log_in(&shop.address, CUSTOMER, "demo-password").unwrap();
@@ -250,6 +269,7 @@ fn who_may_do_what_is_the_same_in_every_shape() {
 fn nobody_reaches_what_belongs_to_another_customer() {
     for placement in [&MONOLITH, &ALL_SPLIT] {
         let run = placement.addressed(run(&format!("objects-{}", placement.name)));
+        let (run, _files) = encrypted(run, placement);
         let shop = placement.start(&run);
         let address = shop.address.as_str();
         let customers: Vec<Customer> = ["ada", "bob", "cyd", "dot"]

@@ -1,6 +1,7 @@
 //! The functions behind `cargo monolift`, for programs that use them directly.
 
 mod cargo;
+pub mod certificates;
 pub mod compare;
 pub mod up;
 

@@ -48,11 +48,22 @@ pub(super) struct Comparison {
     pub(super) noise: Vec<String>,
 }
 
+/// What one side is.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) name: String,
+    pub(super) processes: usize,
+    /// Whether calls between its processes are encrypted.
+    pub(super) encrypted: bool,
+}
+
 /// The figures of one side.
 #[derive(Debug, Serialize)]
 pub(super) struct SideFigures {
     pub(super) name: String,
     pub(super) processes: usize,
+    /// Whether calls between its processes are encrypted.
+    pub(super) encrypted: bool,
     /// Latency of requests, in milliseconds.
     pub(super) p50: Spread,
     pub(super) p90: Spread,
@@ -148,7 +159,17 @@ impl Calls {
 }
 
 impl SideFigures {
-    fn of(name: String, processes: usize, rounds: &[Round], workload: &Workload) -> Option<Self> {
+    /// How calls between its processes go.
+    pub(super) fn encryption(&self) -> &'static str {
+        match (self.processes, self.encrypted) {
+            (1, _) => "-",
+            (_, true) => "TLS",
+            (_, false) => "none",
+        }
+    }
+
+    fn of(shape: Shape, rounds: &[Round], workload: &Workload) -> Option<Self> {
+        let Shape { name, processes, encrypted } = shape;
         let spread = |figure: &dyn Fn(&Outcome) -> f64| {
             Spread::of(rounds.iter().map(|round| figure(&round.outcome)))
         };
@@ -169,6 +190,7 @@ impl SideFigures {
         Some(Self {
             name,
             processes,
+            encrypted,
             p50: at(0.5)?,
             p90: at(0.9)?,
             p99: at(0.99)?,
@@ -210,22 +232,23 @@ fn curve(times: &Times) -> Vec<(f64, f64)> {
 
 impl Comparison {
     pub(super) fn of(
-        sides: Vec<((String, usize), Rounds)>,
+        sides: Vec<(Shape, Rounds)>,
         workload: &Workload,
         load: Load,
         compare: &Compare,
     ) -> Self {
         let mut noise = Vec::new();
         let mut figures = Vec::new();
-        for ((name, processes), Rounds { all }) in sides {
+        for (shape, Rounds { all }) in sides {
             let busiest = all.iter().map(|round| round.others).fold(0.0, f64::max);
             if busiest > OTHERS {
                 let part = busiest * 100.0;
                 noise.push(format!(
-                    "other programs had up to {part:.0} % of the machine while {name} was measured"
+                    "other programs had up to {part:.0} % of the machine while {} was measured",
+                    shape.name
                 ));
             }
-            figures.extend(SideFigures::of(name, processes, &all, workload));
+            figures.extend(SideFigures::of(shape, &all, workload));
         }
         for side in &figures {
             let Spread { low, high, .. } = side.p50;

@@ -109,6 +109,7 @@ fn figures(comparison: &Comparison) -> Markup {
                     th { "ratio" }
                 }
                 tr { td { "processes" } td { (one.processes) } td { (other.processes) } td {} }
+                tr { td { "encryption" } td { (one.encryption()) } td { (other.encryption()) } td {} }
                 (row("p50", "ms", |side| side.p50, ratios.p50))
                 (row("p90", "ms", |side| side.p90, ratios.p90))
                 (row("p99", "ms", |side| side.p99, ratios.p99))
@@ -278,6 +279,7 @@ mod tests {
         let side = |name: &str| SideFigures {
             name: name.to_owned(),
             processes: 1,
+            encrypted: false,
             p50: spread,
             p90: spread,
             p99: spread,

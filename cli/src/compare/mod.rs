@@ -141,8 +141,8 @@ impl Compare {
             }
         }
         drop(progress);
-        let names = sides.iter().map(|side| (side.name().to_owned(), side.processes()));
-        let comparison = Comparison::of(names.zip(rounds).collect(), workload, load, self);
+        let shapes = sides.iter().map(|side| side.shape());
+        let comparison = Comparison::of(shapes.zip(rounds).collect(), workload, load, self);
         for side in sides.iter_mut().rev() {
             side.stop().await;
         }

@@ -1,9 +1,13 @@
 //! One side of the comparison: its programs, its processes and their reports.
 
-use super::manifests::{self, Chosen};
+use super::{
+    figures::Shape,
+    manifests::{self, Chosen},
+};
 use crate::up::{
     build,
     child::{Reports, command},
+    encrypt,
     plan::Plan,
     supervise::Socket,
 };
@@ -32,6 +36,7 @@ pub(super) struct Side {
     name: String,
     plan: Plan,
     programs: BTreeMap<String, PathBuf>,
+    encrypted: bool,
     /// Databases and logs. The folder is removed with the side.
     folder: Folder,
     /// The processes in the order of their start.
@@ -64,15 +69,22 @@ impl Side {
         let folder = Folder::new(folder.join(format!("{RUNNING}{}-{short}", std::process::id())))?;
         plan.manifest = folder.0.join("deployment.toml");
         fs::write(&plan.manifest, manifests::with_free_ports(&chosen.file)?)?;
-        Ok(Self { name: chosen.name, plan, programs, folder, running: Vec::new() })
+        let in_force = encrypt::in_force(&plan)?;
+        let encrypted = in_force.is_some_and(|(manifest, _)| manifest.tls.is_some());
+        Ok(Self { name: chosen.name, plan, programs, encrypted, folder, running: Vec::new() })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn processes(&self) -> usize {
-        self.plan.processes.len()
+    /// What is told of it beside its figures.
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            name: self.name.clone(),
+            processes: self.plan.processes.len(),
+            encrypted: self.encrypted,
+        }
     }
 
     pub(super) fn ids(&self) -> Result<Vec<u32>, String> {

@@ -19,6 +19,7 @@ impl fmt::Display for Shown<'_> {
         let over = format!("{}/{}", other.name, one.name);
         writeln!(f, "{:14} {:>24} {:>24} {over:>16}", "", one.name, other.name)?;
         writeln!(f, "{:14} {:>24} {:>24}", "processes", one.processes, other.processes)?;
+        writeln!(f, "{:14} {:>24} {:>24}", "encryption", one.encryption(), other.encryption())?;
         let mut row = |name: &str, figure: fn(&SideFigures) -> Spread, unit: &str, ratio: f64| {
             let cell = |side: &SideFigures| {
                 let Spread { median, low, high } = figure(side);
@@ -96,6 +97,7 @@ mod tests {
             SideFigures {
                 name: name.to_owned(),
                 processes: 1,
+                encrypted: false,
                 p50: one(),
                 p90: one(),
                 p99: one(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod build;
 pub(crate) mod child;
+pub(crate) mod encrypt;
 pub(crate) mod plan;
 pub(crate) mod supervise;
 mod table;
@@ -89,6 +90,9 @@ impl Built {
 pub fn run(manifest: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(manifest)?.only(&options.only, options.fakes)?;
     let programs = build::all(&plan, options)?;
+    if let Some(said) = encrypt::prepare(&plan)? {
+        eprintln!("{said}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(supervise::run(plan, programs))
 }

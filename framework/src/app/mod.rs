@@ -14,6 +14,7 @@ mod attended;
 mod attended_events;
 mod build;
 mod check;
+pub mod development;
 #[cfg(feature = "data")]
 mod events;
 #[cfg(feature = "data")]

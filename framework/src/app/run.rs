@@ -61,7 +61,8 @@ async fn run(
     if std::env::args().len() > 1 {
         return migrate(app, log).await;
     }
-    let running = app.with_admin_by_default().start().await?;
+    let app = app.with_admin_by_default().with_development_certificates()?;
+    let running = app.start().await?;
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
     let mut readiness = running.readiness();

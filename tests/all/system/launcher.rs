@@ -3,15 +3,24 @@
 use super::{
     http::{get, request},
     processes::{Process, eventually, free_port, is_ready},
+    shop::MONOLITH,
     tables::MODULES,
     workspace::Workspace,
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    time::Duration,
+};
 
 /// The launcher in a copy of the workspace, whose processes listen at free ports.
 struct Launched {
     launcher: Process,
     gateway: String,
+    env: Vec<(String, String)>,
     data: std::path::PathBuf,
     workspace: Workspace,
 }
@@ -42,7 +51,13 @@ impl Launched {
         let shown = shown.unwrap_or_else(|| panic!("no admin address: {}", launcher.said()));
         let admin = shown.strip_prefix("http://").unwrap().split(' ').next().unwrap();
         assert_eq!(request(admin, "GET", "/api/processes", &[], "").unwrap().status, 200);
-        Self { launcher, gateway, data, workspace }
+        Self { launcher, gateway, env, data, workspace }
+    }
+
+    /// Where a process listens for the others.
+    fn listen(&self, process: &str) -> &str {
+        let key = format!("SHOP_PROCESS__{}__LISTEN", process.to_uppercase());
+        &self.env.iter().find(|(name, _)| *name == key).unwrap().1
     }
 
     /// Each process's number, as the table has it.
@@ -83,6 +98,12 @@ fn every_process_is_up_and_none_is_left_behind() {
     assert!(!noise.iter().any(|noise| said.contains(noise)), "{said}");
     assert_eq!(order(&all.gateway, "first"), 201);
 
+    // Nobody has said anything of TLS.
+    assert!(said.contains("encrypted from now on, with new certificates"), "{said}");
+    assert_eq!(fs::read_to_string(all.data.join("tls/.gitignore")).unwrap(), "*\n");
+    let hello = first_bytes(all.listen("payments"));
+    assert!(!hello.windows(8).any(|bytes| bytes == b"monolift"), "{hello:?}");
+
     let payments = processes["payments"];
     super::processes::send("KILL", payments);
     all.launcher.says("payments died (signal: 9 (SIGKILL))");
@@ -104,6 +125,16 @@ fn every_process_is_up_and_none_is_left_behind() {
     assert!(libraries.is_empty(), "{libraries:?}");
 }
 
+/// What a process answers to somebody who says hello without TLS: its own hello, if it speaks without TLS too.
+fn first_bytes(address: &str) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.write_all(b"monolift").unwrap();
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    answer
+}
+
 #[test]
 fn a_launcher_that_is_killed_leaves_nothing_behind() {
     let all = Launched::start("killed");
@@ -114,17 +145,23 @@ fn a_launcher_that_is_killed_leaves_nothing_behind() {
 }
 
 #[test]
-fn some_processes_are_started_and_calls_of_the_others_fail() {
-    let some = Launched::start_with("some", &["--only", "gateway,stock"]);
+fn some_processes_are_started_and_one_by_itself_beside_them() {
+    let payments = MONOLITH.program("payments");
+    let some =
+        Launched::start_with("some", &["--only", "gateway,notifications,orders,stock,users"]);
     let started: Vec<String> = some.processes().into_keys().collect();
-    assert_eq!(started, ["gateway", "stock"], "{}", some.launcher.said());
+    let expected = ["gateway", "notifications", "orders", "stock", "users"];
+    assert_eq!(started, expected, "{}", some.launcher.said());
     let said = some.launcher.said();
-    assert!(said.contains("not started: "), "{said}");
+    assert!(said.contains("not started: payments"), "{said}");
     assert_eq!(get(&some.gateway, "/products/tea/stock").status, 200);
-    let session = r#"{"email": "demo@example.org", "password": "demo-password"}"#;
-    let answer = request(&some.gateway, "POST", "/sessions", &[], session).unwrap();
-    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(order(&some.gateway, "without"), 503);
     assert!(!is_ready(&some.gateway));
+    // `cargo run -p payments` with the same manifest. It finds the certificates of the others.
+    let mut env = some.env.clone();
+    env.push(("MONOLIFT_MANIFEST".to_owned(), "app-split/deployment.toml".to_owned()));
+    let _payments = Process::start_in(&payments, &[], &env, &some.workspace.root);
+    eventually("orders are placed", || order(&some.gateway, "with") == 201);
 }
 
 #[test]

@@ -194,6 +194,20 @@ fn a_module_aside_listens_where_the_manifest_says() {
     payments.stop();
 }
 
+#[test]
+fn certificates_for_development_that_lack_the_process_stop_the_start() {
+    let run = Run::new("uncertified").listening("monolith").gateway("monolith");
+    fs::create_dir_all(run.data.join("tls")).unwrap();
+    fs::write(run.data.join("tls/authority.pem"), "").unwrap();
+    let told = ["and none for the process `monolith`", "`cargo monolift certs --manifest "];
+    refused(run.start(&MONOLITH.program("app-monolith")), &told);
+    // It is not looked for where nothing is to be encrypted.
+    let run = run.with("SHOP_INSECURE", "true");
+    let mut monolith = run.start(&MONOLITH.program("app-monolith"));
+    monolith.http();
+    monolith.stop();
+}
+
 /// Where a password may stand by mistake: thirty files of settings and variables of a real program.
 #[test]
 fn a_start_that_fails_shows_no_password() {

@@ -123,9 +123,9 @@ impl Loaded {
     }
 
     /// Whether its own certificates lead to a root.
-    pub(super) fn is_verified_itself(&self) -> bool {
+    pub(super) fn is_verified_itself(&self, at: UnixTime) -> bool {
         let own = self.signer.as_ref().and_then(|signer| decoded(&signer.chain));
-        own.is_some_and(|own| self.verified(&own, UnixTime::now()).is_ok())
+        own.is_some_and(|own| self.verified(&own, at).is_ok())
     }
 
     pub(super) fn sign(&self, message: impl FnOnce(&Signer) -> Vec<u8>) -> Option<SignedBy> {

@@ -119,9 +119,11 @@ impl Tls {
         Ok(true)
     }
 
-    /// Whether this process's own certificates lead to one of the roots that it trusts, now.
-    pub fn leads_to_its_authority(&self) -> bool {
-        self.0.loaded.load().is_verified_itself()
+    /// Whether this process's own certificates lead to one of the roots that it trusts, and still do when this time has
+    /// passed.
+    pub fn is_trusted_in(&self, time: Duration) -> bool {
+        let now = Duration::from_secs(UnixTime::now().as_secs());
+        self.0.loaded.load().is_verified_itself(UnixTime::since_unix_epoch(now + time))
     }
 
     /// Connects as a client. The server must have the certificate of `process`.

@@ -38,6 +38,7 @@ impl Databases {
             url: manifest.db.url.map(|url| Secret::new(url.expose().to_owned())),
             app: manifest.app,
             migrate: manifest.db.migrate,
+            caller: manifest.db.caller,
             pools: SharedPools::new(1),
         };
         let modules = manifest.modules.into_iter().map(|placed| placed.module).collect();

@@ -39,6 +39,7 @@ mod one_build;
 mod outside;
 mod panics;
 mod peers;
+mod policies;
 mod pools;
 mod postgres;
 mod refused_data;

@@ -27,13 +27,14 @@ pub struct Connection<D: Database = Any> {
 
 impl<D: Database> Connection<D> {
     pub(super) async fn of(db: &Db<D>) -> Result<Self, sqlx::Error> {
-        let (statements, places) = if db.begins.role.is_none() {
+        // Only within a transaction is there a role, or the name of a caller.
+        let (statements, places) = if db.begins.role.is_none() && !db.caller {
             let places = db.line.wait().await?;
             (Autocommit::own(db.pool.acquire().await?), places)
         } else {
-            let begin = &db.begins.write;
-            let (begun, places) = begin_in_turn(&db.pool, &db.line, db.backend, begin).await?;
-            (Autocommit::shared(begun, begin.clone()), places)
+            let begin = db.beginning(&db.begins.write)?;
+            let (begun, places) = begin_in_turn(&db.pool, &db.line, db.backend, &begin).await?;
+            (Autocommit::shared(begun, begin), places)
         };
         Ok(Self { statements, _hold: held::hold(&IN_USE, db.strict), _places: places })
     }

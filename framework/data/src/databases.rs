@@ -88,6 +88,8 @@ pub struct Common {
     pub url: Option<Secret>,
     /// When migrations are applied, unless a module's section says otherwise.
     pub migrate: Migrate,
+    /// Whether transactions name the caller, unless a module's section says otherwise.
+    pub caller: bool,
     /// The pools that modules share.
     pub pools: SharedPools,
 }
@@ -368,6 +370,7 @@ impl Source {
     fn settings(&self) -> Result<DbSettings, OpenError> {
         let mut settings = self.settings.clone().map_err(OpenError::new)?;
         settings.migrate = settings.migrate.or(Some(self.common.migrate));
+        settings.caller = settings.caller.or(Some(self.common.caller));
         Ok(settings)
     }
 
@@ -409,6 +412,7 @@ async fn open<D: ModuleDatabase>(
         if !histories.is_empty() {
             db.prepare(&settings, &histories).await.map_err(failed)?;
         }
+        let db = db.naming_callers(&settings).map_err(failed)?;
         return Ok((db, HANDED_IN.to_owned()));
     }
     let location = source.location::<D>(&settings);
@@ -456,6 +460,7 @@ mod tests {
                 app: "my-shop".to_owned(),
                 url: common.and_then(secret),
                 migrate: Migrate::Start,
+                caller: false,
                 pools: SharedPools::new(1),
             };
             let (url, role) = (own.and_then(secret), role.map(str::to_owned));
@@ -504,6 +509,7 @@ mod tests {
                 app: "shop".to_owned(),
                 url: None,
                 migrate: Migrate::Never,
+                caller: false,
                 pools: SharedPools::new(1),
             }),
             strict: false,

@@ -1,8 +1,9 @@
 //! What a module holds of its database: a pool, and how transactions begin on it.
 
 use super::{
-    Column, Identity, ModuleDatabase, Value,
+    Column, DbSettings, Identity, ModuleDatabase, OpenError, Value,
     begins::Begins,
+    caller::with_caller,
     connection::Connection,
     line::Line,
     tx::{self, Tx},
@@ -38,6 +39,8 @@ pub struct Db<D: Database = Any> {
     pub(super) backend: Backend,
     /// What its transactions begin with.
     pub(super) begins: Arc<Begins>,
+    /// Whether its transactions name the caller.
+    pub(super) caller: bool,
     /// Whether a call fails that asks for a second connection, rather than being warned of.
     pub(super) strict: bool,
     /// What its connections reach, once that was asked.
@@ -62,6 +65,7 @@ impl<D: Database> Clone for Db<D> {
             writer_line: self.writer_line.clone(),
             backend: self.backend,
             begins: Arc::clone(&self.begins),
+            caller: self.caller,
             strict: self.strict,
             identity: Arc::clone(&self.identity),
         }
@@ -79,7 +83,8 @@ impl<D: Database> Db<D> {
     pub(super) fn in_line(pool: Pool<D>, line: Line, backend: Backend, begins: Begins) -> Self {
         let (writer, writer_line) = (pool.clone(), line.clone());
         let (begins, identity) = (Arc::new(begins), Arc::default());
-        Self { pool, line, writer, writer_line, backend, begins, strict: false, identity }
+        let (caller, strict) = (false, false);
+        Self { pool, line, writer, writer_line, backend, begins, caller, strict, identity }
     }
 
     /// The same, with a pool of its own for transactions that write.
@@ -87,6 +92,23 @@ impl<D: Database> Db<D> {
         self.writer_line = Line::of(&writer);
         self.writer = writer;
         self
+    }
+
+    /// The same, whose transactions name the caller, if the settings say so.
+    pub(crate) fn naming_callers(mut self, settings: &DbSettings) -> Result<Self, OpenError> {
+        self.caller = settings.caller == Some(true);
+        if self.caller && self.backend == Backend::Sqlite {
+            return Err(OpenError::new(
+                "its settings say `caller`, which is for the policies of PostgreSQL, and it is a SQLite file: a module \
+                 without such policies says `caller = false`",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// What a transaction begins with, for the call that is running.
+    pub(super) fn beginning(&self, begin: &SqlStr) -> Result<SqlStr, sqlx::Error> {
+        if self.caller { with_caller(begin) } else { Ok(begin.clone()) }
     }
 
     /// The same, for a test: a call that asks for a second connection, or calls another module, while
@@ -118,14 +140,15 @@ impl<D: Database> Db<D> {
 
     /// Begins a transaction that only reads, and sees one state of the database.
     pub async fn read(&self) -> Result<Tx<'_, D>, sqlx::Error> {
-        self.begin_reading(&self.begins.read).await
+        self.begin_reading(&self.beginning(&self.begins.read)?).await
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once: one that reads
     /// first and writes later would fail, rather than wait, when another has written in between.
     pub async fn write(&self) -> Result<Tx<'_, D>, sqlx::Error> {
-        let (pool, line, begin) = (&self.writer, &self.writer_line, &self.begins.write);
-        tx::begin(pool, line, self.backend, begin, self.strict).await
+        let (pool, line) = (&self.writer, &self.writer_line);
+        let begin = self.beginning(&self.begins.write)?;
+        tx::begin(pool, line, self.backend, &begin, self.strict).await
     }
 
     pub(super) async fn begin_reading(&self, begin: &SqlStr) -> Result<Tx<'_, D>, sqlx::Error> {

@@ -6,6 +6,7 @@ mod attempt;
 mod autocommit;
 mod begins;
 mod begun;
+mod caller;
 mod connection;
 mod constraint;
 mod databases;

@@ -57,6 +57,7 @@ impl<D: ModuleDatabase> Db<D> {
         let (db, lock) = Self::connect(pools, location, settings).await?;
         db.prepare(settings, histories).await?;
         drop(lock);
+        let db = db.naming_callers(settings)?;
         match db.backend() {
             Backend::Sqlite => {
                 let writer = pool(location, Backend::Sqlite, settings, 1).await;

@@ -32,6 +32,8 @@ pub struct DbSettings {
     /// When they are applied. The default is that of `[db]`.
     #[serde(deserialize_with = "migrate")]
     pub migrate: Option<Migrate>,
+    /// Whether its transactions on PostgreSQL have the caller as `app.user` and `app.tenant`. The default is that of `[db]`.
+    pub caller: Option<bool>,
 }
 
 /// What a commit survives on SQLite. On Postgres its own `synchronous_commit` says that.

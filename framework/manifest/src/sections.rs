@@ -305,6 +305,8 @@ section! {
     connections: u32 = 10, Count(1, 10_000);
     /// or "never": a start that finds a migration missing is refused, and a program's `migrate` applies them
     migrate: Migrate = Migrate::Start, Text(Migrate::read, |migrate| migrate.to_string());
+    /// transactions on PostgreSQL have the user and the tenant of their call as `app.user` and `app.tenant`, for row-level security
+    caller: bool = false, Flag;
 }
 
 /// A text that may hold a password or a key. It is not shown.

@@ -20,6 +20,7 @@ pub(crate) fn common(manifest: &Manifest) -> Common {
         app: manifest.app.clone(),
         url: db.url.as_ref().map(|url| Secret::new(url.expose().to_owned())),
         migrate: db.migrate,
+        caller: db.caller,
         pools: SharedPools::new(db.connections),
     }
 }
@@ -77,7 +78,7 @@ pub(crate) fn in_force(
     data: &Path,
     manifest: &Manifest,
     module: &str,
-) -> [Setting; 6] {
+) -> [Setting; 7] {
     let db: DbSettings = settings.group(module, "db").unwrap_or_default();
     let common = common(manifest);
     let location = common.location(module, &db);
@@ -101,6 +102,7 @@ pub(crate) fn in_force(
         setting("connections", Some(db.connections().to_string())),
         setting("durability", Some(format!("{:?}", db.durability).to_lowercase())),
         setting("migrate", Some(db.migrate.unwrap_or(common.migrate).to_string())),
+        setting("caller", Some(db.caller.unwrap_or(common.caller).to_string())),
         setting("migrate_url", db.migrate_url.as_ref().map(ToString::to_string)),
     ]
 }

@@ -323,8 +323,12 @@ impl<D: ModuleDatabase> Sharing<D> {
     }
 
     async fn share(&mut self, mut members: VecDeque<Waiting<D>>) {
-        let (pool, line, begin) = (&self.db.writer, &self.db.writer_line, &self.db.begins.write);
-        let (begun, places) = match begin_in_turn(pool, line, self.db.backend, begin).await {
+        let (pool, line) = (&self.db.writer, &self.db.writer_line);
+        let begun = match self.db.beginning(&self.db.begins.write) {
+            Ok(begin) => begin_in_turn(pool, line, self.db.backend, &begin).await,
+            Err(error) => Err(error),
+        };
+        let (begun, places) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 let error = Arc::new(error);

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// Boxes of users.
-#[monolift::interface(module = "vault")]
+#[monolift::interface(module = "vault", routes = "/plans")]
 #[auth(user)]
 pub trait Vault {
     /// What is in a box. For its owner.

@@ -10,7 +10,7 @@ use crate::{
     module::{RunningModule, StartError},
     remote::Remote,
     serve::{Queue, Server},
-    wire::{Carrier, Memory},
+    wire::{Carrier, Doubt, Memory},
 };
 use monolift_manifest::{Address, Process};
 use monolift_observe::{
@@ -206,6 +206,7 @@ fn figures(app: &RunningApp) -> Figures {
     };
     let waiting = app.server.as_ref().map(Server::queue);
     let (settings, front) = (Arc::clone(app.links.settings()), Arc::clone(&app.front.0));
+    let statements = app.statements.clone();
     Box::new(move |page: &mut Page| {
         let (name, process) = &info;
         page.family(
@@ -227,6 +228,9 @@ fn figures(app: &RunningApp) -> Figures {
         }
         forbidden(page, &settings.access.refused.all());
         refused(page, &front.refused.all());
+        if let Some(statements) = &statements {
+            unproven(page, &statements.doubts());
+        }
         replicas(page, &remotes);
         #[cfg(feature = "data")]
         databases.show(page);
@@ -264,6 +268,26 @@ fn forbidden(page: &mut Page, all: &[(Refused, u64)]) {
             ("observed", if *observed { "true" } else { "false" }),
         ];
         family.sample(&labels, count);
+    }
+}
+
+/// Calls whose user no statement has proven.
+fn unproven(page: &mut Page, all: &[(String, Doubt, u64)]) {
+    let help = "Calls of other processes whose user was not proven, by what was wrong with the gateway's statement.";
+    let mut family = page.family("monolift_users_unproven_total", Kind::Counter, help);
+    for (caller, doubt, count) in all {
+        family.sample(&[("caller", &**caller), ("because", because(*doubt))], count);
+    }
+}
+
+fn because(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Missing => "missing",
+        Doubt::Expired => "expired",
+        Doubt::UnknownSigner => "unknown_signer",
+        Doubt::Signature => "signature",
+        Doubt::NoGateway => "no_gateway",
+        _ => "other",
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Right {
     pub module: String,
     /// The interface.
     pub interface: String,
-    /// The method.
+    /// The method, or `routes` for the routes of the module's own.
     pub method: String,
     /// The route that requests reach it by, if there is one and an application with a gateway.
     pub route: Option<String>,
@@ -40,6 +40,24 @@ impl App {
             if !place.runs_here(interface.module) {
                 continue;
             }
+            let of = |method: &str| Right {
+                process: process.to_owned(),
+                module: interface.module.to_owned(),
+                interface: interface.name.to_owned(),
+                method: method.to_owned(),
+                route: None,
+                rule: None,
+                callers: Vec::new(),
+            };
+            if let Some(prefix) = interface.routes.filter(|_| has_gateway) {
+                let gateways = manifest.all_processes().filter(|other| manifest.vouches(other));
+                rights.push(Right {
+                    route: Some(format!("{prefix}/…")),
+                    rule: Some("what the module's own routes check".to_owned()),
+                    callers: gateways.map(str::to_owned).collect(),
+                    ..of("routes")
+                });
+            }
             let called_here = place.graph.may_call(manifest, process, interface.module);
             for method in interface.methods {
                 let callers = others.iter().filter(|other| may_call(other, interface, method));
@@ -47,13 +65,10 @@ impl App {
                 let mut callers: Vec<String> = callers.map(str::to_owned).collect();
                 callers.sort();
                 rights.push(Right {
-                    process: process.to_owned(),
-                    module: interface.module.to_owned(),
-                    interface: interface.name.to_owned(),
-                    method: method.name().to_owned(),
                     route: method.route.filter(|_| has_gateway).map(|route| route.to_string()),
                     rule: method.callee.rule.map(ToString::to_string),
                     callers,
+                    ..of(method.name())
                 });
             }
         }

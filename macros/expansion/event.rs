@@ -5,7 +5,9 @@ impl ::monolift::Event for OrderPlaced {
     const MODULE: &'static str = "orders";
     const NAME: &'static str = "order-placed";
     const VERSION: u32 = 2u32;
-    const KEEP: ::core::time::Duration = ::core::time::Duration::from_millis(3600000u64);
+    const KEEP: ::core::time::Duration = ::core::time::Duration::from_millis(
+        172800000u64,
+    );
     fn key(&self) -> ::core::option::Option<::std::string::String> {
         ::monolift::event::key_of(&self.order)
     }

@@ -4,6 +4,7 @@ use crate::{errors::Errors, interface_error::kebab};
 use monolift_manifest::quantity;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use std::time::Duration;
 use syn::{DeriveInput, Expr, LitInt, LitStr, Path, spanned::Spanned};
 
 /// `key = order, version = 2, upcast = from_v1, keep = "7d", name = "order-placed", module = "orders"`.
@@ -50,8 +51,10 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
             }
             "keep" => {
                 let text = meta.value()?.parse::<LitStr>()?;
-                let keep = quantity::duration(&text.value()).map_err(|error| {
-                    syn::Error::new(text.span(), format!("{error}: write `keep = \"7d\"`"))
+                let keep = kept(&text.value()).ok_or_else(|| {
+                    let expected = "expected up to 36500 days, or up to 24 hours: \
+                        `keep = \"7d\"` or `keep = \"12h\"`";
+                    syn::Error::new(text.span(), expected)
                 })?;
                 read.keep_ms = Some(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
             }
@@ -66,6 +69,13 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
     });
     errors.keep(syn::parse::Parser::parse2(parser, arguments))?;
     Some(read)
+}
+
+/// How long an event is kept: days, or a duration as settings have it.
+fn kept(text: &str) -> Option<Duration> {
+    let Some(days) = text.strip_suffix('d') else { return quantity::duration(text).ok() };
+    let days = days.parse::<u64>().ok().filter(|days| *days <= 36_500)?;
+    Some(Duration::from_secs(days * 24 * 60 * 60))
 }
 
 fn expand(

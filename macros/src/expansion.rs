@@ -92,7 +92,7 @@ fn an_error() {
 
 #[test]
 fn an_event() {
-    let arguments = quote!(key = order, module = "orders", version = 2, upcast = old, keep = "1h");
+    let arguments = quote!(key = order, module = "orders", version = 2, upcast = old, keep = "2d");
     let item = quote! {
         pub struct OrderPlaced {
             pub order: OrderId,

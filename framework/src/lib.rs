@@ -132,7 +132,7 @@ pub use monolift_data::{
     Db, Joined, Lend, OnConstraint, Tx,
     events::{
         Delivery, EventLedger, EventTx, Events, Failure, ForeignEvent, Lag, On, Parked,
-        ParkedEvent, Start,
+        ParkedEvent, ReadModel, Start,
     },
     work::{Circuit, Perform, Piece, Recurring, Retry, UnlistedWork, Work},
 };
@@ -167,6 +167,7 @@ pub(crate) use monolift_seam::{remote, serve, wire};
 /// | [`Shared<T>`](Shared) | a value that `main` gives to this module |
 /// | [`Work`], [`Work<Postgres>`](Work) | the queue of its durable work, which follows a commit |
 /// | [`Events`], [`Events<Postgres>`](Events) | publishes its events, in its own transactions |
+/// | [`ReadModel`], [`ReadModel<Postgres>`](ReadModel) | tables that are fed by events and can be built anew |
 /// | [`Tasks`] | spawns background tasks that end with the module |
 ///
 /// ```

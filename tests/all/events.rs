@@ -9,8 +9,8 @@ use monolift::{
     data::{
         DbSettings, Location,
         events::{
-            Ask, Event, EventLedger, Feed, FeedError, Feeds, Heard, Listener, Offer, PublisherFeed,
-            Settled, Subscription, history,
+            Ask, Event, EventLedger, Feed, FeedError, Feeds, Heard, Listener, Offer, Progress,
+            PublisherFeed, Settled, Subscription, history,
         },
     },
     link::{InterfaceEntry, Links},
@@ -429,6 +429,14 @@ impl Feed for Lossy {
         holders: Vec<String>,
     ) -> Result<(), FeedError> {
         self.0.renew(listener, events, holders).await
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        self.0.progress(listener, names).await
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.0.leave(listener).await
     }
 }
 

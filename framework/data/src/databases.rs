@@ -4,8 +4,8 @@ use crate::{
     Backend, Db, DbSettings, History, Identity, Location, Migration, ModuleDatabase, OpenError,
     SharedPools,
     events::{
-        self, AnyEventLedger, AttendedEvents, EventLedger, Events, Feed, Feeds, Heard, Listener,
-        PublisherFeed,
+        self, AnyEventLedger, AttendedEvents, EventLedger, Events, Feed, Feeds, Heard, KEPT,
+        Listener, PublisherFeed, ReadModel, rebuilding,
     },
     gauge::{Gauge, Opened},
     work::{self, AnyLedger, Attended, Ledger, Work, WorkKind, Worker},
@@ -17,7 +17,10 @@ use std::{
     any::{Any, TypeId},
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 use tokio::sync::{Notify, watch};
 
@@ -154,6 +157,19 @@ impl<D: ModuleDatabase> Inject for Events<D> {
     }
 }
 
+impl<D: ModuleDatabase> Inject for ReadModel<D> {
+    fn need() -> AnyNeed {
+        Need::of::<D>(true)
+    }
+
+    async fn inject(injector: &Injector) -> Result<Self, StartError> {
+        let databases = databases(injector);
+        databases.get::<D>(injector).await?;
+        databases.has_read_model.store(true, SeqCst);
+        Ok(Self::new(databases.source.module))
+    }
+}
+
 fn databases(injector: &Injector) -> &Databases {
     injector.provided().expect("a process has databases for each of its modules")
 }
@@ -180,6 +196,7 @@ pub struct Databases {
     feed: Mutex<Option<Arc<dyn Feed>>>,
     listener: Mutex<Option<MakeListener>>,
     event_ledger: Mutex<Option<Arc<dyn AnyEventLedger>>>,
+    has_read_model: Arc<AtomicBool>,
 }
 
 /// Makes the module's worker, once the module is there to do the work.
@@ -202,7 +219,7 @@ impl Databases {
         let (identities, worker, ledger, nudge) = Default::default();
         let (published, feed, listener) =
             (watch::Sender::new(()), Mutex::default(), Mutex::default());
-        let event_ledger = Mutex::default();
+        let (event_ledger, has_read_model) = (Mutex::default(), Arc::default());
         Self {
             source,
             opened,
@@ -217,6 +234,7 @@ impl Databases {
             feed,
             listener,
             event_ledger,
+            has_read_model,
         }
     }
 
@@ -260,12 +278,21 @@ impl Databases {
             let feed = PublisherFeed::new(db.clone(), module, published);
             *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(feed));
             let ledger = EventLedger::of(db.clone(), module);
-            let ledger = Arc::new(AttendedEvents { ledger, published: self.published.clone() });
+            let rebuilds = Arc::new(OnceLock::new());
+            let published = self.published.clone();
+            let ledger =
+                Arc::new(AttendedEvents { ledger, published, rebuilds: Arc::clone(&rebuilds) });
             *self.event_ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
             let (listening, calls) = (db.clone(), Arc::clone(injector.settings()));
+            let has_read_model = Arc::clone(&self.has_read_model);
             let make: MakeListener = Box::new(move |heard, feeds| {
                 let listener = Listener::new(listening, module, heard, feeds).with(calls);
-                Box::new(|stopping| Box::pin(listener.run(stopping)))
+                if !has_read_model.load(SeqCst) {
+                    return Box::new(|stopping| Box::pin(listener.run(stopping)));
+                }
+                let listener = Arc::new(listener.with_read_model(KEPT));
+                let _ = rebuilds.set(rebuilding(&listener));
+                Box::new(|stopping| Box::pin(listener.run_shared(stopping)))
             });
             *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(make);
         }

@@ -109,7 +109,7 @@ pub fn router(state: AdminState) -> Router {
 }
 
 /// The read API, and what can be changed.
-fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 23] {
+fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 24] {
     [
         ("/api/process", get(show_process)),
         ("/api/processes", get(show_processes)),
@@ -131,6 +131,7 @@ fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 23] {
         ("/api/events/{module}/discard", post(events::discard)),
         ("/api/events/{module}/replay", post(events::replay)),
         ("/api/events/{module}/remove", post(events::remove)),
+        ("/api/events/{module}/rebuild", post(events::rebuild)),
         ("/api/methods", get(call::show_methods)),
         ("/api/call", post(call::call)),
         ("/api/openapi.json", get(async || Json(openapi::document()))),

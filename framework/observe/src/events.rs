@@ -76,6 +76,9 @@ pub struct EventsQuestion {
     /// How many parked events to show.
     #[serde(default)]
     pub limit: u32,
+    /// Whether a new build may lack what removed events told.
+    #[serde(default)]
+    pub partial: bool,
     /// What to do with events of the listener.
     #[serde(default)]
     pub change: Option<EventsChange>,
@@ -96,6 +99,8 @@ pub enum EventsChange {
     Replay,
     /// A listener that is gone is offered nothing any more.
     Remove,
+    /// The module's own read model is built anew, from the first event that is kept.
+    Rebuild,
 }
 
 impl EventsChange {
@@ -106,6 +111,7 @@ impl EventsChange {
             Self::Discard => "events.discard",
             Self::Replay => "events.replay",
             Self::Remove => "events.remove",
+            Self::Rebuild => "events.rebuild",
         }
     }
 }

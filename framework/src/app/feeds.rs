@@ -11,7 +11,7 @@ use crate::{
     wire::Carrier,
 };
 use monolift_call::InterfaceError;
-use monolift_data::events::{Ask, Feed, FeedError, Feeds, Offer, Settled};
+use monolift_data::events::{Ask, Feed, FeedError, Feeds, Offer, Progress, Settled};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -47,6 +47,21 @@ pub trait EventFeeds {
         events: Vec<String>,
         holders: Vec<String>,
     ) -> Result<(), FeedsError>;
+
+    /// How far a listener is with the events of these names.
+    #[idempotent]
+    #[deadline("5s")]
+    async fn progress(
+        &self,
+        publisher: String,
+        listener: String,
+        names: Vec<String>,
+    ) -> Result<Progress, FeedsError>;
+
+    /// Offers nothing more to a listener.
+    #[idempotent]
+    #[deadline("5s")]
+    async fn leave(&self, publisher: String, listener: String) -> Result<(), FeedsError>;
 }
 
 /// Why a feed did not answer.
@@ -99,6 +114,21 @@ impl EventFeeds for Here {
         let answer = self.feed(&publisher)?.renew(listener, events, holders).await;
         Ok(answer.map_err(FeedError::into_cause)?)
     }
+
+    async fn progress(
+        &self,
+        publisher: String,
+        listener: String,
+        names: Vec<String>,
+    ) -> Result<Progress, FeedsError> {
+        let answer = self.feed(&publisher)?.progress(listener, names).await;
+        Ok(answer.map_err(FeedError::into_cause)?)
+    }
+
+    async fn leave(&self, publisher: String, listener: String) -> Result<(), FeedsError> {
+        let answer = self.feed(&publisher)?.leave(listener).await;
+        Ok(answer.map_err(FeedError::into_cause)?)
+    }
 }
 
 /// The events of a module that runs in another process.
@@ -132,6 +162,15 @@ impl Feed for Elsewhere {
     ) -> Result<(), FeedError> {
         let renewed = self.client.renew(self.publisher.clone(), listener, events, holders).await;
         renewed.map_err(FeedError::new)
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        let progress = self.client.progress(self.publisher.clone(), listener, names).await;
+        progress.map_err(FeedError::new)
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.client.leave(self.publisher.clone(), listener).await.map_err(FeedError::new)
     }
 }
 

@@ -260,7 +260,7 @@ impl<D: ModuleDatabase> Turn<D> {
 
 impl<D: ModuleDatabase> Batches<D> {
     /// Where handlers wait, and what gives them their turns.
-    pub(super) fn of(db: &Db<D>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn of(db: &Db<D>) -> (Self, impl Future<Output = ()> + Send + use<D>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let sharing = Sharing { db: db.clone(), receiver, waiting: VecDeque::new() };
         (Self { db: db.clone(), waiting: sender }, sharing.run())

@@ -86,6 +86,12 @@ impl<E> Delivery<E> {
         &self.slip.event
     }
 
+    /// The build of the read model that the effect belongs to, for a module with a
+    /// [`ReadModel`](super::ReadModel). It stands in the column `monolift_build` of each row.
+    pub fn build(&self) -> i64 {
+        self.slip.build
+    }
+
     /// The number of the attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt

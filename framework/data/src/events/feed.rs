@@ -1,7 +1,8 @@
 //! The publisher's side of delivery: hands out offers under a lease, and notes how it went.
 
 use super::{
-    offer::{Ask, Ending, Feed, FeedError, Offer, Settled},
+    ledger::EventLedger,
+    offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled},
     registry,
     statements::{LIST, list, now, skip_locked},
     tables::EPOCH,
@@ -170,6 +171,27 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             Some(last) => *last = claim,
             None => drop(claims.insert(listener.to_owned(), claim)),
         }
+    }
+
+    /// The age of the oldest event that a listener has not handled. Nothing if the listener is not known, or has not been
+    /// offered all that is kept for it.
+    async fn behind(&self, listener: &str, names: &[&str]) -> Result<Option<i64>, sqlx::Error> {
+        let module = &*self.module;
+        let sql = "SELECT name FROM monolift_event_listeners WHERE module = $1 AND listener = $2";
+        let values = vec![module.into(), listener.into()];
+        let known = self.db.rows(sql.into(), values.clone(), &[Column::Text]).await?;
+        let is_known = |name: &&str| known.iter().any(|row| row[0].text() == Some(*name));
+        if !names.iter().all(is_known) || registry::is_behind(&self.db, module).await? {
+            return Ok(None);
+        }
+        let now = now(self.db.backend());
+        let sql = format!(
+            "SELECT {now} - e.made_at_ms FROM monolift_event_offers o \
+             JOIN monolift_events e ON e.id = o.event \
+             WHERE o.module = $1 AND o.listener = $2 ORDER BY o.event LIMIT 1"
+        );
+        let oldest = self.db.rows(sql.into(), values, &[Column::Number]).await?;
+        Ok(Some(oldest.first().map_or(0, |row| row[0].number())))
     }
 
     /// Whether anything is due.
@@ -390,6 +412,26 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
             D::execute(&mut tx, sql.into(), values).await?;
         }
         tx.commit().await?;
+        Ok(())
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        let (module, names): (&str, Vec<&str>) =
+            (&self.module, names.iter().map(String::as_str).collect());
+        let (places, listed) = list(2, &names);
+        let removed = format!(
+            "SELECT CAST(1 AS BIGINT) FROM monolift_event_removals \
+             WHERE module = $1 AND name IN ({places}) LIMIT 1"
+        );
+        let values = [module.into()].into_iter().chain(listed).collect();
+        let removed = !self.db.rows(removed.into(), values, &[Column::Number]).await?.is_empty();
+        Ok(Progress { behind_ms: self.behind(&listener, &names).await?, removed })
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        let names = |one: &(String, String)| one.0 != listener;
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner).retain(names);
+        EventLedger::of(self.db.clone(), &self.module).remove_listener(&listener).await?;
         Ok(())
     }
 }

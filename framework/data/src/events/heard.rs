@@ -134,7 +134,7 @@ impl Heard {
         state: &Arc<State>,
     ) -> Option<String> {
         let attempt = Attempt {
-            module: &slip.listener,
+            module: &slip.module,
             kind: &offer.name,
             deadline: self.deadline,
             trace: offer.trace.as_deref().and_then(Trace::parse),

@@ -1,6 +1,7 @@
 //! What a module has handled, in its own database, noted in the transaction of the effect.
 
 use super::{
+    builds::Hearer,
     offer::Offer,
     statements::{list, now, number},
     tables::EPOCH,
@@ -14,6 +15,8 @@ use std::{
 /// What the inbox needs to know of a delivery.
 #[derive(Debug, Clone)]
 pub(super) struct Slip {
+    pub(super) module: Arc<str>,
+    pub(super) build: i64,
     pub(super) listener: Arc<str>,
     pub(super) publisher: Arc<str>,
     pub(super) event: String,
@@ -38,9 +41,11 @@ pub(super) enum Entry {
 }
 
 impl Slip {
-    pub(super) fn of(offer: &Offer, listener: &Arc<str>, publisher: &Arc<str>) -> Self {
+    pub(super) fn of(offer: &Offer, hearer: &Hearer, publisher: &Arc<str>) -> Self {
         Self {
-            listener: Arc::clone(listener),
+            module: Arc::clone(&hearer.module),
+            build: hearer.build,
+            listener: Arc::clone(&hearer.listener),
             publisher: Arc::clone(publisher),
             event: offer.event.clone(),
             noted_as: match offer.replay {

@@ -1,11 +1,15 @@
 //! What stands in a publisher's tables, for people: how far each listener is, what is parked and why, and what to do
 //! about it.
 
-use super::{registry, statements::now, tables::EPOCH};
+use super::{FeedError, rebuild::Rebuild, registry, statements::now, tables::EPOCH};
 use crate::{Backend, Column, Db, ModuleDatabase, Value};
 use futures_util::future::BoxFuture;
 use sqlx::{Any, Database};
-use std::{fmt, future::Future};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::watch;
 
 /// The events of one module, as a person looks at them.
@@ -276,6 +280,10 @@ pub trait AnyEventLedger: Send + Sync + fmt::Debug {
 
     /// Removes a listener that is gone. The result is how many.
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// Begins a new build of the module's own read model. The result is its number. If publishers have removed events, it
+    /// is refused, unless it may be `partial`.
+    fn rebuild(&self, partial: bool) -> BoxFuture<'_, Result<u64, FeedError>>;
 }
 
 /// A ledger whose feed is told when there is something to handle.
@@ -283,6 +291,8 @@ pub trait AnyEventLedger: Send + Sync + fmt::Debug {
 pub(crate) struct AttendedEvents<D: ModuleDatabase> {
     pub(crate) ledger: EventLedger<D>,
     pub(crate) published: watch::Sender<()>,
+    /// What builds the module's read model anew, if it has one and listens.
+    pub(crate) rebuilds: Arc<OnceLock<Arc<dyn Rebuild>>>,
 }
 
 impl<D: ModuleDatabase> AttendedEvents<D> {
@@ -334,5 +344,17 @@ impl<D: ModuleDatabase> AnyEventLedger for AttendedEvents<D> {
 
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
         self.telling(async move { Ok(self.ledger.remove_listener(listener).await?.into()) })
+    }
+
+    fn rebuild(&self, partial: bool) -> BoxFuture<'_, Result<u64, FeedError>> {
+        Box::pin(async move {
+            let Some(rebuilds) = self.rebuilds.get() else {
+                let module = &self.ledger.module;
+                let text =
+                    format!("`{module}` has no read model: it needs a field `model: ReadModel`");
+                return Err(FeedError::new(text));
+            };
+            Ok(u64::try_from(rebuilds.begin(partial).await?).unwrap_or_default())
+        })
     }
 }

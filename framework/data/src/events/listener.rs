@@ -3,11 +3,12 @@
 use super::{
     Feeds, Heard,
     batch::Batches,
+    builds::Hearer,
     feed::LEASE,
     heard::NOT_YET,
     inbox::Slip,
-    offer::{Ask, Ending, Feed, FeedError, Offer, Settled},
-    registry,
+    offer::{Ask, Ending, Feed, FeedError, Offer, Settled, Subscription},
+    rebuild, registry,
     statements::{LIST, now},
 };
 use crate::{
@@ -50,11 +51,13 @@ const TIDY: Duration = Duration::from_secs(60);
 
 /// Handles the events that one module listens to, in this process, and deletes what need not be kept longer.
 pub struct Listener<D: ModuleDatabase> {
-    db: Db<D>,
-    module: Arc<str>,
-    heard: BTreeMap<&'static str, HashMap<String, Heard>>,
+    pub(super) db: Db<D>,
+    pub(super) module: Arc<str>,
+    heard: BTreeMap<&'static str, Arc<HashMap<String, Heard>>>,
     feeds: Arc<Feeds>,
     calls: Arc<CallSettings>,
+    /// For how long rows of old builds are kept, if the module has a read model.
+    builds: Option<Duration>,
 }
 
 impl<D: ModuleDatabase> fmt::Debug for Listener<D> {
@@ -72,7 +75,8 @@ impl<D: ModuleDatabase> Listener<D> {
             names.insert(one.subscription.name.clone(), one);
         }
         let calls = Arc::default();
-        Self { db, module: module.into(), heard: by_publisher, feeds, calls }
+        let heard = by_publisher.into_iter().map(|(publisher, heard)| (publisher, Arc::new(heard)));
+        Self { db, module: module.into(), heard: heard.collect(), feeds, calls, builds: None }
     }
 
     /// Its attempts are recorded and sampled by these settings.
@@ -80,12 +84,48 @@ impl<D: ModuleDatabase> Listener<D> {
         Self { calls, ..self }
     }
 
+    /// It keeps a read model, and the rows of an old build for this long.
+    pub(crate) fn with_read_model(self, kept: Duration) -> Self {
+        Self { builds: Some(kept), ..self }
+    }
+
     /// Listens until `stopping` is ready. Then what is being handled has a few seconds to end, and is given back after
     /// that.
     pub async fn run(self, stopping: impl Future<Output = ()> + Send) {
+        Arc::new(self).run_shared(stopping).await;
+    }
+
+    /// The same, for a listener that others know.
+    pub(crate) async fn run_shared(self: Arc<Self>, stopping: impl Future<Output = ()> + Send) {
         let stop = watch::Sender::new(false);
+        let told = async {
+            tokio::select! {
+                () = stopping => {}
+                () = tidy(&self.db, &self.module) => {}
+            }
+            stop.send_replace(true);
+        };
+        match self.builds {
+            Some(kept) => drop(join(told, rebuild::run(&self, kept, stop.subscribe())).await),
+            None => drop(join(told, self.listen(&Hearer::first(&self.module), &stop)).await),
+        }
+    }
+
+    /// The publishers, the names of the events of each that are listened to, and where they are taken from.
+    pub(super) fn publishers(&self) -> rebuild::Heard {
+        let names = |heard: &HashMap<String, Heard>| heard.keys().cloned().collect();
+        let publishers = self.heard.iter();
+        publishers.map(|(of, heard)| (*of, names(heard), self.feeds.of(of))).collect()
+    }
+
+    /// Listens to all publishers until `stop`.
+    pub(super) fn listen(
+        &self,
+        hearer: &Hearer,
+        stop: &watch::Sender<bool>,
+    ) -> impl Future<Output = ()> + Send + use<D> {
         let mut each = Vec::new();
-        for (publisher, heard) in self.heard {
+        for (publisher, heard) in &self.heard {
             let Some(feed) = self.feeds.of(publisher) else {
                 let module = &*self.module;
                 tracing::error!(
@@ -96,16 +136,19 @@ impl<D: ModuleDatabase> Listener<D> {
                 continue;
             };
             let (batches, sharing) = Batches::of(&self.db);
-            let subscriptions = heard.values().map(|one| one.subscription.clone()).collect();
+            let subscriptions = heard.values().map(|one| Subscription {
+                from_first: one.subscription.from_first || hearer.is_rebuild(),
+                ..one.subscription.clone()
+            });
             let listening = Listening {
                 db: self.db.clone(),
-                module: Arc::clone(&self.module),
-                publisher: publisher.into(),
-                heard: Arc::new(heard),
+                hearer: hearer.clone(),
+                publisher: (*publisher).into(),
+                heard: Arc::clone(heard),
                 feed,
                 ask: Ask {
-                    listener: self.module.to_string(),
-                    subscriptions,
+                    listener: hearer.listener.to_string(),
+                    subscriptions: subscriptions.collect(),
                     most: 0,
                     wait_ms: WAIT.as_millis() as u64,
                 },
@@ -115,14 +158,7 @@ impl<D: ModuleDatabase> Listener<D> {
             };
             each.push(listening.run(sharing, stop.subscribe()));
         }
-        let told = async {
-            tokio::select! {
-                () = stopping => {}
-                () = tidy(&self.db, &self.module) => {}
-            }
-            stop.send_replace(true);
-        };
-        join(told, join_all(each)).await;
+        async move { drop(join_all(each).await) }
     }
 }
 
@@ -138,10 +174,12 @@ async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str) {
 
 async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sqlx::Error> {
     let sql = format!(
-        "DELETE FROM monolift_inbox WHERE module = $1 AND passed = 0 AND made_at_ms < {} - $2",
+        "DELETE FROM monolift_inbox WHERE (module = $1 OR module LIKE $3) AND passed = 0 \
+         AND made_at_ms < {} - $2",
         now(db.backend())
     );
-    let values = vec![module.into(), milliseconds(NOTES).into()];
+    let builds = format!("{module}.%");
+    let values = vec![module.into(), milliseconds(NOTES).into(), builds.as_str().into()];
     let mut tx = db.write().await?;
     D::execute(&mut tx, sql.into(), values).await?;
     tx.commit().await?;
@@ -152,7 +190,7 @@ async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sq
 /// One module that listens to another one.
 struct Listening<D: ModuleDatabase> {
     db: Db<D>,
-    module: Arc<str>,
+    hearer: Hearer,
     publisher: Arc<str>,
     heard: Arc<HashMap<String, Heard>>,
     feed: Arc<dyn Feed>,
@@ -244,7 +282,7 @@ impl<D: ModuleDatabase> Listening<D> {
         }
         let few = hand.ended.len().min(LIST);
         let settled: Vec<Settled> = hand.ended.drain(..few).collect();
-        let (feed, listener) = (Arc::clone(&self.feed), self.module.to_string());
+        let (feed, listener) = (Arc::clone(&self.feed), self.hearer.listener.to_string());
         let pause = pause(hand.failures);
         hand.settling = Some(Box::pin(async move {
             sleep_if(pause).await;
@@ -257,7 +295,7 @@ impl<D: ModuleDatabase> Listening<D> {
         if hand.held.is_empty() || hand.renewing.is_some() {
             return;
         }
-        let (feed, listener) = (Arc::clone(&self.feed), self.module.to_string());
+        let (feed, listener) = (Arc::clone(&self.feed), self.hearer.listener.to_string());
         let events = hand.held.keys().cloned().collect();
         let mut holders: Vec<String> = hand.held.values().cloned().collect();
         holders.sort_unstable();
@@ -279,7 +317,7 @@ impl<D: ModuleDatabase> Listening<D> {
         // Processes start one after another, so a publisher may be missing for a while.
         if !hand.warned && since.elapsed() >= GRACE {
             hand.warned = true;
-            let (module, publisher) = (&*self.module, &*self.publisher);
+            let (module, publisher) = (&*self.hearer.listener, &*self.publisher);
             tracing::warn!(module, publisher, %error, "its events cannot be taken");
         }
     }
@@ -299,7 +337,7 @@ impl<D: ModuleDatabase> Listening<D> {
         }
         for offers in groups.into_values() {
             let (db, heard) = (self.db.clone(), Arc::clone(&self.heard));
-            let (module, publisher) = (Arc::clone(&self.module), Arc::clone(&self.publisher));
+            let (hearer, publisher) = (self.hearer.clone(), Arc::clone(&self.publisher));
             let (at_once, calls) = (Arc::clone(&self.at_once), Arc::clone(&self.calls));
             let batches = Arc::clone(&self.batches);
             hand.handling.spawn(async move {
@@ -309,7 +347,7 @@ impl<D: ModuleDatabase> Listening<D> {
                     let ending = match heard.get(&offer.name) {
                         Some(heard) if goes_on => match at_once.acquire().await {
                             Ok(_place) => {
-                                let slip = Slip::of(&offer, &module, &publisher);
+                                let slip = Slip::of(&offer, &hearer, &publisher);
                                 heard.handle(&db, &calls, &offer, slip, &batches).await
                             }
                             // The process stops.
@@ -354,9 +392,9 @@ impl<D: ModuleDatabase> Listening<D> {
         if last.is_empty() {
             return;
         }
-        let told = timeout(ENDING, self.feed.settle(self.module.to_string(), last)).await;
+        let told = timeout(ENDING, self.feed.settle(self.hearer.listener.to_string(), last)).await;
         if !matches!(told, Ok(Ok(()))) {
-            let (module, publisher) = (&*self.module, &*self.publisher);
+            let (module, publisher) = (&*self.hearer.listener, &*self.publisher);
             tracing::warn!(module, publisher, "events were not given back: their lease runs out");
         }
     }

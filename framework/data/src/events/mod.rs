@@ -12,6 +12,7 @@
 //! only, so a later event of the key waits, on any replica.
 
 mod batch;
+mod builds;
 mod delivery;
 mod feed;
 mod feeds;
@@ -21,6 +22,7 @@ mod ledger;
 mod listener;
 mod offer;
 mod publish;
+mod rebuild;
 mod registry;
 mod statements;
 mod tables;
@@ -28,6 +30,7 @@ mod tables;
 #[cfg(feature = "sqlite")]
 mod tests;
 
+pub use builds::ReadModel;
 pub use delivery::{Delivery, EventTx, On};
 pub use feed::PublisherFeed;
 pub use feeds::Feeds;
@@ -36,6 +39,7 @@ pub(crate) use ledger::AttendedEvents;
 pub use ledger::{AnyEventLedger, EventLedger, Lag, ParkedEvent, ParkedFilter};
 pub use listener::Listener;
 pub use monolift_call::Event;
-pub use offer::{Ask, Ending, Feed, FeedError, Offer, Settled, Subscription};
+pub use offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled, Subscription};
 pub use publish::{Events, ForeignEvent};
+pub(crate) use rebuild::{KEPT, rebuilding};
 pub use tables::history;

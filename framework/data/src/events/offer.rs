@@ -97,6 +97,16 @@ pub struct Settled {
     pub ending: Ending,
 }
 
+/// How far a listener is with the events of some names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// The age of the oldest event that it has not handled, 0 if there is none. Nothing if the listener, or an event that
+    /// is kept for it, is not known yet.
+    pub behind_ms: Option<i64>,
+    /// Whether some of these events were removed, since they were older than they are kept.
+    pub removed: bool,
+}
+
 /// Why a feed did not answer.
 #[derive(Debug)]
 pub struct FeedError(Box<dyn Error + Send + Sync>);
@@ -147,4 +157,10 @@ pub trait Feed: fmt::Debug + Send + Sync + 'static {
         events: Vec<String>,
         holders: Vec<String>,
     ) -> Result<(), FeedError>;
+
+    /// How far a listener is with the events of these names.
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError>;
+
+    /// Offers nothing more to a listener. A repetition changes nothing.
+    async fn leave(&self, listener: String) -> Result<(), FeedError>;
 }

@@ -11,6 +11,7 @@ use super::{
     tables::EPOCH,
 };
 use crate::{Column, Db, ModuleDatabase, Value};
+use std::collections::BTreeSet;
 
 /// Events that are offered in one transaction.
 const AT_ONCE: usize = 128;
@@ -57,15 +58,22 @@ pub(super) async fn register<D: ModuleDatabase>(
     Ok(())
 }
 
+/// Whether there are events that have to be offered to listeners that were added since.
+pub(super) async fn is_behind<D: ModuleDatabase>(
+    db: &Db<D>,
+    module: &str,
+) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT CAST(1 AS BIGINT) FROM monolift_events WHERE module = $1 AND offered < \
+        (SELECT version FROM monolift_event_registry WHERE module = $1) LIMIT 1";
+    Ok(!db.rows(sql.into(), vec![module.into()], &[Column::Number]).await?.is_empty())
+}
+
 /// Offers events to listeners that were added since. Returns whether there may be more.
 pub(super) async fn offer_to_new_listeners<D: ModuleDatabase>(
     db: &Db<D>,
     module: &str,
 ) -> Result<bool, sqlx::Error> {
-    let behind = "FROM monolift_events WHERE module = $1 AND offered < \
-        (SELECT version FROM monolift_event_registry WHERE module = $1)";
-    let sql = format!("SELECT CAST(1 AS BIGINT) {behind} LIMIT 1");
-    if db.rows(sql.into(), vec![module.into()], &[Column::Number]).await?.is_empty() {
+    if !is_behind(db, module).await? {
         return Ok(false);
     }
     let mut tx = db.write().await?;
@@ -114,10 +122,18 @@ pub(super) async fn prune<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result
          OR EXISTS (SELECT 1 FROM monolift_event_listeners l JOIN monolift_event_offers o \
          ON o.module = l.module AND o.listener = l.listener AND o.name = l.name \
          WHERE l.module = $1 AND l.name = e.name AND o.key = e.key AND o.number < e.number))) \
-         ORDER BY e.number LIMIT 500)"
+         ORDER BY e.number LIMIT 500) RETURNING name"
     );
     let mut tx = db.write().await?;
-    let deleted = D::execute(&mut tx, sql.into(), vec![module.into()]).await?;
+    let deleted = D::rows(&mut tx, sql.into(), vec![module.into()], &[Column::Text]).await?;
+    let names: BTreeSet<&str> = deleted.iter().filter_map(|row| row[0].text()).collect();
+    for name in names {
+        let sql = format!(
+            "INSERT INTO monolift_event_removals (module, name, epoch) VALUES ($1, $2, {EPOCH}) \
+             ON CONFLICT (module, name) DO NOTHING"
+        );
+        D::execute(&mut tx, sql.into(), vec![module.into(), name.into()]).await?;
+    }
     tx.commit().await?;
-    Ok(deleted)
+    Ok(deleted.len() as u64)
 }

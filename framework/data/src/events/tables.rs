@@ -25,8 +25,11 @@ pub fn history() -> History<'static> {
 ///   before it of its key. `skipped` says that it is to be passed over. `replay` is 0, or when an operator wanted it
 ///   handled again: such an offer is handled once, whatever was handled before.
 ///
+/// - `monolift_event_removals`: the names of events of which some were deleted, since they were older than they are kept.
+///
 /// In the listener's database:
 ///
+/// - `monolift_builds`: the builds of a read model: `building`, `answering`, `retired`, or `gone`.
 /// - `monolift_inbox_keys`: the number of the last event of a key that was handled.
 /// - `monolift_inbox`: events without a key that were handled, and events with a key that were passed over.
 const MIGRATIONS: &[Migration] = &[
@@ -121,5 +124,23 @@ const MIGRATIONS: &[Migration] = &[
         "0002_replays.sql",
         "ALTER TABLE monolift_event_offers ADD COLUMN replay BIGINT NOT NULL DEFAULT 0;
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (2, 1);",
+    ),
+    (
+        "0003_builds.sql",
+        "CREATE TABLE monolift_builds (
+        module   TEXT   NOT NULL,
+        number   BIGINT NOT NULL,
+        state    TEXT   NOT NULL,
+        since_ms BIGINT NOT NULL,
+        epoch    BIGINT NOT NULL,
+        PRIMARY KEY (module, number)
+    );
+    CREATE TABLE monolift_event_removals (
+        module TEXT   NOT NULL,
+        name   TEXT   NOT NULL,
+        epoch  BIGINT NOT NULL,
+        PRIMARY KEY (module, name)
+    );
+    INSERT INTO monolift_event_tables (version, readable_since) VALUES (3, 1);",
     ),
 ];

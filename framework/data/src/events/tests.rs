@@ -1,11 +1,12 @@
 //! On SQLite, in a folder that goes with the test. On PostgreSQL the same is tested with whole systems.
 
 mod batches;
+mod builds;
 mod kills;
 
 use super::{
     Ask, Delivery, Ending, Event, EventLedger, Events, Failure, Feed, FeedError, Feeds, Heard,
-    Listener, Offer, On, Parked, PublisherFeed, Settled, Start, Subscription, history,
+    Listener, Offer, On, Parked, Progress, PublisherFeed, Settled, Start, Subscription, history,
 };
 use crate::{Db, DbSettings, Location, call::plant, work::Retry};
 use async_trait::async_trait;
@@ -383,6 +384,14 @@ impl Feed for Lossy {
         holders: Vec<String>,
     ) -> Result<(), FeedError> {
         self.feed.renew(listener, events, holders).await
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        self.feed.progress(listener, names).await
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.feed.leave(listener).await
     }
 }
 

@@ -50,6 +50,14 @@ pub(super) struct Removed {
     listener: String,
 }
 
+/// How a read model is to be built anew.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rebuilt {
+    #[serde(default)]
+    partial: bool,
+}
+
 pub(super) async fn show_all(State(state): State<Arc<AdminState>>) -> Json<EventsAnswer> {
     Json(state.traces.events(EventsQuestion::default()).await)
 }
@@ -113,6 +121,20 @@ pub(super) async fn remove(
     Json(Removed { listener }): Json<Removed>,
 ) -> Response {
     change(&state, &module, who, EventsChange::Remove, listener, None, None).await
+}
+
+pub(super) async fn rebuild(
+    State(state): State<Arc<AdminState>>,
+    Path(module): Path<String>,
+    who: Who,
+    Json(Rebuilt { partial }): Json<Rebuilt>,
+) -> Response {
+    let change = Some(EventsChange::Rebuild);
+    let question = EventsQuestion { change, partial, who: who.0, ..EventsQuestion::default() };
+    match of_module(&state, &module, question).await {
+        Ok(EventsOfModule { changed, .. }) => Json(json!({ "build": changed })).into_response(),
+        Err(refused) => *refused,
+    }
 }
 
 async fn change(

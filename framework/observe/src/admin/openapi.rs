@@ -170,6 +170,14 @@ const OPERATIONS: &[Operation] = &[
         body: &[LISTENER],
         answer: any,
     },
+    Operation {
+        verb: "post",
+        path: "/api/events/{module}/rebuild",
+        summary: "builds the module's read model anew, beside the one that answers",
+        query: &[],
+        body: &[("partial", "`true` if it may lack what removed events told")],
+        answer: any,
+    },
     get(
         "/api/methods",
         "the methods that can be called, with schemas and examples of their arguments",

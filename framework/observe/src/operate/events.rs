@@ -38,6 +38,10 @@ pub(super) fn run(
         ["remove", module, listener] => {
             change("remove", module, json!({ "listener": listener }))
         }
+        ["rebuild", module] => rebuild(client, module, arguments.has("--partial")),
+        ["rebuild", ..] => {
+            Err("name the module whose read model is built anew: events rebuild MODULE".into())
+        }
         ["retry", _, _] => {
             Err("name the event, or pass `--all` for all that is parked for the listener".into())
         }
@@ -53,10 +57,10 @@ pub(super) fn run(
         )
         .into()),
         [other, ..] => {
-            let known = ["lag", "list", "retry", "discard", "replay", "remove"];
+            let known = ["lag", "list", "retry", "discard", "replay", "remove", "rebuild"];
             let near = monolift_manifest::nearest(other, known);
             let near = near.map_or_else(
-                || "`events` takes lag, list, retry, discard, replay or remove".to_owned(),
+                || "`events` takes lag, list, retry, discard, replay, remove or rebuild".to_owned(),
                 |near| format!("did you mean `events {near}`?"),
             );
             Err(format!("there is no `events {other}`: {near}").into())
@@ -148,6 +152,15 @@ fn parked(
         }
     }
     Ok(page)
+}
+
+fn rebuild(client: &AdminClient, module: &str, partial: bool) -> Result<String, Failed> {
+    let path = format!("/api/events/{}/rebuild", encoded(module));
+    let answer = client.send("POST", &path, &json!({ "partial": partial }))?;
+    let build = answer["build"].as_u64().unwrap_or_default();
+    Ok(format!(
+        "{module}: build {build} has begun, as the listener {module}.{build}; it answers once it has caught up\n"
+    ))
 }
 
 fn change(client: &AdminClient, what: &str, module: &str, body: Value) -> Result<String, Failed> {

@@ -76,7 +76,7 @@ const COMMANDS: [(&str, &str, &str); 9] = [
     ),
     (
         "events",
-        "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER",
+        "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER | rebuild MODULE [--partial]",
         "events: how far their listeners are, and what is parked; has a listener handle events again",
     ),
     (

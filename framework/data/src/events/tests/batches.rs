@@ -286,4 +286,12 @@ impl Feed for Unrenewed {
     async fn renew(&self, _: String, _: Vec<String>, _: Vec<String>) -> Result<(), FeedError> {
         Ok(())
     }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        self.0.progress(listener, names).await
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.0.leave(listener).await
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::{
     Ask, Db, Delivery, Event, Events, Failure, Feed, FeedError, Feeds, Heard, Listener, Offer, On,
-    PublisherFeed, Settled, async_trait,
+    Progress, PublisherFeed, Settled, async_trait,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -201,6 +201,14 @@ impl Feed for Fated {
         holders: Vec<String>,
     ) -> Result<(), FeedError> {
         self.feed.renew(listener, events, holders).await
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        self.feed.progress(listener, names).await
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.feed.leave(listener).await
     }
 }
 

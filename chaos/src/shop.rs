@@ -15,7 +15,8 @@ use std::{
 };
 use tokio::{net::TcpStream, time::sleep};
 
-pub(crate) const MODULES: [&str; 5] = ["users", "notifications", "stock", "payments", "orders"];
+pub(crate) const MODULES: [&str; 6] =
+    ["users", "notifications", "reports", "stock", "payments", "orders"];
 pub(crate) const GATEWAY: &str = "gateway";
 /// Whose tokens the gateways take: those of the module `users`.
 pub(crate) const IDENTITY: &str = "[identity.issuers.shop]\nissuer = \"http://127.0.0.1:8080\"\naudience = \"shop\"\n\

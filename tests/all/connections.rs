@@ -499,7 +499,7 @@ async fn migrations_are_applied_through_pgbouncer_but_for_those_outside_of_a_tra
 async fn the_shop_has_one_pool_by_one_setting() {
     let postgres = Postgres::start();
     let admin = postgres.database("shop");
-    let url = init_shared(&admin, "users,stock,orders,payments,notifications");
+    let url = init_shared(&admin, "users,stock,orders,payments,notifications,reports");
     let pgbouncer = PgBouncer::start(&postgres, 4, &["shop_shared"]);
     let monolith = target().join("debug/app-monolith");
     assert!(monolith.exists(), "the programs are built: cargo build --workspace --bins");

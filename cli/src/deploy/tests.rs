@@ -194,12 +194,12 @@ fn callees_are_released_before_their_callers() {
         }
     }
     let release = &on_kubernetes(&[])["RELEASE.md"];
-    assert!(release.contains("6. `shop-gateway` calls"), "{release}");
+    assert!(release.contains("7. `shop-gateway` calls"), "{release}");
 }
 
 #[test]
 fn a_manifest_with_a_host_is_refused() {
-    let text = "app = \"shop\"\nhost = \"web\"\n[modules]\nusers = \"web\"\nstock = \"web\"\norders = \"web\"\npayments = \"web\"\nnotifications = \"web\"\n";
+    let text = "app = \"shop\"\nhost = \"web\"\n[modules]\nusers = \"web\"\nstock = \"web\"\norders = \"web\"\npayments = \"web\"\nnotifications = \"web\"\nreports = \"web\"\n";
     let manifest = Manifest::parse(text, Path::new("deployment.toml")).unwrap();
     let workspace = Workspace::find(Path::new(".")).unwrap();
     let error =

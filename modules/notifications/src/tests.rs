@@ -7,7 +7,7 @@ use monolift::{
 };
 use notifications_api::NotificationsClient;
 use orders_api::{NewOrder, Order, Orders, OrdersClient, OrdersError};
-use shop_types::OrderId;
+use shop_types::{Cents, OrderId};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering::SeqCst},
@@ -25,7 +25,9 @@ impl Publisher {
     async fn publish(&self, order: &str, user: &UserId, state: OrderState) {
         let mut tx = self.db.write().await.unwrap();
         let (order, user) = (OrderId(order.to_owned()), user.clone());
-        self.events.publish(&mut tx, &OrderChanged { order, user, state }).await.unwrap();
+        let (lines, total, made_at_ms) = (Vec::new(), Cents(0), 0);
+        let changed = OrderChanged { order, user, state, lines, total, made_at_ms };
+        self.events.publish(&mut tx, &changed).await.unwrap();
         tx.commit().await.unwrap();
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     work::{Fulfil, GiveUp, Settle, Undo},
 };
 use monolift::{Perform, async_trait};
-use orders_api::{NewOrder, OrderChanged, OrderState, OrdersError};
+use orders_api::{NewOrder, Order, OrderChanged, OrderState, OrdersError};
 use payments_api::{PaymentState, PaymentsError};
 use shop_types::{Cents, OrderId, now_ms};
 use std::{error::Error, time::Duration};
@@ -192,8 +192,9 @@ impl OrdersModule {
         let mut tx = self.db.write().await?;
         for &(from, to, state) in steps {
             if table::set_announced(&mut tx, &kept.id, from, to).await? {
-                let (order, user) = (kept.id.clone(), kept.request.user.clone());
-                self.events.publish(&mut tx, &OrderChanged { order, user, state }).await?;
+                let Order { id: order, user, lines, total, made_at_ms, .. } = kept.clone().order();
+                let changed = OrderChanged { order, user, state, lines, total, made_at_ms };
+                self.events.publish(&mut tx, &changed).await?;
             }
         }
         Ok(tx.commit().await?)

@@ -36,6 +36,8 @@ fn asks(method: &str, path: &str) -> Option<&'static str> {
     let first = path.split(['/', '?']).nth(1)?;
     match (method, first) {
         ("POST", "products") => Some(STAFF),
+        ("GET", "reports") if path.starts_with("/reports/sales") => Some(STAFF),
+        ("GET", "reports") => Some(CUSTOMER),
         ("GET", "users") | (_, "orders" | "payments" | "notifications") => Some(CUSTOMER),
         _ => None,
     }

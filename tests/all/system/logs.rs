@@ -54,7 +54,7 @@ fn every_line_of_the_split_shop_is_one_of_the_common_schema() {
     assert!([502, 503].contains(&order("second")));
     processes.get_mut("gateway").unwrap().says("a request failed");
     // Those that call, before those that are called.
-    for name in ["gateway", "notifications", "orders", "stock", "users"] {
+    for name in ["gateway", "notifications", "reports", "orders", "stock", "users"] {
         let process = processes.remove(name).unwrap();
         all.insert(name, lines(&process.stop()));
     }

@@ -11,6 +11,7 @@ orders   = "monolith"
 payments = "payments"
 users    = "monolith"
 notifications = "monolith"
+reports  = "monolith"
 
 [process.monolith]
 http   = "127.0.0.1:8080"

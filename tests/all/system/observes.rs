@@ -34,7 +34,7 @@ fn a_process_that_observes_shows_the_whole_application() {
     let gateway = ("SHOP_PROCESS__GATEWAY__LISTEN", listen.as_str());
     let shop = Observed::start("observes", &[gateway, ("SHOP_PROCESS__PAYMENTS__OBSERVE", "true")]);
     let payments = of_payments(&shop);
-    let all = ["gateway", "notifications", "orders", "payments", "stock", "users"];
+    let all = ["gateway", "notifications", "orders", "payments", "reports", "stock", "users"];
     let all = BTreeSet::from(all.map(str::to_owned));
     let mut states = Value::Null;
     eventually("it has reached all", || {
@@ -42,7 +42,7 @@ fn a_process_that_observes_shows_the_whole_application() {
         names(&states, "processes") == all
     });
     // Both replicas of orders.
-    assert_eq!(states["processes"].as_array().unwrap().len(), 7, "{states:#}");
+    assert_eq!(states["processes"].as_array().unwrap().len(), 8, "{states:#}");
     assert_eq!(shop.order_as_part_of(TRACE), 201);
     let trace = ask(&payments, &format!("/api/traces/{TRACE}"));
     let expected = ["gateway", "orders", "payments", "stock", "users"].map(str::to_owned);
@@ -66,7 +66,7 @@ fn levels_and_lists_are_those_of_all_processes() {
         serde_json::from_str(&answer.body).unwrap()
     };
     let changed = set(&shop.admin, "stock=debug");
-    let all = ["gateway", "notifications", "orders", "payments", "stock", "users"];
+    let all = ["gateway", "notifications", "orders", "payments", "reports", "stock", "users"];
     assert_eq!(names(&changed, "processes"), BTreeSet::from(all.map(str::to_owned)), "{changed:#}");
     assert_eq!(ask(&payments, "/api/log")["levels"], "info,stock=debug");
     // It calls no other module, and observes nothing.

@@ -1,7 +1,7 @@
 //! What a person on call does with the program alone: its commands ask the process that runs.
 
 use super::{
-    http::request,
+    http::{get, request},
     processes::{Process, Run, eventually, free_port, is_ready},
     shop::{ALL_SPLIT, MONOLITH},
     tables::Tables,
@@ -181,8 +181,8 @@ fn parked_events_are_looked_at_handled_again_and_given_up() {
     assert_eq!(replayed, "orders: 1 handled once more by notifications\n");
     let gone = complains(&program, &place, &["events", "retry", "orders", "notifications", "e-2"]);
     assert_eq!(gone, "no event `e-2` of orders is parked for notifications, or not any more\n");
-    let gone = complains(&program, &place, &["events", "remove", "orders", "reports"]);
-    assert_eq!(gone, "reports does not listen to orders\n");
+    let gone = complains(&program, &place, &["events", "remove", "orders", "stock"]);
+    assert_eq!(gone, "stock does not listen to orders\n");
     let removed = prints(&program, &place, &["events", "remove", "orders", "notifications"]);
     assert_eq!(removed, "orders: notifications is removed\n");
     process.says("an operator: events.retry of orders for notifications, e-1: 1 changed");
@@ -191,6 +191,66 @@ fn parked_events_are_looked_at_handled_again_and_given_up() {
     assert!(line.contains("ann on this machine"), "{line}");
     let unknown = complains(&program, &place, &["events", "rety", "orders"]);
     assert_eq!(unknown, "there is no `events rety`: did you mean `events retry`?\n");
+    process.stop();
+}
+
+/// The builds of the reports, and the units that each has of tea.
+fn units_by_build(place: &Run) -> Vec<Vec<String>> {
+    let sql = "SELECT monolift_build, units FROM sales WHERE sku = 'tea' ORDER BY monolift_build";
+    Tables::of(place).rows("reports", sql)
+}
+
+/// Builds the reports anew from an order, after somebody has spoilt them.
+fn rebuild(place: &Run, program: &Path, process: &mut Process) {
+    let gateway = process.http();
+    eventually("the gateway is ready", || is_ready(&gateway));
+    order(&gateway);
+    eventually("it is in the reports", || units_by_build(place) == [["1", "2"]]);
+    let spoilt = Tables::of(place).rows("reports", "UPDATE sales SET units = 7 RETURNING units");
+    assert_eq!(spoilt, [["7"]]);
+    let begun = prints(program, place, &["events", "rebuild", "reports"]);
+    let text =
+        "reports: build 2 has begun, as the listener reports.2; it answers once it has caught up\n";
+    assert_eq!(begun, text);
+    process.says("a new build of the read model answers");
+    assert_eq!(units_by_build(place), [["1", "7"], ["2", "2"]]);
+    let history = || get(&gateway, "/reports/history?user=demo").body;
+    eventually("the history is there", || history().contains("Green tea"));
+    assert_eq!(history().matches("\"order\"").count(), 1, "{}", history());
+    process.says("an operator: events.rebuild of reports");
+
+    // Events that are gone cannot be told again.
+    let sql = "INSERT INTO monolift_event_removals (module, name, epoch) \
+        VALUES ('orders', 'order-changed', 0)";
+    Tables::of(place).rows("orders", sql);
+    let refused = complains(program, place, &["events", "rebuild", "reports"]);
+    assert!(refused.contains("`orders` has removed events"), "{refused}");
+    let begun = prints(program, place, &["events", "rebuild", "reports", "--partial"]);
+    assert!(begun.starts_with("reports: build 3 has begun"), "{begun}");
+    let refused = complains(program, place, &["events", "rebuild", "orders"]);
+    assert!(refused.contains("`orders` has no read model"), "{refused}");
+}
+
+#[test]
+fn a_read_model_is_built_anew() {
+    let place = MONOLITH.run("operate-rebuild").with("SHOP_PROCESS__MONOLITH__ADMIN", free_port());
+    let program = MONOLITH.program("app-monolith");
+    let mut process = place.start(&program);
+    rebuild(&place, &program, &mut process);
+    process.stop();
+}
+
+#[test]
+fn a_read_model_on_postgres_is_built_anew() {
+    let postgres = Postgres::start();
+    let place = MONOLITH
+        .run("operate-rebuild-postgres")
+        .with("SHOP_PROCESS__MONOLITH__ADMIN", free_port())
+        .with("SHOP_ORDERS__DB__URL", postgres.database("orders"))
+        .with("SHOP_REPORTS__DB__URL", postgres.database("reports"));
+    let program = MONOLITH.program("app-monolith");
+    let mut process = place.start(&program);
+    rebuild(&place, &program, &mut process);
     process.stop();
 }
 

@@ -227,6 +227,8 @@ const COMMANDS: &[(&str, Check)] = &[
     ("shop events discard orders notifications ID", EVENTS),
     ("shop events replay orders notifications", EVENTS),
     ("shop events remove orders reports", EVENTS),
+    ("shop events rebuild reports", By("a_read_model_is_built_anew")),
+    ("shop events rebuild reports --partial", By("a_read_model_is_built_anew")),
 ];
 
 fn root() -> PathBuf {

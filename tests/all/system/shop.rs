@@ -50,7 +50,7 @@ pub const MONOLITH: Placement = Placement {
     programs: &[Program::new(
         "app-monolith",
         "monolith",
-        &["notifications", "orders", "payments", "stock", "users"],
+        &["notifications", "orders", "payments", "reports", "stock", "users"],
     )],
 };
 
@@ -62,7 +62,11 @@ pub const PAYMENTS_OUT: Placement = Placement {
     env: &[],
     programs: &[
         Program::new("payments", "payments", &["payments"]),
-        Program::new("app-monolith", "monolith", &["notifications", "orders", "stock", "users"]),
+        Program::new(
+            "app-monolith",
+            "monolith",
+            &["notifications", "orders", "reports", "stock", "users"],
+        ),
     ],
 };
 
@@ -78,7 +82,7 @@ pub const TWO_TOGETHER: Placement = Placement {
     env: &[("MONOLIFT_MANIFEST", "deployment.toml"), ("MONOLIFT_PROCESS", "back")],
     programs: &[
         Program::new("process", "back", &["payments", "stock"]),
-        Program::new("app-monolith", "monolith", &["notifications", "orders", "users"]),
+        Program::new("app-monolith", "monolith", &["notifications", "orders", "reports", "users"]),
     ],
 };
 
@@ -86,11 +90,12 @@ pub const TWO_TOGETHER: Placement = Placement {
 pub const ALL_SPLIT: Placement = Placement {
     name: "all-split",
     words: &[],
-    packages: &["app-split", "notifications", "orders", "payments", "stock", "users"],
+    packages: &["app-split", "notifications", "orders", "payments", "reports", "stock", "users"],
     env: &[("MONOLIFT_MANIFEST", "app-split/deployment.toml"), ("MONOLIFT_PROCESS", "gateway")],
     programs: &[
         Program::new("users", "users", &["users"]),
         Program::new("notifications", "notifications", &["notifications"]),
+        Program::new("reports", "reports", &["reports"]),
         Program::new("stock", "stock", &["stock"]),
         Program::new("payments", "payments", &["payments"]),
         Program::new("orders", "orders", &["orders"]),

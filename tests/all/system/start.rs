@@ -16,6 +16,7 @@ orders   = "monolith"
 payments = "monolith"
 users    = "monolith"
 notifications = "monolith"
+reports  = "monolith"
 [process.monolith]
 http = "127.0.0.1:0"
 "#;

@@ -3,10 +3,11 @@
 use super::shop::{MONOLITH, PLACEMENTS};
 use std::{path::Path, process::Command};
 
-const MODULES: [(&str, &str); 5] = [
+const MODULES: [(&str, &str); 6] = [
     ("notifications", "notifications::NotificationsModule"),
     ("orders", "orders::OrdersModule"),
     ("payments", "payments::PaymentsModule"),
+    ("reports", "reports::ReportsModule"),
     ("stock", "stock::StockModule"),
     ("users", "users::UsersModule"),
 ];

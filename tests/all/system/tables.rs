@@ -4,7 +4,7 @@ use super::processes::{Run, eventually};
 use sqlx::{Any, AnyConnection, Connection, Row};
 use std::collections::BTreeMap;
 
-pub const MODULES: [&str; 5] = ["users", "stock", "orders", "payments", "notifications"];
+pub const MODULES: [&str; 6] = ["users", "stock", "orders", "payments", "notifications", "reports"];
 
 /// The variable of a run with the URL by which tests read the tables of all modules, if they share a pool.
 pub const ADMIN: &str = "TESTS_ADMIN_URL";

@@ -21,6 +21,7 @@ use monolift_seam::wire::{
 use notifications_api as _;
 use orders_api as _;
 use payments_api as _;
+use reports_api as _;
 use std::{
     collections::BTreeMap,
     net::TcpListener,
@@ -249,8 +250,12 @@ async fn whoever_may_not_call_is_refused_before_the_arguments_are_decoded() {
         let interface = (entry.descriptor)();
         let module = interface.module;
         let process = Process::start(module, &certificates);
-        // No module calls these two, so the gateway does.
-        let peer = if ["orders", "notifications"].contains(&module) { "gateway" } else { "orders" };
+        // No module calls these, so the gateway does.
+        let peer = if ["orders", "notifications", "reports"].contains(&module) {
+            "gateway"
+        } else {
+            "orders"
+        };
         let mut caller = Caller::connect(&process, peer, &certificates.of(peer)).await;
         for method in interface.methods {
             let name = method.callee.method;

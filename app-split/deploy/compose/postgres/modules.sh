@@ -20,3 +20,4 @@ module shop_stock stock
 module shop_users users
 module shop_orders orders
 module shop_notifications notifications
+module shop_reports reports

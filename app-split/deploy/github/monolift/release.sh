@@ -6,8 +6,8 @@
 set -euo pipefail
 
 # Those that are called before those that call.
-order="payments stock users orders notifications gateway"
-jobs="payments stock users orders notifications"
+order="payments stock users orders notifications reports gateway"
+jobs="payments stock users orders notifications reports"
 stateful=""
 overlay=${OVERLAY:-app-split/deploy/kubernetes/overlays/production}
 export NAMESPACE=${NAMESPACE:-shop-production}

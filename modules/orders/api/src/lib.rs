@@ -95,7 +95,9 @@ pub enum OrderState {
 
 /// An order was placed or cancelled, and all that follows from that is done: it is paid and its units are sold, or its
 /// payment and its units are given back.
-#[monolift_call::event(key = order)]
+///
+/// It is kept for ten years, so that a read model can be built anew from all orders.
+#[monolift_call::event(key = order, keep = "3650d")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderChanged {
     /// Which order.
@@ -104,6 +106,19 @@ pub struct OrderChanged {
     pub user: UserId,
     /// What it is now: placed or cancelled.
     pub state: OrderState,
+    /// What was ordered. Earlier releases did not tell, nor what follows.
+    #[serde(default)]
+    pub lines: Vec<Line>,
+    /// What it costs.
+    #[serde(default = "nothing")]
+    pub total: Cents,
+    /// When it was made, in milliseconds since 1970.
+    #[serde(default)]
+    pub made_at_ms: i64,
+}
+
+fn nothing() -> Cents {
+    Cents(0)
 }
 
 /// How a call of [`Orders`] fails.

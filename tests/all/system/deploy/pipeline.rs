@@ -203,7 +203,7 @@ fn one_module_s_change_builds_and_ships_one_image() {
 #[ignore = "it clones the repository: cargo xtask test --long"]
 fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
     let clone = Clone::new("pipeline-order");
-    let all = "gateway orders users notifications payments stock";
+    let all = "gateway orders users notifications payments reports stock";
     succeeds(&clone.step("release.sh", &[], &[("PROCESSES", all)]));
     let asked = releases(&clone.asked());
     let updates: Vec<&str> = asked
@@ -211,7 +211,10 @@ fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
         .filter_map(|line| line.strip_prefix("apply "))
         .filter(|one| !one.ends_with("-migrate"))
         .collect();
-    assert_eq!(updates, ["payments", "stock", "users", "orders", "notifications", "gateway"]);
+    assert_eq!(
+        updates,
+        ["payments", "stock", "users", "orders", "notifications", "reports", "gateway"]
+    );
     let last_job = asked.iter().rposition(|line| line.ends_with("-migrate")).unwrap();
     assert!(asked[last_job + 1..].len() == updates.len(), "{asked:?}");
 
@@ -250,7 +253,8 @@ fn a_release_goes_from_callees_to_callers_and_a_roll_back_the_other_way() {
     ));
     let outputs = fs::read_to_string(&output).unwrap();
     assert!(
-        outputs.starts_with("processes=payments stock users orders notifications gateway\n"),
+        outputs
+            .starts_with("processes=payments stock users orders notifications reports gateway\n"),
         "{outputs}"
     );
 }

@@ -38,6 +38,7 @@ probe!(stock, Stock, level, "stock");
 probe!(orders, Orders, get, "orders");
 probe!(payments, Payments, payment, "payments");
 probe!(notifications, Notifications, sent_to, "notifications");
+probe!(reports, Reports, history, "reports");
 
 /// A client of a process at an address, for a process that says that it is `caller`.
 fn client<I: Interface + ?Sized>(address: &str, process: &str, caller: &str) -> I::Client {
@@ -70,6 +71,7 @@ async fn answers(address: &str, process: &str, caller: &str) -> bool {
         "stock" => ask!(stock, Stock, level),
         "orders" => ask!(orders, Orders, get),
         "payments" => ask!(payments, Payments, payment),
+        "reports" => ask!(reports, Reports, history),
         _ => ask!(notifications, Notifications, sent_to),
     };
     let ProbeError::Call(error) = answer.unwrap_err();
@@ -104,7 +106,7 @@ async fn a_process_answers_whom_the_network_lets_in() {
         .map(|program| run.start(&ALL_SPLIT.program(program.file)))
         .collect();
     let mut agreed = 0;
-    for (callee, mut process) in ALL_SPLIT.programs[..5].iter().zip(processes) {
+    for (callee, mut process) in ALL_SPLIT.programs[..6].iter().zip(processes) {
         let address = process.says("other processes call it at ");
         let admitted = let_in(callee.process);
         for caller in ALL_SPLIT.programs.iter().map(|program| program.process) {
@@ -129,6 +131,6 @@ async fn a_process_answers_whom_the_network_lets_in() {
         }
         process.stop();
     }
-    // orders calls three modules and notifications two, and all five have routes for the gateway.
-    assert_eq!(agreed, 10);
+    // orders calls three modules, notifications and reports two each, and all six have routes for the gateway.
+    assert_eq!(agreed, 13);
 }

@@ -1,0 +1,5 @@
+//! A new migration rebuilds the module.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations/reports");
+}

@@ -1,0 +1,3 @@
+//! Serves the module on its own: `cargo run -p reports`.
+
+monolift::service!();

@@ -28,7 +28,8 @@ pub(crate) fn work(change: WorkChange, module: &str, what: &str, changed: u64, w
 /// Events of a listener were changed, or were to be.
 pub(crate) fn events(change: EventsChange, question: &EventsQuestion, module: &str, changed: u64) {
     let action = change.action();
-    let listener = question.listener.as_deref().unwrap_or_default();
+    // A new build is the module's own, and what has changed is its number.
+    let listener = question.listener.as_deref().unwrap_or(module);
     let what = question.id.as_deref().or(question.event.as_deref()).unwrap_or("all");
     tracing::info!(
         target: TARGET,

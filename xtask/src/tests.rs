@@ -9,7 +9,7 @@ use crate::{
     deny, install, simulate,
     steps::Steps,
 };
-use std::process::Command;
+use std::{process::Command, thread::available_parallelism};
 
 /// How long a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,10 @@ fn features(steps: &mut Steps) -> Result<(), String> {
 
 fn tests(length: Length, nextest: bool) -> Command {
     let mut tests = if nextest {
-        workspace(&["nextest", "run"], &["--cargo-quiet", "--no-fail-fast"])
+        // Many tests wait for processes, so one more than there are cores keeps the cores busy.
+        let at_once = available_parallelism().map_or(2, |cores| cores.get() + 1).to_string();
+        let options = ["--cargo-quiet", "--no-fail-fast", "--test-threads", &at_once];
+        workspace(&["nextest", "run"], &options)
     } else {
         println!("cargo-nextest is not installed: running `cargo test`, which is slower");
         workspace(&["test", "--all-targets"], &["--no-fail-fast"])

@@ -34,7 +34,7 @@ fn an_application_is_compared_with_itself_in_several_processes() {
     let side = |at: usize| &report["sides"][at];
     let figure = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{report}"));
     assert_eq!((&side(0)["name"], &side(0)["processes"]), (&"monolith".into(), &1.into()));
-    assert_eq!((&side(1)["name"], &side(1)["processes"]), (&"split".into(), &6.into()));
+    assert_eq!((&side(1)["name"], &side(1)["processes"]), (&"split".into(), &7.into()));
     for side in [side(0), side(1)] {
         assert_eq!(side["failed"], 0, "{side}");
         for key in ["p50", "p90", "p99", "p999", "throughput", "cpu", "memory"] {

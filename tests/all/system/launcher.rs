@@ -90,7 +90,7 @@ fn order(address: &str, key: &str) -> u16 {
 fn every_process_is_up_and_none_is_left_behind() {
     let mut all = Launched::start("stop");
     let processes = all.processes();
-    assert_eq!(processes.len(), 6, "{}", all.launcher.said());
+    assert_eq!(processes.len(), 7, "{}", all.launcher.said());
     assert!(is_ready(&all.gateway));
     // Processes start one after another, so their callers do not find them at first.
     let said = all.launcher.said();

@@ -56,6 +56,7 @@ const MISTAKES: &[Mistake] = &[
             ("\"monolith\"", "\"front\""),
             ("\"monolith\"", "\"front\""),
             ("\"monolith\"", "\"front\""),
+            ("\"monolith\"", "\"front\""),
         ],
         &["deployment.toml has no process `monolith`"],
     ),
@@ -73,7 +74,7 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("listen = \"127.0.0.1:7104\"", "lisen = \"127.0.0.1:7104\"")],
         &[
-            "deployment.toml:15:1: unknown key `lisen` in [process.payments]",
+            "deployment.toml:16:1: unknown key `lisen` in [process.payments]",
             "help: did you mean `listen`?",
         ],
     ),
@@ -81,7 +82,7 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("listen = \"127.0.0.1:7104\"", "")],
         &[
-            "deployment.toml:14:10: process `payments` listens nowhere, but is called from \
+            "deployment.toml:15:10: process `payments` listens nowhere, but is called from \
              elsewhere: `orders` (in `monolith`) calls `payments`",
             "help: add `listen = \"127.0.0.1:7101\"` under [process.payments]",
         ],
@@ -90,12 +91,12 @@ const MISTAKES: &[Mistake] = &[
     (
         &[("127.0.0.1:7104", "127.0.0.1:7100")],
         &[
-            "deployment.toml:15:10: `listen` of process `payments` is taken by `listen` of process \
-             `monolith`: `127.0.0.1:7100` and `127.0.0.1:7100` (line 12) cannot both be listened on",
+            "deployment.toml:16:10: `listen` of process `payments` is taken by `listen` of process \
+             `monolith`: `127.0.0.1:7100` and `127.0.0.1:7100` (line 13) cannot both be listened on",
             "help: use another port",
         ],
     ),
-    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:15:10: `listen`: expected `host:port`"]),
+    (&[("127.0.0.1:7104", "nowhere")], &["deployment.toml:16:10: `listen`: expected `host:port`"]),
     // Several at once.
     (
         &[
@@ -107,7 +108,7 @@ const MISTAKES: &[Mistake] = &[
             "deployment.toml:4:1: no module `stokc`",
             "help: did you mean `stock`?",
             "deployment.toml:6:1: no module `paymnts`",
-            "deployment.toml:15:10: `listen` of process `payments` is taken",
+            "deployment.toml:16:10: `listen` of process `payments` is taken",
         ],
     ),
 ];

@@ -44,7 +44,7 @@ fn a_new_module_is_part_of_the_workspace() {
     assert!(manifest.contains("# Which process each module lives in."), "{manifest}");
     assert!(manifest.contains("gift-cards = \"monolith\""), "{manifest}");
     let split = workspace.read("app-split/deployment.toml");
-    assert!(split.contains("[process.gift-cards]\nlisten = \"127.0.0.1:7106\""), "{split}");
+    assert!(split.contains("[process.gift-cards]\nlisten = \"127.0.0.1:7107\""), "{split}");
 
     let mut tests = workspace.cargo(&["test", "--quiet", "--offline", "-p", "gift-cards"]);
     let output = tests.output().unwrap();

@@ -209,7 +209,7 @@ fn figures_are_as_prometheus_reads_them() {
     let states = shop.ask("/api/processes");
     let admins: Vec<&str> =
         list(&states, "processes").iter().map(|state| text(state, "admin")).collect();
-    assert_eq!(admins.len(), 6, "{states:#}");
+    assert_eq!(admins.len(), 7, "{states:#}");
     let mut all = BTreeSet::new();
     for admin in admins {
         let page = get(admin, "/metrics");

@@ -391,11 +391,12 @@ fn the_gateway_knows_the_work_of_all_processes() {
     assert!(all.lines().any(|line| line.starts_with("orders ") && line.contains("ship")), "{all}");
     let again = prints(&program, &place, &["work", "retry", "orders", "--all"]);
     assert_eq!(again, "orders: 2 run again\n");
-    let orders = &mut processes[4];
-    let line = orders.says("an operator: work.retry of orders, all that is parked: 2 changed");
+    let orders = ALL_SPLIT.programs.iter().position(|program| program.process == "orders").unwrap();
+    let line =
+        processes[orders].says("an operator: work.retry of orders, all that is parked: 2 changed");
     assert!(line.contains("ann"), "{line}");
     // What another process does not answer is said.
-    processes.remove(4).kill();
+    processes.remove(orders).kill();
     let gone = complains(&program, &place, &["work", "list", "orders"]);
     assert_eq!(gone, "orders runs in the process `orders`, which does not answer\n");
 }

@@ -2,12 +2,14 @@
 
 use super::http;
 use std::{
-    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, mpsc},
+    sync::{
+        atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -157,12 +159,17 @@ pub fn is_ready(address: &str) -> bool {
     http::request(address, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200)
 }
 
-/// A port that is free now, and that nobody else in this test was given.
+/// A port that is free now, and that nobody else in this test was given. It is below those that a system takes for
+/// outgoing connections, so it is still free when a process listens on it. The next ones are for further replicas. Tests that
+/// run at once begin at different places.
 pub fn free_port() -> String {
-    static GIVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        if GIVEN.lock().unwrap().insert(port.clone()) {
+        let next = NEXT.fetch_add(8, Relaxed) + std::process::id() * 61;
+        let port = format!("127.0.0.1:{}", FIRST + next % COUNT);
+        if TcpListener::bind(&port).is_ok() {
             return port;
         }
     }

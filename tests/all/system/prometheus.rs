@@ -40,7 +40,7 @@ fn rules_and_dashboard_name_what_processes_give() {
         std::thread::sleep(Duration::from_millis(100));
         given = scrape();
     }
-    assert_eq!(shop.admins.len(), 7);
+    assert_eq!(shop.admins.len(), 8);
     let folder = shop.written();
     for file in ["rules.yml", "rules.test.yml", "grafana-dashboard.json"] {
         let text = fs::read_to_string(folder.join(file)).unwrap();

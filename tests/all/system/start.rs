@@ -152,7 +152,7 @@ fn a_manifest_that_does_not_fit_stops_the_start() {
     let gateway = ALL_SPLIT.program("process");
     refuse(&gateway, ALL_IN_ONE, &["has no process `gateway`"]);
     let slip = ALL_IN_ONE.replace("http", "htpp");
-    refuse(&without, &slip, &["other.toml:9:1: unknown key `htpp`", "did you mean `http`?"]);
+    refuse(&without, &slip, &["other.toml:10:1: unknown key `htpp`", "did you mean `http`?"]);
 
     let run = Run::new("misfit").with("MONOLIFT_MANIFEST", "/no/such.toml");
     refused(run.start(&without), &["/no/such.toml cannot be read"]);

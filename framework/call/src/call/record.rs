@@ -189,12 +189,10 @@ impl Recording {
             return;
         }
         let mut recorded = self.recorded();
-        if recorded.calls.is_empty() {
-            std::mem::swap(&mut recorded.calls, calls);
-            return;
-        }
         let room = MOST - recorded.calls.len().min(MOST);
         recorded.left_out += calls.len().saturating_sub(room);
+        // Most parts have a call or two, and are kept for a while.
+        recorded.calls.reserve_exact(calls.len().min(room));
         recorded.calls.extend(calls.drain(..).take(room));
     }
 
@@ -272,6 +270,8 @@ struct To {
 thread_local! {
     static OF_THREAD: RefCell<OfThread> =
         const { RefCell::new(OfThread { to: None, calls: Vec::new() }) };
+    /// An empty list that was taken over by copying, for the next poll.
+    static SPARE: Cell<Vec<CallRecord>> = const { Cell::new(Vec::new()) };
     static SPAN: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -286,8 +286,8 @@ impl<'a> Within<'a> {
     pub(super) fn enter(recording: &'a Arc<Recording>) -> Self {
         let began = recording.began;
         let address = Arc::as_ptr(recording).addr();
-        let own =
-            OfThread { to: Some(To { address, began, passed: began.nanos() }), calls: Vec::new() };
+        let calls = SPARE.try_with(Cell::take).unwrap_or_default();
+        let own = OfThread { to: Some(To { address, began, passed: began.nanos() }), calls };
         // A thread that ends records nothing.
         let mut around = OF_THREAD.try_with(|of_thread| of_thread.replace(own)).ok();
         if let Some(OfThread { to: Some(to), calls }) = &mut around
@@ -302,8 +302,9 @@ impl<'a> Within<'a> {
 impl Drop for Within<'_> {
     fn drop(&mut self) {
         let Some(around) = self.around.take() else { return };
-        if let Ok(mut own) = OF_THREAD.try_with(|of_thread| of_thread.replace(around)) {
-            self.recording.take_over(&mut own.calls);
+        if let Ok(OfThread { mut calls, .. }) = OF_THREAD.try_with(|own| own.replace(around)) {
+            self.recording.take_over(&mut calls);
+            let _ = SPARE.try_with(|spare| spare.set(calls));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The real parts that the tests need beside Rust: installed with apt where that is allowed, and
 //! named where it is not. Nothing is skipped for the lack of one.
 
-use crate::tests::Length;
+use crate::{cargo::root, tests::Length};
 use std::{fs, path::Path, process::Command};
 
 /// A program, and the Debian package that has it.
@@ -12,13 +12,15 @@ const NEEDED: &[(&str, &str)] = &[
     ("runuser", "util-linux"),
 ];
 
-/// What the long tests need as well: a browser, Prometheus, NGINX, and what makes images.
+/// What the long tests need as well: a browser, Prometheus, NGINX, what makes images, and what runs the OpenID provider.
 const NEEDED_FOR_LONG: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("promtool", "prometheus"),
     ("nginx", "nginx-light"),
     ("buildah", "buildah"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// The program that holds objects of Kubernetes against their schemas. It is a package of Python with the same name.
@@ -33,6 +35,26 @@ pub(crate) fn what_is_missing(length: Length) -> Result<(), String> {
             return Err(format!("the tests need {VALIDATE}: pip install {VALIDATE}"));
         }
     }
+    from_apt(length)?;
+    if length == Length::Long { provider() } else { Ok(()) }
+}
+
+/// The OpenID provider of `examples/oidc`.
+fn provider() -> Result<(), String> {
+    let folder = root().join("examples/oidc");
+    if folder.join("node_modules/oidc-provider").exists() {
+        return Ok(());
+    }
+    println!("==> installing the OpenID provider of examples/oidc");
+    let quiet = ["install", "--no-audit", "--no-fund", "--silent"];
+    let npm = Command::new("npm").args(quiet).current_dir(&folder).status();
+    if npm.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(format!("the tests need an OpenID provider: npm install, in {}", folder.display()))
+}
+
+fn from_apt(length: Length) -> Result<(), String> {
     let long = if length == Length::Long { NEEDED_FOR_LONG } else { &[] };
     let needed = [NEEDED, long].concat();
     let missing: Vec<&str> = needed

@@ -24,6 +24,7 @@ mod placements;
 mod processes;
 mod program;
 mod prometheus;
+mod provider;
 mod reference;
 mod rights;
 mod shop;

@@ -39,6 +39,7 @@ const DEPLOYED: Check = By("committed_files_are_up_to_date");
 const CLUSTER: Check = By("kubernetes_takes_the_objects");
 const COMPOSED: Check = By("the_roles_of_the_composed_system_reach_their_tables_and_no_others");
 const RIGHTS: Check = By("the_matrix_has_every_method_with_its_rule_and_its_callers");
+const PROVIDER: Check = By("tokens_of_a_certified_provider_count_through_new_keys_and_an_outage");
 const EVENTS: Check = By("parked_events_are_looked_at_handled_again_and_given_up");
 
 /// Logs the demo customer in. It stands before each command that has the token.
@@ -126,6 +127,21 @@ const COMMANDS: &[(&str, Check)] = &[
     ("SHOP_ORDERS__DB__URL=postgres://shop@localhost/shop cargo run", Start),
     ("SHOP_PROCESS__MONOLITH__HTTP=127.0.0.1:8081 SHOP_ORDERS__MAX_LINES=3 cargo run", Start),
     ("RUST_LOG=warn,monolift=debug cargo run", Start),
+    ("cd examples/oidc && npm install && node provider.mjs", PROVIDER),
+    (
+        "SHOP_IDENTITY__ISSUERS__OIDC__ISSUER=http://127.0.0.1:9000 SHOP_IDENTITY__ISSUERS__OIDC__AUDIENCE=shop cargo run",
+        PROVIDER,
+    ),
+    (
+        "STAFF=$(curl http://127.0.0.1:9000/token -u backoffice:backoffice-secret -d grant_type=client_credentials | \
+         sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
+        PROVIDER,
+    ),
+    (
+        "curl localhost:8080/products/tea/stock -H \"authorization: Bearer $STAFF\" -H 'content-type: application/json' \
+         -d '{\"quantity\": 1}'",
+        PROVIDER,
+    ),
     ("cargo run -- migrate", By("a_job_migrates_and_the_processes_need_not")),
     ("cp -r examples/adopt/before examples/adopt/gazette && cd examples/adopt/gazette", SIX),
     ("git init --quiet && git add . && git commit --quiet --message before", SIX),

@@ -80,6 +80,12 @@ impl Process {
         }
     }
 
+    /// Takes a line out of what it has said, so that the next one like it is waited for.
+    pub fn forget(&mut self, line: &str) {
+        let kept = self.said.lines().filter(|said| !said.contains(line));
+        self.said = kept.map(|said| format!("{said}\n")).collect();
+    }
+
     /// All that it has said so far, as far as it was listened to.
     pub fn said(&self) -> &str {
         &self.said

@@ -23,6 +23,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+/// So many fetches may follow each other at once. An issuer can sign with a new key as soon as it has one.
+const AT_ONCE: u32 = 3;
 /// More keys than any issuer has.
 const MOST_KEYS: usize = 64;
 
@@ -31,7 +33,7 @@ const MOST_KEYS: usize = 64;
 pub struct Pace {
     /// Between two fetches in the background.
     pub refresh: Duration,
-    /// The least time between two fetches, whatever is asked for.
+    /// The least time between two fetches, whatever is asked for, but for the first few.
     pub least: Duration,
     /// The same, as long as no key is known: no token can be verified until one is.
     pub first: Duration,
@@ -72,8 +74,8 @@ pub(crate) struct Keys {
     arrived: watch::Sender<bool>,
     /// The fetches that have failed since one went well.
     failed: AtomicU64,
-    /// Held during a fetch. When the last one began.
-    fetched: Arc<Mutex<Option<Instant>>>,
+    /// Held during a fetch. When as many fetches as ever may follow each other.
+    rested: Arc<Mutex<Instant>>,
 }
 
 #[derive(Clone)]
@@ -85,10 +87,10 @@ struct Known {
 
 impl Keys {
     pub(crate) fn new(source: Source, fetch: Arc<dyn Fetch>, pace: Pace) -> Arc<Self> {
-        let (known, fetched) = (RwLock::default(), Arc::default());
+        let (known, rested) = (RwLock::default(), Arc::new(Mutex::new(Instant::now())));
         let arrived = watch::Sender::new(false);
         let failed = AtomicU64::new(0);
-        Arc::new(Self { source, fetch, pace, known, arrived, failed, fetched })
+        Arc::new(Self { source, fetch, pace, known, arrived, failed, rested })
     }
 
     /// Renews the keys until they are dropped.
@@ -151,17 +153,19 @@ impl Keys {
     /// Fetches the keys, unless that was done a moment ago or another one has done it meanwhile. `wanted` is the key that
     /// is missing. Says whether the last fetch went well.
     async fn renew(self: &Arc<Self>, wanted: Option<Option<&str>>) -> bool {
-        let mut fetched = Arc::clone(&self.fetched).lock_owned().await;
+        let mut rested = Arc::clone(&self.rested).lock_owned().await;
         let is_here = wanted.is_some_and(|name| self.look(name).is_some());
-        let is_soon = fetched.is_some_and(|at| at.elapsed() < self.least());
+        let (now, least) = (Instant::now(), self.least());
+        let in_advance = if wanted.is_some() { AT_ONCE - 1 } else { 0 };
+        let is_soon = *rested > now + least * in_advance;
         if is_here || is_soon {
             return !self.known().is_empty();
         }
-        *fetched = Some(Instant::now());
+        *rested = now.max(*rested) + least;
         let keys = Arc::clone(self);
         // In a task of its own: a client that goes away does not end the fetch for the others.
         let fetching = tokio::spawn(async move {
-            let _one_at_a_time = fetched;
+            let _one_at_a_time = rested;
             match keys.fetched_now().await {
                 Ok(new) => {
                     keys.failed.store(0, Relaxed);

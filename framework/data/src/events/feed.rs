@@ -7,7 +7,7 @@ use super::{
     statements::{LIST, list, now, skip_locked},
     tables::EPOCH,
 };
-use crate::{Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
+use crate::{Backend, Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -109,7 +109,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             for one in &ask.subscriptions {
                 let at = from + values.len();
                 let (name, version) = (at, at + 1);
-                names.push(format!("({of}.name = ${name} AND {of}.version <= ${version})"));
+                // An expression: the index of names would give the offers in another order than they are taken in.
+                names.push(format!("({of}.name || '' = ${name} AND {of}.version <= ${version})"));
                 values.push(Value::from(one.name.as_str()));
                 values.push(Value::from(i64::from(one.version)));
             }
@@ -229,12 +230,19 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                 "(SELECT v.{column} FROM monolift_events v WHERE v.id = monolift_event_offers.event)"
             )
         };
+        // PostgreSQL goes to the locked rows themselves. By their keys it would read all offers, as long as it has no
+        // statistics of the table.
+        let (column, is_in) = match backend {
+            Backend::Sqlite => {
+                ("event", "module = $1 AND listener = $2 AND event IN (SELECT event FROM due)")
+            }
+            Backend::Postgres => ("ctid AS place", "ctid = ANY (ARRAY(SELECT place FROM due))"),
+        };
         let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT o.event FROM monolift_event_offers o WHERE {due} \
+            "WITH due AS MATERIALIZED (SELECT o.{column} FROM monolift_event_offers o WHERE {due} \
              ORDER BY o.event LIMIT $5 {locked}) \
              UPDATE monolift_event_offers SET holder = $3, leased_till_ms = {now} + $4, \
-             attempts = attempts + 1 \
-             WHERE module = $1 AND listener = $2 AND event IN (SELECT event FROM due) \
+             attempts = attempts + 1 WHERE {is_in} \
              RETURNING event, name, version, key, number, begins, skipped, attempts, {}, {}, replay",
             of_event("payload"),
             of_event("trace"),

@@ -23,8 +23,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// So many fetches may follow each other at once. An issuer can sign with a new key as soon as it has one.
-const AT_ONCE: u32 = 3;
+/// The fetches for unknown keys that may follow each other without a pause: an issuer can sign with a new key at once.
+const BURST: u32 = 3;
 /// More keys than any issuer has.
 const MOST_KEYS: usize = 64;
 
@@ -74,7 +74,7 @@ pub(crate) struct Keys {
     arrived: watch::Sender<bool>,
     /// The fetches that have failed since one went well.
     failed: AtomicU64,
-    /// Held during a fetch. When as many fetches as ever may follow each other.
+    /// Held during a fetch. The time from which a whole burst is allowed again.
     rested: Arc<Mutex<Instant>>,
 }
 
@@ -156,7 +156,7 @@ impl Keys {
         let mut rested = Arc::clone(&self.rested).lock_owned().await;
         let is_here = wanted.is_some_and(|name| self.look(name).is_some());
         let (now, least) = (Instant::now(), self.least());
-        let in_advance = if wanted.is_some() { AT_ONCE - 1 } else { 0 };
+        let in_advance = if wanted.is_some() { BURST - 1 } else { 0 };
         let is_soon = *rested > now + least * in_advance;
         if is_here || is_soon {
             return !self.known().is_empty();

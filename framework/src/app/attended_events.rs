@@ -76,19 +76,17 @@ impl ModuleEvents for Attended {
         question: &'a EventsQuestion,
     ) -> BoxFuture<'a, Result<u64, String>> {
         Box::pin(async move {
-            if change == EventsChange::Rebuild {
-                let build = self.ledger.rebuild(question.partial).await;
-                return build.map_err(|error| error.to_string());
-            }
-            let listener = question.listener.as_deref().ok_or("name the listener")?;
+            let listener = || question.listener.as_deref().ok_or("name the listener");
             let (id, event) = (question.id.as_deref(), question.event.as_deref());
             let changed = match (change, id) {
-                (EventsChange::Retry, id) => self.ledger.retry(listener, id).await,
-                (EventsChange::Discard, Some(id)) => self.ledger.discard(listener, id).await,
+                (EventsChange::Retry, id) => self.ledger.retry(listener()?, id).await,
+                (EventsChange::Discard, Some(id)) => self.ledger.discard(listener()?, id).await,
                 (EventsChange::Discard, None) => return Err("name the event to give up".to_owned()),
-                (EventsChange::Replay, _) => self.ledger.replay(listener, event).await,
-                (EventsChange::Remove | EventsChange::Rebuild, _) => {
-                    self.ledger.remove(listener).await
+                (EventsChange::Replay, _) => self.ledger.replay(listener()?, event).await,
+                (EventsChange::Remove, _) => self.ledger.remove(listener()?).await,
+                (EventsChange::Rebuild, _) => {
+                    let build = self.ledger.rebuild(question.partial).await;
+                    return build.map_err(|error| error.to_string());
                 }
             };
             changed.map_err(|error| error.to_string())

@@ -191,8 +191,10 @@ impl Recording {
         let mut recorded = self.recorded();
         let room = MOST - recorded.calls.len().min(MOST);
         recorded.left_out += calls.len().saturating_sub(room);
-        // Most parts have a call or two, and are kept for a while.
-        recorded.calls.reserve_exact(calls.len().min(room));
+        // Most parts are complete after one poll, and are kept for a while.
+        if recorded.calls.is_empty() {
+            recorded.calls.reserve_exact(calls.len().min(room));
+        }
         recorded.calls.extend(calls.drain(..).take(room));
     }
 
@@ -270,7 +272,7 @@ struct To {
 thread_local! {
     static OF_THREAD: RefCell<OfThread> =
         const { RefCell::new(OfThread { to: None, calls: Vec::new() }) };
-    /// An empty list that was taken over by copying, for the next poll.
+    /// The list of the last poll, which is empty: the next one need not allocate its own.
     static SPARE: Cell<Vec<CallRecord>> = const { Cell::new(Vec::new()) };
     static SPAN: Cell<u64> = const { Cell::new(0) };
 }

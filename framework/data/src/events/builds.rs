@@ -101,7 +101,7 @@ impl Hearer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It is made, and nobody reads it.
+    /// It is filled from the first event on, and not read yet.
     Building,
     /// It is read.
     Answering,

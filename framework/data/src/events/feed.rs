@@ -31,7 +31,7 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// The shortest time between two claims of a listener, unless the first one took all that it asked for. Events that are
 /// published one after another are claimed, handled and acknowledged together.
 const BETWEEN: Duration = Duration::from_millis(8);
-/// For so long a feed that knows of an event lets its transaction commit, however many others are published.
+/// Up to this pause, further events do not have the feed look again: their transactions have to commit first.
 const COMMITS: Duration = Duration::from_millis(4);
 /// After an event was published, its transaction still has to commit.
 const SOON: [Duration; 5] = [
@@ -163,7 +163,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         self.claims().get(listener).copied()
     }
 
-    /// Notes a claim that took so many of so many.
+    /// Notes a claim that asked for `most` offers and took `taken`.
     fn note_claim(&self, listener: &str, taken: usize, most: usize) {
         let mut claims = self.claims();
         let claim = Claim { at: Instant::now(), is_full: taken == most };
@@ -439,6 +439,7 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     async fn leave(&self, listener: String) -> Result<(), FeedError> {
         let names = |one: &(String, String)| one.0 != listener;
         self.registered.lock().unwrap_or_else(PoisonError::into_inner).retain(names);
+        self.claims().remove(&listener);
         EventLedger::of(self.db.clone(), &self.module).remove_listener(&listener).await?;
         Ok(())
     }

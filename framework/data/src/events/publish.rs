@@ -63,11 +63,10 @@ impl<D: Database> Clone for Events<D> {
 /// it is kept.
 #[derive(Debug)]
 enum Statements {
-    /// SQLite runs several statements as one.
-    One { keyed: Arc<str>, unkeyed: Arc<str> },
-    /// PostgreSQL locks the row of the key first, so that the next statement sees what was committed before the lock was
-    /// free.
-    Two {
+    /// Several statements in one message to the connection's thread.
+    Sqlite { keyed: Arc<str>, unkeyed: Arc<str> },
+    /// The first locks the row of the key, so that the second sees what was committed before the lock was free.
+    Postgres {
         /// `$1` module, `$2` name, `$3` key. Answers with the number of the key's next event.
         count: Arc<str>,
         /// `$9` is the number.
@@ -107,7 +106,7 @@ impl Statements {
                      WHERE module = $1 AND name = $3 AND key = $5)"
                 );
                 let (count, insert_keyed) = (count("$3", "$5"), insert(&number));
-                Self::One {
+                Self::Sqlite {
                     keyed: format!("{count}; {insert_keyed}; {offer}").into(),
                     unkeyed: format!("{}; {offer}", insert("0")).into(),
                 }
@@ -115,7 +114,7 @@ impl Statements {
             Backend::Postgres => {
                 let (insert, offer) =
                     (insert("$9"), offers(&schema, "published", "l.registry <= e.registry"));
-                Self::Two {
+                Self::Postgres {
                     count: format!("{} RETURNING number", count("$2", "$3")).into(),
                     publish: format!("WITH published AS ({insert} RETURNING *) {offer}").into(),
                 }
@@ -212,9 +211,9 @@ impl<D: ModuleDatabase> Events<D> {
             milliseconds(E::KEEP).into(),
         ];
         let publish = match (&*self.statements, key) {
-            (Statements::One { keyed, .. }, Some(_)) => keyed,
-            (Statements::One { unkeyed, .. }, None) => unkeyed,
-            (Statements::Two { count, publish }, key) => {
+            (Statements::Sqlite { keyed, .. }, Some(_)) => keyed,
+            (Statements::Sqlite { unkeyed, .. }, None) => unkeyed,
+            (Statements::Postgres { count, publish }, key) => {
                 let mut number = 0;
                 if let Some(key) = key {
                     let values = vec![module.into(), E::NAME.into(), Value::Text(Some(key))];

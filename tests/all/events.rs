@@ -501,6 +501,56 @@ async fn an_event_of_an_earlier_version_is_made_one_of_today() {
     listening.abort();
 }
 
+/// Ignores that a statement has failed, so often for one event, and commits. PostgreSQL then commits nothing.
+struct Careless {
+    db: Db,
+    event: i64,
+    left: AtomicU32,
+    attempts: std::sync::Mutex<BTreeMap<i64, u32>>,
+}
+
+#[async_trait]
+impl On<Smelled> for Careless {
+    async fn on(&self, event: Delivery<Smelled>) -> Result<(), Failure> {
+        self.attempts.lock().unwrap().insert(event.number, event.attempt());
+        let Some(mut tx) = event.begin(&self.db).await? else { return Ok(()) };
+        serve(&mut tx, 0, event.number).await?;
+        let is_left = |left: u32| left.checked_sub(1);
+        if event.number == self.event && self.left.try_update(SeqCst, SeqCst, is_left).is_ok() {
+            let failed = sqlx::query("SELECT 1 FROM nowhere").execute(&mut **tx).await;
+            assert!(failed.is_err());
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// The failures are those of an undivided batch, of a divided one, and of two transactions of the event's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_statement_that_a_handler_ignores_loses_nothing() {
+    let postgres = Postgres::start();
+    let (_folder, pairs) = Pair::on_both(&postgres, "careless").await;
+    for pair in pairs {
+        for number in 1..=20 {
+            pair.smell(number).await;
+        }
+        let (event, left, attempts) = (5, AtomicU32::new(4), std::sync::Mutex::default());
+        let careless = Careless { db: pair.hall.clone(), event, left, attempts };
+        let careless = Arc::new(careless);
+        let feeds = Arc::new(Feeds::default());
+        feeds.add("kitchen", Arc::<PublisherFeed<_>>::clone(&pair.feed));
+        let heard = vec![Heard::of::<Smelled, _>(&careless)];
+        let listener = Listener::new(pair.hall.clone(), "hall", heard, feeds);
+        let listening = tokio::spawn(listener.run(std::future::pending()));
+        pair.until_nothing_waits().await;
+        let mut all = served(&pair.hall, 0).await;
+        all.sort_unstable();
+        assert_eq!(all, (1..=20).collect::<Vec<_>>());
+        let attempts = careless.attempts.lock().unwrap();
+        assert!(attempts.iter().all(|(number, attempt)| *number == event || *attempt == 1));
+        listening.abort();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_another_module_is_refused() {
     let folder = Folder::new("another");

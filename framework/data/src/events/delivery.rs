@@ -1,12 +1,13 @@
 //! An event as its listener gets it, and the transaction of its effect.
 
 use super::{
-    batch::{Batches, Entered, Habit, Seat, enter},
+    batch::{Batches, Entered, Habit, NotCommitted, Seat, enter},
     heard::{Failure, Parked, Start},
     inbox::Slip,
 };
 use crate::{Db, ModuleDatabase, Tx, work::Retry};
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use monolift_call::Event;
 use sqlx::{Any, Database};
 use std::{
@@ -104,7 +105,7 @@ impl<E> Delivery<E> {
     /// happen again after a crash.
     ///
     /// Events that wait here at one moment share a transaction. Each has it for itself until [`EventTx::commit`], which
-    /// returns when all of it is committed. An event that fails undoes its own part.
+    /// returns when all of it is committed. If an event fails, the others can be delivered a second time.
     pub async fn begin<'a, D: ModuleDatabase>(
         &self,
         db: &'a Db<D>,
@@ -128,6 +129,8 @@ pub(super) enum Stage {
     Done,
     /// One before it has to be handled first.
     TooEarly,
+    /// Others had a part in its transaction, and one of them may have failed. It has not used up an attempt.
+    Broken,
 }
 
 /// The stage that a delivery has reached, and with whom it may share a transaction.
@@ -140,7 +143,8 @@ pub(super) struct State {
 }
 
 impl State {
-    const STAGES: [Stage; 4] = [Stage::Waiting, Stage::Begun, Stage::Done, Stage::TooEarly];
+    const STAGES: [Stage; 5] =
+        [Stage::Waiting, Stage::Begun, Stage::Done, Stage::TooEarly, Stage::Broken];
 
     pub(super) fn new<D: ModuleDatabase>(batches: Arc<Batches<D>>, habit: Arc<Habit>) -> Self {
         Self { stage: AtomicU8::default(), batches, habit }
@@ -197,31 +201,33 @@ const OPEN: &str = "it is taken out only by what ends it";
 impl<D: Database> EventTx<'_, D> {
     /// Makes the effect last, together with the note that the event was handled.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        match self.open.take().expect(OPEN) {
-            (tx, Seat::Own) => tx.commit().await?,
-            (tx, Seat::Shared(seat)) => seat.commit(tx).await?,
+        let (tx, seat) = self.open.take().expect(OPEN);
+        let committed = seat.owner.commit(tx).await;
+        match committed {
+            Ok(()) => self.state.set(Stage::Done),
+            Err(NotCommitted::Broken) => self.state.set(Stage::Broken),
+            Err(_) => {}
         }
-        self.state.set(Stage::Done);
-        Ok(())
+        Ok(committed?)
     }
 
     /// Undoes the effect. The event is delivered again.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        match self.open.take().expect(OPEN) {
-            (tx, Seat::Own) => tx.rollback().await,
-            (tx, Seat::Shared(seat)) => {
-                seat.undo(tx);
-                Ok(())
-            }
+        self.undo().expect(OPEN).await
+    }
+
+    fn undo(&mut self) -> Option<BoxFuture<'static, Result<(), sqlx::Error>>> {
+        let (tx, seat) = self.open.take()?;
+        if seat.undivided {
+            self.state.set(Stage::Broken);
         }
+        Some(seat.owner.undo(tx))
     }
 }
 
 impl<D: Database> Drop for EventTx<'_, D> {
     fn drop(&mut self) {
-        if let Some((tx, Seat::Shared(seat))) = self.open.take() {
-            seat.undo(tx);
-        }
+        drop(self.undo());
     }
 }
 

@@ -94,17 +94,14 @@ impl Heard {
     ) -> Ending {
         let state = Arc::new(State::new(Arc::clone(batches), Arc::clone(&self.habit)));
         if offer.skipped {
-            let noted = note(db, offer, &slip, &state).await;
-            return noted.unwrap_or_else(|error| self.failed(offer, error.to_string()));
+            return self.note(db, offer, &slip, &state).await;
         }
         let error = self.attempt(calls, offer, &slip, &state).await;
         match (error, state.get()) {
             (_, Stage::TooEarly) => not_yet(),
+            (_, Stage::Broken) => Ending::Returned { pause_ms: 0 },
             (None, Stage::Done) => Ending::Handled,
-            (None, Stage::Waiting) => {
-                let noted = note(db, offer, &slip, &state).await;
-                noted.unwrap_or_else(|error| self.failed(offer, error.to_string()))
-            }
+            (None, Stage::Waiting) => self.note(db, offer, &slip, &state).await,
             (None, Stage::Begun) => {
                 let error = "its transaction was not committed: end with `tx.commit().await?`";
                 self.fail(db, offer, &slip, error.to_owned()).await
@@ -144,6 +141,27 @@ impl Heard {
         made.err().map(|failed| failed.error)
     }
 
+    /// Notes an event as handled, without an effect.
+    async fn note<D: ModuleDatabase>(
+        &self,
+        db: &Db<D>,
+        offer: &Offer,
+        slip: &Slip,
+        state: &Arc<State>,
+    ) -> Ending {
+        let noted = match state.enter(db, slip, offer.attempts).await {
+            Ok(Some(tx)) => tx.commit().await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match (noted, state.get()) {
+            (_, Stage::TooEarly) => not_yet(),
+            (_, Stage::Broken) => Ending::Returned { pause_ms: 0 },
+            (Ok(()), _) => Ending::Handled,
+            (Err(error), _) => self.failed(offer, error.to_string()),
+        }
+    }
+
     async fn fail<D: ModuleDatabase>(
         &self,
         db: &Db<D>,
@@ -172,21 +190,6 @@ impl Heard {
         let pause = self.retry.pause(offer.attempts);
         Ending::Again { error, pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }
     }
-}
-
-/// Notes an event as handled, without an effect.
-async fn note<D: ModuleDatabase>(
-    db: &Db<D>,
-    offer: &Offer,
-    slip: &Slip,
-    state: &Arc<State>,
-) -> Result<Ending, sqlx::Error> {
-    match state.enter(db, slip, offer.attempts).await? {
-        Some(tx) => tx.commit().await?,
-        None if state.get() == Stage::TooEarly => return Ok(not_yet()),
-        None => {}
-    }
-    Ok(Ending::Handled)
 }
 
 /// Notes an event as passed over, so that those after it of its key are handled.

@@ -174,11 +174,11 @@ async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str) {
 
 async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sqlx::Error> {
     let sql = format!(
-        "DELETE FROM monolift_inbox WHERE (module = $1 OR module LIKE $3) AND passed = 0 \
+        "DELETE FROM monolift_inbox WHERE (module = $1 OR module LIKE $3 ESCAPE '!') AND passed = 0 \
          AND made_at_ms < {} - $2",
         now(db.backend())
     );
-    let builds = format!("{module}.%");
+    let builds = format!("{}.%", module.replace('_', "!_"));
     let values = vec![module.into(), milliseconds(NOTES).into(), builds.as_str().into()];
     let mut tx = db.write().await?;
     D::execute(&mut tx, sql.into(), values).await?;

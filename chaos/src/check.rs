@@ -39,6 +39,10 @@ pub(crate) struct Tables {
     /// What each order has cost its customer, and whether that can still change.
     pub(crate) paid: BTreeMap<String, (i64, bool)>,
     pub(crate) notified: BTreeSet<String>,
+    /// The orders in the read model, and whether each counts as sold there.
+    pub(crate) bought: BTreeMap<String, bool>,
+    /// Units of each product that were sold, by the read model.
+    pub(crate) sold: BTreeMap<String, u64>,
 }
 
 impl Stored {
@@ -94,6 +98,13 @@ impl Stored {
         for row in self.rows("notifications", "SELECT id FROM notifications").await? {
             tables.notified.insert(row.get(0));
         }
+        for row in self.rows("reports", "SELECT order_id, cancelled = 0 FROM purchases").await? {
+            tables.bought.insert(row.get(0), row.get(1));
+        }
+        let sold = "SELECT sku, SUM(units) FROM sales GROUP BY sku";
+        for row in self.rows("reports", sold).await? {
+            tables.sold.insert(row.get(0), row.get::<i64, _>(1) as u64);
+        }
         Ok(tables)
     }
 }
@@ -145,19 +156,23 @@ pub(crate) fn violations(seen: &[Seen], tables: &Tables) -> Vec<String> {
     }
 
     // Each unit is on the shelf or sold.
-    let mut held: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut held: BTreeMap<String, u64> = BTreeMap::new();
     for (order, sku, quantity) in &tables.held {
-        *held.entry(sku).or_default() += quantity;
+        *held.entry(sku.clone()).or_default() += quantity;
         if tables.orders.get(order).is_none_or(|(state, _)| state != "placed") {
             found.push(format!("{quantity} of {sku} are held for {order}, which is not placed"));
         }
     }
     for product in 0..PRODUCTS {
         let sku = format!("k{product}");
-        let on_hand = tables.on_hand.get(&sku).copied().unwrap_or_default();
-        let sum = on_hand + held.get(sku.as_str()).copied().unwrap_or_default();
+        let units = |of: &BTreeMap<String, u64>| of.get(&sku).copied().unwrap_or_default();
+        let (sold, held) = (units(&tables.sold), units(&held));
+        let sum = units(&tables.on_hand) + held;
         if sum != ON_HAND {
             found.push(format!("of {sku} there are {sum} units, and were {ON_HAND}"));
+        }
+        if sold != held {
+            found.push(format!("of {sku} {held} units are sold, and by the reports {sold}"));
         }
     }
 
@@ -172,12 +187,23 @@ pub(crate) fn violations(seen: &[Seen], tables: &Tables) -> Vec<String> {
         if placed && tables.reserved.get(id).map(String::as_str) != Some("sold") {
             found.push(format!("order {id} is placed and its units are not sold"));
         }
-        for (what, due) in [("placed", state != "refused"), ("cancelled", state == "cancelled")] {
-            if tables.notified.contains(&format!("{id}-{what}")) != due {
+        let told = |what: &str| tables.notified.contains(&format!("{id}-{what}"));
+        // One that was refused may have been placed before.
+        let was_placed = state != "refused" || told("refused");
+        for (what, due) in [
+            ("placed", was_placed),
+            ("cancelled", state == "cancelled"),
+            ("refused", state == "refused" && was_placed),
+        ] {
+            if told(what) != due {
                 found.push(format!(
                     "order {id} is {state}; of {what} its customer was not told, or wrongly"
                 ));
             }
+        }
+        let bought = tables.bought.get(id).copied();
+        if bought != was_placed.then_some(placed) {
+            found.push(format!("order {id} is {state}, and by the reports {bought:?}"));
         }
     }
     for (id, (_, open)) in &tables.paid {
@@ -247,6 +273,8 @@ mod tests {
         tables.paid.insert("p".to_owned(), (300, true));
         tables.paid.insert("c".to_owned(), (0, false));
         tables.notified = ["p-placed", "c-placed", "c-cancelled"].map(str::to_owned).into();
+        tables.bought = [("p".to_owned(), true), ("c".to_owned(), false)].into();
+        tables.sold.insert("k0".to_owned(), 3);
         // Done, done, unknown and not done.
         tables.on_hand.insert("r1".to_owned(), 0b00_01_01_01);
         let restock = |digit, told| Done::Restock { sku: "r1".to_owned(), digit, told };
@@ -293,7 +321,7 @@ mod tests {
     /// Each mistake that the shop, or what is under it, could make is seen.
     #[test]
     fn every_mistake_is_seen() {
-        let mistakes: [Mistake; 15] = [
+        let mistakes: [Mistake; 19] = [
             (|t| t.orders.retain(|id, _| id != "p"), "was acknowledged and is None"),
             (|t| order(t, "p", "refused"), "was acknowledged and is Some(\"refused\")"),
             (|t| order(t, "c", "placed"), "was acknowledged and is Some(\"placed\")"),
@@ -309,6 +337,10 @@ mod tests {
             (|t| paid(t, "r", 0, true), "the payment of r is open"),
             (|t| reserved(t, "c", "held"), "still held for c"),
             (|t| t.notified.retain(|id| id != "c-cancelled"), "its customer was not told"),
+            (|t| t.notified.extend(["r-refused".to_owned()]), "of placed its customer"),
+            (|t| t.bought.retain(|id, _| id != "p"), "order p is placed, and by the reports None"),
+            (|t| t.bought.extend([("c".to_owned(), true)]), "by the reports Some(true)"),
+            (|t| t.sold.extend([("k0".to_owned(), 6)]), "3 units are sold, and by the reports 6"),
         ];
         for (mistake, called) in mistakes {
             let (seen, mut tables) = well();

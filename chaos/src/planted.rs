@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The mistakes, and for how long most of what fails has to fail for them to show, in milliseconds.
-const MISTAKES: [(&str, u64); 10] = [
+const MISTAKES: [(&str, u64); 14] = [
     // A request that may have been done is made again, whatever it asks for.
     ("retries-any-method", USUAL_MS),
     // A connection that was lost with a call on it is taken for one that never carried it.
@@ -37,6 +37,14 @@ const MISTAKES: [(&str, u64); 10] = [
     ("leases-never-end", USUAL_MS),
     // The key by which a client repeats its request is not passed on.
     ("keys-are-lost", USUAL_MS),
+    // An event is noted as handled in a transaction of its own, before its effect.
+    ("inbox-apart", USUAL_MS),
+    // An event that is delivered again has its effect again.
+    ("inbox-forgets", USUAL_MS),
+    // Events are read by their numbers, each once.
+    ("outbox-by-id", USUAL_MS),
+    // An event is acknowledged before its effect is committed.
+    ("event-acknowledged-first", USUAL_MS),
 ];
 /// How long each storm is, and how many there may be for a mistake.
 const LASTS: Duration = Duration::from_secs(30);

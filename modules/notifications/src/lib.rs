@@ -30,7 +30,8 @@ impl On<OrderChanged> for NotificationsModule {
         let what = match event.state {
             OrderState::Placed => "placed",
             OrderState::Cancelled => "cancelled",
-            OrderState::Placing | OrderState::Refused => return Ok(()),
+            OrderState::Refused => "refused",
+            OrderState::Placing => return Ok(()),
         };
         let (order, user) = (&event.order, &event.user);
         let email = self.users.email(user.clone()).await?;

@@ -114,7 +114,7 @@ async fn a_customer_is_told_once_of_each_change(mode: Mode) {
         notifications.sent_to(a(), after.map(str::to_owned), Some(limit))
     };
     for _ in 0..1500 {
-        if list(None, 100).await.unwrap().items.len() == 5 {
+        if list(None, 100).await.unwrap().items.len() == 6 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -129,7 +129,7 @@ async fn a_customer_is_told_once_of_each_change(mode: Mode) {
     // The mails of one order come in the order of its changes.
     assert!(page.items[2].sent_at_ms <= page.items[1].sent_at_ms);
     let page = list(Some("2-placed"), 3).await.unwrap();
-    assert_eq!((page.items.len(), page.next), (2, None));
+    assert_eq!((page.items.len(), page.next), (3, None));
     let b: NotificationsClient = system.client_as(user("b"));
     assert!(b.sent_to(UserId("b".into()), None, None).await.unwrap().items.is_empty());
     let NotificationsError::Call(error) = b.sent_to(a(), None, None).await.unwrap_err();

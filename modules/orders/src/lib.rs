@@ -94,12 +94,13 @@ impl Orders for OrdersModule {
     async fn cancel(&self, id: OrderId) -> Result<Order, OrdersError> {
         let caller = Principal::current()?;
         let mut tx = self.db.write().await?;
-        if table::set_cancelled(&mut tx, &id, &caller.subject).await? {
-            self.work.enqueue(&mut tx, &Undo { order: id.clone() }).await?;
+        if let Some(cancelled) = table::set_cancelled(&mut tx, &id, &caller.subject).await? {
+            self.work.enqueue(&mut tx, &Undo { order: id }).await?;
+            self.publish(&mut tx, &cancelled).await?;
             tx.commit().await?;
-        } else {
-            tx.rollback().await?;
+            return Ok(cancelled.order());
         }
+        tx.rollback().await?;
         let order = self.own(id.clone()).await?;
         match order.state {
             orders_api::OrderState::Cancelled => Ok(order),

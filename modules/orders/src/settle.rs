@@ -6,7 +6,7 @@ use crate::{
     table::{self, Kept},
     work::{Fulfil, GiveUp, Settle, Undo},
 };
-use monolift::{Perform, async_trait};
+use monolift::{Perform, Tx, async_trait};
 use orders_api::{NewOrder, Order, OrderChanged, OrderState, OrdersError};
 use payments_api::{PaymentState, PaymentsError};
 use shop_types::{Cents, OrderId, now_ms};
@@ -32,6 +32,7 @@ enum Undoing {
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What came of taking the payment and selling the units.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     All,
     /// Somebody has undone the order.
@@ -62,7 +63,7 @@ impl OrdersModule {
     /// it has been paid.
     pub(crate) async fn settle(
         &self,
-        mut kept: Kept,
+        kept: Kept,
         card: Option<String>,
     ) -> Result<Kept, OrdersError> {
         if kept.state != OrderState::Placing {
@@ -75,12 +76,13 @@ impl OrdersModule {
             None => self.secured(&kept).await,
         };
         match secured {
-            Ok(total) if self.decide_placed(id, total).await? => {
-                (kept.state, kept.total) = (OrderState::Placed, total);
-                return Ok(kept);
+            Ok(total) => {
+                let placed = Kept { state: OrderState::Placed, total, ..kept.clone() };
+                if self.decide_placed(&placed).await? {
+                    return Ok(placed);
+                }
+                // Somebody else has decided meanwhile.
             }
-            // Somebody else has decided meanwhile.
-            Ok(_) => {}
             Err(Stop::Refused(refusal)) => {
                 self.decide_refused(id, "placing", &refusal, undoing).await?;
             }
@@ -126,15 +128,24 @@ impl OrdersModule {
     }
 
     /// `false` when somebody else has decided about the order.
-    async fn decide_placed(&self, id: &OrderId, total: Cents) -> Result<bool, OrdersError> {
+    async fn decide_placed(&self, placed: &Kept) -> Result<bool, OrdersError> {
+        let id = &placed.id;
         let mut tx = self.db.write().await?;
-        if !table::set_placed(&mut tx, id, total).await? {
+        if !table::set_placed(&mut tx, id, placed.total).await? {
             return Ok(false);
         }
         self.work.cancel::<Settle>(&mut tx, &id.0).await?;
         self.work.enqueue(&mut tx, &Fulfil { order: id.clone() }).await?;
+        self.publish(&mut tx, placed).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Tells other modules of an order that is placed, or is not any more.
+    pub(crate) async fn publish(&self, tx: &mut Tx<'_>, kept: &Kept) -> Result<(), sqlx::Error> {
+        let Order { id: order, user, lines, state, total, made_at_ms } = kept.clone().order();
+        let changed = OrderChanged { order, user, state, lines, total, made_at_ms };
+        self.events.publish(tx, &changed).await
     }
 
     async fn decide_refused(
@@ -145,8 +156,11 @@ impl OrdersModule {
         undoing: Undoing,
     ) -> Result<(), OrdersError> {
         let mut tx = self.db.write().await?;
-        if !table::set_refused(&mut tx, id, from, refusal).await? {
+        let Some(refused) = table::set_refused(&mut tx, id, from, refusal).await? else {
             return Ok(());
+        };
+        if from == "placed" {
+            self.publish(&mut tx, &refused).await?;
         }
         self.work.cancel::<Settle>(&mut tx, &id.0).await?;
         let undo = Undo { order: id.clone() };
@@ -183,23 +197,6 @@ impl OrdersModule {
         Ok(())
     }
 
-    /// Publishes that the order was placed, and that it is cancelled if its state is that. Each is published once, and in
-    /// this order, also if the work runs twice, or the cancellation is done first.
-    async fn announce(&self, kept: &Kept, state: OrderState) -> Result<(), Failure> {
-        let steps =
-            [("", "placed", OrderState::Placed), ("placed", "cancelled", OrderState::Cancelled)];
-        let steps = if state == OrderState::Cancelled { &steps[..] } else { &steps[..1] };
-        let mut tx = self.db.write().await?;
-        for &(from, to, state) in steps {
-            if table::set_announced(&mut tx, &kept.id, from, to).await? {
-                let Order { id: order, user, lines, total, made_at_ms, .. } = kept.clone().order();
-                let changed = OrderChanged { order, user, state, lines, total, made_at_ms };
-                self.events.publish(&mut tx, &changed).await?;
-            }
-        }
-        Ok(tx.commit().await?)
-    }
-
     async fn kept(&self, id: &OrderId) -> Result<Kept, OrdersError> {
         table::find(&self.db, id).await?.ok_or_else(|| OrdersError::UnknownOrder(id.clone()))
     }
@@ -225,36 +222,19 @@ impl Perform<GiveUp> for OrdersModule {
 #[async_trait]
 impl Perform<Fulfil> for OrdersModule {
     async fn perform(&self, Fulfil { order }: Fulfil) -> Result<(), Failure> {
-        let mut kept = self.kept(&order).await?;
-        if kept.state == OrderState::Placed {
-            match self.take(&order).await? {
-                Taken::All => {}
-                // It was cancelled meanwhile; or its units were held for too long, and it is undone.
-                Taken::Closed => {
-                    let refusal = Refusal::TookTooLong;
-                    self.decide_refused(&order, "placed", &refusal, Undoing::Later).await?;
-                    kept = self.kept(&order).await?;
-                }
-            }
+        let kept = self.kept(&order).await?;
+        if kept.state == OrderState::Placed && self.take(&order).await? == Taken::Closed {
+            // It was cancelled meanwhile; or its units were held for too long, and it is undone.
+            let refusal = Refusal::TookTooLong;
+            self.decide_refused(&order, "placed", &refusal, Undoing::Later).await?;
         }
-        match kept.state {
-            // It was placed, before it was cancelled.
-            OrderState::Placed | OrderState::Cancelled => {
-                self.announce(&kept, OrderState::Placed).await
-            }
-            OrderState::Placing | OrderState::Refused => Ok(()),
-        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Perform<Undo> for OrdersModule {
     async fn perform(&self, Undo { order }: Undo) -> Result<(), Failure> {
-        self.give_back(&order).await?;
-        let kept = self.kept(&order).await?;
-        match kept.state {
-            OrderState::Cancelled => self.announce(&kept, OrderState::Cancelled).await,
-            _ => Ok(()),
-        }
+        self.give_back(&order).await
     }
 }

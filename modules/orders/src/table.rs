@@ -122,39 +122,38 @@ pub(crate) async fn set_placed(
     Ok(set.bind(total.0).bind(&id.0).execute(&mut **tx).await?.rows_affected() > 0)
 }
 
-/// `false` when somebody else has decided about the order. `from` is the state that it must be in.
+/// The order as it is now. `None` when somebody else has decided about it. `from` is the state that it must be in.
 pub(crate) async fn set_refused(
     tx: &mut Tx<'_>,
     id: &OrderId,
     from: &str,
     refusal: &Refusal,
-) -> Result<bool, sqlx::Error> {
-    let set = sqlx::query(
-        "UPDATE orders SET state = 'refused', refusal = $1 WHERE id = $2 AND state = $3",
-    );
-    let set = set.bind(json(refusal)?).bind(&id.0).bind(from);
-    Ok(set.execute(&mut **tx).await?.rows_affected() > 0)
+) -> Result<Option<Kept>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "UPDATE orders SET state = 'refused', refusal = $1 WHERE id = $2 AND state = $3 \
+         RETURNING id, request, state, refusal, total_cents, made_at_ms",
+    )
+    .bind(json(refusal)?)
+    .bind(&id.0)
+    .bind(from)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(read).transpose()
 }
 
-/// `false` when it is not placed, or not any more.
+/// The order as it is now. `None` when it is not the user's, not placed, or not any more.
 pub(crate) async fn set_cancelled(
     tx: &mut Tx<'_>,
     id: &OrderId,
     user: &str,
-) -> Result<bool, sqlx::Error> {
-    let set = sqlx::query(
-        "UPDATE orders SET state = 'cancelled' WHERE id = $1 AND user_id = $2 AND state = 'placed'",
-    );
-    Ok(set.bind(&id.0).bind(user).execute(&mut **tx).await?.rows_affected() > 0)
-}
-
-/// `false` when the other modules were told something else of the order than `from`.
-pub(crate) async fn set_announced(
-    tx: &mut Tx<'_>,
-    id: &OrderId,
-    from: &str,
-    to: &str,
-) -> Result<bool, sqlx::Error> {
-    let set = sqlx::query("UPDATE orders SET announced = $1 WHERE id = $2 AND announced = $3");
-    Ok(set.bind(to).bind(&id.0).bind(from).execute(&mut **tx).await?.rows_affected() > 0)
+) -> Result<Option<Kept>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "UPDATE orders SET state = 'cancelled' WHERE id = $1 AND user_id = $2 AND state = 'placed' \
+         RETURNING id, request, state, refusal, total_cents, made_at_ms",
+    )
+    .bind(&id.0)
+    .bind(user)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(read).transpose()
 }

@@ -28,7 +28,7 @@ pub struct GiveUp {
     pub order: OrderId,
 }
 
-/// Takes the payment of an order that is placed, sells its units, and publishes that.
+/// Takes the payment of an order that is placed, and sells its units.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fulfil {
     /// Which order.

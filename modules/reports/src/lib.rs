@@ -34,12 +34,12 @@ impl On<OrderChanged> for ReportsModule {
                 table::add(&mut tx, event.build(), &event, &bought).await?;
                 Ok(tx.commit().await?)
             }
-            OrderState::Cancelled => {
+            OrderState::Cancelled | OrderState::Refused => {
                 let Some(mut tx) = event.begin(&self.db).await? else { return Ok(()) };
                 table::take_back(&mut tx, event.build(), &event).await?;
                 Ok(tx.commit().await?)
             }
-            OrderState::Placing | OrderState::Refused => Ok(()),
+            OrderState::Placing => Ok(()),
         }
     }
 }

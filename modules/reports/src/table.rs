@@ -47,7 +47,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Takes back an order that was cancelled.
+/// Takes back an order that was placed.
 pub(crate) async fn take_back(
     tx: &mut Tx<'_>,
     build: i64,

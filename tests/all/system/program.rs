@@ -41,6 +41,7 @@ impl Random {
 /// One program on its way: what it has done, and what it knows of it.
 struct Program<'a> {
     address: &'a str,
+    tables: &'a Tables,
     seed: u64,
     random: Random,
     /// What the answers called by random numbers, by their names here.
@@ -57,9 +58,19 @@ struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    fn new(address: &'a str, seed: u64) -> Self {
-        let (names, users, tokens, orders, placed, said) = Default::default();
-        Self { address, seed, random: Random(seed), names, users, tokens, orders, placed, said }
+    fn new(address: &'a str, tables: &'a Tables, seed: u64) -> Self {
+        Self {
+            address,
+            tables,
+            seed,
+            random: Random(seed),
+            names: BTreeMap::new(),
+            users: Vec::new(),
+            tokens: Vec::new(),
+            orders: Vec::new(),
+            placed: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     fn run(mut self) -> (Vec<String>, BTreeMap<String, String>) {
@@ -246,13 +257,11 @@ impl<'a> Program<'a> {
         // Nobody else can.
         assert_eq!(self.ask("POST", &path, "").0, 404);
         let answer = self.ask_as(owner, "POST", &path, "", "");
-        let user = text(&answer.1, "user");
         self.keep("cancel", answer);
-        // What was cancelled goes back on the shelf after a moment, and then its customer is told.
+        // What was cancelled goes back on the shelf after a moment.
         eventually("the order is undone", || {
-            let path = format!("/notifications?user={user}&limit=100");
-            let sent = self.ask_as(owner, "GET", &path, "", "");
-            sent.1.contains(&format!("{id}-cancelled"))
+            let undone = "SELECT payload FROM monolift_work WHERE name = 'undo'";
+            self.tables.rows("orders", undone).iter().all(|row| !row[0].contains(&id))
         });
     }
 
@@ -346,6 +355,7 @@ fn name_refused(tables: &Tables, names: &mut BTreeMap<String, String>) {
 /// All programs in one placement: what was answered to each, and what is stored in the end.
 fn run_all(placement: &'static Placement, run: &Run) -> (Vec<Vec<String>>, Vec<String>) {
     let shop = placement.start(run);
+    let tables = Tables::of(run);
     let next = AtomicU64::new(0);
     let run_some = || {
         let mut done = Vec::new();
@@ -354,7 +364,7 @@ fn run_all(placement: &'static Placement, run: &Run) -> (Vec<Vec<String>>, Vec<S
             if seed >= seeds(SEEDS) {
                 return done;
             }
-            done.push((seed, Program::new(&shop.address, seed).run()));
+            done.push((seed, Program::new(&shop.address, &tables, seed).run()));
         }
     };
     let mut all = BTreeMap::new();
@@ -364,7 +374,6 @@ fn run_all(placement: &'static Placement, run: &Run) -> (Vec<Vec<String>>, Vec<S
             all.extend(one.join().unwrap());
         }
     });
-    let tables = Tables::of(run);
     tables.settle();
     let mut names = BTreeMap::new();
     let mut said = Vec::new();

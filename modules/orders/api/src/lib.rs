@@ -93,8 +93,7 @@ pub enum OrderState {
     Cancelled,
 }
 
-/// An order was placed or cancelled, and all that follows from that is done: it is paid and its units are sold, or its
-/// payment and its units are given back.
+/// An order was placed, or it was and is not any more: its customer has cancelled it, or it could not be fulfilled.
 ///
 /// It is kept for ten years, so that a read model can be built anew from all orders.
 #[monolift_call::event(key = order, keep = "3650d")]
@@ -104,7 +103,7 @@ pub struct OrderChanged {
     pub order: OrderId,
     /// Whose it is.
     pub user: UserId,
-    /// What it is now: placed or cancelled.
+    /// What it is now: placed, cancelled or refused.
     pub state: OrderState,
     /// What was ordered. Earlier releases did not tell, nor what follows.
     #[serde(default)]

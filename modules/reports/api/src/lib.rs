@@ -60,7 +60,7 @@ pub struct Purchase {
     pub day: String,
     /// What it cost.
     pub total: Cents,
-    /// Whether it was cancelled.
+    /// Whether it was cancelled, or could not be fulfilled.
     pub cancelled: bool,
     /// What was bought.
     pub lines: Vec<Bought>,

@@ -331,8 +331,13 @@ impl Pair {
         let ledger = EventLedger::of(self.kitchen.clone(), "kitchen");
         soon(async {
             loop {
-                let lag = ledger.lag().await.unwrap();
-                if !lag.is_empty() && lag.iter().all(|one| one.waiting + one.parked == 0) {
+                let is_known = !ledger.lag().await.unwrap().is_empty();
+                // What was published before the listener was known is offered after that.
+                let sql = "SELECT id FROM monolift_events WHERE offered < \
+                    (SELECT version FROM monolift_event_registry) LIMIT 1";
+                let behind = sqlx::query(sql).fetch_optional(self.kitchen.pool()).await.unwrap();
+                let mut lag = ledger.lag().await.unwrap().into_iter();
+                if is_known && behind.is_none() && lag.all(|one| one.waiting + one.parked == 0) {
                     return;
                 }
                 sleep(Duration::from_millis(20)).await;

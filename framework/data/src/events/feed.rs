@@ -4,7 +4,7 @@ use super::{
     ledger::EventLedger,
     offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled},
     registry,
-    statements::{LIST, list, now, skip_locked},
+    statements::{LIST, among, list, now, skip_locked},
     tables::EPOCH,
 };
 use crate::{Backend, Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
@@ -285,13 +285,14 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         Ok(offers)
     }
 
-    /// Deletes the offers of events that were handled, in one statement, also where another process has claimed the offer since.
+    /// Deletes the offers of events that were handled, which are in order, also where another process has claimed the offer
+    /// since.
     async fn delete(&self, listener: &str, events: &[&str]) -> Result<(), sqlx::Error> {
         for events in events.chunks(LIST) {
-            let (places, listed) = list(3, events);
+            let (is_one, listed) = among("event", 3, events);
             let sql = format!(
                 "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2 \
-                 AND epoch <= {EPOCH} AND event IN ({places})"
+                 AND epoch <= {EPOCH} AND {is_one}"
             );
             let values = vec![(&*self.module).into(), listener.into()];
             self.db.change(sql.into(), values.into_iter().chain(listed).collect()).await?;
@@ -384,7 +385,8 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
         let (handled, others): (Vec<&Settled>, Vec<&Settled>) =
             settled.iter().partition(|one| one.ending == Ending::Handled);
-        let handled: Vec<&str> = handled.iter().map(|one| one.event.as_str()).collect();
+        let mut handled: Vec<&str> = handled.iter().map(|one| one.event.as_str()).collect();
+        handled.sort_unstable();
         self.delete(&listener, &handled).await?;
         if others.is_empty() {
             return Ok(());
@@ -400,19 +402,20 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     async fn renew(
         &self,
         listener: String,
-        events: Vec<String>,
+        mut events: Vec<String>,
         holders: Vec<String>,
     ) -> Result<(), FeedError> {
         let now = now(self.db.backend());
+        events.sort_unstable();
         let holders: Vec<&str> = holders.iter().take(LIST).map(String::as_str).collect();
         let mut tx = self.db.write().await?;
         for events in events.chunks(LIST) {
             let events: Vec<&str> = events.iter().map(String::as_str).collect();
-            let (events, first) = list(4, &events);
+            let (is_one, first) = among("event", 4, &events);
             let (holders, second) = list(4 + first.len(), &holders);
             let sql = format!(
                 "UPDATE monolift_event_offers SET leased_till_ms = {now} + $3 WHERE module = $1 \
-                 AND listener = $2 AND epoch <= {EPOCH} AND event IN ({events}) AND holder IN ({holders})"
+                 AND listener = $2 AND epoch <= {EPOCH} AND {is_one} AND holder IN ({holders})"
             );
             let values =
                 vec![(&*self.module).into(), listener.as_str().into(), milliseconds(LEASE).into()];

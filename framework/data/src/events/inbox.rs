@@ -3,7 +3,7 @@
 use super::{
     builds::Hearer,
     offer::Offer,
-    statements::{list, now, number},
+    statements::{among, filled, now, number},
     tables::EPOCH,
 };
 use crate::{Backend, Column, ModuleDatabase, Value, call::planted};
@@ -183,36 +183,15 @@ pub(super) async fn ask_for_all<D: ModuleDatabase>(
     }
     let Some(first) = slips.first() else { return Ok(Vec::new()) };
     let place: Vec<Value> = vec![(&*first.listener).into(), (&*first.publisher).into()];
-    let mut last: BTreeMap<(String, String), i64> = BTreeMap::new();
-    let names: BTreeSet<&str> =
-        slips.iter().filter(|slip| slip.has_key()).map(|slip| slip.name.as_str()).collect();
-    let keys: Vec<&str> = slips.iter().filter_map(|slip| slip.key.as_deref()).collect();
-    if !keys.is_empty() {
-        let names: Vec<&str> = names.into_iter().collect();
-        let (names, named) = list(3, &names);
-        let (keys, keyed) = list(3 + named.len(), &keys);
-        let locked = match backend {
-            Backend::Sqlite => "",
-            Backend::Postgres => "FOR UPDATE",
-        };
-        let sql = format!(
-            "SELECT name, key, number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
-             AND name IN ({names}) AND key IN ({keys}) {locked}"
-        );
-        let values = place.iter().cloned().chain(named).chain(keyed).collect();
-        let columns = &[Column::Text, Column::Text, Column::Number];
-        for row in D::rows(tx, sql.into(), values, columns).await? {
-            let text = |at: usize| row[at].text().unwrap_or_default().to_owned();
-            last.insert((text(0), text(1)), row[2].number());
-        }
-    }
+    let last = last_numbers::<D>(backend, tx, &place, slips).await?;
     let mut noted: BTreeSet<String> = BTreeSet::new();
-    let others: Vec<&str> =
+    let mut others: Vec<&str> =
         slips.iter().filter(|slip| !slip.has_key()).map(|slip| slip.noted_as.as_str()).collect();
+    others.sort_unstable();
     if !others.is_empty() {
-        let (events, listed) = list(3, &others);
+        let (is_one, listed) = among("event", 3, &others);
         let sql = format!(
-            "SELECT event FROM monolift_inbox WHERE module = $1 AND publisher = $2 AND event IN ({events})"
+            "SELECT event FROM monolift_inbox WHERE module = $1 AND publisher = $2 AND {is_one}"
         );
         let values = place.into_iter().chain(listed).collect();
         let rows = D::rows(tx, sql.into(), values, &[Column::Text]).await?;
@@ -229,6 +208,46 @@ pub(super) async fn ask_for_all<D: ModuleDatabase>(
         },
     };
     Ok(slips.iter().map(standing).collect())
+}
+
+/// The last number of each key that has one, by the name of the event and the key. It locks their rows.
+async fn last_numbers<D: ModuleDatabase>(
+    backend: Backend,
+    tx: &mut D::Connection,
+    place: &[Value],
+    slips: &[&Slip],
+) -> Result<BTreeMap<(String, String), i64>, sqlx::Error> {
+    let keys = slips.iter().filter_map(|slip| Some((slip.name.as_str(), slip.key.as_deref()?)));
+    let keys: Vec<(&str, &str)> = keys.collect();
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut values = place.to_vec();
+    let mut asked = Vec::new();
+    for (name, key) in filled(&keys) {
+        asked.push(format!("(${}, ${})", values.len() + 1, values.len() + 2));
+        values.extend([name.into(), key.into()]);
+    }
+    let asked = asked.join(", ");
+    let sql = match backend {
+        Backend::Sqlite => format!(
+            "SELECT name, key, number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
+             AND (name, key) IN (VALUES {asked})"
+        ),
+        // Row by row through the primary key, also without statistics of the table.
+        Backend::Postgres => format!(
+            "SELECT asked.name, asked.key, kept.number FROM (VALUES {asked}) AS asked (name, key), \
+             LATERAL (SELECT number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
+             AND name = asked.name AND key = asked.key FOR UPDATE) AS kept"
+        ),
+    };
+    let columns = &[Column::Text, Column::Text, Column::Number];
+    let mut last = BTreeMap::new();
+    for row in D::rows(tx, sql.into(), values, columns).await? {
+        let text = |at: usize| row[at].text().unwrap_or_default().to_owned();
+        last.insert((text(0), text(1)), row[2].number());
+    }
+    Ok(last)
 }
 
 /// Notes events as handled that [`ask_for_all`] knows as new, in the same transaction. `false` if one of them was handled

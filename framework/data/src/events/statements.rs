@@ -21,15 +21,32 @@ pub(super) fn skip_locked(backend: Backend) -> &'static str {
 /// The most values in one list.
 pub(super) const LIST: usize = 128;
 
-/// `$4, $5, …`, for `values` from number `from` on. The length of a list is one of a few, so that a connection keeps few
-/// prepared statements. A list that is too short is filled with its last value.
+/// The same values, with the last one repeated until they are as many as one of a few lengths. So a connection keeps few
+/// prepared statements.
+pub(super) fn filled<T: Copy>(values: &[T]) -> impl Iterator<Item = T> {
+    let length = [1, 8, 32, 64, LIST].into_iter().find(|length| *length >= values.len());
+    let missing = length.unwrap_or_default().saturating_sub(values.len());
+    let last = values.last().copied();
+    values.iter().copied().chain(last.into_iter().cycle().take(missing))
+}
+
+/// `$4, $5, …`, for `values` from number `from` on, which are filled.
 pub(super) fn list(from: usize, values: &[&str]) -> (String, Vec<Value>) {
-    let length = [1, 8, 32, LIST].into_iter().find(|length| *length >= values.len());
-    let length = length.unwrap_or(values.len());
-    let places: Vec<String> = (from..from + length).map(|number| format!("${number}")).collect();
-    let last = values.last().copied().unwrap_or_default();
-    let filled = (0..length).map(|at| values.get(at).copied().unwrap_or(last).into()).collect();
+    let filled: Vec<Value> = filled(values).map(Value::from).collect();
+    let places: Vec<String> =
+        (from..from + filled.len()).map(|number| format!("${number}")).collect();
     (places.join(", "), filled)
+}
+
+/// That `column` is one of `ids`, which are in order, and in the range that they span. PostgreSQL goes to that range, also
+/// without statistics of the table: by the list alone it would then read all rows of a module.
+pub(super) fn among(column: &str, from: usize, ids: &[&str]) -> (String, Vec<Value>) {
+    let (places, mut values) = list(from + 2, ids);
+    let ends = [ids.first(), ids.last()].map(|end| Value::from(end.copied().unwrap_or_default()));
+    values.splice(0..0, ends);
+    let condition =
+        format!("{column} >= ${from} AND {column} <= ${} AND {column} IN ({places})", from + 1);
+    (condition, values)
 }
 
 /// The number that a statement answers with, if it answers with a row.

@@ -143,4 +143,12 @@ const MIGRATIONS: &[Migration] = &[
     );
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (3, 1);",
     ),
+    // PostgreSQL without statistics would take an index that begins with the module for the primary key's work.
+    (
+        "0004_offers_by_key.sql",
+        "DROP INDEX monolift_event_offers_keys;
+    CREATE INDEX monolift_event_offers_keys
+        ON monolift_event_offers (key, name, listener, module, number);
+    INSERT INTO monolift_event_tables (version, readable_since) VALUES (4, 1);",
+    ),
 ];

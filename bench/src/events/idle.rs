@@ -5,7 +5,7 @@ use super::{EFFECTS, Server, by_hand::effect, text_of};
 use async_trait::async_trait;
 use monolift::{
     Db, Delivery, Events, Failure, On, StartError,
-    data::{DbSettings, Location, events::Event, events::Heard},
+    data::events::{Event, Heard},
     link::Links,
     module::{Inject, Injector, Module, ModuleFacts},
     testing::{Mode, RunningSystem, System},
@@ -38,11 +38,10 @@ impl Event for Ticked {
 
 /// Who is told of effects: there is one measurement at a time.
 static TOLD: Mutex<Option<mpsc::UnboundedSender<Instant>>> = Mutex::new(None);
+/// What the clock publishes with.
+static CLOCK: Mutex<Option<(Db, Events)>> = Mutex::new(None);
 
-struct Clock {
-    _db: Db,
-    _events: Events,
-}
+struct Clock;
 
 impl Module for Clock {
     fn facts() -> &'static ModuleFacts {
@@ -61,8 +60,9 @@ impl Module for Clock {
     }
 
     async fn inject(injector: Injector) -> Result<Self, StartError> {
-        let (db, events) = (injector.field("db").await?, injector.field("events").await?);
-        Ok(Self { _db: db, _events: events })
+        let own = (injector.field("db").await?, injector.field("events").await?);
+        *CLOCK.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+        Ok(Self)
     }
 
     fn publish(_: &Arc<Self>, _: &Links) {}
@@ -129,13 +129,12 @@ impl Idle {
         let system = System::new(mode)
             .module::<Clock>()
             .module::<Listening>()
-            .settings("clock", [("db", std::collections::BTreeMap::from([("url", url.clone())]))])
+            .settings("clock", [("db", std::collections::BTreeMap::from([("url", url)]))])
             .settings("listening", [("db", std::collections::BTreeMap::from([("url", listener)]))])
             .start()
             .await;
-        let settings = DbSettings { connections: Some(1), ..DbSettings::default() };
-        let db: Db = Db::open(&Location::Url(url), &settings, &[]).await?;
-        let events = system.process_of("clock").events("clock", db.pool())?;
+        let own = CLOCK.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (db, events) = own.ok_or_else(|| anyhow::anyhow!("the clock has not started"))?;
         let (told, effects) = mpsc::unbounded_channel();
         *TOLD.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         Ok(Self { system, db, events, effects })

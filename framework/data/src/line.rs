@@ -7,6 +7,7 @@ use crate::call::{
 };
 use sqlx::{Database, Pool};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The order in which callers get the connections of a pool.
 ///
@@ -18,6 +19,7 @@ pub(super) struct Line {
     own: Arc<Turns>,
     most: usize,
     shared: Option<(Arc<Turns>, Origin)>,
+    ended: watch::Sender<()>,
 }
 
 /// The right to one connection, until it is dropped.
@@ -25,6 +27,13 @@ pub(super) struct Line {
 pub(super) struct Places {
     _shared: Option<Place>,
     _own: Place,
+    ended: watch::Sender<()>,
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.ended.send_replace(());
+    }
 }
 
 impl Line {
@@ -39,7 +48,13 @@ impl Line {
     }
 
     fn with(connections: u32, shared: Option<(Arc<Turns>, Origin)>) -> Self {
-        Self { own: places(connections), most: connections as usize, shared }
+        let (own, most) = (places(connections), connections as usize);
+        Self { own, most, shared, ended: watch::Sender::new(()) }
+    }
+
+    /// Changes when a transaction has ended, or the use of a connection without one.
+    pub(super) fn ended(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
     }
 
     /// How many places are taken, and how many callers wait.
@@ -70,7 +85,7 @@ impl Line {
             None => None,
             Some((turns, module)) => Some(in_turn(turns, *module).await),
         };
-        Ok(Places { _shared: shared, _own: own })
+        Ok(Places { _shared: shared, _own: own, ended: self.ended.clone() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     ledger::EventLedger,
+    looks::Looks,
     offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled},
     registry,
     statements::{LIST, among, list, now, skip_locked},
@@ -17,31 +18,18 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 /// For how long offers are a listener's. It is renewed three times as often.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
 /// The longest that a question is kept waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How often the table is looked at while nothing else says that there is an event: another replica may have published.
-const LOOK: Duration = Duration::from_millis(250);
 /// How often a feed that is busy looks for events that are to be offered to new listeners.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// The shortest time between two claims of a listener, unless the first one took all that it asked for. Events that are
 /// published one after another are claimed, handled and acknowledged together.
 const BETWEEN: Duration = Duration::from_millis(8);
-/// Up to this pause, further events do not have the feed look again: their transactions have to commit first.
-const COMMITS: Duration = Duration::from_millis(4);
-/// After an event was published, its transaction still has to commit.
-const SOON: [Duration; 5] = [
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(4),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-];
-
 /// The events of a module, from its own database.
 pub struct PublisherFeed<D: ModuleDatabase> {
     db: Db<D>,
@@ -346,16 +334,14 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
 impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
         let until = Instant::now() + Duration::from_millis(ask.wait_ms).min(LONGEST_WAIT);
-        let mut published = self.published.subscribe();
+        let mut looks = Looks::new(&self.published, &self.db.writer_line);
         self.register(&ask).await?;
-        let mut soon = SOON.iter();
         let last = self.last_claim(&ask.listener);
         let mut is_busy = last.is_some_and(|last| last.is_full);
         if let Some(last) = last.filter(|last| !last.is_full) {
             sleep_until((last.at + BETWEEN).min(until)).await;
         }
         loop {
-            published.mark_unchanged();
             self.catch_up(is_busy).await?;
             // A claim writes. So one that would probably find nothing is preceded by a question.
             if std::mem::take(&mut is_busy) || self.is_due(&ask).await? {
@@ -364,21 +350,10 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
                     return Ok(taken);
                 }
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= until {
                 return Ok(Vec::new());
             }
-            // Another replica may publish without a word.
-            let pause = left.min(soon.next().copied().unwrap_or(LOOK));
-            let is_published = if pause <= COMMITS {
-                sleep(pause).await;
-                published.has_changed().unwrap_or_default()
-            } else {
-                timeout(pause, published.changed()).await.is_ok()
-            };
-            if is_published {
-                soon = SOON.iter();
-            }
+            looks.wait(until).await;
         }
     }
 

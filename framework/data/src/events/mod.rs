@@ -20,6 +20,7 @@ mod heard;
 mod inbox;
 mod ledger;
 mod listener;
+mod looks;
 mod offer;
 mod publish;
 mod rebuild;

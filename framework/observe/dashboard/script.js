@@ -50,7 +50,9 @@ function showMap() {
   const states = el('div', { id: 'states', class: 'cards' });
   show(map,
     el('p', { class: 'legend' }, 'Solid arrows are calls within a process, dashed ones cross a network, red ones fail. ',
-      'Each shows calls a second and the p99. Select a module for its methods.'),
+      'Each shows calls a second and the p99. Dotted arrows are events, from publisher to listener. ',
+      'Select a module for its methods.'),
+    el('p', { class: 'quiet', id: 'circles' }),
     el('h2', {}, 'Processes'), states);
   drawMap();
 }
@@ -67,6 +69,8 @@ function drawMap() {
     module.addEventListener('keydown', (event) => { if (event.key === 'Enter' || event.key === ' ') open(); });
     if (module.dataset.module === focused) module.focus();
   }
+  document.getElementById('circles').textContent = latest.circles.map((circle) =>
+    'Events go in a circle: ' + circle.join(', ') + '. ').join('');
   const states = document.getElementById('states');
   states.replaceChildren(...latest.processes.map((state) => el('div', { class: 'card' },
     el('strong', {}, state.process), ' ', el('span', { class: 'quiet' }, 'pid ' + state.pid),

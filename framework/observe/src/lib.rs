@@ -40,7 +40,7 @@ pub use events::{
 pub use export::{Export, ExportFigures};
 pub use keep::KeepSettings;
 pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};
-pub use state::{CallFigures, OtherState, ProcessState, ReplicaView};
+pub use state::{CallFigures, Listening, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
 pub use traces::{Kept, KeptBecause, Traces};

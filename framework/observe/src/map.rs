@@ -1,4 +1,4 @@
-//! A map of the application as SVG: modules as boxes, grouped by process, with the calls between them.
+//! A map of the application as SVG: modules as boxes, grouped by process, with the calls and the events between them.
 //!
 //! Processes stand in columns, callers to the left of those that they call, so arrows run to the right. The layout depends on
 //! the application alone and not on its figures, so the picture does not jump while it is watched.
@@ -117,7 +117,7 @@ pub(crate) fn draw(states: &[ProcessState], ways: &Ways) -> String {
     let _ = write!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-label=\"processes, their modules, and the calls between them\">\
+         aria-label=\"processes, their modules, and the calls and events between them\">\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
          orient=\"auto-start-reverse\"><path d=\"M0 0L8 4L0 8z\"/></marker></defs>"
     );
@@ -125,6 +125,11 @@ pub(crate) fn draw(states: &[ProcessState], ways: &Ways) -> String {
     for ((caller, module), traffic) in ways {
         if let (Some(from), Some(to)) = (places.get(caller.as_str()), places.get(module.as_str())) {
             arrow(&mut svg, caller, module, *from, *to, *traffic);
+        }
+    }
+    for ((publisher, listener), names) in events::flows(states) {
+        if let (Some(from), Some(to)) = (places.get(publisher), places.get(listener)) {
+            events::arrow(&mut svg, (publisher, listener), *from, *to, &names);
         }
     }
     svg.push_str("</svg>");
@@ -242,19 +247,26 @@ fn module_box(svg: &mut String, module: &str, at: Place, ways: &Ways) {
     );
 }
 
-fn arrow(svg: &mut String, caller: &str, module: &str, from: Place, to: Place, traffic: Traffic) {
+/// A curve from one box to another one, which leaves and meets them this far below their tops, and its ends.
+fn curve(from: Place, to: Place, below: usize) -> (String, [usize; 4]) {
     let right = from.x < to.x;
     let (x1, x2) = match right {
         true => (from.x + BOX_WIDTH, to.x),
         // Within a column, and back, along the right side.
         false => (from.x + BOX_WIDTH, to.x + BOX_WIDTH),
     };
-    let (y1, y2) = (from.y + BOX_HEIGHT / 2, to.y + BOX_HEIGHT / 2);
+    let (y1, y2) = (from.y + below, to.y + below);
     let bend = if right { (x2 - x1) / 2 } else { 46 };
     let (c1, c2) = match right {
         true => (x1 + bend, x2 - bend),
         false => (x1 + bend, x2 + bend),
     };
+    (format!("M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}"), [x1, y1, x2, y2])
+}
+
+fn arrow(svg: &mut String, caller: &str, module: &str, from: Place, to: Place, traffic: Traffic) {
+    let (path, [x1, y1, x2, y2]) = curve(from, to, BOX_HEIGHT / 2);
+    let right = from.x < to.x;
     let kind = if traffic.remote { "remote" } else { "local" };
     let failing = if traffic.failed_per_second > 0.0 { " failing" } else { "" };
     let idle = if traffic.calls_per_second > 0.0 { "" } else { " idle" };
@@ -266,8 +278,8 @@ fn arrow(svg: &mut String, caller: &str, module: &str, from: Place, to: Place, t
     );
     let _ = write!(
         svg,
-        "<g class=\"way {kind}{failing}{idle}\"><path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\" \
-         marker-end=\"url(#tip)\"><title>{}</title></path>",
+        "<g class=\"way {kind}{failing}{idle}\"><path d=\"{path}\" marker-end=\"url(#tip)\">\
+         <title>{}</title></path>",
         escaped(&title)
     );
     if traffic.calls_per_second > 0.0 {
@@ -301,5 +313,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+pub(crate) mod events;
 #[cfg(test)]
 mod tests;

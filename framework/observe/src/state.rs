@@ -22,12 +22,23 @@ pub struct ProcessState {
     /// The processes that it calls.
     #[serde(default)]
     pub others: Vec<OtherState>,
+    /// The events that its modules listen to.
+    #[serde(default)]
+    pub listens: Vec<Listening>,
     /// The calls that were made in it so far.
     #[serde(default)]
     pub calls: Vec<CallFigures>,
     /// Resident memory, in bytes.
     #[serde(default)]
     pub resident: u64,
+}
+
+/// An event that a module listens to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Listening {
+    pub listener: String,
+    pub publisher: String,
+    pub event: String,
 }
 
 /// Another process, as this one sees it.

@@ -14,8 +14,8 @@ use crate::{
 };
 use monolift_manifest::{Address, Process};
 use monolift_observe::{
-    AdminState, Figures, KeepSettings, Methods, Neighbour, OtherState, ProcessState, ReplicaView,
-    Traces,
+    AdminState, Figures, KeepSettings, Listening, Methods, Neighbour, OtherState, ProcessState,
+    ReplicaView, Traces,
     metrics::{self, Kind, Page},
     observed, router,
 };
@@ -328,6 +328,16 @@ fn replicas(page: &mut Page, remotes: &[Arc<Remote>]) {
 fn state_of(app: &RunningApp, admin: SocketAddr) -> monolift_observe::Description {
     let (process, readiness) = (app.process().to_owned(), app.readiness());
     let modules: Vec<String> = app.modules().map(str::to_owned).collect();
+    let listens: Vec<Listening> = app
+        .modules
+        .iter()
+        .flat_map(|module| module.facts.on.iter().map(|(of, event)| (module.facts.name, of, event)))
+        .map(|(listener, publisher, event)| Listening {
+            listener: listener.to_owned(),
+            publisher: (*publisher).to_owned(),
+            event: (*event).to_owned(),
+        })
+        .collect();
     let others: Vec<(Arc<Remote>, Vec<String>)> = app
         .remotes
         .values()
@@ -353,6 +363,7 @@ fn state_of(app: &RunningApp, admin: SocketAddr) -> monolift_observe::Descriptio
             ready: readiness.is_ready(),
             waiting_for: readiness.waiting_for.clone(),
             others: others.iter().map(other).collect(),
+            listens: listens.clone(),
             calls: metrics::call_figures(),
             resident: metrics::resident(),
         }

@@ -41,6 +41,11 @@ fn a_process_that_observes_shows_the_whole_application() {
         states = ask(&payments, "/api/processes");
         names(&states, "processes") == all && states["processes"].as_array().unwrap().len() == 8
     });
+    // Who listens to whom, for the map.
+    let listens = states["processes"].as_array().unwrap().iter();
+    let listens = listens.flat_map(|state| state["listens"].as_array().unwrap());
+    let listeners: BTreeSet<&str> = listens.map(|one| one["listener"].as_str().unwrap()).collect();
+    assert_eq!(listeners, BTreeSet::from(["notifications", "reports"]), "{states:#}");
     assert_eq!(shop.order_as_part_of(TRACE), 201);
     let trace = ask(&payments, &format!("/api/traces/{TRACE}"));
     let expected = ["gateway", "orders", "payments", "stock", "users"].map(str::to_owned);

@@ -67,7 +67,8 @@ impl Watch {
         let (at, before) =
             self.looks.first().map_or((Instant::now(), &now), |(at, look)| (*at, look));
         let ways = map::ways(before, &now, at.elapsed().as_secs_f64());
-        let told = json!({ "map": map::draw(&now, &ways), "processes": now });
+        let circles = map::events::circles(&now);
+        let told = json!({ "map": map::draw(&now, &ways), "circles": circles, "processes": now });
         self.looks.push((Instant::now(), now));
         if self.looks.len() > LOOKS {
             self.looks.remove(0);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::state::{OtherState, ReplicaView};
+use crate::state::{Listening, OtherState, ReplicaView};
 
 fn state(
     process: &str,
@@ -102,4 +102,39 @@ fn fifty_modules_have_fifty_places_and_circles_end() {
 fn names_are_text() {
     let svg = draw(&[state("a<b>\"&", 1, &[], &[])], &Ways::new());
     assert!(svg.contains("a&lt;b&gt;&quot;&amp;") && !svg.contains("a<b>"), "{svg}");
+}
+
+fn listens(listener: &str, publisher: &str, event: &str) -> Listening {
+    let [listener, publisher, event] = [listener, publisher, event].map(str::to_owned);
+    Listening { listener, publisher, event }
+}
+
+#[test]
+fn events_have_arrows_of_their_own_from_the_publisher_to_the_listener() {
+    let mut states = split();
+    states[2].listens = vec![
+        listens("stock", "orders", "order-placed"),
+        listens("stock", "orders", "order-cancelled"),
+        listens("stock", "nowhere", "nothing"),
+    ];
+    let svg = draw(&states, &ways(&[], &states, 1.0));
+    assert_eq!(svg.matches("class=\"way events\"").count(), 1, "{svg}");
+    assert!(svg.contains("stock listens to orders: order-cancelled, order-placed"), "{svg}");
+}
+
+#[test]
+fn circles_of_events_are_listed() {
+    let mut one = state("monolith", 1, &["a", "b", "c", "d"], &[]);
+    one.listens = vec![
+        listens("b", "a", "x"),
+        listens("c", "b", "y"),
+        listens("a", "c", "z"),
+        // It hears of the circle, and is not in it.
+        listens("d", "c", "z"),
+    ];
+    assert_eq!(events::circles(&[one.clone()]), [["a", "b", "c"]]);
+    one.listens.remove(2);
+    assert_eq!(events::circles(&[one.clone()]), [[""; 0]; 0]);
+    one.listens.push(listens("d", "d", "own"));
+    assert_eq!(events::circles(&[one]), [["d"]]);
 }

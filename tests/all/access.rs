@@ -1,8 +1,9 @@
 //! Who may call a method: rules that stand with it, and hold on every way in.
 
 use crate::support::soon;
+use axum::{Extension, Router, routing::put};
 use monolift::{
-    CallError, CallErrorKind, InterfaceError, Principal, async_trait,
+    CallError, CallErrorKind, InterfaceError, Principal, Routes, async_trait,
     testing::{Mode, RunningSystem, System, every_mode, service, user},
 };
 use monolift_gateway::{HttpLimits, HttpServer};
@@ -48,6 +49,55 @@ pub trait Lobby {
 
     /// Adds a box, in work of the lobby's own that no request is part of.
     async fn add_at_night(&self, name: Name) -> Result<String, VaultError>;
+}
+
+/// Pictures of the boxes, by routes of the module's own.
+#[monolift::interface(
+    module = "gallery",
+    routes = "/pictures",
+    auth(role = "staff"),
+    auth(scope = "pictures")
+)]
+pub trait Gallery {
+    /// How many pictures it was asked to keep.
+    async fn kept(&self) -> Result<usize, VaultError>;
+}
+
+#[monolift::module(name = "gallery", provides = Gallery, routes)]
+struct GalleryModule {
+    kept: monolift::State<AtomicUsize>,
+}
+
+#[async_trait]
+impl Gallery for GalleryModule {
+    async fn kept(&self) -> Result<usize, VaultError> {
+        Ok(self.kept.load(Ordering::SeqCst))
+    }
+}
+
+impl Routes for GalleryModule {
+    fn routes(self: Arc<Self>) -> Router {
+        let keep = async move |who: Option<Extension<Principal>>, picture: String| {
+            self.kept.fetch_add(1, Ordering::SeqCst);
+            format!("{picture} of {:?}", who.map(|who| who.subject.clone()))
+        };
+        Router::new().route("/{name}", put(keep))
+    }
+}
+
+/// A module whose own routes do not say who may ask for them.
+#[monolift::interface(module = "attic", routes = "/attic")]
+pub trait Attic {}
+
+#[monolift::module(name = "attic", provides = Attic, routes)]
+struct AtticModule {}
+
+impl Attic for AtticModule {}
+
+impl Routes for AtticModule {
+    fn routes(self: Arc<Self>) -> Router {
+        Router::new()
+    }
 }
 
 #[derive(Debug, thiserror::Error, Serialize, Deserialize, JsonSchema, InterfaceError)]
@@ -273,6 +323,60 @@ async fn the_gateway_says_what_it_asks_for(mode: Mode) {
     assert!(visits.get("security").is_none() && visits["responses"].get("401").is_none());
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     house.stop().await;
+}
+
+/// The rule of a module's own routes holds at the gateway, wherever the module runs.
+#[every_mode]
+async fn a_modules_own_routes_have_a_rule_too(mode: Mode) {
+    let house = System::new(mode).module::<GalleryModule>().start().await;
+    let gallery: GalleryClient = house.client();
+    let (status, text) = ask(&house, None, "PUT /pictures/box\ngold").await;
+    assert!(status == 401 && text.contains("www-authenticate: Bearer\r\n"), "{text}");
+    assert!(text.contains(r#""code":"unauthenticated""#), "{text}");
+    let (status, text) = ask(&house, Some(user("ada")), "PUT /pictures/box\ngold").await;
+    let challenge = r#"www-authenticate: Bearer error="insufficient_scope", scope="pictures""#;
+    assert!(status == 403 && text.contains(challenge), "{text}");
+    // Nor is it told which routes there are.
+    assert_eq!(ask(&house, None, "GET /pictures").await.0, 401);
+    assert_eq!(ask(&house, None, "GET /pictures/a/b/c").await.0, 401);
+    assert_eq!(gallery.kept().await.unwrap(), 0);
+    for staff in [user("eve").with_role("staff"), user("bob").with_scope("pictures")] {
+        let (status, text) = ask(&house, Some(staff), "PUT /pictures/box\ngold").await;
+        assert!(status == 200 && text.ends_with("gold of None"), "{text}");
+    }
+    assert_eq!(gallery.kept().await.unwrap(), 2);
+    let counts = house.own().refused_calls();
+    let counts: Vec<_> =
+        counts.iter().map(|(refused, count)| (&*refused.method, refused.by, *count)).collect();
+    assert_eq!(counts, [("gallery.routes", "nobody", 3), ("gallery.routes", "user", 1)]);
+    house.stop().await;
+}
+
+#[every_mode]
+async fn what_own_routes_would_refuse_is_counted_first(mode: Mode) {
+    let observed = |manifest: &mut Manifest| {
+        manifest.identity.keys.rules = Rules::read("enforce,gallery=observe").unwrap();
+    };
+    let house = System::new(mode).module::<GalleryModule>().manifest(observed).start().await;
+    let (status, text) = ask(&house, None, "PUT /pictures/box\ngold").await;
+    assert!(status == 200 && text.ends_with("gold of None"), "{text}");
+    let counts = house.own().refused_calls();
+    assert!(matches!(&counts[..], [(refused, 1)] if refused.observed), "{counts:?}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn own_routes_are_not_open_by_omission_where_there_is_identity() {
+    let identity = |manifest: &mut Manifest| manifest.identity.stated = true;
+    let attic = System::new(Mode::InProcess).module::<AtticModule>().manifest(identity);
+    let text = attic.try_start().await.unwrap_err().to_string();
+    assert!(
+        text.contains("/attic/…") && text.contains("routes = \"/attic\", auth(user)"),
+        "{text}"
+    );
+    let gallery = System::new(Mode::InProcess).module::<GalleryModule>().manifest(identity);
+    let text = gallery.try_start().await.err().map(|error| error.to_string());
+    assert_eq!(text, None);
 }
 
 /// The lobby has a route and does not say who may call it.

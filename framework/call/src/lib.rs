@@ -159,7 +159,8 @@ pub use start_error::{StartError, StartErrors};
 ///   made. Between modules bounds are checked in tests, where calls are encoded. A call within a
 ///   process is never checked. An argument whose type has a named schema takes that type's bounds
 ///   only.
-/// - `#[monolift_call::interface(routes = "/pictures")]` is the prefix of the module's own `Routes`.
+/// - `#[monolift_call::interface(routes = "/pictures")]` is the prefix of the module's own `Routes`. `routes = "/pictures",
+///   auth(user)` says who may ask for them, and else what `#[auth(…)]` above the trait says.
 ///
 /// An interface belongs to the module of its package: the package `stock-api` to the module
 /// `stock`. Inside a host's own crate, name the module:

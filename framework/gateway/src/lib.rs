@@ -49,7 +49,7 @@ pub use internal::{OnInternalError, with_internal_errors};
 pub use layer::{CallLayer, CallService};
 pub use listen::{HttpLimits, HttpServer};
 pub use log::access_logged;
-pub use own_routes::{OwnRoutes, OwnRoutesHere, own_routes};
+pub use own_routes::{OwnRoutesHere, RoutesAt, own_routes};
 pub use proxies::Proxies;
 pub use rates::Rates;
 pub use refused::{RefusedRequest, RefusedRequests};

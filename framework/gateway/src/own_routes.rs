@@ -1,28 +1,40 @@
 //! The routes of modules' own: here, or passed on, or served to a gateway elsewhere.
 
 use super::{
-    HttpLimits, RouteError,
+    HttpLimits, Problem, RouteError,
     browser::not_guessed,
-    edge,
+    challenge, edge,
     forward::{Forward, say_forwarded},
     front::Front,
     listen, log, rates,
+    routes::identified,
 };
-use crate::{serve::Web, wire::Socket};
-use axum::{Router, extract::Request, routing::any};
+use crate::{
+    call::{CallSettings, Callee, Context, Principal, Rule, access},
+    interface::OwnRoutes,
+    serve::Web,
+    wire::Socket,
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::header,
+    middleware::{Next, from_fn},
+    routing::any,
+};
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
 use tokio::sync::watch;
 
 /// Where a module's own routes are.
-pub enum OwnRoutes {
+pub enum RoutesAt {
     /// In this process.
     Here(Router),
     /// In another one.
     Elsewhere(Arc<Forward>),
 }
 
-impl fmt::Debug for OwnRoutes {
+impl fmt::Debug for RoutesAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Here(_) => "Here",
@@ -32,15 +44,20 @@ impl fmt::Debug for OwnRoutes {
 }
 
 /// One router of the routes of modules' own, each below its prefix. `taken` are paths that others
-/// have, each with who. `front` holds requests to the rates of their modules.
+/// have, each with who. `front` holds requests to the rates of their modules, and `known` finds out who makes them, where
+/// a rule asks for that.
 pub fn own_routes(
-    all: Vec<(&'static str, &'static str, OwnRoutes)>,
+    all: Vec<(&'static OwnRoutes, RoutesAt)>,
     taken: &[(String, String)],
     front: &Arc<Front>,
+    settings: &Arc<CallSettings>,
+    known: &dyn Fn(Router) -> Router,
 ) -> Result<Router, RouteError> {
     let mut router = Router::new();
     let mut claimed: Vec<(&str, &str)> = Vec::new();
-    for (module, prefix, routes) in all {
+    for (routes, at) in all {
+        let OwnRoutes { prefix, callee } = routes;
+        let module = callee.module;
         let second = format!("the module `{module}`, which has all below `{prefix}`,");
         let inside = |path: &str, prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -54,9 +71,9 @@ pub fn own_routes(
             return Err(clash(format!("the module `{other}`"), other_prefix));
         }
         claimed.push((module, prefix));
-        let own = match routes {
-            OwnRoutes::Here(own) => Router::new().nest(prefix, own),
-            OwnRoutes::Elsewhere(forward) => {
+        let own = match at {
+            RoutesAt::Here(own) => Router::new().nest(prefix, own),
+            RoutesAt::Elsewhere(forward) => {
                 let handler = any(move |request: Request| Arc::clone(&forward).pass(request));
                 Router::new()
                     .route(prefix, handler.clone())
@@ -64,7 +81,14 @@ pub fn own_routes(
                     .route(&format!("{prefix}/{{*rest}}"), handler)
             }
         };
-        router = router.merge(rates::limited(own, module, front));
+        let own = match callee.rule {
+            Some(rule) if !rule.is_public() => {
+                let own = guarded(own, callee, rule, settings);
+                known(rates::limited(own, module, front))
+            }
+            _ => rates::limited(own, module, front),
+        };
+        router = router.merge(own);
     }
     let router = log::failures_logged(not_guessed(router));
     Ok(router.layer(axum::middleware::map_request(async |mut request: Request| {
@@ -73,6 +97,37 @@ pub fn own_routes(
         edge::state_trace(request.headers_mut());
         request
     })))
+}
+
+/// The routes for those whom `rule` lets through.
+fn guarded(
+    router: Router,
+    callee: &'static Callee,
+    rule: &'static Rule,
+    settings: &Arc<CallSettings>,
+) -> Router {
+    let settings = Arc::clone(settings);
+    router.layer(from_fn(move |mut request: Request, next: Next| {
+        // The module's handlers do not get it: in another process they would have to believe a header.
+        let principal = request.extensions_mut().remove::<Principal>();
+        let trace = Context::look(Context::trace).unwrap_or_else(|| edge::trace(request.headers()));
+        let context = Context::edge(&settings);
+        let context = match principal {
+            Some(principal) => context.with_principal(principal),
+            None => context,
+        };
+        let admitted = access::admit(callee, &settings, Some(&context));
+        async move {
+            let Err(refused) = admitted else { return next.run(request).await };
+            let problem = Problem::of_call(&refused);
+            let challenge = challenge::of(problem.status().as_u16(), Some(rule));
+            let mut response = identified(problem, trace);
+            if let Some(challenge) = challenge {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
+    }))
 }
 
 /// The routes of the modules here, for a gateway elsewhere.

@@ -3,7 +3,7 @@
 use super::{http, linked::ThisProcess};
 use crate::{
     config::{Settings, SettingsErrors},
-    interface::InterfaceDescriptor,
+    interface::{InterfaceDescriptor, OwnRoutes},
     link::{InterfaceEntry, interfaces},
     module::{
         ModuleEntry, ModuleFacts, StartError, StartErrors, Wanted,
@@ -115,8 +115,8 @@ impl Facts<'_> {
         providers
     }
 
-    /// Routed methods that do not say who may call them, in an application with identity. The build refuses them too, by
-    /// what the packages of interfaces say.
+    /// Routed methods that do not say who may call them, and own routes of modules, in an application with identity. The
+    /// build refuses them too, by what the packages of interfaces say.
     fn open_by_omission(&self) -> Vec<StartError> {
         let manifest = &self.place.manifest;
         if !manifest.identity.stated {
@@ -124,17 +124,29 @@ impl Facts<'_> {
         }
         let ours = interfaces().into_iter().map(|entry| (entry.descriptor)());
         let ours = ours.filter(|interface| manifest.process_of(interface.module).is_some());
-        let methods = ours.flat_map(|interface| interface.methods);
-        let open = methods.filter_map(|method| {
-            let route = method.route.filter(|_| method.callee.rule.is_none())?;
-            let text = format!(
-                "{route}: the application has [identity], and `{}::{}` does not say who may call it: write \
-                 `#[auth(public)]`, `#[auth(user)]` or what it asks for",
-                method.callee.interface, method.callee.method
-            );
-            Some(StartError::new(text).of(method.callee.module, ""))
-        });
-        open.collect()
+        let mut open = Vec::new();
+        for interface in ours {
+            if let Some(OwnRoutes { prefix, callee }) = &interface.routes
+                && callee.rule.is_none()
+            {
+                let text = format!(
+                    "{prefix}/…: the application has [identity], and `{}` does not say who may ask for the module's own \
+                     routes: write `#[monolift::interface(routes = \"{prefix}\", auth(user))]`, or `auth(public)`",
+                    interface.name
+                );
+                open.push(StartError::new(text).of(interface.module, ""));
+            }
+            for method in interface.methods.iter().filter(|method| method.callee.rule.is_none()) {
+                let Some(route) = method.route else { continue };
+                let text = format!(
+                    "{route}: the application has [identity], and `{}::{}` does not say who may call it: write \
+                     `#[auth(public)]`, `#[auth(user)]` or what it asks for",
+                    method.callee.interface, method.callee.method
+                );
+                open.push(StartError::new(text).of(method.callee.module, ""));
+            }
+        }
+        open
     }
 
     /// Rates of methods and modules that there are not, which would hold for nothing.

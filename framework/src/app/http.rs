@@ -5,10 +5,10 @@ use crate::{
     call::Reference,
     config::Settings,
     gateway::{
-        self, CallLayer, Cors, Forward, Front, HttpLimits, HttpServer, OnInternalError, OwnRoutes,
-        OwnRoutesHere, Proxies, Rates, RouteError,
+        self, CallLayer, Cors, Forward, Front, HttpLimits, HttpServer, OnInternalError,
+        OwnRoutesHere, Proxies, Rates, RouteError, RoutesAt,
     },
-    interface::InterfaceDescriptor,
+    interface::{InterfaceDescriptor, OwnRoutes},
     link::interfaces,
     module::{Router, StartError},
     serve::Directory,
@@ -172,31 +172,31 @@ impl RunningApp {
         if self.docs {
             whole = whole.merge(gateway::described(&manifest.app, ours));
         }
-        let own = gateway::own_routes(self.own_routes(), &gateway::paths(ours), front)?;
+        let known = |router| self.users.known_in(router, front);
+        let own = self.own_routes();
+        let own = gateway::own_routes(own, &gateway::paths(ours), front, settings, &known)?;
         let health = gateway::health(self.readiness.subscribe());
         let whole = gateway::secured(gateway::compressed(whole).merge(health));
         Ok(whole.merge(own))
     }
 
     /// The routes of modules' own: of those that run here, and the ways to the others.
-    fn own_routes(&self) -> Vec<(&'static str, &'static str, OwnRoutes)> {
-        let prefixes = interfaces().into_iter().filter_map(|entry| {
-            let interface = (entry.descriptor)();
-            Some((interface.module, interface.routes?))
-        });
-        let routes = prefixes.filter_map(|(module, prefix)| {
+    fn own_routes(&self) -> Vec<(&'static OwnRoutes, RoutesAt)> {
+        let all = interfaces().into_iter().filter_map(|entry| (entry.descriptor)().routes.as_ref());
+        let ways = all.filter_map(|routes| {
+            let module = routes.callee.module;
             let here = self.modules.iter().find(|running| running.facts.name == module);
-            let own = match here.and_then(|running| running.routes.clone()) {
-                Some((_, router)) => OwnRoutes::Here(router),
+            let at = match here.and_then(|running| running.routes.clone()) {
+                Some((_, router)) => RoutesAt::Here(router),
                 None => {
                     let process = self.place.manifest.process_of(module)?;
                     let remote = Arc::clone(self.remotes.get(process)?);
-                    OwnRoutes::Elsewhere(Arc::new(Forward::to(remote)))
+                    RoutesAt::Elsewhere(Arc::new(Forward::to(remote)))
                 }
             };
-            Some((module, prefix, own))
+            Some((routes, at))
         });
-        routes.collect()
+        ways.collect()
     }
 
     /// Gives a host's own routes what a call has: a deadline, a trace, a principal. It needs the feature `http`.

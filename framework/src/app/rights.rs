@@ -49,11 +49,14 @@ impl App {
                 rule: None,
                 callers: Vec::new(),
             };
-            if let Some(prefix) = interface.routes.filter(|_| has_gateway) {
+            if let Some(routes) = interface.routes.as_ref().filter(|_| has_gateway) {
                 let gateways = manifest.all_processes().filter(|other| manifest.vouches(other));
                 rights.push(Right {
-                    route: Some(format!("{prefix}/…")),
-                    rule: Some("what the module's own routes check".to_owned()),
+                    route: Some(format!("{}/…", routes.prefix)),
+                    rule: Some(routes.callee.rule.map_or_else(
+                        || "what the module's own routes check".to_owned(),
+                        ToString::to_string,
+                    )),
                     callers: gateways.map(str::to_owned).collect(),
                     ..of("routes")
                 });

@@ -71,7 +71,8 @@ pub struct ModuleFacts {
 impl ModuleFacts {
     /// Where the routes of its own are, as an interface that it provides says.
     pub fn prefixes(&self) -> impl Iterator<Item = &'static str> {
-        self.provides.iter().filter_map(|entry| (entry.descriptor)().routes)
+        let routes = |entry: &InterfaceEntry| (entry.descriptor)().routes.as_ref();
+        self.provides.iter().filter_map(routes).map(|routes| routes.prefix)
     }
 }
 

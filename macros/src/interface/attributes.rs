@@ -334,7 +334,7 @@ pub(super) fn refuse_equal_routes(methods: &[Method], errors: &mut Errors) {
 }
 
 /// Where a module's own routes are: `/pictures`, or deeper, and the same for all requests.
-pub(super) fn prefix(literal: &LitStr) -> syn::Result<String> {
+pub(super) fn check_prefix(literal: &LitStr) -> syn::Result<()> {
     let prefix = literal.value();
     let is_segment = |segment: &str| {
         let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
@@ -342,7 +342,7 @@ pub(super) fn prefix(literal: &LitStr) -> syn::Result<String> {
     };
     let fits = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
     if fits {
-        return Ok(prefix);
+        return Ok(());
     }
     Err(syn::Error::new(
         literal.span(),

@@ -1,6 +1,6 @@
 //! `#[auth(…)]`: who may call a method. Each attribute is a way in, and any one of them is enough.
 
-use super::parse::Method;
+use super::parse::Interface;
 use crate::errors::Errors;
 use monolift_manifest::nearest;
 use proc_macro2::TokenStream;
@@ -77,7 +77,7 @@ fn several(word: &Ident) -> syn::Error {
     syn::Error::new(word.span(), text)
 }
 
-/// Takes the attributes of a trait off it, which hold for its methods without one of their own.
+/// Takes the attributes of a trait off it, which hold for its methods without one of their own, and the module's own routes.
 pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Grant> {
     let (own, rest) = attributes.drain(..).partition(|one| one.path().is_ident("auth"));
     *attributes = rest;
@@ -91,9 +91,15 @@ pub(super) fn is_stated() -> bool {
     monolift_manifest::states_auth(&directory)
 }
 
-/// Refuses a routed method that does not say who may call it, where all have to.
-pub(super) fn check(methods: &[Method], errors: &mut Errors) {
-    for method in methods {
+/// Refuses a routed method that does not say who may call it, and such own routes, where all have to.
+pub(super) fn check(interface: &Interface, errors: &mut Errors) {
+    if let Some(routes) = interface.routes.as_ref().filter(|routes| routes.auth.is_empty()) {
+        let text = "the module's own routes do not say who may ask for them, as all routes of this package do (`auth = \
+                    true` in its Cargo.toml): write `routes = \"/…\", auth(user)`, or `public`, `role = \"staff\"` or \
+                    `scope = \"orders:write\"`";
+        errors.at(&routes.prefix, text);
+    }
+    for method in &interface.methods {
         let attributes = &method.attributes;
         if attributes.http.is_some() && attributes.auth.is_empty() {
             let text = format!(
@@ -156,6 +162,28 @@ mod tests {
             let told = told(&attribute, false);
             assert!(told.contains("compile_error") && told.contains(text), "{attribute}: {told}");
         }
+    }
+
+    /// What the compiler is told of an interface whose attribute says this.
+    fn told_of(arguments: proc_macro2::TokenStream, stated: bool) -> String {
+        let item = quote!(
+            pub trait Stock {}
+        );
+        crate::interface::interface_of(arguments, item, &[], stated).to_string()
+    }
+
+    #[test]
+    fn own_routes_say_who_may_ask_for_them() {
+        let refused = told_of(quote!(module = "stock", routes = "/pictures"), true);
+        assert!(refused.contains("own routes do not say who may ask"), "{refused}");
+        assert!(!told_of(quote!(module = "stock", routes = "/p"), false).contains("compile_error"));
+        let said = quote!(module = "stock", routes = "/p", auth(user), auth(scope = "p"));
+        let said = told_of(said, true);
+        assert!(!said.contains("compile_error") && said.contains("\"p\""), "{said}");
+        let refused = told_of(quote!(module = "stock", auth(user)), false);
+        assert!(refused.contains("and there are none"), "{refused}");
+        let refused = told_of(quote!(module = "stock", routes = "/p", auth(users)), false);
+        assert!(refused.contains("did you mean `user`?"), "{refused}");
     }
 
     #[test]

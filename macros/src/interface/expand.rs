@@ -2,11 +2,12 @@
 
 use super::{
     auth, local,
-    parse::{Argument, Interface, Method},
+    parse::{Argument, Interface, Method, OwnRoutes},
 };
 use crate::interface_error::kebab;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use std::time::Duration;
 use syn::{Ident, ItemTrait, ext::IdentExt, spanned::Spanned};
 
 /// ```text
@@ -165,11 +166,17 @@ fn interface_impl(item: &ItemTrait, interface: &Interface, stated: bool) -> Toke
     let name = &item.ident;
     let client = format_ident!("{name}Client");
     let Interface { module, docs, methods, local, routes } = interface;
+    let name_text = name.to_string();
     let routes = match routes {
-        Some(prefix) => quote!(::core::option::Option::Some(#prefix)),
+        Some(OwnRoutes { prefix, auth }) => {
+            let callee = callee_of("routes", None, auth, &name_text, module);
+            quote!(::core::option::Option::Some(::monolift::interface::OwnRoutes {
+                prefix: #prefix,
+                callee: #callee,
+            }))
+        }
         None => quote!(::core::option::Option::None),
     };
-    let name_text = name.to_string();
     let count = methods.len();
     let descriptors = methods.iter().map(|method| descriptor(method, &name_text, module));
     let (local_count, tracked) = (local.len(), local::tracked(stated || !local.is_empty()));
@@ -226,15 +233,25 @@ fn interface_impl(item: &ItemTrait, interface: &Interface, stated: bool) -> Toke
 
 /// What a call of the method carries with it.
 fn callee(method: &Method, interface: &str, module: &str) -> TokenStream {
-    let name = method.name.unraw().to_string();
-    let deadline = match method.attributes.deadline {
+    let (name, attributes) = (method.name.unraw().to_string(), &method.attributes);
+    callee_of(&name, attributes.deadline, &attributes.auth, interface, module)
+}
+
+fn callee_of(
+    name: &str,
+    deadline: Option<Duration>,
+    auth: &[auth::Grant],
+    interface: &str,
+    module: &str,
+) -> TokenStream {
+    let deadline = match deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
             let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
             quote!(::core::option::Option::Some(::core::time::Duration::from_nanos(#nanos)))
         }
     };
-    let rule = auth::rule(&method.attributes.auth);
+    let rule = auth::rule(auth);
     quote! {
         ::monolift::call::Callee {
             module: #module,

@@ -31,7 +31,7 @@ pub(crate) fn interface_of(
     };
     let interface = parse::read(arguments, &mut item, listed, &mut errors);
     if let Some(interface) = interface.as_ref().filter(|_| stated) {
-        auth::check(&interface.methods, &mut errors);
+        auth::check(interface, &mut errors);
     }
     // The trait is emitted even if it has mistakes. Otherwise every use of its name would be a
     // second error.

@@ -7,8 +7,8 @@ use super::{
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
 use syn::{
-    FnArg, Ident, ItemTrait, Pat, PathArguments, ReturnType, TraitItem, TraitItemFn, Type,
-    TypeReference, parse::Parser, visit::Visit,
+    FnArg, Ident, ItemTrait, LitStr, Pat, PathArguments, ReturnType, TraitItem, TraitItemFn, Type,
+    TypeReference, parse::Parser, parse_quote_spanned, spanned::Spanned, visit::Visit,
 };
 
 /// An interface, as the author wrote it.
@@ -18,8 +18,14 @@ pub(super) struct Interface {
     pub(super) methods: Vec<Method>,
     /// The methods with `#[local]`. They are not among the others.
     pub(super) local: Vec<Method>,
-    /// The prefix of the module's own routes, such as `/pictures`.
-    pub(super) routes: Option<String>,
+    /// The module's own routes.
+    pub(super) routes: Option<OwnRoutes>,
+}
+
+/// The module's own routes: `routes = "/pictures", auth(user)`.
+pub(super) struct OwnRoutes {
+    pub(super) prefix: LitStr,
+    pub(super) auth: Vec<auth::Grant>,
 }
 
 /// A method of the interface.
@@ -51,8 +57,7 @@ pub(super) fn read(
     listed: &[String],
     errors: &mut Errors,
 ) -> Option<Interface> {
-    let mut routes = None;
-    let module = module_name(arguments, item, &mut routes, errors);
+    let (module, mut routes) = whole(arguments, item, errors);
     if !item.generics.params.is_empty() {
         errors
             .at(&item.generics, "an interface has no generic parameters: it stands for one module");
@@ -69,8 +74,10 @@ pub(super) fn read(
             ),
         }
     }
-    for method in methods.iter_mut().filter(|method| method.attributes.auth.is_empty()) {
-        method.attributes.auth.clone_from(&auth);
+    let unsaid = methods.iter_mut().map(|method| &mut method.attributes.auth);
+    let unsaid = unsaid.chain(routes.as_mut().map(|routes| &mut routes.auth));
+    for grants in unsaid.filter(|grants| grants.is_empty()) {
+        grants.clone_from(&auth);
     }
     attributes::refuse_equal_routes(&methods, errors);
     let (local, methods): (Vec<_>, Vec<_>) =
@@ -79,18 +86,26 @@ pub(super) fn read(
     Some(Interface { module: module?, docs, methods, local, routes })
 }
 
-/// The module that owns the interface: from the attribute, or the package's name without `-api`.
-fn module_name(
+/// What the attribute says of the whole interface: the module that owns it, which is the package's name without `-api`
+/// unless it is said, and the module's own routes.
+fn whole(
     arguments: TokenStream,
     item: &ItemTrait,
-    routes: &mut Option<String>,
     errors: &mut Errors,
-) -> Option<String> {
-    let mut said = None;
+) -> (Option<String>, Option<OwnRoutes>) {
+    let (mut said, mut routes, mut grants) = (None, None, Vec::new());
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("routes") {
-            let prefix = meta.value()?.parse::<syn::LitStr>()?;
-            *routes = Some(attributes::prefix(&prefix)?);
+            let prefix = meta.value()?.parse::<LitStr>()?;
+            attributes::check_prefix(&prefix)?;
+            routes = Some(prefix);
+            return Ok(());
+        }
+        if meta.path.is_ident("auth") {
+            let content;
+            syn::parenthesized!(content in meta.input);
+            let (span, tokens) = (meta.path.span(), content.parse::<TokenStream>()?);
+            grants.push((span, auth::read(&parse_quote_spanned!(span=> #[auth(#tokens)]))?));
             return Ok(());
         }
         if meta.path.is_ident("module") {
@@ -99,7 +114,16 @@ fn module_name(
         }
         Err(meta.error("unknown argument: write `#[monolift::interface]`, or `#[monolift::interface(module = \"profiles\")]` inside a host's own crate"))
     });
-    errors.keep(parser.parse2(arguments))?;
+    if errors.keep(parser.parse2(arguments)).is_none() {
+        return (None, None);
+    }
+    if let (None, Some((span, _))) = (&routes, grants.first()) {
+        let text = "`auth(…)` says who may ask for the module's own routes, and there are none: add `routes = \"/…\"`, or \
+                    write `#[auth(…)]` above the trait for its methods";
+        errors.at_span(*span, text);
+    }
+    let grants = grants.into_iter().map(|(_, grant)| grant).collect();
+    let routes = routes.map(|prefix| OwnRoutes { prefix, auth: grants });
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
     let module = said.or_else(|| package.strip_suffix("-api").map(str::to_owned));
     if module.is_none() {
@@ -112,7 +136,7 @@ fn module_name(
             ),
         );
     }
-    module
+    (module, routes)
 }
 
 fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Option<Method> {

@@ -19,10 +19,19 @@ pub struct InterfaceDescriptor {
     /// The methods with `#[local]`, in the order of the source. They are in no list of `methods`, so no process serves
     /// them to others, and the fingerprint does not change with them.
     pub local: &'static [Callee],
-    /// The prefix of the module's own routes, such as `/pictures`.
-    pub routes: Option<&'static str>,
+    /// The module's own routes.
+    pub routes: Option<OwnRoutes>,
     /// The fingerprint, computed at its first use because that takes the schemas of all methods.
     pub hash: OnceLock<Fingerprint>,
+}
+
+/// The routes that a module serves itself.
+#[derive(Debug)]
+pub struct OwnRoutes {
+    /// What their paths begin with, such as `/pictures`.
+    pub prefix: &'static str,
+    /// A request for one of them, as far as its rule and its counts are concerned.
+    pub callee: Callee,
 }
 
 /// A method of an interface.

@@ -13,7 +13,7 @@ mod protocol;
 
 pub use carried::{Carried, Received, Returned, Schema, Sent};
 pub use checks::{Checks, Part, UnknownPattern, Violation, Walk};
-pub use descriptor::{Argument, HttpMethod, InterfaceDescriptor, Method, Route};
+pub use descriptor::{Argument, HttpMethod, InterfaceDescriptor, Method, OwnRoutes, Route};
 pub use fingerprint::Fingerprint;
 pub use outline::{Difference, Differences, Outline};
 pub use page::Page;

@@ -70,7 +70,7 @@ pub struct HttpLimits {
 impl HttpLimits {
     /// What holds unless something else is said.
     pub const DEFAULT: Self = Self {
-        clients: 2048,
+        clients: 4096,
         clients_per_address: 1024,
         requests: 2048,
         head: 64 * 1024,

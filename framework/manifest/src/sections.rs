@@ -55,7 +55,7 @@ section! {
     /// new connections that have not said who they are; the oldest is closed for one more
     handshakes: usize = 256, Count(1, A_MILLION);
     /// HTTP connections at once; an idle one is closed for a new one
-    clients: usize = 2048, Count(1, A_MILLION);
+    clients: usize = 4096, Count(1, A_MILLION);
     /// of these, from one address, unless it is that of a proxy in `http.trusted_proxies`
     clients_per_address: usize = 1024, Count(1, A_MILLION);
     /// HTTP requests that are answered at once; more are refused

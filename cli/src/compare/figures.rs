@@ -338,3 +338,54 @@ fn busy() -> io::Result<Duration> {
     let busy: u64 = ticks.iter().take(8).sum::<u64>() - ticks.iter().skip(3).take(2).sum::<u64>();
     Ok(Duration::from_millis(busy * 10))
 }
+
+#[cfg(test)]
+impl Comparison {
+    /// One round of two sides, whose figures are 1 each.
+    pub(super) fn sample(one: &str, other: &str) -> Self {
+        let spread = Spread { median: 1.0, low: 1.0, high: 1.0 };
+        let side = |name: &str| SideFigures {
+            name: name.to_owned(),
+            processes: 1,
+            encrypted: false,
+            p50: spread,
+            p90: spread,
+            p99: spread,
+            p999: spread,
+            throughput: spread,
+            cpu: spread,
+            memory: spread,
+            failed: 0,
+            failure: None,
+            requests: Vec::new(),
+            curve: Vec::new(),
+            calls: Calls {
+                count: 1.0,
+                encode: 1.0,
+                queue: 1.0,
+                wire: 1.0,
+                dispatch: 1.0,
+                decode: 1.0,
+                module: 1.0,
+            },
+        };
+        let ratios = Ratios {
+            p50: 1.0,
+            p90: 1.0,
+            p99: 1.0,
+            p999: 1.0,
+            throughput: 1.0,
+            cpu: 1.0,
+            memory: 1.0,
+        };
+        Self {
+            load: "a load".to_owned(),
+            seconds: 1,
+            rounds: 1,
+            machine: "a machine".to_owned(),
+            sides: vec![side(one), side(other)],
+            ratios: Some(ratios),
+            noise: Vec::new(),
+        }
+    }
+}

@@ -259,7 +259,7 @@ fn calls(side: &SideFigures) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::figures::{Calls, Ratios, RequestFigures};
+    use crate::compare::figures::RequestFigures;
 
     #[test]
     fn a_range_of_equal_ends_is_one_number() {
@@ -275,55 +275,20 @@ mod tests {
 
     #[test]
     fn what_others_have_named_is_text_and_not_html() {
-        let spread = Spread { median: 1.0, low: 1.0, high: 1.0 };
-        let side = |name: &str| SideFigures {
-            name: name.to_owned(),
-            processes: 1,
-            encrypted: false,
-            p50: spread,
-            p90: spread,
-            p99: spread,
-            p999: spread,
-            throughput: spread,
-            cpu: spread,
-            memory: spread,
-            failed: 1,
-            failure: Some("<i>".to_owned()),
-            requests: vec![RequestFigures {
-                name: "<get>".to_owned(),
-                count: 1,
-                p50: 1.0,
-                p99: 1.0,
-            }],
-            curve: vec![(0.0, 1.0), (99.0, 12.5)],
-            calls: Calls {
-                count: 1.0,
-                encode: 1.0,
-                queue: 1.0,
-                wire: 1.0,
-                dispatch: 1.0,
-                decode: 1.0,
-                module: 1.0,
-            },
-        };
-        let one = || Ratios {
-            p50: 1.0,
-            p90: 1.0,
-            p99: 1.0,
-            p999: 1.0,
-            throughput: 1.0,
-            cpu: 1.0,
-            memory: 1.0,
-        };
-        let html = page(&Comparison {
+        let sample = Comparison::sample("<a>", "\"b\"");
+        let mut comparison = Comparison {
             load: "<load>".to_owned(),
-            seconds: 1,
-            rounds: 1,
             machine: "<machine>".to_owned(),
-            sides: vec![side("<a>"), side("\"b\"")],
-            ratios: Some(one()),
             noise: vec!["<noise>".to_owned()],
-        });
+            ..sample
+        };
+        for side in &mut comparison.sides {
+            (side.failed, side.failure) = (1, Some("<i>".to_owned()));
+            side.curve = vec![(0.0, 1.0), (99.0, 12.5)];
+            let (name, count, p50, p99) = ("<get>".to_owned(), 1, 1.0, 1.0);
+            side.requests.push(RequestFigures { name, count, p50, p99 });
+        }
+        let html = page(&comparison);
         for name in ["<i>", "<get>", "<load>", "<machine>", "<a>", "<noise>"] {
             let escaped = name.replace('<', "&lt;").replace('>', "&gt;");
             assert!(

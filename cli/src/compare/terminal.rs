@@ -88,61 +88,20 @@ fn calls(f: &mut fmt::Formatter<'_>, side: &SideFigures) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::figures::{Calls, Ratios};
 
     #[test]
     fn one_round_is_said_in_the_singular_and_has_no_range() {
-        let side = |name: &str| {
-            let one = || Spread { median: 0.7, low: 0.7, high: 0.7 };
-            SideFigures {
-                name: name.to_owned(),
-                processes: 1,
-                encrypted: false,
-                p50: one(),
-                p90: one(),
-                p99: one(),
-                p999: Spread { median: 2.0, low: 1.0, high: 3.0 },
-                throughput: one(),
-                cpu: one(),
-                memory: one(),
-                failed: 0,
-                failure: None,
-                requests: Vec::new(),
-                curve: Vec::new(),
-                calls: Calls {
-                    count: 0.0,
-                    encode: 0.0,
-                    queue: 0.0,
-                    wire: 0.0,
-                    dispatch: 0.0,
-                    decode: 0.0,
-                    module: 0.0,
-                },
-            }
-        };
-        let mut comparison = Comparison {
-            load: "a load".to_owned(),
-            seconds: 2,
-            rounds: 1,
-            machine: "a machine".to_owned(),
-            sides: vec![side("monolith"), side("split")],
-            ratios: Some(Ratios {
-                p50: 1.0,
-                p90: 1.0,
-                p99: 1.0,
-                p999: 1.0,
-                throughput: 1.0,
-                cpu: 1.0,
-                memory: 1.0,
-            }),
-            noise: Vec::new(),
-        };
+        let mut comparison = Comparison::sample("monolith", "split");
+        for side in &mut comparison.sides {
+            side.p50 = Spread { median: 0.7, low: 0.7, high: 0.7 };
+            side.p999 = Spread { median: 2.0, low: 1.0, high: 3.0 };
+        }
         let text = Shown(&comparison).to_string();
-        assert!(text.contains("a load; 1 round of 2 s a side"), "{text}");
+        assert!(text.contains("a load; 1 round of 1 s a side"), "{text}");
         assert!(text.contains("0.70 (0.70) ms") && !text.contains("0.70…0.70"), "{text}");
         assert!(text.contains("2.00 (1.00…3.00) ms"), "{text}");
         comparison.rounds = 3;
         let text = Shown(&comparison).to_string();
-        assert!(text.contains("a load; 3 rounds of 2 s a side"), "{text}");
+        assert!(text.contains("a load; 3 rounds of 1 s a side"), "{text}");
     }
 }

@@ -75,6 +75,16 @@ struct Kubernetes {
     /// The service mesh that runs in the cluster
     #[arg(long, value_name = "MESH")]
     mesh: Option<Mesh>,
+    /// Write an HTTPRoute of the Gateway API in place of the Ingress
+    #[arg(long)]
+    gateway_api: bool,
+}
+
+/// What brings requests from outside to the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Ingress,
+    GatewayApi,
 }
 
 /// A service mesh.
@@ -111,8 +121,9 @@ impl Deploy {
                 let out = options.out.clone();
                 options.run(|system| Ok(Files::generated(compose::files(system, &out)?)))
             }
-            Command::Kubernetes(Kubernetes { options, mesh }) => {
-                options.run(|system| Ok(kubernetes::files(system, mesh)))
+            Command::Kubernetes(Kubernetes { options, mesh, gateway_api }) => {
+                let entry = if gateway_api { Entry::GatewayApi } else { Entry::Ingress };
+                options.run(|system| Ok(kubernetes::files(system, mesh, entry)))
             }
             Command::HelmValues(options) => {
                 options.run(|system| Ok(Files::generated(helm::files(system))))

@@ -20,7 +20,7 @@ fn texts(files: Files) -> BTreeMap<String, String> {
 }
 
 fn on_kubernetes(sqlite: &[&str]) -> BTreeMap<String, String> {
-    texts(kubernetes::files(&shop(sqlite), Some(Mesh::Linkerd)))
+    texts(kubernetes::files(&shop(sqlite), Some(Mesh::Linkerd), Entry::Ingress))
 }
 
 /// The objects of a file, by their kinds.
@@ -40,7 +40,7 @@ fn the_same_workspace_gives_the_same_files() {
     let all = || {
         let system = shop(&["users"]);
         let out = Path::new("../app-split/deploy/docker");
-        let mut all = texts(kubernetes::files(&system, Some(Mesh::Linkerd)));
+        let mut all = texts(kubernetes::files(&system, Some(Mesh::Linkerd), Entry::GatewayApi));
         all.extend(texts(Files::generated(docker::files(&system, out).unwrap())));
         all.extend(texts(Files::generated(compose::files(&system, out).unwrap())));
         all.extend(texts(Files::generated(nginx::files(&system).unwrap())));
@@ -84,7 +84,7 @@ fn policies_say_of_each_pair_what_the_graph_says() {
         let graph = Graph::check(&manifest, &workspace, None).unwrap();
         let system =
             System::of(manifest.clone(), workspace, "deployment.toml".to_owned(), &[]).unwrap();
-        let files = texts(kubernetes::files(&system, Some(Mesh::Linkerd)));
+        let files = texts(kubernetes::files(&system, Some(Mesh::Linkerd), Entry::Ingress));
         let policy = |process: &str| {
             object(&files[&format!("base/{process}.yaml")], "NetworkPolicy").to_owned()
         };
@@ -123,6 +123,85 @@ fn policies_say_of_each_pair_what_the_graph_says() {
         // The gateway reaches five, and orders reaches four.
         assert!(pairs >= 9, "{pairs}");
     }
+}
+
+/// The ports outside of the application that a policy lets out to, wherever they are.
+fn ports_outside(policy: &str) -> Vec<&str> {
+    let egress = policy.split_once("  egress:\n").unwrap().1;
+    let rules = egress.split("    - ports:\n        - port: ").skip(1);
+    rules.map(|rule| rule.split('\n').next().unwrap()).collect()
+}
+
+#[test]
+fn the_gateway_reaches_the_issuers_of_tokens_and_no_other_process_does() {
+    let text = fs::read_to_string(MANIFEST).unwrap();
+    let with = |issuers: &str| {
+        let text = format!("{text}\n{issuers}");
+        let manifest = Manifest::parse(&text, Path::new(MANIFEST)).unwrap();
+        let workspace = Workspace::find(Path::new(".")).unwrap();
+        let system = System::of(manifest, workspace, "deployment.toml".to_owned(), &[]).unwrap();
+        texts(kubernetes::files(&system, None, Entry::Ingress))
+    };
+    let policy = |files: &BTreeMap<String, String>, process: &str| {
+        object(&files[&format!("base/{process}.yaml")], "NetworkPolicy").to_owned()
+    };
+    // `users` issues tokens itself: its keys come by a call.
+    let inside = with("");
+    assert!(ports_outside(&policy(&inside, "gateway")).is_empty());
+    assert!(peers(&policy(&inside, "gateway"), "egress").contains("users"));
+
+    let issuer = |name: &str, url: &str, more: &str| {
+        format!("[identity.issuers.{name}]\nissuer = \"{url}\"\naudience = \"shop\"\n{more}\n")
+    };
+    let discovered = issuer("a", "https://id.example.com", "");
+    let stated = issuer("b", "https://b.example.com", "jwks = \"https://keys.example.com:8443/b\"");
+    let outside = with(&(discovered + &stated));
+    assert_eq!(ports_outside(&policy(&outside, "gateway")), ["443", "8443"]);
+    assert_eq!(ports_outside(&policy(&outside, "orders")), ["5432"]);
+}
+
+/// What an entry of a route says, up to the next one.
+fn rules(route: &str) -> Vec<&str> {
+    let (_, rules) = route.split_once("  rules:\n").unwrap();
+    rules.split("    - matches:\n").skip(1).collect()
+}
+
+#[test]
+fn an_http_route_stands_in_place_of_the_ingress() {
+    let mut system = shop(&[]);
+    system.streams = vec!["/pictures".to_owned()];
+    let of = |entry| texts(kubernetes::files(&system, None, entry));
+    let (ingress, route) = (of(Entry::Ingress), of(Entry::GatewayApi));
+    let only_in = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
+        let names = one.keys().filter(|name| !other.contains_key(*name));
+        names.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(only_in(&ingress, &route), ["base/ingress.yaml"]);
+    assert_eq!(only_in(&route, &ingress), ["base/route.yaml"]);
+    assert!(route["base/kustomization.yaml"].contains("  - route.yaml\n"));
+    assert!(!route["base/kustomization.yaml"].contains("ingress.yaml"));
+
+    let text = object(&route["base/route.yaml"], "HTTPRoute");
+    let [streams, rest] = rules(text)[..] else { panic!("{text}") };
+    assert!(streams.contains("value: /pictures\n") && streams.contains("request: 0s\n"));
+    // payments has calls of 30 s.
+    assert!(rest.contains("value: /\n") && rest.contains("request: 35s\n"));
+    // The port of the service that it names.
+    let front = "        - name: shop-gateway-http\n          port: 80\n";
+    assert!([streams, rest].iter().all(|rule| rule.contains(front)), "{text}");
+    assert!(route["base/gateway.yaml"].contains("name: shop-gateway-http\n"));
+
+    // Requests come from the Gateway's proxies, and overlays name the host.
+    let policy = |files: &BTreeMap<String, String>| {
+        object(&files["base/gateway.yaml"], "NetworkPolicy").to_owned()
+    };
+    let namespace = "kubernetes.io/metadata.name: ";
+    assert!(policy(&route).contains(&format!("{namespace}gateways\n")));
+    assert!(!policy(&route).contains("ingress-nginx"));
+    assert!(policy(&ingress).contains(&format!("{namespace}ingress-nginx\n")));
+    let overlay = &route["overlays/production/kustomization.yaml"];
+    assert!(overlay.contains("      kind: HTTPRoute\n      name: shop\n"), "{overlay}");
+    assert!(overlay.contains("path: /spec/hostnames\n        value: [shop.example.org]\n"));
 }
 
 #[test]
@@ -210,7 +289,7 @@ fn a_manifest_with_a_host_is_refused() {
 #[test]
 fn files_of_an_older_manifest_are_found() {
     let folder = std::env::temp_dir().join(format!("ml-deploy-{}", std::process::id()));
-    let Files { generated, begun, whole } = kubernetes::files(&shop(&[]), None);
+    let Files { generated, begun, whole } = kubernetes::files(&shop(&[]), None, Entry::Ingress);
     written::write(&folder, &generated).unwrap();
     written::begin(&folder, &begun).unwrap();
     assert!(written::left_over(&folder, whole, &generated).is_empty());

@@ -7,8 +7,9 @@ set -euo pipefail
 cargo fmt --all --check
 cargo monolift check --manifest app-split/deployment.toml
 cargo monolift deploy docker --manifest app-split/deployment.toml --out app-split/deploy/docker --check
-# A file that was begun with the option belongs to it.
-mesh=()
-if [ -d app-split/deploy/kubernetes/components/linkerd ]; then mesh=(--mesh linkerd); fi
-cargo monolift deploy kubernetes --manifest app-split/deployment.toml --out app-split/deploy/kubernetes ${mesh[@]+"${mesh[@]}"} --check
+# The files show which options they were written with.
+options=()
+if [ -d app-split/deploy/kubernetes/components/linkerd ]; then options+=(--mesh linkerd); fi
+if [ -f app-split/deploy/kubernetes/base/route.yaml ]; then options+=(--gateway-api); fi
+cargo monolift deploy kubernetes --manifest app-split/deployment.toml --out app-split/deploy/kubernetes ${options[@]+"${options[@]}"} --check
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings

@@ -3,25 +3,27 @@
 //! | file | holds |
 //! |---|---|
 //! | `workload` | what runs a process and how it is scaled |
-//! | `network` | who reaches whom: services, policies, the ingress |
+//! | `network` | who reaches whom: services and policies |
+//! | `entry` | what brings requests from outside: an Ingress or an HTTPRoute |
 //! | `migrate` | the jobs that apply migrations |
 //! | `components` | TLS by cert-manager, monitoring, scaling by queue, linkerd |
 //! | `overlay` | what a person takes over: images, namespaces, secrets |
 
 mod components;
+mod entry;
 mod migrate;
 mod network;
 mod overlay;
 mod workload;
 
 use super::{
-    Files, Mesh, file,
+    Entry, Files, Mesh, file,
     settings::{self, Hosts},
     system::System,
 };
 use std::fmt::Write as _;
 
-pub(super) fn files(system: &System, mesh: Option<Mesh>) -> Files {
+pub(super) fn files(system: &System, mesh: Option<Mesh>, entry: Entry) -> Files {
     let head = system.head("kubernetes");
     let mut files = vec![
         file("base/settings.toml", settings::file(system, &head, &Hosts::Kubernetes)),
@@ -37,16 +39,17 @@ pub(super) fn files(system: &System, mesh: Option<Mesh>) -> Files {
             workload::scaling(system, process),
             network::service(system, process),
             network::front(system, process),
-            network::policy(system, process),
+            network::policy(system, process, entry),
         ];
         let objects: Vec<String> = objects.into_iter().filter(|one| !one.is_empty()).collect();
         let text = format!("# {head}\n#\n# {}\n---\n{}", process.runs(), objects.join("---\n"));
         files.push(file(format!("base/{}.yaml", process.host), text));
         resources.push(format!("{}.yaml", process.host));
     }
-    if system.gateways().next().is_some() {
-        files.push(file("base/ingress.yaml", network::ingress(system, &head)));
-        resources.push("ingress.yaml".to_owned());
+    if let Some(gateway) = system.gateways().next() {
+        let (name, text) = entry.object(system, gateway, &head);
+        files.push(file(format!("base/{name}"), text));
+        resources.push(name.to_owned());
     }
     files.push(file("base/kustomization.yaml", base(system, &head, &resources)));
     files.extend(migrate::files(system, &head));
@@ -54,7 +57,7 @@ pub(super) fn files(system: &System, mesh: Option<Mesh>) -> Files {
     files.extend(overlay::examples(system, &head));
     Files {
         generated: files,
-        begun: overlay::begun(system, mesh),
+        begun: overlay::begun(system, mesh, entry),
         whole: &[
             "base",
             "migrate",

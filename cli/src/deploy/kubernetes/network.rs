@@ -1,12 +1,15 @@
 //! Who reaches whom. The policies follow from the same graph by which a process decides whom it answers.
 
 use super::{labels, object};
-use crate::deploy::system::{ADMIN, CALLS, HTTP, Process, System};
-use std::fmt::Write as _;
+use crate::deploy::{
+    Entry,
+    system::{ADMIN, CALLS, HTTP, Process, System},
+};
+use monolift_manifest::IssuerKeys;
+use std::{collections::BTreeSet, fmt::Write as _};
 
-/// Where Prometheus and the ingress controller run, unless an overlay says otherwise.
+/// Where Prometheus runs, unless an overlay says otherwise.
 const MONITORING: &str = "monitoring";
-const INGRESS: &str = "ingress-nginx";
 
 /// Nothing is reached, and reaches anything, unless another policy says so.
 pub(super) fn default_deny(system: &System, head: &str) -> String {
@@ -72,43 +75,8 @@ pub(super) fn front(system: &System, process: &Process) -> String {
     )
 }
 
-/// The first gateway takes what comes from outside. An overlay adds the host and its certificate.
-pub(super) fn ingress(system: &System, head: &str) -> String {
-    let front = system.gateways().next().map_or("", |process| &process.unit);
-    let component = system.gateways().next().map_or("", |process| &process.host);
-    let object = object(system, "networking.k8s.io/v1", "Ingress", &system.name, component);
-    let object = object.trim_end();
-    let (patience, frame) = (system.patience(), system.manifest.limits.frame);
-    let longest = system.longest_call.as_secs();
-    format!(
-        "# {head}
-{object}
-  annotations:
-    # Longer than the longest deadline of a call ({longest} s), so that the gateway says what went wrong.
-    nginx.ingress.kubernetes.io/proxy-read-timeout: \"{patience}\"
-    nginx.ingress.kubernetes.io/proxy-send-timeout: \"{patience}\"
-    # `limits.frame`, which the gateway refuses with an explanation.
-    nginx.ingress.kubernetes.io/proxy-body-size: \"{frame}\"
-    # Answers that stream go on as they come.
-    nginx.ingress.kubernetes.io/proxy-buffering: \"off\"
-spec:
-  ingressClassName: nginx
-  rules:
-    - http:
-        paths:
-          - path: /
-            pathType: Prefix
-            backend:
-              service:
-                name: {front}-http
-                port:
-                  name: http
-"
-    )
-}
-
 /// What a process is reached by, and what it reaches.
-pub(super) fn policy(system: &System, process: &Process) -> String {
+pub(super) fn policy(system: &System, process: &Process, entry: Entry) -> String {
     let mut text =
         object(system, "networking.k8s.io/v1", "NetworkPolicy", &process.unit, &process.host);
     let _ = write!(
@@ -132,7 +100,7 @@ pub(super) fn policy(system: &System, process: &Process) -> String {
         let _ = writeln!(
             text,
             "    # Requests from outside.\n    - from:\n{}",
-            namespace(INGRESS).trim_end()
+            namespace(entry.namespace()).trim_end()
         );
         port(&mut text, HTTP, "TCP");
     }
@@ -156,9 +124,11 @@ pub(super) fn policy(system: &System, process: &Process) -> String {
         );
         only_port(&mut text, 5432);
     }
-    if process.has_gateway && !system.manifest.identity.issuers.is_empty() {
-        text.push_str("    # The keys of the issuers of tokens.\n");
-        only_port(&mut text, 443);
+    if process.has_gateway {
+        for port in ports_of_issuers(system.manifest.identity.issuers.values()) {
+            text.push_str("    # The keys of the issuers of tokens.\n");
+            only_port(&mut text, port);
+        }
     }
     if let Some(port) = system.manifest.otlp.endpoint.as_deref().and_then(port_of) {
         text.push_str("    # The collector of traces.\n");
@@ -210,6 +180,12 @@ fn port(text: &mut String, port: u16, protocol: &str) {
 
 fn only_port(text: &mut String, port: u16) {
     let _ = write!(text, "    - ports:\n        - port: {port}\n          protocol: TCP\n");
+}
+
+/// Where the keys of issuers outside are fetched. A path is a route of the application, which answers it by a call.
+fn ports_of_issuers<'a>(issuers: impl Iterator<Item = &'a IssuerKeys>) -> BTreeSet<u16> {
+    let urls = issuers.filter_map(|one| one.jwks.as_deref().or(one.issuer.as_deref()));
+    urls.filter_map(port_of).collect()
 }
 
 /// The port of a URL such as `http://collector:4317`.

@@ -2,7 +2,7 @@
 
 use crate::{
     deploy::{
-        Mesh, file,
+        Entry, Mesh, file,
         system::{Process, System},
     },
     written::Written,
@@ -50,12 +50,12 @@ pub(super) fn examples(system: &System, head: &str) -> Vec<Written> {
 }
 
 /// The beginning of each overlay.
-pub(super) fn begun(system: &System, mesh: Option<Mesh>) -> Vec<Written> {
+pub(super) fn begun(system: &System, mesh: Option<Mesh>, entry: Entry) -> Vec<Written> {
     let mut files = Vec::new();
     for overlay in OVERLAYS {
         files.push(file(
             format!("overlays/{overlay}/kustomization.yaml"),
-            overlay_of(system, overlay, mesh),
+            overlay_of(system, overlay, mesh, entry),
         ));
         if system.processes.iter().any(Process::has_job) {
             files.push(file(
@@ -67,19 +67,20 @@ pub(super) fn begun(system: &System, mesh: Option<Mesh>) -> Vec<Written> {
     files
 }
 
-fn overlay_of(system: &System, overlay: &str, mesh: Option<Mesh>) -> String {
+fn overlay_of(system: &System, overlay: &str, mesh: Option<Mesh>, entry: Entry) -> String {
     let System { name, .. } = system;
     let mesh = if mesh == Some(Mesh::Linkerd) { "  - ../../components/linkerd\n" } else { "" };
-    let ingress = if system.gateways().next().is_some() {
+    let host = if system.gateways().next().is_some() {
+        let (kind, path, host) = entry.host(&format!("{name}.example.org"));
         format!(
             "patches:
   - target:
-      kind: Ingress
+      kind: {kind}
       name: {name}
     patch: |-
       - op: add
-        path: /spec/rules/0/host
-        value: {name}.example.org
+        path: {path}
+        value: {host}
 "
         )
     } else {
@@ -96,7 +97,7 @@ resources:
 components:
   - ../../components/tls
   - ../../components/monitoring
-{mesh}{}{ingress}",
+{mesh}{}{host}",
         images(system, system.processes.iter())
     )
 }

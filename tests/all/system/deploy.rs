@@ -23,6 +23,7 @@ use std::{
 mod images;
 mod pipeline;
 mod rights;
+mod stages;
 
 const MANIFEST: &str = "app-split/deployment.toml";
 

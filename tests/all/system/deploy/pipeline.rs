@@ -45,18 +45,7 @@ impl Clone {
     fn new(name: &str) -> Self {
         let run = Run::new(name);
         let (root, tools) = (run.data.join("clone"), run.data.join("tools"));
-        let from = super::root();
-        for file in String::from_utf8(files(&from).stdout)
-            .unwrap()
-            .split('\0')
-            .filter(|file| !file.is_empty())
-        {
-            let to = root.join(file);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            if from.join(file).is_file() {
-                fs::copy(from.join(file), to).unwrap();
-            }
-        }
+        copy_of_the_repository(&root);
         fs::create_dir_all(&tools).unwrap();
         for (program, text) in [("cargo", CARGO), ("docker", DOCKER), ("kubectl", KUBECTL)] {
             fs::write(tools.join(program), text).unwrap();
@@ -130,9 +119,16 @@ impl Clone {
     }
 }
 
-fn files(root: &Path) -> Output {
+/// Copies what git knows or would add, as it is now.
+pub(super) fn copy_of_the_repository(root: &Path) {
+    let from = super::root();
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
-    Command::new("git").arg("-C").arg(root).args(arguments).output().unwrap()
+    let listed = Command::new("git").arg("-C").arg(&from).args(arguments).output().unwrap();
+    for file in succeeds(&listed).split('\0').filter(|file| from.join(file).is_file()) {
+        let to = root.join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from.join(file), to).unwrap();
+    }
 }
 
 /// The lines that update a process, undo that, or migrate.

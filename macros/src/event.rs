@@ -7,10 +7,11 @@ use quote::{quote, quote_spanned};
 use std::time::Duration;
 use syn::{DeriveInput, Expr, LitInt, LitStr, Path, spanned::Spanned};
 
-/// `key = order, version = 2, upcast = from_v1, keep = "7d", name = "order-placed", module = "orders"`.
+/// `key = order, subject = user, version = 2, upcast = from_v1, keep = "7d", name = "order-placed", module = "orders"`.
 #[derive(Default)]
 struct Arguments {
     key: Option<Expr>,
+    subject: Option<Expr>,
     name: Option<String>,
     version: Option<u32>,
     upcast: Option<Path>,
@@ -38,6 +39,7 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match name.as_str() {
             "key" => read.key = Some(meta.value()?.parse()?),
+            "subject" => read.subject = Some(meta.value()?.parse()?),
             "name" => read.name = Some(meta.value()?.parse::<LitStr>()?.value()),
             "module" => read.module = Some(meta.value()?.parse::<LitStr>()?.value()),
             "upcast" => read.upcast = Some(meta.value()?.parse()?),
@@ -60,7 +62,7 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
             }
             _ => {
                 return Err(meta.error(
-                    "unknown argument: an event takes `key = field`, `name = \"…\"`, `version = 2`, \
+                    "unknown argument: an event takes `key = field`, `subject = field`, `name = \"…\"`, `version = 2`, \
                      `upcast = function`, `keep = \"7d\"` and `module = \"…\"`",
                 ));
             }
@@ -112,6 +114,13 @@ fn expand(
             }
         }
     });
+    let subject = arguments.subject.as_ref().map(|subject| {
+        quote_spanned! {subject.span()=>
+            fn subject(&self) -> ::core::option::Option<::std::string::String> {
+                ::monolift::event::subject_of(&self.#subject)
+            }
+        }
+    });
     // Names that a function of the author's does not have.
     let upcast = arguments.upcast.as_ref().map(|upcast| {
         quote_spanned! {upcast.span()=>
@@ -130,6 +139,7 @@ fn expand(
             #version
             #keep
             #key
+            #subject
             #upcast
         }
     })

@@ -19,6 +19,11 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// Whose data it holds: the name by which a person's data is exported and erased.
+    fn subject(&self) -> Option<String> {
+        None
+    }
+
     /// Makes one from the JSON text of an earlier version. Without an upcaster the old fields have to be enough.
     fn upcast(_version: u32, old: &str) -> Result<Self, String> {
         serde_json::from_str(old).map_err(|error| error.to_string())
@@ -38,4 +43,14 @@ pub fn read<E: Event>(version: u32, text: &str) -> Result<E, String> {
 #[doc(hidden)]
 pub fn key_of(key: &impl Serialize) -> Option<String> {
     serde_json::to_string(key).ok()
+}
+
+/// The subject of an event, as a person types it: text without quotes.
+#[doc(hidden)]
+pub fn subject_of(subject: &impl Serialize) -> Option<String> {
+    match serde_json::to_value(subject).ok()? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
 }

@@ -171,7 +171,7 @@ pub use monolift_macros::interface;
 ///
 /// ```
 /// # use schemars::JsonSchema; use serde::{Deserialize, Serialize};
-/// #[monolift_call::event(key = order, module = "orders")] // in a package `orders-api`, without the module
+/// #[monolift_call::event(key = order, subject = user, module = "orders")] // in a package `orders-api`, without the module
 /// #[derive(Serialize, Deserialize, JsonSchema)]
 /// pub struct OrderPlaced {
 ///     pub order: String,
@@ -181,6 +181,7 @@ pub use monolift_macros::interface;
 /// # let placed = OrderPlaced { order: "o-1".into(), user: "ada".into() };
 /// # assert_eq!((OrderPlaced::MODULE, OrderPlaced::NAME), ("orders", "order-placed"));
 /// # assert_eq!(placed.key().as_deref(), Some("\"o-1\""));
+/// # assert_eq!(placed.subject().as_deref(), Some("ada"));
 /// ```
 ///
 /// The module of the event's package publishes it, and `On<OrderPlaced>` in another module listens.
@@ -192,6 +193,7 @@ pub use monolift_macros::interface;
 ///   older release do not take an event of a later version. It waits for a release that knows it.
 /// - `upcast = from_v1`: a function `fn(u32, &str) -> Result<OrderPlaced, impl Display>`, which makes an event from the
 ///   version and the JSON text of an earlier one.
+/// - `subject = user`: whose data it holds, a field of text or a number. What is kept of a person can be exported and erased.
 /// - `keep = "7d"`: how long it is kept at least, for listeners that are added later.
 /// - `module = "orders"`: the module, outside of an api package.
 pub use monolift_macros::event;

@@ -260,7 +260,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                 key: text(3),
                 number: row[4].number(),
                 begins: row[5].number() == 1,
-                skipped: row[6].number() == 1,
+                // An erased event has no payload.
+                skipped: row[6].number() == 1 || row[8].text().is_none_or(str::is_empty),
                 attempts: u32::try_from(row[7].number()).unwrap_or(u32::MAX),
                 payload: text(8).unwrap_or_default(),
                 trace: text(9),

@@ -1,7 +1,9 @@
 //! What stands in a publisher's tables, for people: how far each listener is, what is parked and why, and what to do
 //! about it.
 
-use super::{FeedError, rebuild::Rebuild, registry, statements::now, tables::EPOCH};
+use super::{
+    EventOfSubject, FeedError, rebuild::Rebuild, registry, statements::now, tables::EPOCH,
+};
 use crate::{Backend, Column, Db, ModuleDatabase, Value};
 use futures_util::future::BoxFuture;
 use sqlx::{Any, Database};
@@ -216,7 +218,7 @@ impl<D: ModuleDatabase> EventLedger<D> {
              SELECT e.module, l.listener, e.id, e.name, e.version, e.key, e.number, 0, 0, 0, 0, 0, {EPOCH}, {now} \
              FROM monolift_events e JOIN monolift_event_listeners l \
              ON l.module = e.module AND l.name = e.name AND l.listener = $2 \
-             WHERE e.module = $1 AND (e.name = $3 OR $3 IS NULL) \
+             WHERE e.module = $1 AND (e.name = $3 OR $3 IS NULL) AND e.payload <> '' \
              ON CONFLICT (module, listener, event) DO NOTHING"
         );
         let name = Value::Text(name.map(str::to_owned));
@@ -239,6 +241,14 @@ impl<D: ModuleDatabase> EventLedger<D> {
     /// many. A process that runs the module does so by itself.
     pub async fn prune(&self) -> Result<u64, sqlx::Error> {
         registry::prune(&self.db, &self.module).await
+    }
+
+    pub(super) fn db(&self) -> &Db<D> {
+        &self.db
+    }
+
+    pub(super) fn module(&self) -> &str {
+        &self.module
     }
 
     async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
@@ -280,6 +290,16 @@ pub trait AnyEventLedger: Send + Sync + fmt::Debug {
 
     /// Removes a listener that is gone. The result is how many.
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+
+    /// What is kept of a subject, the first published first, after this event; some hundreds at most.
+    fn of_subject<'a>(
+        &'a self,
+        subject: &'a str,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<EventOfSubject>, sqlx::Error>>;
+
+    /// Erases what events of a subject hold, some hundreds at most. The result is how many events.
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
     /// Begins a new build of the module's own read model. The result is its number. If publishers have removed events, it
     /// is refused, unless it may be `partial`.
@@ -344,6 +364,18 @@ impl<D: ModuleDatabase> AnyEventLedger for AttendedEvents<D> {
 
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
         self.telling(async move { Ok(self.ledger.remove_listener(listener).await?.into()) })
+    }
+
+    fn of_subject<'a>(
+        &'a self,
+        subject: &'a str,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<EventOfSubject>, sqlx::Error>> {
+        Box::pin(self.ledger.of_subject(subject, after))
+    }
+
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(self.ledger.erase(subject))
     }
 
     fn rebuild(&self, partial: bool) -> BoxFuture<'_, Result<u64, FeedError>> {

@@ -26,6 +26,7 @@ mod publish;
 mod rebuild;
 mod registry;
 mod statements;
+mod subject;
 mod tables;
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
@@ -43,4 +44,5 @@ pub use monolift_call::Event;
 pub use offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled, Subscription};
 pub use publish::{Events, ForeignEvent};
 pub(crate) use rebuild::{KEPT, rebuilding};
+pub use subject::{EventOfSubject, OfferOfSubject};
 pub use tables::history;

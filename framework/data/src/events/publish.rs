@@ -60,7 +60,7 @@ impl<D: Database> Clone for Events<D> {
 }
 
 /// What publishes an event. `$1` module, `$2` id, `$3` name, `$4` version, `$5` key, `$6` payload, `$7` trace, `$8` how long
-/// it is kept.
+/// it is kept, `$9` subject.
 #[derive(Debug)]
 enum Statements {
     /// Several statements in one message to the connection's thread.
@@ -69,7 +69,7 @@ enum Statements {
     Postgres {
         /// `$1` module, `$2` name, `$3` key. Answers with the number of the key's next event.
         count: Arc<str>,
-        /// `$9` is the number.
+        /// `$10` is the number.
         publish: Arc<str>,
     },
 }
@@ -91,8 +91,8 @@ impl Statements {
         let insert = |number: &str| {
             format!(
                 "INSERT INTO {schema}monolift_events (module, id, name, version, key, number, payload, \
-                 trace, registry, offered, made_at_ms, keep_until_ms, epoch) VALUES ($1, $2, $3, $4, $5, \
-                 {number}, $6, $7, {registry}, {registry}, {now}, {now} + $8, {EPOCH})"
+                 trace, registry, offered, made_at_ms, keep_until_ms, subject, epoch) VALUES ($1, $2, $3, $4, $5, \
+                 {number}, $6, $7, {registry}, {registry}, {now}, {now} + $8, $9, {EPOCH})"
             )
         };
         match backend {
@@ -113,7 +113,7 @@ impl Statements {
             }
             Backend::Postgres => {
                 let (insert, offer) =
-                    (insert("$9"), offers(&schema, "published", "l.registry <= e.registry"));
+                    (insert("$10"), offers(&schema, "published", "l.registry <= e.registry"));
                 Self::Postgres {
                     count: format!("{} RETURNING number", count("$2", "$3")).into(),
                     publish: format!("WITH published AS ({insert} RETURNING *) {offer}").into(),
@@ -209,6 +209,7 @@ impl<D: ModuleDatabase> Events<D> {
             Value::Text(Some(payload)),
             Value::Text(trace),
             milliseconds(E::KEEP).into(),
+            Value::Text(event.subject()),
         ];
         let publish = match (&*self.statements, key) {
             (Statements::Sqlite { keyed, .. }, Some(_)) => keyed,

@@ -18,6 +18,7 @@ pub fn history() -> History<'static> {
 ///
 /// - `monolift_events`: what was published. `number` counts the events of a key, from 1. `registry` is the number of the
 ///   registry of listeners that the publishing transaction saw. `offered` is the number up to which listeners have it.
+///   `subject` is whose data it holds. The payload of an erased event is empty.
 /// - `monolift_event_keys`: the last number of each key. Publishing locks its row.
 /// - `monolift_event_registry`: counts the listeners that were added.
 /// - `monolift_event_listeners`: who listens to what, and the number of the registry when it was added.
@@ -150,5 +151,12 @@ const MIGRATIONS: &[Migration] = &[
     CREATE INDEX monolift_event_offers_keys
         ON monolift_event_offers (key, name, listener, module, number);
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (4, 1);",
+    ),
+    (
+        "0005_subjects.sql",
+        "ALTER TABLE monolift_events ADD COLUMN subject TEXT;
+    CREATE INDEX monolift_events_subjects ON monolift_events (subject, module, id)
+        WHERE subject IS NOT NULL;
+    INSERT INTO monolift_event_tables (version, readable_since) VALUES (5, 1);",
     ),
 ];

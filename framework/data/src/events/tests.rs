@@ -3,12 +3,17 @@
 mod batches;
 mod builds;
 mod kills;
+mod subject;
 
 use super::{
     Ask, Delivery, Ending, Event, EventLedger, Events, Failure, Feed, FeedError, Feeds, Heard,
     Listener, Offer, On, Parked, Progress, PublisherFeed, Settled, Start, Subscription, history,
 };
-use crate::{Db, DbSettings, Location, call::plant, work::Retry};
+use crate::{
+    Db, DbSettings, Location,
+    call::plant,
+    work::{self, Retry},
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -47,7 +52,7 @@ async fn shop(name: &str) -> Shop {
     let folder = std::env::temp_dir().join(format!("ml-events-{}-{name}", std::process::id()));
     let open = async |file: &str| {
         let location = Location::File(folder.join(file));
-        Db::open(&location, &DbSettings::default(), &[history()]).await.unwrap()
+        Db::open(&location, &DbSettings::default(), &[history(), work::history()]).await.unwrap()
     };
     let (orders, mails) = (open("orders.db").await, open("mails.db").await);
     let table = "CREATE TABLE mails (id BIGINT, number BIGINT, text TEXT)";

@@ -165,7 +165,7 @@ impl<D: ModuleDatabase> Ledger<D> {
         self.db.rows(sql.into(), values, columns).await
     }
 
-    async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+    pub(super) async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
         let mut tx = self.db.write().await?;
         let changed = D::execute(&mut *tx, sql.into(), values).await?;
         tx.commit().await?;

@@ -21,6 +21,7 @@ mod model;
 mod pieces;
 mod queue;
 mod statements;
+mod subject;
 mod tables;
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
@@ -35,6 +36,7 @@ pub(crate) use pieces::Attended;
 pub use pieces::{AnyLedger, LedgerPiece, PieceFilter, PieceState, outline};
 pub(crate) use queue::milliseconds;
 pub use queue::{UnlistedWork, Work};
+pub use subject::PieceOfSubject;
 pub use tables::history;
 pub use worker::Worker;
 
@@ -64,6 +66,11 @@ pub trait Piece: Serialize + DeserializeOwned + Send + 'static {
     const CIRCUIT: Circuit = Circuit::DEFAULT;
     /// How long one attempt may take.
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Whose data it holds: the name by which a person's data is exported and erased.
+    fn subject(&self) -> Option<String> {
+        None
+    }
 
     /// When it recurs, and what is done then.
     fn recurring() -> Option<Recurring<Self>> {

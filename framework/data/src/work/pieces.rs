@@ -3,7 +3,10 @@
 //! A payload can hold what an operator must not see. So an operator sees its size and its outline: the names of its
 //! fields and the types of their values.
 
-use super::ledger::{Ledger, Standing};
+use super::{
+    PieceOfSubject,
+    ledger::{Ledger, Standing},
+};
 use crate::{Column, ModuleDatabase, Value};
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
@@ -73,6 +76,16 @@ pub trait AnyLedger: Send + Sync + fmt::Debug {
 
     /// Gives up a parked piece for good. The result is how many.
     fn give_up(&self, id: String) -> BoxFuture<'_, Result<u64, sqlx::Error>>;
+
+    /// The pieces of a subject, after this one; some hundreds at most.
+    fn of_subject<'a>(
+        &'a self,
+        subject: &'a str,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<PieceOfSubject>, sqlx::Error>>;
+
+    /// Deletes pieces of a subject, some hundreds at most. The result is how many.
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 }
 
 /// A ledger whose worker is told when there is something to do.
@@ -101,6 +114,18 @@ impl<D: ModuleDatabase> AnyLedger for Attended<D> {
 
     fn give_up(&self, id: String) -> BoxFuture<'_, Result<u64, sqlx::Error>> {
         Box::pin(async move { Ok(self.ledger.give_up(&id).await?.into()) })
+    }
+
+    fn of_subject<'a>(
+        &'a self,
+        subject: &'a str,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<PieceOfSubject>, sqlx::Error>> {
+        Box::pin(self.ledger.of_subject(subject, after))
+    }
+
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        Box::pin(self.ledger.erase(subject))
     }
 }
 

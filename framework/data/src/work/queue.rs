@@ -166,7 +166,8 @@ impl<D: ModuleDatabase> Work<D> {
         }
         let payload =
             serde_json::to_string(piece).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let row = Row { module: &self.module, name: P::NAME, key, payload: &payload, delay };
+        let (module, subject) = (&*self.module, piece.subject());
+        let row = Row { module, name: P::NAME, key, payload: &payload, subject, delay };
         let inserted = insert::<D>(&self.statements, tx, row).await?;
         if delay.is_zero() {
             self.nudge.notify_one();
@@ -201,6 +202,7 @@ pub(super) struct Row<'a> {
     pub(super) name: &'a str,
     pub(super) key: Option<&'a str>,
     pub(super) payload: &'a str,
+    pub(super) subject: Option<String>,
     pub(super) delay: Duration,
 }
 
@@ -220,6 +222,7 @@ pub(super) async fn insert<D: ModuleDatabase>(
         row.payload.into(),
         Value::Text(trace),
         milliseconds(row.delay).into(),
+        Value::Text(row.subject),
     ];
     Ok(D::execute(connection, Arc::clone(&statements.insert), values).await? > 0)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// They are made once for each worker or queue.
 #[derive(Debug, Clone)]
 pub(super) struct Statements {
-    /// `$1` module, `$2` id, `$3` name, `$4` key, `$5` payload, `$6` trace, `$7` delay.
+    /// `$1` module, `$2` id, `$3` name, `$4` key, `$5` payload, `$6` trace, `$7` delay, `$8` subject.
     pub(super) insert: Arc<str>,
     /// `$1` module, `$2` name, `$3` key. One that is at work goes too: its outcome is not asked for.
     pub(super) cancel: Arc<str>,
@@ -63,8 +63,8 @@ impl Statements {
         Self {
             insert: format!(
                 "INSERT INTO {table} (module, id, name, key, payload, trace, due_at_ms, \
-                 attempts, leased_till_ms, made_at_ms, epoch) \
-                 VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, 0, 0, {now}, {EPOCH}) \
+                 attempts, leased_till_ms, made_at_ms, subject, epoch) \
+                 VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, 0, 0, {now}, $8, {EPOCH}) \
                  ON CONFLICT (module, name, key) DO NOTHING"
             )
             .into(),

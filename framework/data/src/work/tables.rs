@@ -61,4 +61,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     );
     INSERT INTO monolift_tables (version, readable_since) VALUES (1, 1), (2, 1);",
     ),
+    (
+        "0003_subjects.sql",
+        "ALTER TABLE monolift_work ADD COLUMN subject TEXT;
+    CREATE INDEX monolift_work_subjects ON monolift_work (subject, module, id)
+        WHERE subject IS NOT NULL;
+    INSERT INTO monolift_tables (version, readable_since) VALUES (3, 1);",
+    ),
 ];

@@ -269,7 +269,7 @@ impl<D: ModuleDatabase> Worker<D> {
             let Some(next) = cron.after(now) else { continue };
             let delay = Duration::from_millis((next - now).unsigned_abs());
             let (key, payload) = (Some(RECURRING), recurs.payload.as_str());
-            let row = Row { module, name, key, payload, delay };
+            let row = Row { module, name, key, payload, subject: None, delay };
             if !queue::insert::<D>(statements, &mut *tx, row).await? {
                 // Its schedule may have become a more frequent one.
                 let values = vec![module.into(), name.into(), next.into()];

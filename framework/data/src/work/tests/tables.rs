@@ -11,14 +11,14 @@ use crate::{
 use std::sync::{Arc, atomic::Ordering};
 
 const USABLE: Migration = (
-    "0003_usable.sql",
+    "0004_usable.sql",
     "ALTER TABLE monolift_work ADD COLUMN later BIGINT;
-    INSERT INTO monolift_tables (version, readable_since) VALUES (3, 2)",
+    INSERT INTO monolift_tables (version, readable_since) VALUES (4, 3)",
 );
 const UNUSABLE: Migration = (
-    "0004_unusable.sql",
+    "0005_unusable.sql",
     "ALTER TABLE monolift_work RENAME COLUMN payload TO content;
-    INSERT INTO monolift_tables (version, readable_since) VALUES (4, 4)",
+    INSERT INTO monolift_tables (version, readable_since) VALUES (5, 5)",
 );
 
 /// Opens the database of `folder` as a release with these migrations does.
@@ -57,9 +57,9 @@ async fn newer_tables_are_used_if_they_say_so_and_refused_otherwise() {
     let newest: Vec<Migration> = newer.into_iter().chain([UNUSABLE]).collect();
     open(&folder, &newest).await.unwrap();
     let error = open(&folder, MIGRATIONS).await.unwrap_err().to_string();
-    assert!(error.contains("have version 4"), "{error}");
-    assert!(error.contains("from version 4 on"), "{error}");
-    assert!(error.contains("built with version 2"), "{error}");
+    assert!(error.contains("have version 5"), "{error}");
+    assert!(error.contains("from version 5 on"), "{error}");
+    assert!(error.contains("built with version 3"), "{error}");
     open(&folder, &newest).await.unwrap();
 }
 

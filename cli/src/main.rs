@@ -48,8 +48,12 @@ enum Command {
     Up(Up),
     /// Call a method of a module, in the process that runs
     Call(operate::Operate),
+    /// Erase what events and durable work hold of a person
+    Erase(operate::Operate),
     /// Show how far the listeners of events are, and have one handle events again
     Events(operate::Operate),
+    /// Print what events and durable work hold of a person, as JSON
+    Export(operate::Operate),
     /// Show or change what the process logs
     Log(operate::Operate),
     /// Show the latest lines of the logs of all processes
@@ -95,6 +99,8 @@ fn main() -> ExitCode {
         Command::Work(work) => work.run(),
         Command::Up(Up { manifest, options }) => monolift_cli::up::run(&manifest, &options),
         Command::Call(operate) => return ended(operate.run("call")),
+        Command::Erase(operate) => return ended(operate.run("erase")),
+        Command::Export(operate) => return ended(operate.run("export")),
         Command::Events(operate) => return ended(operate.run("events")),
         Command::Log(operate) => return ended(operate.run("log")),
         Command::Logs(operate) => return ended(operate.run("logs")),

@@ -8,6 +8,7 @@ mod call;
 mod events;
 mod openapi;
 mod page;
+mod subject;
 mod watch;
 mod who;
 mod work;
@@ -109,7 +110,7 @@ pub fn router(state: AdminState) -> Router {
 }
 
 /// The read API, and what can be changed.
-fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 24] {
+fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 26] {
     [
         ("/api/process", get(show_process)),
         ("/api/processes", get(show_processes)),
@@ -132,6 +133,8 @@ fn api() -> [(&'static str, MethodRouter<Arc<AdminState>>); 24] {
         ("/api/events/{module}/replay", post(events::replay)),
         ("/api/events/{module}/remove", post(events::remove)),
         ("/api/events/{module}/rebuild", post(events::rebuild)),
+        ("/api/export", post(subject::export)),
+        ("/api/erase", post(subject::erase)),
         ("/api/methods", get(call::show_methods)),
         ("/api/call", post(call::call)),
         ("/api/openapi.json", get(async || Json(openapi::document()))),

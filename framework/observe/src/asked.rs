@@ -11,6 +11,7 @@ use super::{
     listed::{ListAnswer, ListOf, TraceFilter},
     log::{LevelsOf, LogAnswer, LogControl, LogFilter, WantedLevels},
     state::ProcessState,
+    subject::{ModuleSubjects, SubjectAnswer, SubjectQuestion},
     trace::{TraceEntry, TracePart, hex_of_trace},
     traces::Traces,
     work::{ModuleWork, WorkAnswer, WorkQuestion},
@@ -35,7 +36,7 @@ const MOST_ASKED: usize = 256;
 const MOST_PARTS: usize = 256;
 
 /// Those of the questions that change something.
-pub const CHANGES: [&str; 3] = ["change_events", "change_levels", "change_work"];
+pub const CHANGES: [&str; 4] = ["change_events", "change_levels", "change_subject", "change_work"];
 
 /// What a process tells others of itself.
 #[monolift_call::interface(module = "monolift")]
@@ -74,6 +75,11 @@ pub trait Observed {
     /// Changes events of a module of this process. Only a process that observes the application may ask for it.
     #[deadline("5s")]
     async fn change_events(&self, question: EventsQuestion) -> Result<EventsAnswer, CallError>;
+
+    /// Tells or erases what modules of this process keep of a subject. Only a process that observes the application may ask
+    /// for it.
+    #[deadline("5s")]
+    async fn change_subject(&self, question: SubjectQuestion) -> Result<SubjectAnswer, CallError>;
 
     /// The latest lines of the logs of this process and of those that it calls. `asked` are processes that were asked
     /// before.
@@ -128,6 +134,7 @@ pub(crate) struct Here {
     pub(crate) state: OnceLock<Description>,
     pub(crate) work: OnceLock<Vec<Arc<dyn ModuleWork>>>,
     pub(crate) events: OnceLock<Vec<Arc<dyn ModuleEvents>>>,
+    pub(crate) subjects: OnceLock<Vec<Arc<dyn ModuleSubjects>>>,
     pub(crate) log: OnceLock<LogControl>,
     pub(crate) settings: Arc<CallSettings>,
 }
@@ -183,6 +190,10 @@ impl Observed for Here {
 
     async fn change_events(&self, question: EventsQuestion) -> Result<EventsAnswer, CallError> {
         Ok(self.own_events(&question).await)
+    }
+
+    async fn change_subject(&self, question: SubjectQuestion) -> Result<SubjectAnswer, CallError> {
+        Ok(self.own_subject(&question).await)
     }
 
     async fn lines(&self, filter: LogFilter, asked: Vec<String>) -> Result<LogAnswer, CallError> {

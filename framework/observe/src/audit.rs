@@ -43,6 +43,21 @@ pub(crate) fn events(change: EventsChange, question: &EventsQuestion, module: &s
     );
 }
 
+/// Data of a subject was exported or erased. The subject is not named: the log would keep it.
+pub(crate) fn subject(action: &str, module: &str, count: u64, who: &str) {
+    if count == 0 {
+        return;
+    }
+    tracing::info!(
+        target: TARGET,
+        of = module,
+        "user.id" = who,
+        "event.action" = action,
+        count,
+        "an operator: {action} of {module}: {count} events and pieces of work"
+    );
+}
+
 /// What is logged was changed.
 pub(crate) fn levels(levels: &str, who: &str) {
     tracing::info!(

@@ -25,6 +25,9 @@ pub mod operate;
 mod state;
 mod statements;
 #[allow(missing_docs, reason = "the names of plain data say it")]
+mod subject;
+mod subject_asked;
+#[allow(missing_docs, reason = "the names of plain data say it")]
 mod trace;
 mod traces;
 #[allow(missing_docs, reason = "the names of plain data say it")]
@@ -42,6 +45,10 @@ pub use keep::KeepSettings;
 pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};
 pub use state::{CallFigures, Listening, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
+pub use subject::{
+    KeptEvent, KeptOffer, KeptPiece, ModuleSubjects, SubjectAnswer, SubjectOfModule,
+    SubjectQuestion,
+};
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
 pub use traces::{Kept, KeptBecause, Traces};
 pub use work::{

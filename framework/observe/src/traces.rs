@@ -14,6 +14,7 @@ use super::{
     log::{LevelsAnswer, LogAnswer, LogControl, LogFilter, WantedLevels, WrongLevels},
     metrics::{Exemplars, Kind, Page},
     state::ProcessState,
+    subject::{ModuleSubjects, SubjectAnswer, SubjectQuestion},
     trace::{Trace, TracePart, hex_of_trace},
     work::{ModuleWork, WorkAnswer, WorkQuestion},
 };
@@ -133,6 +134,7 @@ impl Traces {
             state: OnceLock::new(),
             work: OnceLock::new(),
             events: OnceLock::new(),
+            subjects: OnceLock::new(),
             log: OnceLock::new(),
             settings: calls,
         };
@@ -181,15 +183,30 @@ impl Traces {
         let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    /// The durable work and the events of the modules of this process.
-    pub fn attend(&self, work: Vec<Arc<dyn ModuleWork>>, events: Vec<Arc<dyn ModuleEvents>>) {
+    /// The durable work and the events of the modules of this process, and what they keep of subjects.
+    pub fn attend(
+        &self,
+        work: Vec<Arc<dyn ModuleWork>>,
+        events: Vec<Arc<dyn ModuleEvents>>,
+        subjects: Vec<Arc<dyn ModuleSubjects>>,
+    ) {
         let _ = self.here().work.set(work);
         let _ = self.here().events.set(events);
+        let _ = self.here().subjects.set(subjects);
     }
 
     /// The events of all modules that this process can ask, and their listeners.
     pub async fn events(&self, question: EventsQuestion) -> EventsAnswer {
         self.here().gather_events(question, Vec::new()).await
+    }
+
+    /// What all modules of these processes keep of a subject, or how much of it was erased.
+    pub(crate) async fn subject(
+        &self,
+        question: SubjectQuestion,
+        processes: Vec<String>,
+    ) -> SubjectAnswer {
+        self.here().gather_subject(question, processes).await
     }
 
     /// The durable work of all modules that this process can ask.

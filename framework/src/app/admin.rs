@@ -88,8 +88,11 @@ impl Observed {
             self.traces.tell_log(log.clone());
         }
         #[cfg(feature = "data")]
-        self.traces
-            .attend(super::attended::attended(modules), super::attended_events::attended(modules));
+        self.traces.attend(
+            super::attended::attended(modules),
+            super::attended_events::attended(modules),
+            super::attended_subjects::attended(modules),
+        );
         #[cfg(not(feature = "data"))]
         let _ = modules;
     }

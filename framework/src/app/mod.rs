@@ -12,6 +12,8 @@ mod admin;
 mod attended;
 #[cfg(all(feature = "observe", feature = "data"))]
 mod attended_events;
+#[cfg(feature = "data")]
+mod attended_subjects;
 mod build;
 mod check;
 pub mod development;

@@ -194,6 +194,95 @@ fn parked_events_are_looked_at_handled_again_and_given_up() {
     process.stop();
 }
 
+/// A person's data: events that are parked for the notifications, and a piece of work that no worker knows.
+const OF_A_PERSON: [&str; 3] = [
+    "INSERT INTO monolift_events (id, module, name, version, number, payload, registry, offered, made_at_ms, \
+     keep_until_ms, epoch, subject) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1, 0, \
+     9000000000000, 0, 'c4n4ry' FROM (VALUES ('e-1'), ('e-2')) AS ids",
+    "INSERT INTO monolift_event_offers (module, listener, event, name, version, number, begins, due_at_ms, attempts, \
+     leased_till_ms, parked_at_ms, error, skipped, epoch) \
+     SELECT 'orders', 'notifications', column1, 'order-changed', 1, 0, 0, 0, 3, 0, 1, 'no c4n4ry', 0, 0 \
+     FROM (VALUES ('e-1'), ('e-2')) AS ids",
+    "INSERT INTO monolift_work (module, id, name, payload, due_at_ms, attempts, leased_till_ms, made_at_ms, epoch, subject) \
+     VALUES ('orders', 'p-1', 'ship', '{\"to\": \"c4n4ry\"}', 0, 0, 0, 0, 0, 'c4n4ry')",
+];
+
+/// Exports and erases what is kept of a person.
+fn export_and_erase(place: &Run, program: &Path) {
+    let known = || prints(program, place, &["events"]);
+    eventually("the listener is known", || !lag(&known()).is_empty());
+    for sql in OF_A_PERSON {
+        Tables::of(place).rows("orders", sql);
+    }
+    let export = |subject: &str| -> serde_json::Value {
+        serde_json::from_str(&prints(program, place, &["export", subject])).unwrap()
+    };
+    let kept = export("c4n4ry");
+    let orders = &kept["modules"][0];
+    assert_eq!(orders["module"], "orders", "{kept}");
+    assert_eq!(orders["events"].as_array().unwrap().len(), 2, "{kept}");
+    assert_eq!(orders["events"][0]["payload"]["order"], "c4n4ry");
+    assert_eq!(orders["events"][0]["listeners"][0]["listener"], "notifications");
+    assert_eq!(orders["events"][0]["listeners"][0]["parked"], true);
+    assert_eq!(orders["work"][0]["payload"]["to"], "c4n4ry");
+    // Without a word, as from a script.
+    let unsure = complains(program, place, &["erase", "c4n4ry"]);
+    assert!(unsure.contains("nothing is erased"), "{unsure}");
+    assert_eq!(export("c4n4ry"), kept);
+    let erased = prints(program, place, &["erase", "c4n4ry", "--yes"]);
+    assert_eq!(erased, "orders: erased: events 2, work 1\n");
+    assert_eq!(export("c4n4ry")["modules"], serde_json::json!([]));
+    let again = prints(program, place, &["erase", "c4n4ry", "--yes"]);
+    assert_eq!(again, "nothing is kept of this subject\n");
+    eventually("they are passed over", || lag(&known())[3..6] == ["0", "0", "0"]);
+    let unnamed = complains(program, place, &["erase"]);
+    assert_eq!(unnamed, "name the subject: erase SUBJECT\n");
+}
+
+#[test]
+fn what_is_kept_of_a_person_is_exported_and_erased() {
+    let (place, program, mut process, _) = monolith("operate-erase");
+    export_and_erase(&place, &program);
+    process.says("an operator: subject.export of orders: 3 events and pieces of work");
+    let line = process.says("an operator: subject.erase of orders: 3 events and pieces of work");
+    assert!(line.contains("ann on this machine") && !line.contains("c4n4ry"), "{line}");
+    process.stop();
+}
+
+#[test]
+fn what_is_kept_of_a_person_on_postgres_is_the_same() {
+    let postgres = Postgres::start();
+    let place = MONOLITH
+        .run("operate-erase-postgres")
+        .with("SHOP_PROCESS__MONOLITH__ADMIN", free_port())
+        .with("SHOP_ORDERS__DB__URL", postgres.database("orders"))
+        .with("SHOP_NOTIFICATIONS__DB__URL", postgres.database("notifications"));
+    let program = MONOLITH.program("app-monolith");
+    let mut process = place.start(&program);
+    let gateway = process.http();
+    eventually("the gateway is ready", || is_ready(&gateway));
+    export_and_erase(&place, &program);
+    process.stop();
+}
+
+#[test]
+fn what_all_processes_keep_of_a_person_is_exported_and_erased() {
+    let place = ALL_SPLIT.run("operate-erase-split");
+    let place = place.with("SHOP_PROCESS__GATEWAY__ADMIN", free_port());
+    let start = |program: &super::shop::Program| place.start(&ALL_SPLIT.program(program.file));
+    let mut processes: Vec<Process> = ALL_SPLIT.programs.iter().map(start).collect();
+    let gateway = processes.last_mut().unwrap().http();
+    eventually("the gateway is ready", || is_ready(&gateway));
+    let program = ALL_SPLIT.program("process");
+    export_and_erase(&place, &program);
+    let orders = ALL_SPLIT.programs.iter().position(|program| program.process == "orders").unwrap();
+    processes.remove(orders).kill();
+    let gone = complains(&program, &place, &["erase", "demo", "--yes"]);
+    assert!(gone.contains("no answer from the process orders"), "{gone}");
+    let gone = complains(&program, &place, &["export", "demo"]);
+    assert!(gone.contains("no answer from the process orders"), "{gone}");
+}
+
 /// The builds of the reports, and the units that each has of tea.
 fn units_by_build(place: &Run) -> Vec<Vec<String>> {
     let sql = "SELECT monolift_build, units FROM sales WHERE sku = 'tea' ORDER BY monolift_build";

@@ -42,6 +42,8 @@ const RIGHTS: Check = By("the_matrix_has_every_method_with_its_rule_and_its_call
 const PROVIDER: Check = By("tokens_of_a_certified_provider_count_through_new_keys_and_an_outage");
 const EVENTS: Check = By("parked_events_are_looked_at_handled_again_and_given_up");
 
+const ERASE: Check = By("what_is_kept_of_a_person_is_exported_and_erased");
+
 /// Logs the demo customer in. It stands before each command that has the token.
 const LOG_IN: &str = "TOKEN=$(curl localhost:8080/sessions -H 'content-type: application/json' \
                       -d '{\"email\": \"demo@example.org\", \"password\": \"demo-password\"}' | \
@@ -243,6 +245,8 @@ const COMMANDS: &[(&str, Check)] = &[
     ("shop events discard orders notifications ID", EVENTS),
     ("shop events replay orders notifications", EVENTS),
     ("shop events remove orders reports", EVENTS),
+    ("shop export USER", ERASE),
+    ("shop erase USER", ERASE),
     ("shop events rebuild reports", By("a_read_model_is_built_anew")),
     ("shop events rebuild reports --partial", By("a_read_model_is_built_anew")),
 ];

@@ -5,6 +5,7 @@ use crate::{
     listed::Summary,
     log::{LevelsAnswer, LogAnswer},
     state::{CallFigures, ProcessState},
+    subject::SubjectAnswer,
     trace::Trace,
     work::{PieceOfWork, WorkAnswer, WorkOfModule},
 };
@@ -49,6 +50,7 @@ const EVENT_FILTERS: &[(&str, &str)] = &[
     ("limit", "how many parked events, 1000 at most"),
 ];
 
+const SUBJECT: (&str, &str) = ("subject", "whose data it is");
 const LISTENER: (&str, &str) = ("listener", "the module that listens");
 
 const LOG_FILTERS: &[(&str, &str)] = &[
@@ -177,6 +179,27 @@ const OPERATIONS: &[Operation] = &[
         query: &[],
         body: &[("partial", "`true` if it may lack what removed events told")],
         answer: any,
+    },
+    Operation {
+        verb: "post",
+        path: "/api/export",
+        summary: "what events and durable work hold of a subject, some hundreds at a time",
+        query: &[],
+        body: &[
+            SUBJECT,
+            ("module", "the module; without it all"),
+            ("after_event", "the event that was told last"),
+            ("after_piece", "the piece of work that was told last"),
+        ],
+        answer: |schemas| schemas.subschema_for::<SubjectAnswer>(),
+    },
+    Operation {
+        verb: "post",
+        path: "/api/erase",
+        summary: "erases what events and durable work hold of a subject, some hundreds at a time",
+        query: &[],
+        body: &[SUBJECT],
+        answer: |schemas| schemas.subschema_for::<SubjectAnswer>(),
     },
     get(
         "/api/methods",

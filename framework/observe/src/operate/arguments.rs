@@ -30,8 +30,17 @@ const WITH_VALUE: [&str; 11] = [
     "--listener",
     "--event",
 ];
-const WITHOUT: [&str; 8] =
-    ["--all", "--partial", "--slow", "--failed", "--kept", "--recurring", "--once", "--follow"];
+const WITHOUT: [&str; 9] = [
+    "--yes",
+    "--all",
+    "--partial",
+    "--slow",
+    "--failed",
+    "--kept",
+    "--recurring",
+    "--once",
+    "--follow",
+];
 /// The options of all commands.
 const COMMON: [&str; 4] = ["--admin", "--token", "--json", "--help"];
 

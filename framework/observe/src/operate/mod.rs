@@ -11,6 +11,7 @@
 //! | `find` | admin addresses on free ports of this machine |
 //! | `work` | `work` |
 //! | `events` | `events` |
+//! | `subject` | `export`, `erase` |
 //! | `traces` | `traces` |
 //! | `logs` | `logs` |
 //! | `top` | `top` |
@@ -20,6 +21,7 @@ mod arguments;
 mod events;
 mod find;
 mod logs;
+mod subject;
 mod top;
 mod traces;
 mod work;
@@ -68,7 +70,7 @@ pub struct Place {
 type Failed = Box<dyn std::error::Error>;
 
 /// The names of the commands, with their arguments and what they do.
-const COMMANDS: [(&str, &str, &str); 9] = [
+const COMMANDS: [(&str, &str, &str); 11] = [
     (
         "work",
         "[list [MODULE]] | show|retry|discard MODULE ID",
@@ -79,6 +81,8 @@ const COMMANDS: [(&str, &str, &str); 9] = [
         "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER | rebuild MODULE [--partial]",
         "events: how far their listeners are, and what is parked; has a listener handle events again",
     ),
+    ("export", "SUBJECT", "what events and durable work hold of a person, as JSON"),
+    ("erase", "SUBJECT [--yes]", "erases what events and durable work hold of a person"),
     (
         "traces",
         "[--slow|--failed|--recurring] [ID]",
@@ -168,6 +172,8 @@ fn answer(place: &Place, arguments: &Arguments) -> Result<String, Failed> {
     match arguments.command.as_str() {
         "work" => work::run(place, &client, arguments),
         "events" => events::run(place, &client, arguments),
+        "export" => subject::export(&client, arguments),
+        "erase" => subject::erase(&client, arguments),
         "traces" => traces::run(&client, arguments),
         "log" => log(&client, arguments),
         "logs" => logs::run(&client, arguments),

@@ -96,7 +96,7 @@ pub enum OrderState {
 /// An order was placed, or it was and is not any more: its customer has cancelled it, or it could not be fulfilled.
 ///
 /// It is kept for ten years, so that a read model can be built anew from all orders.
-#[monolift_call::event(key = order, keep = "3650d")]
+#[monolift_call::event(key = order, subject = user, keep = "3650d")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderChanged {
     /// Which order.

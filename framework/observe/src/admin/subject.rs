@@ -1,0 +1,56 @@
+//! What is kept of a subject, at the admin address: exported, or erased. The subject stands in the body, not in the path:
+//! paths are logged on the way.
+
+use super::{AdminState, who::Who};
+use crate::subject::{SubjectAnswer, SubjectQuestion};
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Some hundreds of what is kept, after what was told last.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exported {
+    subject: String,
+    module: Option<String>,
+    #[serde(default)]
+    after_event: String,
+    #[serde(default)]
+    after_piece: String,
+}
+
+/// Whose data is erased, some hundreds of events and pieces of each module at a time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Erased {
+    subject: String,
+}
+
+pub(super) async fn export(
+    State(state): State<Arc<AdminState>>,
+    who: Who,
+    Json(exported): Json<Exported>,
+) -> Json<SubjectAnswer> {
+    let Exported { subject, module, after_event, after_piece } = exported;
+    let who = who.0;
+    let question = SubjectQuestion { subject, module, after_event, after_piece, erase: false, who };
+    ask(&state, question).await
+}
+
+pub(super) async fn erase(
+    State(state): State<Arc<AdminState>>,
+    who: Who,
+    Json(Erased { subject }): Json<Erased>,
+) -> Json<SubjectAnswer> {
+    let question =
+        SubjectQuestion { subject, erase: true, who: who.0, ..SubjectQuestion::default() };
+    ask(&state, question).await
+}
+
+async fn ask(state: &AdminState, question: SubjectQuestion) -> Json<SubjectAnswer> {
+    let placed = state.facts["placed"].as_object();
+    let processes = placed.into_iter().flat_map(|placed| placed.values());
+    let processes: BTreeSet<&str> = processes.filter_map(|process| process.as_str()).collect();
+    let processes = processes.into_iter().map(str::to_owned).collect();
+    Json(state.traces.subject(question, processes).await)
+}

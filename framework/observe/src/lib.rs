@@ -46,7 +46,7 @@ pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};
 pub use state::{CallFigures, Listening, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
 pub use subject::{
-    KeptEvent, KeptOffer, KeptPiece, ModuleSubjects, SubjectAnswer, SubjectOfModule,
+    KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectAnswer, SubjectOfModule,
     SubjectQuestion,
 };
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};

@@ -96,6 +96,9 @@ pub struct SubjectAnswer {
     pub denied: Vec<String>,
 }
 
+/// Some of the events and the pieces of work that are kept.
+pub type KeptOfSubject = (Vec<KeptEvent>, Vec<KeptPiece>);
+
 /// What a module that runs in this process keeps of subjects.
 pub trait ModuleSubjects: Send + Sync + fmt::Debug + 'static {
     /// The module.
@@ -105,7 +108,7 @@ pub trait ModuleSubjects: Send + Sync + fmt::Debug + 'static {
     fn kept<'a>(
         &'a self,
         question: &'a SubjectQuestion,
-    ) -> BoxFuture<'a, Result<(Vec<KeptEvent>, Vec<KeptPiece>), String>>;
+    ) -> BoxFuture<'a, Result<KeptOfSubject, String>>;
 
     /// Erases some hundreds of events and pieces of a subject. The result is how many of each.
     fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<(u64, u64), String>>;

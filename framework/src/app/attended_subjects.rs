@@ -3,7 +3,9 @@
 use crate::module::RunningModule;
 use futures_util::future::BoxFuture;
 use monolift_data::{events::AnyEventLedger, work::AnyLedger};
-use monolift_observe::{KeptEvent, KeptOffer, KeptPiece, ModuleSubjects, SubjectQuestion};
+use monolift_observe::{
+    KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectQuestion,
+};
 use std::sync::Arc;
 
 /// Payloads of a module that are told at once, in bytes: an answer between processes is bounded.
@@ -30,10 +32,7 @@ struct Attended {
 }
 
 impl Attended {
-    async fn all(
-        &self,
-        question: &SubjectQuestion,
-    ) -> Result<(Vec<KeptEvent>, Vec<KeptPiece>), sqlx::Error> {
+    async fn all(&self, question: &SubjectQuestion) -> Result<KeptOfSubject, sqlx::Error> {
         let SubjectQuestion { subject, after_event, after_piece, .. } = question;
         let events = match &self.events {
             Some(ledger) => ledger.of_subject(subject, after_event).await?,
@@ -89,7 +88,7 @@ impl ModuleSubjects for Attended {
     fn kept<'a>(
         &'a self,
         question: &'a SubjectQuestion,
-    ) -> BoxFuture<'a, Result<(Vec<KeptEvent>, Vec<KeptPiece>), String>> {
+    ) -> BoxFuture<'a, Result<KeptOfSubject, String>> {
         Box::pin(async move { self.all(question).await.map_err(|error| error.to_string()) })
     }
 

@@ -99,7 +99,7 @@ fn is_confirmed(subject: &str) -> Result<bool, Failed> {
     Ok(line.trim() == "yes")
 }
 
-/// An answer in which a module lacks is no answer about the subject.
+/// Fails if a module is missing in the answer: it may keep something.
 fn complete(answer: &Value) -> Result<(), Failed> {
     let modules = list(answer, "modules").iter();
     let failed = modules

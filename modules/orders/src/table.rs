@@ -122,7 +122,7 @@ pub(crate) async fn set_placed(
     Ok(set.bind(total.0).bind(&id.0).execute(&mut **tx).await?.rows_affected() > 0)
 }
 
-/// The order as it is now. `None` when somebody else has decided about it. `from` is the state that it must be in.
+/// Refuses an order that is in the state `from`, and returns it. `None` if it is in another state.
 pub(crate) async fn set_refused(
     tx: &mut Tx<'_>,
     id: &OrderId,
@@ -141,7 +141,7 @@ pub(crate) async fn set_refused(
     row.map(read).transpose()
 }
 
-/// The order as it is now. `None` when it is not the user's, not placed, or not any more.
+/// Cancels a placed order of this user, and returns it. `None` if there is none.
 pub(crate) async fn set_cancelled(
     tx: &mut Tx<'_>,
     id: &OrderId,

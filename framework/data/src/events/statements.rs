@@ -10,6 +10,14 @@ pub(super) fn now(backend: Backend) -> &'static str {
     }
 }
 
+/// Locks the rows of a question. SQLite has one writer at a time.
+pub(super) fn for_update(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => "",
+        Backend::Postgres => "FOR UPDATE",
+    }
+}
+
 /// Skips rows that another claim has locked. SQLite has one writer at a time.
 pub(super) fn skip_locked(backend: Backend) -> &'static str {
     match backend {

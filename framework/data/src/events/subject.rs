@@ -8,7 +8,7 @@
 
 use super::{
     EventLedger,
-    statements::{list, skip_locked},
+    statements::{for_update, list},
     tables::EPOCH,
 };
 use crate::{Column, ModuleDatabase, Value};
@@ -99,7 +99,7 @@ impl<D: ModuleDatabase> EventLedger<D> {
     /// A listener that has taken an event may still handle it. An event whose transaction is not yet committed is not
     /// erased: what comes later has to be erased again.
     pub async fn erase(&self, subject: &str) -> Result<u64, sqlx::Error> {
-        let locked = skip_locked(self.db().backend()).replace(" SKIP LOCKED", "");
+        let locked = for_update(self.db().backend());
         let sql = format!(
             "SELECT id FROM monolift_events WHERE subject = $1 AND module = $2 AND epoch <= {EPOCH} \
              ORDER BY id LIMIT {AT_ONCE} {locked}"

@@ -117,7 +117,7 @@ impl<D: ModuleDatabase> Sharing<D> {
         } else {
             in_a_row(open, &mut members, &mut done, undivided).await
         };
-        // Those whose turn did not come are the first of the next batch.
+        // Members without a turn come first in the next batch.
         for one in members.into_iter().rev() {
             self.waiting.push_front(one);
         }

@@ -1,5 +1,6 @@
 //! Events between modules, in each mode, on both databases.
 
+mod connected;
 #[path = "../../framework/data/src/events/tests/kills.rs"]
 mod kills;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -567,19 +569,50 @@ async fn an_event_of_another_module_is_refused() {
     assert!(refused.contains("belongs to the module `kitchen`"), "{refused}");
 }
 
+/// The databases of the two sides of a run.
+async fn sides(at: impl Fn(&str) -> Location) -> (Db, Db) {
+    let open = async |side: &str| -> Db {
+        Db::open(&at(side), &DbSettings::default(), &[history()]).await.unwrap()
+    };
+    let (publisher, listener) = (open("source").await, open("hands").await);
+    sqlx::query(kills::EFFECTS).execute(&mut *listener.connection().await.unwrap()).await.unwrap();
+    (publisher, listener)
+}
+
+fn on_postgres(postgres: &Postgres, seed: u64) -> impl Fn(&str) -> Location {
+    move |side| Location::Url(postgres.database(&format!("{side}_{seed}")))
+}
+
+fn over_a_connection((publisher, listener): (Db, Db)) -> kills::Sides {
+    let of = publisher.clone();
+    let start = Box::new(move || -> Pin<Box<dyn Future<Output = _>>> {
+        Box::pin(connected::process(of.clone()))
+    });
+    kills::Sides { publisher, listener, start }
+}
+
+/// On SQLite the same is tested beside the code.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_every_point_lose_and_double_nothing_on_postgres() {
     let postgres = Postgres::start();
-    let open = async |side: &str, seed: u64| -> Db {
-        let location = Location::Url(postgres.database(&format!("{side}_{seed}")));
-        Db::open(&location, &DbSettings::default(), &[history()]).await.unwrap()
-    };
     kills::all(async |seed| {
-        let (publisher, listener) = (open("source", seed).await, open("hands", seed).await);
-        let mut connection = listener.connection().await.unwrap();
-        sqlx::query(kills::EFFECTS).execute(&mut *connection).await.unwrap();
-        drop(connection);
-        kills::Sides { publisher, listener }
+        let (publisher, listener) = sides(on_postgres(&postgres, seed)).await;
+        kills::Sides::in_one_process(publisher, listener)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_over_a_connection_lose_and_double_nothing() {
+    let folder = Folder::new("connected");
+    kills::all(async |seed| {
+        over_a_connection(sides(|side| folder.file(&format!("{side}-{seed}"))).await)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_over_a_connection_lose_and_double_nothing_on_postgres() {
+    let postgres = Postgres::start();
+    kills::all(async |seed| over_a_connection(sides(on_postgres(&postgres, seed)).await)).await;
 }

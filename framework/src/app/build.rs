@@ -330,6 +330,8 @@ impl App {
             log: self.log,
             remotes: peers.remotes().clone(),
             memory,
+            #[cfg(feature = "data")]
+            feeds: Arc::clone(&resources.feeds),
             readiness,
             looking,
             server: None,

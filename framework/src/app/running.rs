@@ -50,6 +50,8 @@ pub struct RunningApp {
     pub(super) log: super::log::Control,
     pub(super) remotes: BTreeMap<String, Arc<Remote>>,
     pub(super) memory: Arc<Memory>,
+    #[cfg(feature = "data")]
+    pub(super) feeds: Arc<monolift_data::events::Feeds>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) looking: JoinSet<()>,
     pub(super) server: Option<Server>,
@@ -93,6 +95,13 @@ impl RunningApp {
     /// `limits.memory`.
     pub fn memory(&self) -> MemoryInUse {
         self.memory.in_use()
+    }
+
+    /// Where the modules of this process take events from. For tests of the delivery itself.
+    #[cfg(feature = "data")]
+    #[doc(hidden)]
+    pub fn feeds(&self) -> &Arc<monolift_data::events::Feeds> {
+        &self.feeds
     }
 
     /// Ready when every process that this one calls has been reached.

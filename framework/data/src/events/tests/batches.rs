@@ -189,7 +189,7 @@ async fn sides(folder: &Folder, seed: u64) -> kills::Sides {
     };
     let (publisher, listener) = (open("source").await, open("hands").await);
     sqlx::query(kills::EFFECTS).execute(&mut *listener.connection().await.unwrap()).await.unwrap();
-    kills::Sides { publisher, listener }
+    kills::Sides::in_one_process(publisher, listener)
 }
 
 fn folder(name: &str) -> Folder {

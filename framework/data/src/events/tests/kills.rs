@@ -9,8 +9,10 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet},
     future::pending,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering::SeqCst},
@@ -47,10 +49,34 @@ const HANDLED: Duration = Duration::from_secs(20);
 pub(super) const EFFECTS: &str =
     "CREATE TABLE effects (at BIGINT NOT NULL, item BIGINT NOT NULL, number BIGINT NOT NULL)";
 
-/// The databases of the two sides.
+/// The databases of the two sides, and how a process of the publisher is started.
 pub(super) struct Sides {
     pub(super) publisher: Db,
     pub(super) listener: Db,
+    pub(super) start: Box<dyn Fn() -> Pin<Box<dyn Future<Output = Process>>>>,
+}
+
+/// A process of the publisher.
+pub(super) struct Process {
+    pub(super) events: Events,
+    /// How the listener reaches it.
+    pub(super) feed: Arc<dyn Feed>,
+    /// The process ends when this is dropped.
+    pub(super) _running: Box<dyn Any>,
+}
+
+impl Sides {
+    /// Both sides run in one process.
+    pub(super) fn in_one_process(publisher: Db, listener: Db) -> Self {
+        let of = publisher.clone();
+        let start = move || -> Pin<Box<dyn Future<Output = Process>>> {
+            let published = watch::Sender::new(());
+            let events = Events::outside(of.pool(), "source").waking(published.clone());
+            let feed = Arc::new(PublisherFeed::new(of.clone(), "source", published));
+            Box::pin(async { Process { events, feed, _running: Box::new(()) } })
+        };
+        Self { publisher, listener, start: Box::new(start) }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -167,8 +193,15 @@ impl On<Seen> for Hands {
 }
 
 struct Fated {
-    feed: Arc<PublisherFeed<sqlx::Any>>,
+    /// The feed of the publisher's last process.
+    feed: Arc<Mutex<Arc<dyn Feed>>>,
     fate: Arc<Fate>,
+}
+
+impl Fated {
+    fn feed(&self) -> Arc<dyn Feed> {
+        Arc::clone(&self.feed.lock().unwrap())
+    }
 }
 
 impl std::fmt::Debug for Fated {
@@ -180,7 +213,7 @@ impl std::fmt::Debug for Fated {
 #[async_trait]
 impl Feed for Fated {
     async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
-        let taken = self.feed.take(ask).await?;
+        let taken = self.feed().take(ask).await?;
         if !taken.is_empty() {
             self.fate.pass(2).await;
         }
@@ -189,7 +222,7 @@ impl Feed for Fated {
 
     async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
         self.fate.pass(6).await;
-        self.feed.settle(listener, settled).await?;
+        self.feed().settle(listener, settled).await?;
         self.fate.pass(7).await;
         Ok(())
     }
@@ -200,15 +233,15 @@ impl Feed for Fated {
         events: Vec<String>,
         holders: Vec<String>,
     ) -> Result<(), FeedError> {
-        self.feed.renew(listener, events, holders).await
+        self.feed().renew(listener, events, holders).await
     }
 
     async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
-        self.feed.progress(listener, names).await
+        self.feed().progress(listener, names).await
     }
 
     async fn leave(&self, listener: String) -> Result<(), FeedError> {
-        self.feed.leave(listener).await
+        self.feed().leave(listener).await
     }
 }
 
@@ -258,9 +291,8 @@ async fn end(task: &mut Option<JoinHandle<()>>, db: &Db) {
 pub(super) async fn run(sides: &Sides, seed: u64, hit: &mut BTreeSet<&'static str>) -> Vec<String> {
     let mut random = Random(seed);
     let fate = Arc::new(Fate { aim: Mutex::default(), struck: watch::Sender::new(None) });
-    let published = watch::Sender::new(());
-    let events = Events::outside(sides.publisher.pool(), "source").waking(published.clone());
-    let feed = Arc::new(PublisherFeed::new(sides.publisher.clone(), "source", published));
+    let mut process = (sides.start)().await;
+    let feed = Arc::new(Mutex::new(Arc::clone(&process.feed)));
     let fated = || -> Arc<dyn Feed> {
         Arc::new(Fated { feed: Arc::clone(&feed), fate: Arc::clone(&fate) })
     };
@@ -274,7 +306,7 @@ pub(super) async fn run(sides: &Sides, seed: u64, hit: &mut BTreeSet<&'static st
             fate.aim(point, random.below(most));
         }
         publishing.get_or_insert_with(|| {
-            let (db, events) = (sides.publisher.clone(), events.clone());
+            let (db, events) = (sides.publisher.clone(), process.events.clone());
             tokio::spawn(publish(db, events, Arc::clone(&next), Arc::clone(&fate)))
         });
         listening.get_or_insert_with(|| listen(sides.listener.clone(), fated(), Arc::clone(&fate)));
@@ -290,6 +322,9 @@ pub(super) async fn run(sides: &Sides, seed: u64, hit: &mut BTreeSet<&'static st
         let both = random.below(2) == 0;
         if both || point < OF_THE_PUBLISHER {
             end(&mut publishing, &sides.publisher).await;
+            drop(process);
+            process = (sides.start)().await;
+            *feed.lock().unwrap() = Arc::clone(&process.feed);
         }
         if both || point >= OF_THE_PUBLISHER {
             end(&mut listening, &sides.listener).await;

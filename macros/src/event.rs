@@ -5,9 +5,9 @@ use monolift_manifest::quantity;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use std::time::Duration;
-use syn::{DeriveInput, Expr, LitInt, LitStr, Path, spanned::Spanned};
+use syn::{DeriveInput, Expr, LitInt, LitStr, Path, meta::ParseNestedMeta, spanned::Spanned};
 
-/// `key = order, subject = user, version = 2, upcast = from_v1, keep = "7d", name = "order-placed", module = "orders"`.
+/// `key = order, subject = user, version = 2, upcast = from_v1, keep = "7d", payload = "1d", name = "order-placed", module = "orders"`.
 #[derive(Default)]
 struct Arguments {
     key: Option<Expr>,
@@ -16,6 +16,7 @@ struct Arguments {
     version: Option<u32>,
     upcast: Option<Path>,
     keep_ms: Option<u64>,
+    payload_ms: Option<u64>,
     module: Option<String>,
 }
 
@@ -51,19 +52,12 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
                 }
                 read.version = Some(version);
             }
-            "keep" => {
-                let text = meta.value()?.parse::<LitStr>()?;
-                let keep = kept(&text.value()).ok_or_else(|| {
-                    let expected = "expected up to 36500 days, or up to 24 hours: \
-                        `keep = \"7d\"` or `keep = \"12h\"`";
-                    syn::Error::new(text.span(), expected)
-                })?;
-                read.keep_ms = Some(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
-            }
+            "keep" => read.keep_ms = Some(kept_ms(&meta)?),
+            "payload" => read.payload_ms = Some(kept_ms(&meta)?),
             _ => {
                 return Err(meta.error(
                     "unknown argument: an event takes `key = field`, `subject = field`, `name = \"…\"`, `version = 2`, \
-                     `upcast = function`, `keep = \"7d\"` and `module = \"…\"`",
+                     `upcast = function`, `keep = \"7d\"`, `payload = \"1d\"` and `module = \"…\"`",
                 ));
             }
         }
@@ -73,7 +67,20 @@ fn read(arguments: TokenStream, errors: &mut Errors) -> Option<Arguments> {
     Some(read)
 }
 
-/// How long an event is kept: days, or a duration as settings have it.
+/// How long an event, or its payload, is kept.
+fn kept_ms(meta: &ParseNestedMeta<'_>) -> syn::Result<u64> {
+    let text = meta.value()?.parse::<LitStr>()?;
+    let kept = kept(&text.value()).ok_or_else(|| {
+        let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        let expected = format!(
+            "expected up to 36500 days, or up to 24 hours: `{name} = \"7d\"` or `{name} = \"12h\"`"
+        );
+        syn::Error::new(text.span(), expected)
+    })?;
+    Ok(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Days, or a duration as settings have it.
 fn kept(text: &str) -> Option<Duration> {
     let Some(days) = text.strip_suffix('d') else { return quantity::duration(text).ok() };
     let days = days.parse::<u64>().ok().filter(|days| *days <= 36_500)?;
@@ -107,6 +114,12 @@ fn expand(
     let keep = arguments.keep_ms.map(|keep| {
         quote!(const KEEP: ::core::time::Duration = ::core::time::Duration::from_millis(#keep);)
     });
+    let payload = arguments.payload_ms.map(|payload| {
+        quote! {
+            const PAYLOAD: ::core::option::Option<::core::time::Duration> =
+                ::core::option::Option::Some(::core::time::Duration::from_millis(#payload));
+        }
+    });
     let key = arguments.key.as_ref().map(|key| {
         quote_spanned! {key.span()=>
             fn key(&self) -> ::core::option::Option<::std::string::String> {
@@ -138,6 +151,7 @@ fn expand(
             const NAME: &'static str = #name;
             #version
             #keep
+            #payload
             #key
             #subject
             #upcast

@@ -92,7 +92,14 @@ fn an_error() {
 
 #[test]
 fn an_event() {
-    let arguments = quote!(key = order, module = "orders", version = 2, upcast = old, keep = "2d");
+    let arguments = quote!(
+        key = order,
+        module = "orders",
+        version = 2,
+        upcast = old,
+        keep = "2d",
+        payload = "1d"
+    );
     let item = quote! {
         pub struct OrderPlaced {
             pub order: OrderId,

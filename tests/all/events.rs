@@ -3,6 +3,7 @@
 mod connected;
 #[path = "../../framework/data/src/events/tests/kills.rs"]
 mod kills;
+mod retention;
 
 use crate::{postgres::Postgres, support::soon};
 use monolift::{
@@ -333,13 +334,8 @@ impl Pair {
         let ledger = EventLedger::of(self.kitchen.clone(), "kitchen");
         soon(async {
             loop {
-                let is_known = !ledger.lag().await.unwrap().is_empty();
-                // What was published before the listener was known is offered after that.
-                let sql = "SELECT id FROM monolift_events WHERE offered < \
-                    (SELECT version FROM monolift_event_registry) LIMIT 1";
-                let behind = sqlx::query(sql).fetch_optional(self.kitchen.pool()).await.unwrap();
-                let mut lag = ledger.lag().await.unwrap().into_iter();
-                if is_known && behind.is_none() && lag.all(|one| one.waiting + one.parked == 0) {
+                let lag = ledger.lag().await.unwrap();
+                if !lag.is_empty() && lag.iter().all(|one| one.waiting + one.parked == 0) {
                     return;
                 }
                 sleep(Duration::from_millis(20)).await;
@@ -583,12 +579,18 @@ fn on_postgres(postgres: &Postgres, seed: u64) -> impl Fn(&str) -> Location {
     move |side| Location::Url(postgres.database(&format!("{side}_{seed}")))
 }
 
-fn over_a_connection((publisher, listener): (Db, Db)) -> kills::Sides {
-    let of = publisher.clone();
+/// The publisher runs in a process of its own, and where `moves` each second time in that of its listener.
+fn over_a_connection((publisher, listener): (Db, Db), moves: bool) -> kills::Sides {
+    let (of, starts) = (publisher.clone(), AtomicU32::new(0));
+    let sides = kills::Sides::in_one_process(publisher, listener);
+    let together = sides.start;
     let start = Box::new(move || -> Pin<Box<dyn Future<Output = _>>> {
-        Box::pin(connected::process(of.clone()))
+        match starts.fetch_add(1, SeqCst) % 2 {
+            1 if moves => together(),
+            _ => Box::pin(connected::process(of.clone())),
+        }
     });
-    kills::Sides { publisher, listener, start }
+    kills::Sides { start, ..sides }
 }
 
 /// On SQLite the same is tested beside the code.
@@ -606,7 +608,16 @@ async fn kills_at_every_point_lose_and_double_nothing_on_postgres() {
 async fn kills_over_a_connection_lose_and_double_nothing() {
     let folder = Folder::new("connected");
     kills::all(async |seed| {
-        over_a_connection(sides(|side| folder.file(&format!("{side}-{seed}"))).await)
+        over_a_connection(sides(|side| folder.file(&format!("{side}-{seed}"))).await, false)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_moves_between_processes_loses_and_doubles_nothing() {
+    let folder = Folder::new("moving");
+    kills::all(async |seed| {
+        over_a_connection(sides(|side| folder.file(&format!("{side}-{seed}"))).await, true)
     })
     .await;
 }
@@ -614,5 +625,6 @@ async fn kills_over_a_connection_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_over_a_connection_lose_and_double_nothing_on_postgres() {
     let postgres = Postgres::start();
-    kills::all(async |seed| over_a_connection(sides(on_postgres(&postgres, seed)).await)).await;
+    kills::all(async |seed| over_a_connection(sides(on_postgres(&postgres, seed)).await, false))
+        .await;
 }

@@ -13,6 +13,8 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VERSION: u32 = 1;
     /// How long it is kept after it was published, at least. It is kept longer while a listener has not handled it.
     const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    /// How long its fields are kept at least, if that is shorter. Then only its row is left, without the subject.
+    const PAYLOAD: Option<Duration> = None;
 
     /// Its key as JSON text. Events of one type and key are handled in the order in which they were published.
     fn key(&self) -> Option<String> {

@@ -284,9 +284,11 @@ impl Databases {
                 Arc::new(AttendedEvents { ledger, published, rebuilds: Arc::clone(&rebuilds) });
             *self.event_ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
             let (listening, calls) = (db.clone(), Arc::clone(injector.settings()));
+            let kept = self.source.settings.as_ref().ok().and_then(|settings| settings.keep_events);
             let has_read_model = Arc::clone(&self.has_read_model);
             let make: MakeListener = Box::new(move |heard, feeds| {
-                let listener = Listener::new(listening, module, heard, feeds).with(calls);
+                let listener = Listener::new(listening, module, heard, feeds);
+                let listener = listener.with(calls).keeping(kept);
                 if !has_read_model.load(SeqCst) {
                     return Box::new(|stopping| Box::pin(listener.run(stopping)));
                 }

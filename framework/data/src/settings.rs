@@ -2,7 +2,7 @@
 
 use super::check_url;
 use monolift_call::Secret;
-use monolift_manifest::Migrate;
+use monolift_manifest::{Migrate, quantity};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected},
@@ -32,6 +32,10 @@ pub struct DbSettings {
     /// When they are applied. The default is that of `[db]`.
     #[serde(deserialize_with = "migrate")]
     pub migrate: Option<Migrate>,
+    /// The most bytes of payloads that the module keeps of events which every listener has handled. Older ones are deleted
+    /// before their time. Without it, they are kept for the time that their type states.
+    #[serde(deserialize_with = "size")]
+    pub keep_events: Option<u64>,
     /// Whether its transactions on PostgreSQL have the caller as `app.user` and `app.tenant`. The default is that of `[db]`.
     pub caller: Option<bool>,
 }
@@ -78,6 +82,14 @@ fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
         return Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected));
     }
     Ok(Some(role))
+}
+
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(from)?;
+    let expected = "a size such as `512MiB`";
+    quantity::size(&text)
+        .map(Some)
+        .map_err(|_| D::Error::invalid_value(Unexpected::Other("another text"), &expected))
 }
 
 fn migrate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Migrate>, D::Error> {

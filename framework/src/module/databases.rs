@@ -10,7 +10,7 @@ pub(crate) use monolift_data::{
 };
 pub(super) use monolift_data::{Databases, Working};
 use monolift_data::{DbSettings, Location, SharedPools, Source};
-use monolift_manifest::Manifest;
+use monolift_manifest::{Manifest, quantity};
 use std::{path::Path, sync::Arc};
 
 /// What holds for the databases of all modules of a process.
@@ -78,7 +78,7 @@ pub(crate) fn in_force(
     data: &Path,
     manifest: &Manifest,
     module: &str,
-) -> [Setting; 7] {
+) -> [Setting; 8] {
     let db: DbSettings = settings.group(module, "db").unwrap_or_default();
     let common = common(manifest);
     let location = common.location(module, &db);
@@ -103,6 +103,7 @@ pub(crate) fn in_force(
         setting("durability", Some(format!("{:?}", db.durability).to_lowercase())),
         setting("migrate", Some(db.migrate.unwrap_or(common.migrate).to_string())),
         setting("caller", Some(db.caller.unwrap_or(common.caller).to_string())),
+        setting("keep_events", db.keep_events.map(quantity::show_size)),
         setting("migrate_url", db.migrate_url.as_ref().map(ToString::to_string)),
     ]
 }

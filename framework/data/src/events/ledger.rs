@@ -2,7 +2,7 @@
 //! about it.
 
 use super::{
-    EventOfSubject, FeedError, rebuild::Rebuild, registry, statements::now, tables::EPOCH,
+    EventOfSubject, FeedError, rebuild::Rebuild, retention, statements::now, tables::EPOCH,
 };
 use crate::{Backend, Column, Db, ModuleDatabase, Value};
 use futures_util::future::BoxFuture;
@@ -102,19 +102,25 @@ impl<D: ModuleDatabase> EventLedger<D> {
             Column::Number,
         ];
         let now = now(self.db.backend());
+        // Events that were published before the listener was added, and are to be offered to it.
+        let unoffered = "monolift_events u WHERE u.module = l.module AND u.name = l.name \
+            AND l.from_first = 1 AND u.offered < l.registry";
         // The numbers of events sort by time.
         let sql = format!(
-            "SELECT x.listener, x.name, x.waiting, x.failing, x.parked, {now} - v.made_at_ms FROM (\
+            "SELECT x.listener, x.name, x.waiting + x.unoffered, x.failing, x.parked, {now} - v.made_at_ms FROM (\
              SELECT l.listener, l.name, \
              CAST(COALESCE(SUM(CASE WHEN o.event IS NOT NULL AND o.parked_at_ms IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS waiting, \
+             CAST((SELECT COUNT(*) FROM {unoffered}) AS BIGINT) AS unoffered, \
+             (SELECT MIN(u.id) FROM {unoffered}) AS next, \
              CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NULL AND o.error IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) \
              AS failing, \
              CAST(COALESCE(SUM(CASE WHEN o.parked_at_ms IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS parked, \
              MIN(CASE WHEN o.parked_at_ms IS NULL THEN o.event END) AS oldest \
              FROM monolift_event_listeners l LEFT JOIN monolift_event_offers o \
              ON o.module = l.module AND o.listener = l.listener AND o.name = l.name \
-             WHERE l.module = $1 GROUP BY l.listener, l.name) x \
-             LEFT JOIN monolift_events v ON v.id = x.oldest ORDER BY x.listener, x.name"
+             WHERE l.module = $1 GROUP BY l.module, l.listener, l.name, l.from_first, l.registry) x \
+             LEFT JOIN monolift_events v ON v.id = \
+             CASE WHEN x.next < x.oldest OR x.oldest IS NULL THEN x.next ELSE x.oldest END ORDER BY x.listener, x.name"
         );
         let rows = self.db.rows(sql.into(), vec![self.module.as_str().into()], COLUMNS).await?;
         let lag = rows.iter().map(|row| Lag {
@@ -237,10 +243,11 @@ impl<D: ModuleDatabase> EventLedger<D> {
         Ok(removed > 0)
     }
 
-    /// Deletes events that every listener has handled and that need not be kept longer, some hundreds at most. Returns how
-    /// many. A process that runs the module does so by itself.
-    pub async fn prune(&self) -> Result<u64, sqlx::Error> {
-        registry::prune(&self.db, &self.module).await
+    /// Deletes events that every listener has handled and that were kept long enough, or are beyond `most` bytes of payloads,
+    /// and empties those whose payloads were kept long enough; some hundreds at most. Returns how many. A process that runs
+    /// the module does so by itself.
+    pub async fn prune(&self, most: Option<u64>) -> Result<u64, sqlx::Error> {
+        retention::prune(&self.db, &self.module, most).await
     }
 
     pub(super) fn db(&self) -> &Db<D> {

@@ -8,7 +8,7 @@ use super::{
     heard::NOT_YET,
     inbox::Slip,
     offer::{Ask, Ending, Feed, FeedError, Offer, Settled, Subscription},
-    rebuild, registry,
+    rebuild, retention,
     statements::{LIST, now},
 };
 use crate::{
@@ -58,6 +58,8 @@ pub struct Listener<D: ModuleDatabase> {
     calls: Arc<CallSettings>,
     /// For how long rows of old builds are kept, if the module has a read model.
     builds: Option<Duration>,
+    /// The most bytes of payloads that the module keeps of its own events, once all have handled them.
+    kept: Option<u64>,
 }
 
 impl<D: ModuleDatabase> fmt::Debug for Listener<D> {
@@ -74,14 +76,19 @@ impl<D: ModuleDatabase> Listener<D> {
             let names = by_publisher.entry(one.publisher).or_default();
             names.insert(one.subscription.name.clone(), one);
         }
-        let calls = Arc::default();
-        let heard = by_publisher.into_iter().map(|(publisher, heard)| (publisher, Arc::new(heard)));
-        Self { db, module: module.into(), heard: heard.collect(), feeds, calls, builds: None }
+        let (calls, heard) = (Arc::default(), by_publisher.into_iter());
+        let heard = heard.map(|(publisher, heard)| (publisher, Arc::new(heard))).collect();
+        Self { db, module: module.into(), heard, feeds, calls, builds: None, kept: None }
     }
 
     /// Its attempts are recorded and sampled by these settings.
     pub(crate) fn with(self, calls: Arc<CallSettings>) -> Self {
         Self { calls, ..self }
+    }
+
+    /// The module keeps this many bytes of payloads at most, once all have handled them.
+    pub(crate) fn keeping(self, most: Option<u64>) -> Self {
+        Self { kept: most, ..self }
     }
 
     /// It keeps a read model, and the rows of an old build for this long.
@@ -101,7 +108,7 @@ impl<D: ModuleDatabase> Listener<D> {
         let told = async {
             tokio::select! {
                 () = stopping => {}
-                () = tidy(&self.db, &self.module) => {}
+                () = tidy(&self.db, &self.module, self.kept) => {}
             }
             stop.send_replace(true);
         };
@@ -163,16 +170,20 @@ impl<D: ModuleDatabase> Listener<D> {
 }
 
 /// Deletes, now and then, notes and events that need not be kept longer.
-async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str) {
+async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str, most: Option<u64>) {
     loop {
         sleep(TIDY).await;
-        if let Err(error) = tidy_once(db, module).await {
+        if let Err(error) = tidy_once(db, module, most).await {
             tracing::warn!(module, %error, "old events were not deleted");
         }
     }
 }
 
-async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sqlx::Error> {
+async fn tidy_once<D: ModuleDatabase>(
+    db: &Db<D>,
+    module: &str,
+    most: Option<u64>,
+) -> Result<(), sqlx::Error> {
     let sql = format!(
         "DELETE FROM monolift_inbox WHERE (module = $1 OR module LIKE $3 ESCAPE '!') AND passed = 0 \
          AND made_at_ms < {} - $2",
@@ -183,7 +194,7 @@ async fn tidy_once<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<(), sq
     let mut tx = db.write().await?;
     D::execute(&mut tx, sql.into(), values).await?;
     tx.commit().await?;
-    while registry::prune(db, module).await? > 0 {}
+    while retention::prune(db, module, most).await? > 0 {}
     Ok(())
 }
 

@@ -25,6 +25,7 @@ mod offer;
 mod publish;
 mod rebuild;
 mod registry;
+mod retention;
 mod statements;
 mod subject;
 mod tables;

@@ -60,7 +60,7 @@ impl<D: Database> Clone for Events<D> {
 }
 
 /// What publishes an event. `$1` module, `$2` id, `$3` name, `$4` version, `$5` key, `$6` payload, `$7` trace, `$8` how long
-/// it is kept, `$9` subject.
+/// it is kept, `$9` subject, `$10` how long its payload is kept.
 #[derive(Debug)]
 enum Statements {
     /// Several statements in one message to the connection's thread.
@@ -69,7 +69,7 @@ enum Statements {
     Postgres {
         /// `$1` module, `$2` name, `$3` key. Answers with the number of the key's next event.
         count: Arc<str>,
-        /// `$10` is the number.
+        /// `$11` is the number.
         publish: Arc<str>,
     },
 }
@@ -91,8 +91,9 @@ impl Statements {
         let insert = |number: &str| {
             format!(
                 "INSERT INTO {schema}monolift_events (module, id, name, version, key, number, payload, \
-                 trace, registry, offered, made_at_ms, keep_until_ms, subject, epoch) VALUES ($1, $2, $3, $4, $5, \
-                 {number}, $6, $7, {registry}, {registry}, {now}, {now} + $8, $9, {EPOCH})"
+                 trace, registry, offered, made_at_ms, keep_until_ms, subject, \
+                 payload_until_ms, epoch) VALUES ($1, $2, $3, $4, $5, {number}, $6, $7, {registry}, \
+                 {registry}, {now}, {now} + $8, $9, {now} + $10, {EPOCH})"
             )
         };
         match backend {
@@ -113,7 +114,7 @@ impl Statements {
             }
             Backend::Postgres => {
                 let (insert, offer) =
-                    (insert("$10"), offers(&schema, "published", "l.registry <= e.registry"));
+                    (insert("$11"), offers(&schema, "published", "l.registry <= e.registry"));
                 Self::Postgres {
                     count: format!("{} RETURNING number", count("$2", "$3")).into(),
                     publish: format!("WITH published AS ({insert} RETURNING *) {offer}").into(),
@@ -210,6 +211,7 @@ impl<D: ModuleDatabase> Events<D> {
             Value::Text(trace),
             milliseconds(E::KEEP).into(),
             Value::Text(event.subject()),
+            Value::Number(E::PAYLOAD.map(milliseconds)),
         ];
         let publish = match (&*self.statements, key) {
             (Statements::Sqlite { keyed, .. }, Some(_)) => keyed,

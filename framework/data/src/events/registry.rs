@@ -7,11 +7,10 @@
 use super::{
     offer::Subscription,
     publish::offers,
-    statements::{list, now, number, skip_locked},
+    statements::{list, number, skip_locked},
     tables::EPOCH,
 };
 use crate::{Column, Db, ModuleDatabase, Value};
-use std::collections::BTreeSet;
 
 /// Events that are offered in one transaction.
 const AT_ONCE: usize = 128;
@@ -104,36 +103,4 @@ pub(super) async fn offer_to_new_listeners<D: ModuleDatabase>(
     D::execute(&mut tx, sql.into(), values).await?;
     tx.commit().await?;
     Ok(true)
-}
-
-/// Deletes events that every listener has handled and that need not be kept longer, some hundreds at most. An event is kept
-/// for as long as an earlier one of its key is, so those of a key that are kept have no gaps.
-pub(super) async fn prune<D: ModuleDatabase>(db: &Db<D>, module: &str) -> Result<u64, sqlx::Error> {
-    let now = now(db.backend());
-    let sql = format!(
-        "DELETE FROM monolift_events WHERE id IN (SELECT e.id FROM monolift_events e \
-         WHERE e.module = $1 AND e.epoch <= {EPOCH} AND e.keep_until_ms <= {now} AND e.offered >= \
-         COALESCE((SELECT version FROM monolift_event_registry WHERE module = $1), 0) \
-         AND NOT EXISTS (SELECT 1 FROM monolift_event_listeners l JOIN monolift_event_offers o \
-         ON o.module = l.module AND o.listener = l.listener AND o.event = e.id \
-         WHERE l.module = $1 AND l.name = e.name) \
-         AND (e.key IS NULL OR NOT (EXISTS (SELECT 1 FROM monolift_events p WHERE p.module = $1 \
-         AND p.name = e.name AND p.key = e.key AND p.number < e.number AND p.keep_until_ms > {now}) \
-         OR EXISTS (SELECT 1 FROM monolift_event_listeners l JOIN monolift_event_offers o \
-         ON o.module = l.module AND o.listener = l.listener AND o.name = l.name \
-         WHERE l.module = $1 AND l.name = e.name AND o.key = e.key AND o.number < e.number))) \
-         ORDER BY e.number LIMIT 500) RETURNING name"
-    );
-    let mut tx = db.write().await?;
-    let deleted = D::rows(&mut tx, sql.into(), vec![module.into()], &[Column::Text]).await?;
-    let names: BTreeSet<&str> = deleted.iter().filter_map(|row| row[0].text()).collect();
-    for name in names {
-        let sql = format!(
-            "INSERT INTO monolift_event_removals (module, name, epoch) VALUES ($1, $2, {EPOCH}) \
-             ON CONFLICT (module, name) DO NOTHING"
-        );
-        D::execute(&mut tx, sql.into(), vec![module.into(), name.into()]).await?;
-    }
-    tx.commit().await?;
-    Ok(deleted.len() as u64)
 }

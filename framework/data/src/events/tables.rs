@@ -18,7 +18,8 @@ pub fn history() -> History<'static> {
 ///
 /// - `monolift_events`: what was published. `number` counts the events of a key, from 1. `registry` is the number of the
 ///   registry of listeners that the publishing transaction saw. `offered` is the number up to which listeners have it.
-///   `subject` is whose data it holds. The payload of an erased event is empty.
+///   `subject` is whose data it holds. Its payload may be emptied from `payload_until_ms` on. The payload of an erased
+///   event is empty, too.
 /// - `monolift_event_keys`: the last number of each key. Publishing locks its row.
 /// - `monolift_event_registry`: counts the listeners that were added.
 /// - `monolift_event_listeners`: who listens to what, and the number of the registry when it was added.
@@ -26,7 +27,7 @@ pub fn history() -> History<'static> {
 ///   before it of its key. `skipped` says that it is to be passed over. `replay` is 0, or when an operator wanted it
 ///   handled again: such an offer is handled once, whatever was handled before.
 ///
-/// - `monolift_event_removals`: the names of events of which some were deleted, since they were older than they are kept.
+/// - `monolift_event_removals`: the names of events of which some were deleted or emptied, since they were kept long enough.
 ///
 /// In the listener's database:
 ///
@@ -158,5 +159,12 @@ const MIGRATIONS: &[Migration] = &[
     CREATE INDEX monolift_events_subjects ON monolift_events (subject, module, id)
         WHERE subject IS NOT NULL;
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (5, 1);",
+    ),
+    (
+        "0006_payloads.sql",
+        "ALTER TABLE monolift_events ADD COLUMN payload_until_ms BIGINT;
+    CREATE INDEX monolift_events_payloads ON monolift_events (module, payload_until_ms)
+        WHERE payload_until_ms IS NOT NULL;
+    INSERT INTO monolift_event_tables (version, readable_since) VALUES (6, 1);",
     ),
 ];

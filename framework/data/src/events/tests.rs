@@ -295,14 +295,14 @@ async fn what_is_no_longer_kept_is_not_missed() {
     shop.until_lag((0, 0)).await;
     running.stop().await;
     shop.publish(1, 4..=5).await;
-    assert_eq!(shop.ledger().prune().await.unwrap(), 0);
+    assert_eq!(shop.ledger().prune(None).await.unwrap(), 0);
     let mut tx = shop.orders.write().await.unwrap();
     let sql = "UPDATE monolift_events SET keep_until_ms = 0";
     sqlx::query(sql).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     // What the listener has not handled is kept.
-    assert_eq!(shop.ledger().prune().await.unwrap(), 3);
-    assert_eq!(shop.ledger().prune().await.unwrap(), 0);
+    assert_eq!(shop.ledger().prune(None).await.unwrap(), 3);
+    assert_eq!(shop.ledger().prune(None).await.unwrap(), 0);
     shop.ledger().remove_listener("mails").await.unwrap();
     sqlx::query("DELETE FROM monolift_inbox_keys").execute(shop.mails.pool()).await.unwrap();
     // The feed of another process, which does not know the listener.

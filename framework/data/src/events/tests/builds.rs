@@ -160,7 +160,7 @@ async fn a_build_is_refused_when_events_were_removed_unless_it_may_be_partial() 
     let mut tx = shop.orders.write().await.unwrap();
     sqlx::query(sql).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(shop.ledger().prune().await.unwrap(), 1);
+    assert_eq!(shop.ledger().prune(None).await.unwrap(), 1);
     let refused = process.rebuild.begin(false).await.unwrap_err().to_string();
     assert!(refused.contains("`orders` has removed events"), "{refused}");
     assert_eq!(process.rebuild.begin(true).await.unwrap(), 2);

@@ -129,22 +129,32 @@ impl Fate {
         *self.aim.lock().unwrap() = Some((point, passes));
     }
 
+    /// Aims no more. Returns where it has struck.
+    fn disarm(&self) -> Option<usize> {
+        *self.aim.lock().unwrap() = None;
+        *self.struck.borrow()
+    }
+
     /// Goes no further if this is where the process is killed.
     async fn pass(&self, point: usize) {
-        let is_here = {
-            let mut aim = self.aim.lock().unwrap();
-            match &mut *aim {
-                Some((aimed, 0)) if *aimed == point => aim.take().is_some(),
-                Some((aimed, passes)) if *aimed == point => {
-                    *passes -= 1;
-                    false
-                }
-                _ => false,
-            }
-        };
-        if is_here {
-            self.struck.send_replace(Some(point));
+        if self.strikes(point) {
             pending().await
+        }
+    }
+
+    fn strikes(&self, point: usize) -> bool {
+        let mut aim = self.aim.lock().unwrap();
+        match &mut *aim {
+            Some((aimed, 0)) if *aimed == point => {
+                *aim = None;
+                self.struck.send_replace(Some(point));
+                true
+            }
+            Some((aimed, passes)) if *aimed == point => {
+                *passes -= 1;
+                false
+            }
+            _ => false,
         }
     }
 }
@@ -313,11 +323,9 @@ pub(super) async fn run(sides: &Sides, seed: u64, hit: &mut BTreeSet<&'static st
         if life == LIVES {
             break;
         }
-        let point = match timeout(LIFE, struck.wait_for(Option::is_some)).await {
-            Ok(point) => point.unwrap().unwrap(),
-            // Nothing is left to publish, so nothing comes there.
-            Err(_) => continue,
-        };
+        let _ = timeout(LIFE, struck.wait_for(Option::is_some)).await;
+        // When nothing is left to publish, nothing comes there.
+        let Some(point) = fate.disarm() else { continue };
         hit.insert(POINTS[point]);
         let both = random.below(2) == 0;
         if both || point < OF_THE_PUBLISHER {
@@ -335,7 +343,6 @@ pub(super) async fn run(sides: &Sides, seed: u64, hit: &mut BTreeSet<&'static st
             tx.commit().await.unwrap();
         }
     }
-    *fate.aim.lock().unwrap() = None;
     if let Some(publishing) = publishing.take() {
         publishing.await.unwrap();
     }

@@ -3,6 +3,7 @@
 mod connected;
 #[path = "../../framework/data/src/events/tests/kills.rs"]
 mod kills;
+mod races;
 mod retention;
 
 use crate::{postgres::Postgres, support::soon};
@@ -317,6 +318,7 @@ impl Pair {
             subscriptions: vec![one("cooked", 1), one("smelled", 2)],
             most: 100,
             wait_ms: u64::try_from(wait.as_millis()).unwrap(),
+            bytes: u64::MAX,
         };
         self.feed.take(ask).await.unwrap()
     }
@@ -334,8 +336,13 @@ impl Pair {
         let ledger = EventLedger::of(self.kitchen.clone(), "kitchen");
         soon(async {
             loop {
-                let lag = ledger.lag().await.unwrap();
-                if !lag.is_empty() && lag.iter().all(|one| one.waiting + one.parked == 0) {
+                let is_known = !ledger.lag().await.unwrap().is_empty();
+                // A listener is registered for one name after the other.
+                let sql = "SELECT id FROM monolift_events WHERE offered < \
+                    (SELECT version FROM monolift_event_registry) LIMIT 1";
+                let behind = sqlx::query(sql).fetch_optional(self.kitchen.pool()).await.unwrap();
+                let mut lag = ledger.lag().await.unwrap().into_iter();
+                if is_known && behind.is_none() && lag.all(|one| one.waiting + one.parked == 0) {
                     return;
                 }
                 sleep(Duration::from_millis(20)).await;

@@ -15,6 +15,7 @@ use std::{
     collections::BTreeMap,
     error::Error,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -127,6 +128,26 @@ fn modules_start_before_those_that_call_them_and_stop_in_reverse() {
                 "gamma's task ends",
             ];
             assert_eq!(journal.read()[6..], expected);
+        });
+    }
+}
+
+/// A process that is dropped is as one that was killed, also where its tasks have what spawns them.
+#[test]
+fn what_a_module_spawned_ends_with_a_system_that_is_dropped() {
+    for mode in [Mode::InProcess, Mode::OverAConnection] {
+        monolift::testing::run(async move {
+            let journal = Journal::default();
+            let system =
+                System::new(mode).module::<Gamma>().share("gamma", journal.clone()).start().await;
+            drop(system);
+            soon(async {
+                while Arc::strong_count(&journal.0) > 1 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+            assert_eq!(journal.read(), ["gamma is made", "gamma starts"]);
         });
     }
 }

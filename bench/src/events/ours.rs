@@ -88,6 +88,7 @@ impl Ours {
             }],
             most: 1,
             wait_ms: 0,
+            bytes: u64::MAX,
         };
         let taken = self.feed.take(ask).await;
         ensure!(taken.is_ok_and(|taken| taken.is_empty()), "nothing is published yet");

@@ -31,6 +31,16 @@ pub(crate) struct Failed {
     pub(crate) at: Option<&'static str>,
 }
 
+/// The most bytes of an error that a row has.
+const ERROR: usize = 16 * 1024;
+
+/// An error as a row can have it. PostgreSQL refuses a NUL in a text.
+pub(crate) fn storable(error: &str) -> String {
+    let mut stored = error.replace('\0', "\u{fffd}");
+    stored.truncate(stored.floor_char_boundary(ERROR));
+    stored
+}
+
 impl Attempt<'_> {
     /// Makes it. `begin` reads what is to be done, and begins to do it.
     pub(crate) async fn make<E: Display>(
@@ -50,7 +60,10 @@ impl Attempt<'_> {
         };
         let ended = match begin() {
             Ok(doing) => self.make_in(context, doing).await,
-            Err(error) => Err(Failed { error: format!("it cannot be read: {error}"), at: None }),
+            Err(error) => {
+                let error = storable(&format!("it cannot be read: {error}"));
+                Err(Failed { error, at: None })
+            }
         };
         if let Some(recording) = recording {
             recording.end(if ended.is_ok() { Ended::Done } else { Ended::Failed });
@@ -71,7 +84,7 @@ impl Attempt<'_> {
         };
         match error {
             None => Ok(()),
-            Some(error) => Err(Failed { error, at: polled.failed_call() }),
+            Some(error) => Err(Failed { error: storable(&error), at: polled.failed_call() }),
         }
     }
 }

@@ -97,7 +97,7 @@ pub enum EventsChange {
     Discard,
     /// Events that are kept are handled once more.
     Replay,
-    /// A listener that is gone is offered nothing any more.
+    /// A listener that is gone, or that listens no more to an event, is offered nothing any more.
     Remove,
     /// The module's own read model is built anew, from the first event that is kept.
     Rebuild,

@@ -83,7 +83,7 @@ impl ModuleEvents for Attended {
                 (EventsChange::Discard, Some(id)) => self.ledger.discard(listener()?, id).await,
                 (EventsChange::Discard, None) => return Err("name the event to give up".to_owned()),
                 (EventsChange::Replay, _) => self.ledger.replay(listener()?, event).await,
-                (EventsChange::Remove, _) => self.ledger.remove(listener()?).await,
+                (EventsChange::Remove, _) => self.ledger.remove(listener()?, event).await,
                 (EventsChange::Rebuild, _) => {
                     let build = self.ledger.rebuild(question.partial).await;
                     return build.map_err(|error| error.to_string());

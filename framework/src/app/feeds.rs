@@ -11,7 +11,7 @@ use crate::{
     wire::Carrier,
 };
 use monolift_call::InterfaceError;
-use monolift_data::events::{Ask, Feed, FeedError, Feeds, Offer, Progress, Settled};
+use monolift_data::events::{Ask, Ending, Feed, FeedError, Feeds, Offer, Progress, Settled};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,20 +78,46 @@ pub enum FeedsError {
 }
 
 /// Answers listeners of other processes.
-struct Here(Weak<Feeds>);
+struct Here {
+    feeds: Weak<Feeds>,
+    /// The most bytes of offers in an answer: what a frame holds.
+    most: u64,
+}
 
 impl Here {
     fn feed(&self, publisher: &str) -> Result<Arc<dyn Feed>, FeedsError> {
-        let feed = self.0.upgrade().and_then(|feeds| feeds.of(publisher));
+        let feed = self.feeds.upgrade().and_then(|feeds| feeds.of(publisher));
         feed.ok_or_else(|| FeedsError::NoEvents(publisher.to_owned()))
+    }
+}
+
+impl Here {
+    /// Has an event left alone that no answer can hold.
+    fn park(&self, offer: &Offer) -> Settled {
+        let (event, id, bytes) = (&offer.name, &offer.event, offer.bytes());
+        let error = format!(
+            "it takes {bytes} bytes, and an answer to another process has room for {}: raise `limits.frame`, then \
+             retry it",
+            self.most
+        );
+        tracing::error!(event, id, error, "an event is parked");
+        offer.settled(Ending::Parked { error, passed: false })
     }
 }
 
 #[monolift_call::async_trait]
 impl EventFeeds for Here {
     async fn take(&self, publisher: String, ask: Ask) -> Result<Vec<Offer>, FeedsError> {
-        let answer = self.feed(&publisher)?.take(ask).await;
-        Ok(answer.map_err(FeedError::into_cause)?)
+        let (feed, listener) = (self.feed(&publisher)?, ask.listener.clone());
+        let ask = Ask { bytes: ask.bytes.min(self.most), ..ask };
+        let taken = feed.take(ask).await.map_err(FeedError::into_cause)?;
+        let fits = |offer: &Offer| offer.bytes() <= self.most;
+        let (fitting, large): (Vec<_>, Vec<_>) = taken.into_iter().partition(fits);
+        if !large.is_empty() {
+            let parked = large.iter().map(|offer| self.park(offer)).collect();
+            feed.settle(listener, parked).await.map_err(FeedError::into_cause)?;
+        }
+        Ok(fitting)
     }
 
     async fn settle(
@@ -182,7 +208,8 @@ pub(super) fn connect(
     peers: &mut Peers,
 ) -> Result<Arc<Feeds>, StartError> {
     let feeds = Arc::new(Feeds::default());
-    served.link::<dyn EventFeeds>().bind(Arc::new(Here(Arc::downgrade(&feeds))));
+    let most = place.manifest.limits.frame as u64 * 7 / 8;
+    served.link::<dyn EventFeeds>().bind(Arc::new(Here { feeds: Arc::downgrade(&feeds), most }));
     let publishers = here.iter().flat_map(|entry| (entry.facts)().on).map(|(module, _)| *module);
     for publisher in publishers.filter(|publisher| !place.runs_here(publisher)) {
         let Some(way) = peers.to(place, publisher)? else { continue };

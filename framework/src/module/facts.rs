@@ -237,6 +237,12 @@ impl RunningModule {
     }
 }
 
+impl Drop for RunningModule {
+    fn drop(&mut self) {
+        self.tasks.cut();
+    }
+}
+
 impl std::fmt::Debug for RunningModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RunningModule({})", self.facts.name)

@@ -39,6 +39,12 @@ impl Tasks {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
+    /// Cuts the tasks. One that has a clone of this would keep itself alive.
+    pub(crate) fn cut(&self) {
+        self.stopping.send_replace(true);
+        self.spawned.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
     /// Tells the tasks, waits for them until `by`, and cuts the rest.
     pub(crate) async fn stop(&self, by: Instant) {
         self.stopping.send_replace(true);

@@ -4,7 +4,7 @@ use super::Pair;
 use crate::postgres::Postgres;
 use monolift::{
     Db,
-    data::events::{Ask, Ending, EventLedger, Feed, Offer, Settled, Subscription},
+    data::events::{Ask, Ending, EventLedger, Feed, Offer, Subscription},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Tasted {
 }
 
 impl Pair {
-    async fn taste(&self, table: i64, guests: &[&str]) {
+    pub(super) async fn taste(&self, table: i64, guests: &[&str]) {
         for guest in guests {
             let mut tx = self.kitchen.write().await.unwrap();
             let guest = (*guest).to_owned();
@@ -32,18 +32,17 @@ impl Pair {
     }
 
     /// What `listener` is offered of the guests' thoughts.
-    async fn thoughts(&self, listener: &str) -> Vec<Offer> {
+    pub(super) async fn thoughts(&self, listener: &str) -> Vec<Offer> {
         let tasted = Subscription { name: "tasted".to_owned(), version: 1, from_first: true };
         let (listener, subscriptions) = (listener.to_owned(), vec![tasted]);
-        self.feed.take(Ask { listener, subscriptions, most: 100, wait_ms: 0 }).await.unwrap()
+        self.feed
+            .take(Ask { listener, subscriptions, most: 100, wait_ms: 0, bytes: u64::MAX })
+            .await
+            .unwrap()
     }
 
-    async fn handled(&self, listener: &str, offers: &[Offer]) {
-        let settled = offers.iter().map(|offer| Settled {
-            event: offer.event.clone(),
-            holder: offer.holder.clone(),
-            ending: Ending::Handled,
-        });
+    pub(super) async fn handled(&self, listener: &str, offers: &[Offer]) {
+        let settled = offers.iter().map(|offer| offer.settled(Ending::Handled));
         self.feed.settle(listener.to_owned(), settled.collect()).await.unwrap();
     }
 
@@ -52,13 +51,13 @@ impl Pair {
         self.run("UPDATE monolift_events SET payload_until_ms = payload_until_ms - 86400000").await;
     }
 
-    async fn run(&self, sql: &'static str) {
+    pub(super) async fn run(&self, sql: &'static str) {
         let mut tx = self.kitchen.write().await.unwrap();
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     }
 
-    fn ledger(&self) -> EventLedger {
+    pub(super) fn ledger(&self) -> EventLedger {
         EventLedger::of(self.kitchen.clone(), "kitchen")
     }
 }

@@ -245,6 +245,7 @@ const COMMANDS: &[(&str, Check)] = &[
     ("shop events discard orders notifications ID", EVENTS),
     ("shop events replay orders notifications", EVENTS),
     ("shop events remove orders reports", EVENTS),
+    ("shop events remove orders reports order-placed", EVENTS),
     ("shop export USER", ERASE),
     ("shop erase USER", ERASE),
     ("shop events rebuild reports", By("a_read_model_is_built_anew")),

@@ -195,6 +195,19 @@ pub(super) async fn switch<D: ModuleDatabase>(
     Ok(true)
 }
 
+/// Breaks off a build that is being made.
+pub(super) async fn give_up<D: ModuleDatabase>(
+    db: &Db<D>,
+    hearer: &Hearer,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "UPDATE monolift_builds SET state = 'retired', since_ms = {} \
+         WHERE module = $1 AND number = $2 AND state = 'building' AND epoch <= {EPOCH}",
+        now(db.backend())
+    );
+    db.change(sql.into(), vec![(&*hearer.module).into(), hearer.build.into()]).await.map(drop)
+}
+
 /// Deletes the rows of a retired build, and what it has handled.
 pub(super) async fn forget<D: ModuleDatabase>(
     db: &Db<D>,

@@ -3,15 +3,18 @@
 use super::{
     ledger::EventLedger,
     looks::Looks,
-    offer::{Ask, Ending, Feed, FeedError, Offer, Progress, Settled},
+    offer::{ASIDE, Ask, BYTES, Ending, Feed, FeedError, Offer, Progress, Settled},
     registry,
     statements::{LIST, among, list, now, skip_locked},
     tables::EPOCH,
 };
-use crate::{Backend, Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
+use crate::{
+    Backend, Column, Db, ModuleDatabase, Value, attempt::storable, call::planted,
+    work::milliseconds,
+};
 use async_trait::async_trait;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -30,13 +33,20 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// The shortest time between two claims of a listener, unless the first one took all that it asked for. Events that are
 /// published one after another are claimed, handled and acknowledged together.
 const BETWEEN: Duration = Duration::from_millis(8);
+/// How often it is looked whether a listener is still registered.
+const REGISTERED: Duration = Duration::from_secs(5);
+
+/// The replays of the listener `$2`.
+const REPLAYS: &str = "SELECT 1 FROM monolift_event_offers r \
+    WHERE r.module = $1 AND r.listener = $2 AND r.replay > 0";
+
 /// The events of a module, from its own database.
 pub struct PublisherFeed<D: ModuleDatabase> {
     db: Db<D>,
     module: Arc<str>,
     published: watch::Sender<()>,
-    /// The listeners that are known to be registered, each with the name of an event.
-    registered: Mutex<BTreeSet<(String, String)>>,
+    /// The listeners that were registered when it was last looked, each with the name of an event.
+    registered: Mutex<BTreeMap<(String, String), Instant>>,
     /// The last claim of each listener.
     claims: Mutex<BTreeMap<String, Claim>>,
     /// When events were last looked for that have to be offered to listeners which were added since.
@@ -77,18 +87,24 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         let names = ask.subscriptions.iter().map(|one| (ask.listener.clone(), one.name.clone()));
         let new: Vec<(String, String)> = {
             let known = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-            names.filter(|name| !known.contains(name)).collect()
+            let is_known = |name: &(String, String)| {
+                known.get(name).is_some_and(|looked: &Instant| looked.elapsed() < REGISTERED)
+            };
+            names.filter(|one| !is_known(one)).collect()
         };
         if new.is_empty() {
             return Ok(());
         }
         registry::register(&self.db, &self.module, &ask.listener, &ask.subscriptions).await?;
+        let now = Instant::now();
+        let new = new.into_iter().map(|name| (name, now));
         self.registered.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
         Ok(())
     }
 
     /// What is due for a listener, as a condition on an offer `o`; `$1` is the module and `$2` the listener. An event
-    /// waits while an earlier one of its key is not due, is another claim's, or is not of a version that is known.
+    /// waits while an earlier one of its key is not due, is another claim's, or is not of a version that is known. It does not wait
+    /// for a replay of an earlier one, unless it is a replay too.
     fn due(&self, ask: &Ask, from: usize) -> (String, Vec<Value>) {
         let now = now(self.db.backend());
         let mut values = Vec::new();
@@ -117,7 +133,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
              AND o.due_at_ms <= {now} AND NOT {own_held} AND ({own}){unread} \
              AND (o.key IS NULL OR NOT EXISTS (SELECT 1 FROM monolift_event_offers e \
              WHERE e.module = $1 AND e.listener = $2 AND e.name = o.name AND e.key = o.key \
-             AND e.number < o.number AND (e.parked_at_ms > 0 OR e.due_at_ms > {now} \
+             AND e.number < o.number AND (e.replay = 0 OR o.replay > 0) \
+             AND (e.parked_at_ms > 0 OR e.due_at_ms > {now} \
              OR {earlier_held} OR e.epoch > {EPOCH} OR NOT ({earlier}))))"
         );
         (condition, values)
@@ -180,20 +197,38 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
              WHERE o.module = $1 AND o.listener = $2 ORDER BY o.event LIMIT 1"
         );
         let oldest = self.db.rows(sql.into(), values, &[Column::Number]).await?;
-        Ok(Some(oldest.first().map_or(0, |row| row[0].number())))
+        // Less than nothing is the age by a clock that went back since: it is not known how old the event is.
+        Ok(Some(oldest.first().map_or(0, |row| row[0].number())).filter(|age| *age >= 0))
     }
 
-    /// Whether anything is due.
-    async fn is_due(&self, ask: &Ask) -> Result<bool, sqlx::Error> {
+    /// The number of the first event that is offered to a listener, or will be.
+    async fn first(&self, listener: &str) -> Result<Option<String>, sqlx::Error> {
+        let sql = "SELECT MIN(first) FROM (\
+            SELECT MIN(event) AS first FROM monolift_event_offers \
+            WHERE module = $1 AND listener = $2 AND parked_at_ms IS NULL \
+            UNION ALL SELECT MIN(id) FROM monolift_events WHERE module = $1 AND offered < \
+            (SELECT version FROM monolift_event_registry WHERE module = $1)) AS firsts";
+        let values = vec![(&*self.module).into(), listener.into()];
+        let rows = self.db.rows(sql.into(), values, &[Column::Text]).await?;
+        Ok(rows.first().and_then(|row| row[0].text()).map(str::to_owned))
+    }
+
+    /// Whether anything is due, and with that whether the listener has replays.
+    async fn is_due(&self, ask: &Ask) -> Result<Option<bool>, sqlx::Error> {
         let (due, known) = self.due(ask, 3);
-        let sql =
-            format!("SELECT CAST(1 AS BIGINT) FROM monolift_event_offers o WHERE {due} LIMIT 1");
+        let sql = format!(
+            "SELECT CASE WHEN EXISTS ({REPLAYS}) THEN 1 ELSE 0 END \
+             FROM monolift_event_offers o WHERE {due} LIMIT 1"
+        );
         let values = vec![(&*self.module).into(), ask.listener.as_str().into()];
         let values = values.into_iter().chain(known).collect();
-        Ok(!self.db.rows(sql.into(), values, &[Column::Number]).await?.is_empty())
+        let rows = self.db.rows(sql.into(), values, &[Column::Number]).await?;
+        Ok(rows.first().map(|row| row[0].number() == 1))
     }
 
-    async fn claim(&self, ask: &Ask) -> Result<Vec<Offer>, sqlx::Error> {
+    /// Claims offers, where a listener may have replays in turn with others. Nothing but the order of claims keeps that of
+    /// replays: a claim has to see what the one before it has taken.
+    async fn claim(&self, ask: &Ask, in_turn: bool) -> Result<Vec<Offer>, sqlx::Error> {
         const TAKEN: &[Column] = &[
             Column::Text,
             Column::Text,
@@ -210,7 +245,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         let backend = self.db.backend();
         let (now, locked) = (now(backend), skip_locked(backend));
         let holder = format!("{:032x}", rand::random::<u128>());
-        let (due, known) = self.due(ask, 6);
+        let (due, known) = self.due(ask, 7);
         // With the place of an outer row, `FOR UPDATE` would lock the rows of the inner question too.
         let locked = locked.replace("FOR UPDATE", "FOR UPDATE OF o");
         let of_event = |column: &str| {
@@ -218,17 +253,31 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                 "(SELECT v.{column} FROM monolift_events v WHERE v.id = monolift_event_offers.event)"
             )
         };
+        // What is due is taken in the order in which it was published, as far as clocks tell. So an event of a key can be left out
+        // before one that is taken: the inbox has the second wait. A replay has no number there, and is taken only with all
+        // before it.
+        //
         // PostgreSQL goes to the locked rows themselves. By their keys it would read all offers, as long as it has no
         // statistics of the table.
         let (column, is_in) = match backend {
             Backend::Sqlite => {
-                ("event", "module = $1 AND listener = $2 AND event IN (SELECT event FROM due)")
+                ("event", "module = $1 AND listener = $2 AND event IN (SELECT place FROM fitting)")
             }
-            Backend::Postgres => ("ctid AS place", "ctid = ANY (ARRAY(SELECT place FROM due))"),
+            Backend::Postgres => ("ctid", "ctid = ANY (ARRAY(SELECT place FROM fitting))"),
         };
+        let size = format!(
+            "COALESCE(OCTET_LENGTH(v.payload), 0) + COALESCE(OCTET_LENGTH(v.key), 0) + {ASIDE}"
+        );
         let sql = format!(
-            "WITH due AS MATERIALIZED (SELECT o.{column} FROM monolift_event_offers o WHERE {due} \
-             ORDER BY o.event LIMIT $5 {locked}) \
+            "WITH due AS MATERIALIZED (SELECT o.{column} AS place, o.event, o.name, o.key, o.number, o.replay \
+             FROM monolift_event_offers o WHERE {due} ORDER BY o.event LIMIT $5 {locked}), \
+             sized AS (SELECT due.*, {size} AS size, SUM({size}) OVER (ORDER BY due.event) AS total \
+             FROM due LEFT JOIN monolift_events v ON v.id = due.event), \
+             ranked AS (SELECT sized.*, ROW_NUMBER() OVER (PARTITION BY name, key ORDER BY number) AS place_in_key \
+             FROM sized WHERE total = size OR total <= $6), \
+             fitting AS MATERIALIZED (SELECT place FROM ranked r WHERE r.replay = 0 OR r.key IS NULL \
+             OR r.place_in_key = 1 + (SELECT COUNT(*) FROM monolift_event_offers e \
+             WHERE e.module = $1 AND e.listener = $2 AND e.name = r.name AND e.key = r.key AND e.number < r.number)) \
              UPDATE monolift_event_offers SET holder = $3, leased_till_ms = {now} + $4, \
              attempts = attempts + 1 WHERE {is_in} \
              RETURNING event, name, version, key, number, begins, skipped, attempts, {}, {}, replay",
@@ -242,9 +291,23 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             holder.as_str().into(),
             milliseconds(LEASE).into(),
             (most as i64).into(),
+            i64::try_from(ask.bytes.min(BYTES)).unwrap_or(i64::MAX).into(),
         ];
         let values = values.into_iter().chain(known).collect();
-        let rows = self.db.write_rows(sql.into(), values, TAKEN).await?;
+        let rows = if in_turn && backend == Backend::Postgres {
+            let mut tx = self.db.write().await?;
+            let turn = format!(
+                "SELECT name FROM monolift_event_listeners WHERE module = $1 AND listener = $2 \
+                 AND EXISTS ({REPLAYS}) ORDER BY name FOR UPDATE"
+            );
+            let of = vec![(&*self.module).into(), ask.listener.as_str().into()];
+            D::rows(&mut tx, turn.into(), of, &[Column::Text]).await?;
+            let rows = D::rows(&mut tx, sql.into(), values, TAKEN).await?;
+            tx.commit().await?;
+            rows
+        } else {
+            self.db.write_rows(sql.into(), values, TAKEN).await?
+        };
         self.note_claim(&ask.listener, rows.len(), most);
         if planted!("outbox-by-id")
             && let Some(last) = rows.iter().filter_map(|row| row[0].text()).max()
@@ -275,15 +338,20 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
     }
 
     /// Deletes the offers of events that were handled, which are in order, also where another process has claimed the offer
-    /// since.
-    async fn delete(&self, listener: &str, events: &[&str]) -> Result<(), sqlx::Error> {
+    /// since. An event that was handled is not a later replay of it.
+    async fn delete(
+        &self,
+        listener: &str,
+        replay: i64,
+        events: &[&str],
+    ) -> Result<(), sqlx::Error> {
         for events in events.chunks(LIST) {
-            let (is_one, listed) = among("event", 3, events);
+            let (is_one, listed) = among("event", 4, events);
             let sql = format!(
                 "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2 \
-                 AND epoch <= {EPOCH} AND {is_one}"
+                 AND replay = $3 AND epoch <= {EPOCH} AND {is_one}"
             );
-            let values = vec![(&*self.module).into(), listener.into()];
+            let values = vec![(&*self.module).into(), listener.into(), replay.into()];
             self.db.change(sql.into(), values.into_iter().chain(listed).collect()).await?;
         }
         Ok(())
@@ -310,7 +378,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         let set = match &one.ending {
             Ending::Handled => return Ok(()),
             Ending::Again { error, pause_ms } => {
-                values.extend([pause(*pause_ms).into(), error.as_str().into()]);
+                values.extend([pause(*pause_ms).into(), storable(error).as_str().into()]);
                 format!("{free}, due_at_ms = {now} + $5, error = $6")
             }
             Ending::Returned { pause_ms } => {
@@ -319,7 +387,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
             }
             // One that was passed over does not hold up those after it: its time is before the beginning.
             Ending::Parked { error, passed } => {
-                values.extend([error.as_str().into(), i64::from(*passed).into()]);
+                values.extend([storable(error).as_str().into(), i64::from(*passed).into()]);
                 format!(
                     "{free}, error = $5, \
                      parked_at_ms = CASE WHEN $6 = 1 THEN -1 * {now} ELSE {now} END"
@@ -345,8 +413,10 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
         loop {
             self.catch_up(is_busy).await?;
             // A claim writes. So one that would probably find nothing is preceded by a question.
-            if std::mem::take(&mut is_busy) || self.is_due(&ask).await? {
-                let taken = self.claim(&ask).await?;
+            let due =
+                if std::mem::take(&mut is_busy) { Some(true) } else { self.is_due(&ask).await? };
+            if let Some(may_have_replays) = due {
+                let taken = self.claim(&ask, may_have_replays).await?;
                 if !taken.is_empty() {
                     return Ok(taken);
                 }
@@ -361,9 +431,14 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
     async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
         let (handled, others): (Vec<&Settled>, Vec<&Settled>) =
             settled.iter().partition(|one| one.ending == Ending::Handled);
-        let mut handled: Vec<&str> = handled.iter().map(|one| one.event.as_str()).collect();
-        handled.sort_unstable();
-        self.delete(&listener, &handled).await?;
+        let mut by_replay: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        for one in handled {
+            by_replay.entry(one.replay).or_default().push(&one.event);
+        }
+        for (replay, mut events) in by_replay {
+            events.sort_unstable();
+            self.delete(&listener, replay, &events).await?;
+        }
         if others.is_empty() {
             return Ok(());
         }
@@ -412,14 +487,15 @@ impl<D: ModuleDatabase> Feed for PublisherFeed<D> {
         );
         let values = [module.into()].into_iter().chain(listed).collect();
         let removed = !self.db.rows(removed.into(), values, &[Column::Number]).await?.is_empty();
-        Ok(Progress { behind_ms: self.behind(&listener, &names).await?, removed })
+        let behind_ms = self.behind(&listener, &names).await?;
+        Ok(Progress { behind_ms, first: self.first(&listener).await?, removed })
     }
 
     async fn leave(&self, listener: String) -> Result<(), FeedError> {
-        let names = |one: &(String, String)| one.0 != listener;
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner).retain(names);
+        let is_another = |one: &(String, String), _: &mut Instant| one.0 != listener;
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner).retain(is_another);
         self.claims().remove(&listener);
-        EventLedger::of(self.db.clone(), &self.module).remove_listener(&listener).await?;
+        EventLedger::of(self.db.clone(), &self.module).remove_listener(&listener, None).await?;
         Ok(())
     }
 }

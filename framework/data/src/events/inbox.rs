@@ -6,10 +6,11 @@ use super::{
     statements::{among, filled, now, number},
     tables::EPOCH,
 };
-use crate::{Backend, Column, ModuleDatabase, Value, call::planted};
+use crate::{Backend, Column, Db, ModuleDatabase, Value, call::planted, work::milliseconds};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 /// What the inbox needs to know of a delivery.
@@ -161,6 +162,42 @@ impl Slip {
     }
 }
 
+/// The listeners of a module, which are its builds, and the publishers of whose events they have notes that are this old.
+pub(super) async fn who_has_notes<D: ModuleDatabase>(
+    db: &Db<D>,
+    module: &str,
+    old: Duration,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let sql = format!(
+        "SELECT DISTINCT module, publisher FROM monolift_inbox \
+         WHERE (module = $1 OR module LIKE $2 ESCAPE '!') AND passed = 0 AND made_at_ms < {} - $3",
+        now(db.backend())
+    );
+    let builds = format!("{}.%", module.replace('_', "!_"));
+    let values = vec![module.into(), builds.as_str().into(), milliseconds(old).into()];
+    let rows = db.rows(sql.into(), values, &[Column::Text, Column::Text]).await?;
+    let text = |value: &Value| value.text().unwrap_or_default().to_owned();
+    Ok(rows.iter().map(|row| (text(&row[0]), text(&row[1]))).collect())
+}
+
+/// Deletes a listener's notes of a publisher's events that are this old, and come before `first`.
+pub(super) async fn forget_notes<D: ModuleDatabase>(
+    db: &Db<D>,
+    listener: &str,
+    publisher: &str,
+    old: Duration,
+    first: Option<String>,
+) -> Result<u64, sqlx::Error> {
+    let sql = format!(
+        "DELETE FROM monolift_inbox WHERE module = $1 AND publisher = $2 AND passed = 0 \
+         AND made_at_ms < {} - $3 AND (event < $4 OR $4 IS NULL)",
+        now(db.backend())
+    );
+    let values =
+        vec![listener.into(), publisher.into(), milliseconds(old).into(), Value::Text(first)];
+    db.change(sql.into(), values).await
+}
+
 /// What the inbox says to one of several events that arrive together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -171,6 +208,9 @@ pub(super) enum Standing {
     /// It was handled or passed over, it seems. [`Slip::enter`] knows.
     Known,
 }
+
+/// The last number of a key whose row somebody else has locked, before all that follow a number.
+const LOCKED: i64 = i64::MIN;
 
 /// Asks about events of one publisher, each of another key, and locks those keys. Writes nothing.
 pub(super) async fn ask_for_all<D: ModuleDatabase>(
@@ -201,6 +241,7 @@ pub(super) async fn ask_for_all<D: ModuleDatabase>(
         None if noted.contains(&slip.noted_as) => Standing::Known,
         None => Standing::New,
         Some(key) => match last.get(&(slip.name.clone(), key.clone())) {
+            Some(&LOCKED) => Standing::TooEarly,
             Some(last) if *last >= slip.number => Standing::Known,
             Some(last) if slip.begins || *last == slip.number - 1 => Standing::New,
             None if slip.begins => Standing::New,
@@ -210,7 +251,8 @@ pub(super) async fn ask_for_all<D: ModuleDatabase>(
     Ok(slips.iter().map(standing).collect())
 }
 
-/// The last number of each key that has one, by the name of the event and the key. It locks their rows.
+/// The last number of each key that has one, by the name of the event and the key. It locks their rows. Of a row that
+/// somebody else has locked it is not known: nothing is next to it.
 async fn last_numbers<D: ModuleDatabase>(
     backend: Backend,
     tx: &mut D::Connection,
@@ -236,9 +278,12 @@ async fn last_numbers<D: ModuleDatabase>(
         ),
         // Row by row through the primary key, also without statistics of the table.
         Backend::Postgres => format!(
-            "SELECT asked.name, asked.key, kept.number FROM (VALUES {asked}) AS asked (name, key), \
-             LATERAL (SELECT number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
-             AND name = asked.name AND key = asked.key FOR UPDATE) AS kept"
+            "SELECT asked.name, asked.key, \
+             CASE WHEN mine.number IS NULL THEN {LOCKED} ELSE mine.number END \
+             FROM (VALUES {asked}) AS asked (name, key), LATERAL ({kept}) AS kept \
+             LEFT JOIN LATERAL ({kept} FOR UPDATE SKIP LOCKED) AS mine ON true",
+            kept = "SELECT number FROM monolift_inbox_keys WHERE module = $1 AND publisher = $2 \
+                AND name = asked.name AND key = asked.key"
         ),
     };
     let columns = &[Column::Text, Column::Text, Column::Number];

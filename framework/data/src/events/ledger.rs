@@ -2,7 +2,8 @@
 //! about it.
 
 use super::{
-    EventOfSubject, FeedError, rebuild::Rebuild, retention, statements::now, tables::EPOCH,
+    EventOfSubject, FeedError, rebuild::Rebuild, registry, retention, statements::now,
+    tables::EPOCH,
 };
 use crate::{Backend, Column, Db, ModuleDatabase, Value};
 use futures_util::future::BoxFuture;
@@ -228,19 +229,34 @@ impl<D: ModuleDatabase> EventLedger<D> {
              ON CONFLICT (module, listener, event) DO NOTHING"
         );
         let name = Value::Text(name.map(str::to_owned));
-        self.change(&sql, vec![self.module.as_str().into(), listener.into(), name]).await
+        let mut tx = self.db.write().await?;
+        registry::lock::<D>(self.db.backend(), &mut tx, &self.module).await?;
+        let values = vec![self.module.as_str().into(), listener.into(), name];
+        let replayed = D::execute(&mut tx, sql.into(), values).await?;
+        tx.commit().await?;
+        Ok(replayed)
     }
 
-    /// Removes a listener, and what it has not handled. If it listens again, it begins as a new one.
-    pub async fn remove_listener(&self, listener: &str) -> Result<bool, sqlx::Error> {
-        let values: Vec<Value> = vec![self.module.as_str().into(), listener.into()];
+    /// Removes a listener, or has it listen no more to the events of this name. What it has not handled of them is
+    /// forgotten. If it does listen, it begins with them as a new one. Returns how many names it listened to.
+    pub async fn remove_listener(
+        &self,
+        listener: &str,
+        name: Option<&str>,
+    ) -> Result<u64, sqlx::Error> {
+        let name = Value::Text(name.map(str::to_owned));
+        let values: Vec<Value> = vec![self.module.as_str().into(), listener.into(), name];
         let mut tx = self.db.write().await?;
-        let sql = "DELETE FROM monolift_event_listeners WHERE module = $1 AND listener = $2";
-        let removed = D::execute(&mut tx, sql.into(), values.clone()).await?;
-        let sql = "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2";
-        D::execute(&mut tx, sql.into(), values).await?;
+        let removed = async |tx: &mut D::Connection, from: &str| {
+            let sql = format!(
+                "DELETE FROM {from} WHERE module = $1 AND listener = $2 AND (name = $3 OR $3 IS NULL)"
+            );
+            D::execute(tx, sql.into(), values.clone()).await
+        };
+        let names = removed(&mut tx, "monolift_event_listeners").await?;
+        removed(&mut tx, "monolift_event_offers").await?;
         tx.commit().await?;
-        Ok(removed > 0)
+        Ok(names)
     }
 
     /// Deletes events that every listener has handled and that were kept long enough, or are beyond `most` bytes of payloads,
@@ -295,8 +311,13 @@ pub trait AnyEventLedger: Send + Sync + fmt::Debug {
         name: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
-    /// Removes a listener that is gone. The result is how many.
-    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
+    /// Removes a listener that is gone, or has it listen no more to the events of this name. The result is how many names it
+    /// listened to.
+    fn remove<'a>(
+        &'a self,
+        listener: &'a str,
+        name: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
     /// What is kept of a subject, the first published first, after this event; some hundreds at most.
     fn of_subject<'a>(
@@ -369,8 +390,12 @@ impl<D: ModuleDatabase> AnyEventLedger for AttendedEvents<D> {
         self.telling(self.ledger.replay(listener, name))
     }
 
-    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
-        self.telling(async move { Ok(self.ledger.remove_listener(listener).await?.into()) })
+    fn remove<'a>(
+        &'a self,
+        listener: &'a str,
+        name: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.telling(self.ledger.remove_listener(listener, name))
     }
 
     fn of_subject<'a>(

@@ -6,15 +6,14 @@ use super::{
     builds::Hearer,
     feed::LEASE,
     heard::NOT_YET,
-    inbox::Slip,
-    offer::{Ask, Ending, Feed, FeedError, Offer, Settled, Subscription},
+    inbox::{self, Slip},
+    offer::{Ask, BYTES, Ending, Feed, FeedError, Offer, Settled, Subscription},
     rebuild, retention,
-    statements::{LIST, now},
+    statements::LIST,
 };
 use crate::{
     Db, ModuleDatabase,
     call::{Backoff, CallSettings, planted},
-    work::milliseconds,
 };
 use futures_util::future::{BoxFuture, join, join_all};
 use std::{
@@ -108,7 +107,7 @@ impl<D: ModuleDatabase> Listener<D> {
         let told = async {
             tokio::select! {
                 () = stopping => {}
-                () = tidy(&self.db, &self.module, self.kept) => {}
+                () = self.tidy() => {}
             }
             stop.send_replace(true);
         };
@@ -123,6 +122,22 @@ impl<D: ModuleDatabase> Listener<D> {
         let names = |heard: &HashMap<String, Heard>| heard.keys().cloned().collect();
         let publishers = self.heard.iter();
         publishers.map(|(of, heard)| (*of, names(heard), self.feeds.of(of))).collect()
+    }
+
+    /// What a publisher is asked for.
+    pub(super) fn ask(&self, publisher: &str, hearer: &Hearer) -> Ask {
+        let heard = self.heard.get(publisher).into_iter().flat_map(|heard| heard.values());
+        let subscriptions = heard.map(|one| Subscription {
+            from_first: one.subscription.from_first || hearer.is_rebuild(),
+            ..one.subscription.clone()
+        });
+        Ask {
+            listener: hearer.listener.to_string(),
+            subscriptions: subscriptions.collect(),
+            most: 0,
+            wait_ms: WAIT.as_millis() as u64,
+            bytes: BYTES,
+        }
     }
 
     /// Listens to all publishers until `stop`.
@@ -143,22 +158,13 @@ impl<D: ModuleDatabase> Listener<D> {
                 continue;
             };
             let (batches, sharing) = Batches::of(&self.db);
-            let subscriptions = heard.values().map(|one| Subscription {
-                from_first: one.subscription.from_first || hearer.is_rebuild(),
-                ..one.subscription.clone()
-            });
             let listening = Listening {
                 db: self.db.clone(),
                 hearer: hearer.clone(),
                 publisher: (*publisher).into(),
                 heard: Arc::clone(heard),
                 feed,
-                ask: Ask {
-                    listener: hearer.listener.to_string(),
-                    subscriptions: subscriptions.collect(),
-                    most: 0,
-                    wait_ms: WAIT.as_millis() as u64,
-                },
+                ask: self.ask(publisher, hearer),
                 at_once: Arc::new(Semaphore::new(AT_ONCE)),
                 calls: Arc::clone(&self.calls),
                 batches: Arc::new(batches),
@@ -169,33 +175,42 @@ impl<D: ModuleDatabase> Listener<D> {
     }
 }
 
-/// Deletes, now and then, notes and events that need not be kept longer.
-async fn tidy<D: ModuleDatabase>(db: &Db<D>, module: &str, most: Option<u64>) {
-    loop {
-        sleep(TIDY).await;
-        if let Err(error) = tidy_once(db, module, most).await {
-            tracing::warn!(module, %error, "old events were not deleted");
+impl<D: ModuleDatabase> Listener<D> {
+    /// Deletes, now and then, notes and events that need not be kept longer.
+    async fn tidy(&self) {
+        let Self { db, module, kept, .. } = self;
+        loop {
+            sleep(TIDY).await;
+            let tidied = async {
+                while retention::prune(db, module, *kept).await? > 0 {}
+                self.forget_notes(NOTES).await
+            };
+            if let Err(error) = tidied.await {
+                tracing::warn!(module = &**module, %error, "old events were not deleted");
+            }
         }
     }
-}
 
-async fn tidy_once<D: ModuleDatabase>(
-    db: &Db<D>,
-    module: &str,
-    most: Option<u64>,
-) -> Result<(), sqlx::Error> {
-    let sql = format!(
-        "DELETE FROM monolift_inbox WHERE (module = $1 OR module LIKE $3 ESCAPE '!') AND passed = 0 \
-         AND made_at_ms < {} - $2",
-        now(db.backend())
-    );
-    let builds = format!("{}.%", module.replace('_', "!_"));
-    let values = vec![module.into(), milliseconds(NOTES).into(), builds.as_str().into()];
-    let mut tx = db.write().await?;
-    D::execute(&mut tx, sql.into(), values).await?;
-    tx.commit().await?;
-    while retention::prune(db, module, most).await? > 0 {}
-    Ok(())
+    /// Deletes notes that are this old, of events that are not offered again. While a publisher does not answer, those of its
+    /// events are kept.
+    pub(super) async fn forget_notes(&self, old: Duration) -> Result<(), FeedError> {
+        let publishers = self.publishers();
+        for (listener, publisher) in inbox::who_has_notes(&self.db, &self.module, old).await? {
+            let heard = publishers.iter().find(|(of, ..)| *of == publisher);
+            let first = match heard {
+                Some((_, names, Some(feed))) => {
+                    match feed.progress(listener.clone(), names.clone()).await {
+                        Ok(progress) => progress.first,
+                        Err(_) => continue,
+                    }
+                }
+                // It listens to that module no more.
+                _ => None,
+            };
+            inbox::forget_notes(&self.db, &listener, &publisher, old, first).await?;
+        }
+        Ok(())
+    }
 }
 
 /// One module that listens to another one.
@@ -335,16 +350,16 @@ impl<D: ModuleDatabase> Listening<D> {
 
     /// Begins to handle what was taken: events of one key one after another, the others at once.
     fn handle(&self, hand: &mut Hand, taken: Vec<Offer>) {
-        let mut groups: BTreeMap<(String, Option<String>), Vec<Offer>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<Offer>> = BTreeMap::new();
         for offer in taken {
             hand.held.insert(offer.event.clone(), offer.holder.clone());
             if planted!("event-acknowledged-first") {
-                let (event, holder) = (offer.event.clone(), offer.holder.clone());
-                hand.ended.push_back(Settled { event, holder, ending: Ending::Handled });
+                hand.ended.push_back(offer.settled(Ending::Handled));
             }
             let alone = || offer.event.clone();
             let name = if offer.key.is_some() { offer.name.clone() } else { alone() };
-            groups.entry((name, offer.key.clone())).or_default().push(offer);
+            let is_replay = offer.replay > 0;
+            groups.entry((name, offer.key.clone(), is_replay)).or_default().push(offer);
         }
         for offers in groups.into_values() {
             let (db, heard) = (self.db.clone(), Arc::clone(&self.heard));
@@ -369,7 +384,7 @@ impl<D: ModuleDatabase> Listening<D> {
                     // Those after it of its key wait for it, unless it was passed over.
                     goes_on &=
                         matches!(ending, Ending::Handled | Ending::Parked { passed: true, .. });
-                    ended.push(Settled { event: offer.event, holder: offer.holder, ending });
+                    ended.push(offer.settled(ending));
                 }
                 ended
             });
@@ -397,7 +412,7 @@ impl<D: ModuleDatabase> Listening<D> {
         }
         let back = hand.held.into_iter().map(|(event, holder)| {
             let ending = Ending::Returned { pause_ms: 0 };
-            Settled { event, holder, ending }
+            Settled { event, holder, ending, replay: 0 }
         });
         last.extend(back);
         if last.is_empty() {

@@ -28,6 +28,16 @@ pub struct Ask {
     pub most: u32,
     /// How long to wait for an offer if none is due, in milliseconds.
     pub wait_ms: u64,
+    /// The most bytes of offers that it has room for. An offer that has more comes alone.
+    #[serde(default = "default_bytes")]
+    pub bytes: u64,
+}
+
+/// The most bytes of offers in one answer, unless the way to the listener takes less.
+pub(super) const BYTES: u64 = 4 * 1024 * 1024;
+
+fn default_bytes() -> u64 {
+    BYTES
 }
 
 /// An event that a listener is to handle. It is the listener's for the time of the lease.
@@ -95,14 +105,37 @@ pub struct Settled {
     pub holder: String,
     /// How it went.
     pub ending: Ending,
+    /// That of the offer.
+    #[serde(default)]
+    pub replay: i64,
+}
+
+/// The most bytes of an offer beside its payload and its key.
+pub(super) const ASIDE: u64 = 512;
+
+impl Offer {
+    /// The bytes that it takes in an answer, at most.
+    pub fn bytes(&self) -> u64 {
+        let key = self.key.as_ref().map_or(0, String::len);
+        ASIDE + (self.payload.len() + key) as u64
+    }
+
+    /// Says how it went with this one.
+    pub fn settled(&self, ending: Ending) -> Settled {
+        let (event, holder) = (self.event.clone(), self.holder.clone());
+        Settled { event, holder, ending, replay: self.replay }
+    }
 }
 
 /// How far a listener is with the events of some names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The age of the oldest event that it has not handled, 0 if there is none. Nothing if the listener, or an event that
     /// is kept for it, is not known yet.
     pub behind_ms: Option<i64>,
+    /// The number of the first event that it can still be offered, if there is one. Those before it are settled.
+    #[serde(default)]
+    pub first: Option<String>,
     /// Whether some of these events were removed, since they were older than they are kept.
     pub removed: bool,
 }

@@ -3,7 +3,7 @@
 use super::{
     Listener,
     builds::{self, Build, Hearer, Stage},
-    offer::{Feed, FeedError},
+    offer::{Ask, Feed, FeedError},
 };
 use crate::{Db, ModuleDatabase};
 use futures_util::future::BoxFuture;
@@ -50,14 +50,36 @@ impl<D: ModuleDatabase> Rebuild for Rebuilding<D> {
     fn begin(&self, partial: bool) -> BoxFuture<'_, Result<i64, FeedError>> {
         Box::pin(async move {
             let Listener { db, module, .. } = &*self.listener;
-            for (publisher, names, feed) in self.listener.publishers() {
-                let feed = feed_of(publisher, feed)?;
-                if feed.progress(module.to_string(), names).await?.removed && !partial {
-                    return Err(FeedError::new(EventsRemoved { publisher }));
+            self.check(&Hearer::first(module), partial).await?;
+            let number = builds::begin(db, module).await?;
+            let hearer = Hearer::of(module, number);
+            // Once the build is known to the publishers, nothing more is removed that it has not handled.
+            let begun = async {
+                for (publisher, _, feed) in self.listener.publishers() {
+                    let ask = self.listener.ask(publisher, &hearer);
+                    feed_of(publisher, feed)?.take(Ask { most: 0, wait_ms: 0, ..ask }).await?;
                 }
+                self.check(&hearer, partial).await
+            };
+            if let Err(error) = begun.await {
+                builds::give_up(db, &hearer).await?;
+                return Err(error);
             }
-            Ok(builds::begin(db, module).await?)
+            Ok(number)
         })
+    }
+}
+
+impl<D: ModuleDatabase> Rebuilding<D> {
+    /// Whether publishers have removed events.
+    async fn check(&self, hearer: &Hearer, partial: bool) -> Result<(), FeedError> {
+        for (publisher, names, feed) in self.listener.publishers() {
+            let feed = feed_of(publisher, feed)?;
+            if feed.progress(hearer.listener.to_string(), names).await?.removed && !partial {
+                return Err(FeedError::new(EventsRemoved { publisher }));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -126,6 +148,18 @@ async fn attend<D: ModuleDatabase>(
             (_, None) => drop(running.insert(*number, listen(listener, *number))),
         }
     }
+    // Others have deleted it while this process was frozen.
+    let gone: Vec<i64> = running
+        .keys()
+        .copied()
+        .filter(|number| !all.iter().any(|one| one.number == *number))
+        .collect();
+    for number in gone {
+        if let Some(old) = running.remove(&number) {
+            old.end().await;
+        }
+        forget(listener, &Hearer::of(module, number)).await?;
+    }
     for Build { number, stage, for_ms } in all {
         let hearer = Hearer::of(module, number);
         let is_old = for_ms >= i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
@@ -133,16 +167,22 @@ async fn attend<D: ModuleDatabase>(
             Stage::Building if has_caught_up(listener, &hearer).await? => {
                 switch(db, &hearer).await?;
             }
-            Stage::Retired if is_old => {
-                for (publisher, _, feed) in listener.publishers() {
-                    feed_of(publisher, feed)?.leave(hearer.listener.to_string()).await?;
-                }
-                builds::forget(db, &hearer).await?;
-            }
+            Stage::Retired if is_old => forget(listener, &hearer).await?,
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Leaves the publishers, and deletes what is left of a build.
+async fn forget<D: ModuleDatabase>(
+    listener: &Listener<D>,
+    hearer: &Hearer,
+) -> Result<(), FeedError> {
+    for (publisher, _, feed) in listener.publishers() {
+        feed_of(publisher, feed)?.leave(hearer.listener.to_string()).await?;
+    }
+    Ok(builds::forget(&listener.db, hearer).await?)
 }
 
 fn listen<D: ModuleDatabase>(listener: &Listener<D>, number: i64) -> Listens {

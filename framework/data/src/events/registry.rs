@@ -7,13 +7,31 @@
 use super::{
     offer::Subscription,
     publish::offers,
-    statements::{list, number, skip_locked},
+    statements::{for_update, list, number, skip_locked},
     tables::EPOCH,
 };
-use crate::{Column, Db, ModuleDatabase, Value};
+use crate::{Backend, Column, Db, ModuleDatabase, Value};
 
 /// Events that are offered in one transaction.
 const AT_ONCE: usize = 128;
+
+/// Locks the row that counts the listeners, until the end of the transaction.
+pub(super) async fn lock<D: ModuleDatabase>(
+    backend: Backend,
+    tx: &mut D::Connection,
+    module: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "INSERT INTO monolift_event_registry (module, version, epoch) VALUES ($1, 0, {EPOCH}) \
+         ON CONFLICT (module) DO NOTHING"
+    );
+    D::execute(tx, sql.into(), vec![module.into()]).await?;
+    let sql = format!(
+        "SELECT version FROM monolift_event_registry WHERE module = $1 {}",
+        for_update(backend)
+    );
+    number::<D>(tx, &sql, vec![module.into()]).await.map(drop)
+}
 
 /// Adds a listener to the events that it states, unless it is there.
 pub(super) async fn register<D: ModuleDatabase>(
@@ -51,6 +69,11 @@ pub(super) async fn register<D: ModuleDatabase>(
             tx.rollback().await?;
             continue;
         }
+        // One that was removed before may have left some.
+        let sql = "DELETE FROM monolift_event_offers \
+            WHERE module = $1 AND listener = $2 AND name = $3";
+        let values = vec![module.into(), listener.into(), one.name.as_str().into()];
+        D::execute(&mut tx, sql.into(), values).await?;
         tx.commit().await?;
         tracing::info!(module, event = one.name, listener, "listens to the module's events");
     }

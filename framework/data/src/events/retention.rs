@@ -1,6 +1,10 @@
 //! Which events a publisher deletes, and which lose their payloads: never before each listener has handled them.
+//!
+//! What removes something first locks the row that counts the listeners, and asks in a statement after that what is waited
+//! for. A listener that is added meanwhile waits for that lock, and so does a replay. Without it they could be offered an
+//! event that is being removed.
 
-use super::{statements::now, tables::EPOCH};
+use super::{registry, statements::now, tables::EPOCH};
 use crate::{Column, Db, ModuleDatabase, Value};
 use std::collections::BTreeSet;
 
@@ -22,7 +26,33 @@ pub(super) async fn prune<D: ModuleDatabase>(
     module: &str,
     most: Option<u64>,
 ) -> Result<u64, sqlx::Error> {
+    forget_the_removed(db, module).await?;
     Ok(delete(db, module, most).await? + empty(db, module).await?)
+}
+
+/// Deletes offers to listeners that were removed. A transaction that published before that can be committed after it.
+async fn forget_the_removed<D: ModuleDatabase>(
+    db: &Db<D>,
+    module: &str,
+) -> Result<(), sqlx::Error> {
+    let next = |after: &str| {
+        format!("(SELECT MIN(o.listener) FROM monolift_event_offers o WHERE o.module = $1{after})")
+    };
+    // From one listener to the next one through the primary key, however many offers each has.
+    let sql = format!(
+        "WITH RECURSIVE offered (listener) AS (SELECT {} UNION ALL SELECT {} FROM offered \
+         WHERE listener IS NOT NULL) SELECT listener FROM offered WHERE listener IS NOT NULL \
+         AND listener NOT IN (SELECT listener FROM monolift_event_listeners WHERE module = $1)",
+        next(""),
+        next(" AND o.listener > offered.listener"),
+    );
+    for row in db.rows(sql.into(), vec![module.into()], &[Column::Text]).await? {
+        let sql = "DELETE FROM monolift_event_offers WHERE module = $1 AND listener = $2 \
+            AND NOT EXISTS (SELECT 1 FROM monolift_event_listeners \
+            WHERE module = $1 AND listener = $2)";
+        db.change(sql.into(), vec![module.into(), row[0].clone()]).await?;
+    }
+    Ok(())
 }
 
 /// Deletes events that were kept long enough, or are beyond `most` bytes of payloads. An event is kept for as long as an
@@ -88,6 +118,7 @@ async fn remove<D: ModuleDatabase>(
     values: Vec<Value>,
 ) -> Result<u64, sqlx::Error> {
     let mut tx = db.write().await?;
+    registry::lock::<D>(db.backend(), &mut tx, module).await?;
     let removed = D::rows(&mut tx, sql.into(), values, &[Column::Text]).await?;
     let names: BTreeSet<&str> = removed.iter().filter_map(|row| row[0].text()).collect();
     for name in names {

@@ -303,7 +303,7 @@ async fn what_is_no_longer_kept_is_not_missed() {
     // What the listener has not handled is kept.
     assert_eq!(shop.ledger().prune(None).await.unwrap(), 3);
     assert_eq!(shop.ledger().prune(None).await.unwrap(), 0);
-    shop.ledger().remove_listener("mails").await.unwrap();
+    shop.ledger().remove_listener("mails", None).await.unwrap();
     sqlx::query("DELETE FROM monolift_inbox_keys").execute(shop.mails.pool()).await.unwrap();
     // The feed of another process, which does not know the listener.
     let feed = PublisherFeed::new(shop.orders.clone(), "orders", watch::Sender::new(()));
@@ -312,6 +312,66 @@ async fn what_is_no_longer_kept_is_not_missed() {
     shop.publish(1, [6]).await;
     shop.until_mails(1, 1..=6).await;
     again.stop().await;
+}
+
+/// Hears nothing of how it went.
+#[derive(Debug)]
+struct Deaf(Arc<PublisherFeed<sqlx::Any>>);
+
+#[async_trait]
+impl Feed for Deaf {
+    async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
+        self.0.take(ask).await
+    }
+
+    async fn settle(&self, _: String, _: Vec<Settled>) -> Result<(), FeedError> {
+        Err(FeedError::new("it is deaf"))
+    }
+
+    async fn renew(&self, _: String, _: Vec<String>, _: Vec<String>) -> Result<(), FeedError> {
+        Ok(())
+    }
+
+    async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
+        self.0.progress(listener, names).await
+    }
+
+    async fn leave(&self, listener: String) -> Result<(), FeedError> {
+        self.0.leave(listener).await
+    }
+}
+
+/// The publisher cannot be told for longer than notes are kept.
+#[tokio::test]
+async fn a_note_is_kept_while_its_event_can_be_offered_again() {
+    let shop = shop("notes").await;
+    let mails = Mails::of(&shop.mails);
+    let heard = || vec![Heard::of::<Noted, _>(&mails)];
+    let deaf = shop.listen_through(Arc::new(Deaf(Arc::clone(&shop.feed))), heard());
+    for number in 1..=3 {
+        let mut tx = shop.orders.write().await.unwrap();
+        shop.events.publish(&mut tx, &Noted { number }).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    until(async || shop.mails(0).await.len() == 3).await;
+    deaf.task.abort();
+    let feeds = Arc::new(Feeds::default());
+    feeds.add("orders", Arc::<PublisherFeed<_>>::clone(&shop.feed));
+    let tidy = Listener::new(shop.mails.clone(), "mails", heard(), feeds);
+    let notes = async || -> i64 {
+        let sql = "SELECT COUNT(*) FROM monolift_inbox";
+        sqlx::query_scalar(sql).fetch_one(shop.mails.pool()).await.unwrap()
+    };
+    sleep(Duration::from_millis(5)).await;
+    tidy.forget_notes(Duration::ZERO).await.unwrap();
+    assert_eq!(notes().await, 3);
+    let running = shop.listen(heard());
+    shop.until_lag((0, 0)).await;
+    assert_eq!(shop.mails(0).await.len(), 3);
+    sleep(Duration::from_millis(5)).await;
+    tidy.forget_notes(Duration::ZERO).await.unwrap();
+    assert_eq!(notes().await, 0);
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -517,6 +577,7 @@ async fn an_offer_of_a_later_epoch_is_not_taken_and_not_settled() {
         }],
         most: 10,
         wait_ms: 0,
+        bytes: u64::MAX,
     };
     shop.publish(1, [1]).await;
     let taken = shop.feed.take(ask()).await.unwrap();
@@ -525,11 +586,7 @@ async fn an_offer_of_a_later_epoch_is_not_taken_and_not_settled() {
     let sql = "UPDATE monolift_event_offers SET epoch = 1, leased_till_ms = 0";
     sqlx::query(sql).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
-    let settled = Settled {
-        event: taken[0].event.clone(),
-        holder: taken[0].holder.clone(),
-        ending: Ending::Handled,
-    };
+    let settled = taken[0].settled(Ending::Handled);
     shop.feed.settle("mails".to_owned(), vec![settled]).await.unwrap();
     assert_eq!(shop.lag().await, (1, 0));
     assert!(shop.feed.take(ask()).await.unwrap().is_empty());

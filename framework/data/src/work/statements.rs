@@ -81,7 +81,8 @@ impl Statements {
             .into(),
             claim: format!(
                 "WITH due AS MATERIALIZED (SELECT id FROM {table} WHERE module = $1 \
-                 AND {own} AND parked_at_ms IS NULL AND due_at_ms <= {now} AND leased_till_ms <= {now} \
+                 AND {own} AND parked_at_ms IS NULL AND due_at_ms <= {now} \
+                 AND (leased_till_ms <= {now} OR leased_till_ms > {now} + $3) \
                  AND {} ORDER BY due_at_ms LIMIT $4 {locked}) \
                  UPDATE {table} SET holder = $2, leased_till_ms = {now} + $3, \
                  attempts = attempts + 1 WHERE id IN (SELECT id FROM due) \
@@ -91,16 +92,11 @@ impl Statements {
             .into(),
             renew: format!("UPDATE {table} SET leased_till_ms = {now} + $3 {held}").into(),
             done: format!("DELETE FROM {table} {held}").into(),
-            again: format!(
-                "UPDATE {table} SET {free}, error = $3, due_at_ms = {now} + $4 {held}"
-            )
-            .into(),
-            park: format!(
-                "UPDATE {table} SET {free}, error = $3, parked_at_ms = {now} {held}"
-            )
-            .into(),
-            give_back: format!("UPDATE {table} SET {free}, attempts = attempts - 1 {held}")
+            again: format!("UPDATE {table} SET {free}, error = $3, due_at_ms = {now} + $4 {held}")
                 .into(),
+            park: format!("UPDATE {table} SET {free}, error = $3, parked_at_ms = {now} {held}")
+                .into(),
+            give_back: format!("UPDATE {table} SET {free}, attempts = attempts - 1 {held}").into(),
             recur: format!(
                 "UPDATE {table} SET {free}, attempts = 0, error = $3, due_at_ms = $4 {held}"
             )

@@ -35,19 +35,12 @@ pub(super) struct Chosen {
     all: bool,
 }
 
-/// What is to be handled once more.
+/// A listener, and the events of this name, or all.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Replayed {
+pub(super) struct Listened {
     listener: String,
     event: Option<String>,
-}
-
-/// Who listens no more.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Removed {
-    listener: String,
 }
 
 /// How a read model is to be built anew.
@@ -109,7 +102,7 @@ pub(super) async fn replay(
     State(state): State<Arc<AdminState>>,
     Path(module): Path<String>,
     who: Who,
-    Json(Replayed { listener, event }): Json<Replayed>,
+    Json(Listened { listener, event }): Json<Listened>,
 ) -> Response {
     change(&state, &module, who, EventsChange::Replay, listener, None, event).await
 }
@@ -118,9 +111,9 @@ pub(super) async fn remove(
     State(state): State<Arc<AdminState>>,
     Path(module): Path<String>,
     who: Who,
-    Json(Removed { listener }): Json<Removed>,
+    Json(Listened { listener, event }): Json<Listened>,
 ) -> Response {
-    change(&state, &module, who, EventsChange::Remove, listener, None, None).await
+    change(&state, &module, who, EventsChange::Remove, listener, None, event).await
 }
 
 pub(super) async fn rebuild(

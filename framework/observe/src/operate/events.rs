@@ -38,6 +38,9 @@ pub(super) fn run(
         ["remove", module, listener] => {
             change("remove", module, json!({ "listener": listener }))
         }
+        ["remove", module, listener, event] => {
+            change("remove", module, json!({ "listener": listener, "event": event }))
+        }
         ["rebuild", module] => rebuild(client, module, arguments.has("--partial")),
         ["rebuild", ..] => {
             Err("name the module whose read model is built anew: events rebuild MODULE".into())
@@ -171,6 +174,10 @@ fn change(client: &AdminClient, what: &str, module: &str, body: Value) -> Result
         "retry" => format!("{module}: {changed} handled again by {listener}\n"),
         "discard" => format!("{module}: {changed} given up for {listener}\n"),
         "replay" => format!("{module}: {changed} handled once more by {listener}\n"),
-        _ => format!("{module}: {listener} is removed\n"),
+        _ if changed == 0 => format!("{module}: {listener} listened to no such event\n"),
+        _ => match body["event"].as_str() {
+            Some(event) => format!("{module}: {listener} listens no more to {event}\n"),
+            None => format!("{module}: {listener} is removed\n"),
+        },
     })
 }

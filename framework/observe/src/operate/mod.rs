@@ -78,7 +78,7 @@ const COMMANDS: [(&str, &str, &str); 11] = [
     ),
     (
         "events",
-        "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER | rebuild MODULE [--partial]",
+        "[lag] | list MODULE | retry|discard MODULE LISTENER ID | replay MODULE LISTENER [EVENT] | remove MODULE LISTENER [EVENT] | rebuild MODULE [--partial]",
         "events: how far their listeners are, and what is parked; has a listener handle events again",
     ),
     ("export", "SUBJECT", "what events and durable work hold of a person, as JSON"),

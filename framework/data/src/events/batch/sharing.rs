@@ -37,6 +37,9 @@ const DIVIDED: Duration = Duration::from_secs(60);
 
 const _: () = assert!(MOST <= LIST, "the inbox is asked with one list");
 
+/// On PostgreSQL, what a process has locked that is frozen in a batch is free again after this.
+const FREED: &str = "SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
 const SAVEPOINT: &str = "SAVEPOINT monolift_event";
 const RELEASE_AND_SAVEPOINT: &str = "RELEASE SAVEPOINT monolift_event; SAVEPOINT monolift_event";
 const BACK: &str = "ROLLBACK TO SAVEPOINT monolift_event";
@@ -74,6 +77,8 @@ impl<D: ModuleDatabase> Sharing<D> {
             while let Ok(more) = self.receiver.try_recv() {
                 self.waiting.push_back(more);
             }
+            // Their time was over while they waited.
+            self.waiting.retain(|one| !one.answer.is_closed());
             let members = self.members();
             let Some(batch) = self.share(members).await else { continue };
             // It may wait for rows that the one before it has locked. That one waits for nothing of this one.
@@ -160,6 +165,9 @@ impl<D: ModuleDatabase> Sharing<D> {
         let begin = db.beginning(&db.begins.write)?;
         let (mut begun, places) =
             begin_in_turn(&db.writer, &db.writer_line, db.backend, &begin).await?;
+        if db.backend == Backend::Postgres {
+            D::run(begun.connection_mut(), FREED.into()).await?;
+        }
         let standings = inbox::ask_for_all::<D>(db.backend, begun.connection_mut(), slips).await?;
         Ok((Open { begun, places }, standings))
     }
@@ -207,14 +215,19 @@ async fn divided<D: ModuleDatabase>(
                 Ok(()) => done.push(Done { slip, committed }),
                 Err(error) => {
                     // A statement of it has failed, and the handler went on.
-                    drop(committed.send(Err(error.into())));
-                    D::run(connection, BACK.into()).await?;
+                    drop(committed.send(Err(NotCommitted::own(error))));
+                    go_back::<D>(connection).await?;
                 }
             },
-            Effect::Undone => D::run(connection, BACK.into()).await?,
+            Effect::Undone => go_back::<D>(connection).await?,
         }
     }
     Ok(open)
+}
+
+/// Undoes the effect of one member. If that fails, it has ended the transaction, and the others are not to blame.
+async fn go_back<D: ModuleDatabase>(connection: &mut D::Connection) -> Result<(), NotCommitted> {
+    D::run(connection, BACK.into()).await.map_err(|_| NotCommitted::Broken)
 }
 
 fn next<D: ModuleDatabase>(members: &mut Members<D>, until: Instant) -> Option<Waiting<D>> {

@@ -263,6 +263,7 @@ async fn a_lease_of_a_clock_that_went_back_ends() {
         }],
         most: 10,
         wait_ms: 0,
+        bytes: u64::MAX,
     };
     assert_eq!(shop.feed.take(ask.clone()).await.unwrap().len(), 2);
     assert!(shop.feed.take(ask.clone()).await.unwrap().is_empty());

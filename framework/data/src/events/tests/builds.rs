@@ -148,6 +148,27 @@ async fn a_build_answers_once_it_is_whole_and_one_that_is_broken_off_never() {
     process.kill().await;
 }
 
+/// As a process that was frozen while another one switched to a new build, and deleted the old one.
+#[tokio::test]
+async fn a_build_that_others_have_deleted_listens_no_more() {
+    let shop = super::shop("zombie").await;
+    let tally = tally(&shop).await;
+    let process = listen(&shop, &tally, Duration::from_secs(600));
+    shop.publish(1, 1..=3).await;
+    until(async || read(&shop).await == (1, 3)).await;
+    assert_eq!(process.rebuild.begin(false).await.unwrap(), 2);
+    until(async || read(&shop).await == (2, 3)).await;
+    let mut tx = shop.mails.write().await.unwrap();
+    let sql = "UPDATE monolift_builds SET state = 'gone' WHERE number = 2";
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    let sql = "UPDATE monolift_builds SET state = 'answering' WHERE number = 1";
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    until(async || listeners(&shop).await == ["tally"]).await;
+    until(async || builds_with_rows(&shop).await == [1]).await;
+    process.kill().await;
+}
+
 #[tokio::test]
 async fn a_build_is_refused_when_events_were_removed_unless_it_may_be_partial() {
     let shop = super::shop("removed").await;

@@ -1,7 +1,7 @@
 //! What is kept of a subject, and what is left of it after it is erased.
 
 use super::{
-    Ask, Delivery, Ending, Event, Failure, Feed, Heard, Offer, On, QUICK, Retry, Settled, Shop,
+    Ask, Delivery, Ending, Event, Failure, Feed, Heard, Offer, On, QUICK, Retry, Shop,
     Subscription, end_leases, shop, until,
 };
 use crate::{
@@ -125,7 +125,13 @@ impl Shop {
     async fn take(&self) -> Vec<Offer> {
         let name = Addressed::NAME.to_owned();
         let subscriptions = vec![Subscription { name, version: 1, from_first: true }];
-        let ask = Ask { listener: "mails".to_owned(), subscriptions, most: 10, wait_ms: 0 };
+        let ask = Ask {
+            listener: "mails".to_owned(),
+            subscriptions,
+            most: 10,
+            wait_ms: 0,
+            bytes: u64::MAX,
+        };
         self.feed.take(ask).await.unwrap()
     }
 }
@@ -204,7 +210,7 @@ async fn a_delivery_in_flight_ends_and_is_not_tried_again() {
         shop.address(order, [1], PLANTED).await;
         let taken = shop.take().await.pop().unwrap();
         assert_eq!(shop.ledger().erase(PLANTED).await.unwrap(), 1);
-        let settled = Settled { event: taken.event, holder: taken.holder, ending };
+        let settled = taken.settled(ending);
         shop.feed.settle("mails".to_owned(), vec![settled]).await.unwrap();
         assert_eq!(shop.planted().await, Vec::<String>::new());
         assert_eq!(shop.lag().await, (i64::from(!handled), 0));

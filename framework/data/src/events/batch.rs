@@ -1,8 +1,8 @@
 //! A transaction that the effects of several events share.
 //!
-//! Handlers run at once. One that has come to `Delivery::begin` waits there for its turn, and no transaction is open for
-//! it. All that wait when a transaction begins are a *batch* ([`sharing`]). The transaction goes from one handler to the
-//! next, and each has it alone. One commit makes all of it last, and the `commit` of a handler returns after that.
+//! Handlers run concurrently. A handler that calls `Delivery::begin` waits there for its turn, without a transaction. All
+//! handlers that wait when a transaction begins form a *batch* ([`sharing`]). The transaction passes from handler to
+//! handler, and one handler uses it at a time. One commit ends the batch. `EventTx::commit` returns after that commit.
 //!
 //! So no call to another module is made while the transaction is open: handlers make their calls before `begin`.
 
@@ -29,9 +29,9 @@ use tokio::{
     time::Instant,
 };
 
-/// A handler that has kept the transaction for longer keeps others waiting.
+/// A handler that holds a shared transaction for longer is slow: it delays the rest of its batch.
 const SLOW: Duration = Duration::from_millis(50);
-/// For how long the events of such a handler have transactions of their own.
+/// How long the events of a slow handler have transactions of their own.
 const ALONE: Duration = Duration::from_secs(60);
 
 /// Where handlers wait for their turns.
@@ -47,19 +47,19 @@ impl<D: ModuleDatabase> fmt::Debug for Batches<D> {
 }
 
 impl<D: ModuleDatabase> Batches<D> {
-    /// Where handlers wait, and what gives them their turns.
+    /// The queue of waiting handlers, and the task that gives them their turns.
     pub(super) fn of(db: &Db<D>) -> (Self, impl Future<Output = ()> + Send + use<D>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self { db: db.clone(), waiting: sender }, Sharing::new(db.clone(), receiver).run())
     }
 
-    /// Whether they are of this database.
+    /// Whether these batches use the database `db`.
     fn are_of(&self, db: &Db<D>) -> bool {
         self.db.writer_line.is_same(&db.writer_line)
     }
 }
 
-/// How handlers of one type of event behave, as far as others are concerned.
+/// Whether the handler of one type of event is slow, and so may not share transactions.
 #[derive(Debug, Default)]
 pub(super) struct Habit(Mutex<Option<Instant>>);
 
@@ -73,7 +73,7 @@ impl Habit {
         self.alone_until().is_none_or(|until| until <= Instant::now())
     }
 
-    /// A handler has kept a shared transaction for this long.
+    /// Records how long a handler held a shared transaction.
     fn learn(&self, kept: Duration) {
         if kept > SLOW {
             *self.alone_until() = Some(Instant::now() + ALONE);
@@ -81,29 +81,29 @@ impl Habit {
     }
 }
 
-/// A handler that has come to `begin`.
+/// A handler that waits in `Delivery::begin`.
 struct Waiting<D: ModuleDatabase> {
     slip: Slip,
     habit: Arc<Habit>,
     answer: oneshot::Sender<Answer<D>>,
 }
 
-/// What a handler is told that waits.
+/// The answer to a handler that waits.
 enum Answer<D: ModuleDatabase> {
     /// The transaction is the handler's.
     Turn(Turn<D>),
-    /// One before it of its key has to be handled first.
+    /// An earlier event of the same key has to be handled first.
     TooEarly,
-    /// It needs a transaction of its own.
+    /// The event needs a transaction of its own.
     Alone,
     /// No transaction could be begun.
     Failed(Arc<sqlx::Error>),
 }
 
-/// The right to the transaction of a batch. One that is dropped unused goes to the next member.
+/// The right to use the transaction of a batch. If a turn is dropped unused, the next member gets the transaction.
 struct Turn<D: ModuleDatabase> {
     kept: Option<Kept<D>>,
-    /// Whether the failure of one member is that of all.
+    /// Whether the failure of one member rolls back all members.
     undivided: bool,
 }
 
@@ -118,20 +118,20 @@ struct Open<D: ModuleDatabase> {
     places: Places,
 }
 
-/// What a handler has made of its turn.
+/// How a handler ended its turn.
 enum Effect {
-    /// Nothing.
+    /// It did not use the transaction.
     None,
-    /// What it has done is to be undone.
+    /// Its effect has to be rolled back.
     Undone,
-    /// It is to be told when its effect is committed.
+    /// Its effect is ready to commit. The sender reports the result of the commit.
     Done(oneshot::Sender<Result<(), NotCommitted>>),
 }
 
 impl<D: ModuleDatabase> Drop for Turn<D> {
     fn drop(&mut self) {
         if let Some(Kept { open, back }) = self.kept.take() {
-            // Without the batch it is rolled back.
+            // If the batch is gone, dropping the transaction rolls it back.
             drop(back.send((open, Effect::None)));
         }
     }
@@ -141,10 +141,10 @@ impl<D: ModuleDatabase> Drop for Turn<D> {
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NotCommitted {
     /// Another event of an undivided batch may be the reason.
-    #[error("an event failed that shared its transaction: it is delivered again at once")]
+    #[error("another event of the same transaction failed: this event is delivered again at once")]
     Broken,
     /// The transaction was not begun, or not committed.
-    #[error("the transaction that it shares with other events failed")]
+    #[error("the transaction shared with other events failed")]
     Shared(#[source] Arc<sqlx::Error>),
     /// The event's own transaction was not committed.
     #[error(transparent)]
@@ -180,19 +180,19 @@ pub(super) enum Entered<'a, D: ModuleDatabase> {
     TooEarly,
 }
 
-/// Where the transaction of an event goes when the handler is done with it.
+/// Who ends the transaction of an event after its handler.
 pub(super) struct Seat<D: Database> {
     pub(super) owner: Box<dyn Owner<D>>,
-    /// Whether what is undone has others undone.
+    /// Whether a rollback of this event rolls back the other members, too.
     pub(super) undivided: bool,
 }
 
 /// What ends the transaction of an event.
 pub(super) trait Owner<D: Database>: Send + Sync {
-    /// The handler is done with it.
+    /// Commits the effect of the handler.
     fn commit(self: Box<Self>, tx: Tx<'_, D>) -> BoxFuture<'static, Result<(), NotCommitted>>;
 
-    /// What the handler has done is to be undone. That goes on if the future is dropped.
+    /// Rolls back the effect of the handler. The rollback happens even if the future is dropped.
     fn undo(self: Box<Self>, tx: Tx<'_, D>) -> BoxFuture<'static, Result<(), sqlx::Error>>;
 }
 
@@ -272,7 +272,7 @@ pub(super) async fn enter<'a, D: ModuleDatabase>(
                 Ok(Answer::Turn(turn)) => return turn.begin(db.strict),
                 Ok(Answer::TooEarly) => return Ok(Entered::TooEarly),
                 Ok(Answer::Failed(error)) => return Err(NotCommitted::Shared(error).into()),
-                // There are no batches any more while the process stops.
+                // While the process stops, batches end. The event uses a transaction of its own.
                 Ok(Answer::Alone) | Err(_) => {}
             }
         }

@@ -1,12 +1,12 @@
-//! Makes batches of the handlers that wait.
+//! Forms batches of the handlers that wait.
 //!
 //! One statement asks the inbox about all members. Then each has its turn, one statement notes all events as handled, and
 //! one commit ends the batch. While a batch is committed, the next one has its turns.
 //!
 //! A batch is *undivided* at first: nothing separates the effects of its members. If one fails, all are rolled back and
-//! delivered again at once, and none of them has used up an attempt. On PostgreSQL a failed statement has all later ones
-//! fail, so it is not known whose failure it was. From then on, for a while, each member is behind a savepoint, and undoes
-//! its own effect only. That costs a round trip for each event.
+//! delivered again at once, and none uses up an attempt. On PostgreSQL a failed statement makes all later statements of
+//! the transaction fail, so the batch cannot tell which member failed. For the next 60 s, each member gets
+//! a savepoint, and a failure rolls back that member only. A savepoint costs a round trip for each event.
 
 use super::{Answer, Effect, Kept, NotCommitted, Open, Turn, Waiting};
 use crate::{
@@ -30,9 +30,9 @@ use tokio::{
 
 /// The most events of a batch. PostgreSQL keeps up to 64 subtransactions of a transaction at hand.
 const MOST: usize = 64;
-/// A batch that has been open for longer does not go on to further members: they are in the next one.
+/// After this time a batch gives no further turns. The remaining members join the next batch.
 const OPEN: Duration = Duration::from_millis(100);
-/// For how long batches are divided after an undivided one has failed.
+/// How long batches are divided after an undivided batch has failed.
 const DIVIDED: Duration = Duration::from_secs(60);
 
 const _: () = assert!(MOST <= LIST, "the inbox is asked with one list");
@@ -46,7 +46,7 @@ const BACK: &str = "ROLLBACK TO SAVEPOINT monolift_event";
 
 type Members<D> = VecDeque<Waiting<D>>;
 
-/// Makes batches of those who wait, one after another.
+/// Forms one batch after another from the waiting handlers.
 pub(super) struct Sharing<D: ModuleDatabase> {
     db: Db<D>,
     receiver: mpsc::UnboundedReceiver<Waiting<D>>,
@@ -54,7 +54,7 @@ pub(super) struct Sharing<D: ModuleDatabase> {
     divided_until: Option<Instant>,
 }
 
-/// A member whose effect is there and not committed.
+/// A member whose effect is in the transaction, but not yet committed.
 struct Done {
     slip: Slip,
     committed: oneshot::Sender<Result<(), NotCommitted>>,
@@ -71,7 +71,7 @@ impl<D: ModuleDatabase> Sharing<D> {
             if self.waiting.is_empty() {
                 let Some(first) = self.receiver.recv().await else { return };
                 self.waiting.push_back(first);
-                // Others that are ready come along.
+                // Handlers that are ready now join the same batch.
                 yield_now().await;
             }
             while let Ok(more) = self.receiver.try_recv() {
@@ -81,7 +81,7 @@ impl<D: ModuleDatabase> Sharing<D> {
             self.waiting.retain(|one| !one.answer.is_closed());
             let members = self.members();
             let Some(batch) = self.share(members).await else { continue };
-            // It may wait for rows that the one before it has locked. That one waits for nothing of this one.
+            // This batch may wait for rows that the previous batch has locked. The previous batch never waits for this one.
             while let Some(is_broken) = committing.join_next().await {
                 self.learn(is_broken.unwrap_or_default());
             }
@@ -96,7 +96,7 @@ impl<D: ModuleDatabase> Sharing<D> {
         }
     }
 
-    /// The members of the next batch: each of another key.
+    /// Takes the members of the next batch. No two of them have the same key.
     fn members(&mut self) -> Members<D> {
         let (mut members, mut later) = (VecDeque::new(), VecDeque::new());
         let mut taken = BTreeSet::new();
@@ -111,7 +111,7 @@ impl<D: ModuleDatabase> Sharing<D> {
         members
     }
 
-    /// Begins a transaction and gives all members their turns. `None` if nothing of it is to be committed.
+    /// Begins a transaction and gives all members their turns. Returns `None` if there is nothing to commit.
     async fn share(&mut self, members: Members<D>) -> Option<Batch<D>> {
         let (open, mut members) = self.begin(members).await?;
         let is_divided = self.divided_until.is_some_and(|until| until > Instant::now());
@@ -122,7 +122,7 @@ impl<D: ModuleDatabase> Sharing<D> {
         } else {
             in_a_row(open, &mut members, &mut done, undivided).await
         };
-        // Members without a turn come first in the next batch.
+        // Members that got no turn come first in the next batch.
         for one in members.into_iter().rev() {
             self.waiting.push_front(one);
         }
@@ -136,7 +136,7 @@ impl<D: ModuleDatabase> Sharing<D> {
         }
     }
 
-    /// Begins a transaction, and asks the inbox about all members. Those who have no turn are told.
+    /// Begins a transaction and asks the inbox about all members. Answers the members that get no turn.
     async fn begin(&self, mut members: Members<D>) -> Option<(Open<D>, Members<D>)> {
         let slips: Vec<&Slip> = members.iter().map(|one| &one.slip).collect();
         let (open, standings) = match self.ask(&slips).await {
@@ -173,7 +173,7 @@ impl<D: ModuleDatabase> Sharing<D> {
     }
 }
 
-/// Gives each member its turn. The first one that fails ends it.
+/// Gives each member its turn, until a member fails.
 async fn in_a_row<D: ModuleDatabase>(
     mut open: Open<D>,
     members: &mut Members<D>,
@@ -214,7 +214,7 @@ async fn divided<D: ModuleDatabase>(
             {
                 Ok(()) => done.push(Done { slip, committed }),
                 Err(error) => {
-                    // A statement of it has failed, and the handler went on.
+                    // A statement of this handler failed, and the handler committed nevertheless.
                     drop(committed.send(Err(NotCommitted::own(error))));
                     go_back::<D>(connection).await?;
                 }
@@ -244,7 +244,7 @@ impl<D: ModuleDatabase> Waiting<D> {
         let (back, returned) = oneshot::channel();
         let kept = Some(Kept { open, back });
         let since = Instant::now();
-        // A handler that has gone away gives it back at once.
+        // If the handler is gone, its dropped turn returns the transaction at once.
         drop(self.answer.send(Answer::Turn(Turn { kept, undivided })));
         let (open, effect) = returned.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
         self.habit.learn(since.elapsed());
@@ -260,7 +260,7 @@ struct Batch<D: ModuleDatabase> {
 }
 
 impl<D: ModuleDatabase> Batch<D> {
-    /// Notes what was done, commits it, and tells the handlers. Returns whether it was undivided and has failed.
+    /// Notes the events in the inbox, commits, and tells the handlers. Returns whether an undivided batch failed.
     async fn commit(self, backend: Backend) -> bool {
         let Self { open: Open { mut begun, places }, done, undivided } = self;
         let slips: Vec<&Slip> = done.iter().map(|one| &one.slip).collect();

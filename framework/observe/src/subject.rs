@@ -48,7 +48,7 @@ pub struct KeptPiece {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectOfModule {
     pub module: String,
-    /// The process that tells it, and its process id.
+    /// The process that answered, and its process id.
     pub process: String,
     pub pid: u32,
     #[serde(default)]
@@ -59,26 +59,26 @@ pub struct SubjectOfModule {
     pub erased_events: u64,
     #[serde(default)]
     pub erased_work: u64,
-    /// Why nothing can be told.
+    /// Why the module could not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What is asked about a subject: some hundreds of what is kept, or that so much is erased.
+/// A request to export, or to erase, at most 128 events and 128 pieces of each module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectQuestion {
     pub subject: String,
-    /// Without a module, all are asked.
+    /// The module to ask. `None` asks all modules.
     #[serde(default)]
     pub module: Option<String>,
-    /// The event and the piece that were told last.
+    /// The last event and the last piece of the previous page, or empty for the first page.
     #[serde(default)]
     pub after_event: String,
     #[serde(default)]
     pub after_piece: String,
     #[serde(default)]
     pub erase: bool,
-    /// Who asks.
+    /// The operator who asks, for the audit log.
     #[serde(default)]
     pub who: String,
 }
@@ -104,12 +104,12 @@ pub trait ModuleSubjects: Send + Sync + fmt::Debug + 'static {
     /// The module.
     fn module(&self) -> &str;
 
-    /// Some hundreds of the events and pieces that the question is about.
+    /// A page of the events and pieces that the question asks for, at most 128 of each.
     fn kept<'a>(
         &'a self,
         question: &'a SubjectQuestion,
     ) -> BoxFuture<'a, Result<KeptOfSubject, String>>;
 
-    /// Erases some hundreds of events and pieces of a subject. The result is how many of each.
+    /// Erases at most 128 events and 128 pieces of a subject. The result is how many of each.
     fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<(u64, u64), String>>;
 }

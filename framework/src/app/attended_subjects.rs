@@ -8,7 +8,7 @@ use monolift_observe::{
 };
 use std::sync::Arc;
 
-/// Payloads of a module that are told at once, in bytes: an answer between processes is bounded.
+/// A page ends after this many bytes of payloads, because answers between processes are bounded.
 const AT_ONCE: usize = 128 * 1024;
 
 /// Those modules that publish events or do durable work.
@@ -70,7 +70,7 @@ impl Attended {
     }
 }
 
-/// The first of these, and as many more as are told at once.
+/// The first of these, and as many more as fit into a page.
 fn beginning<T>(all: Vec<T>, bytes: fn(&T) -> usize) -> impl Iterator<Item = T> {
     let mut told = 0;
     all.into_iter().take_while(move |one| {

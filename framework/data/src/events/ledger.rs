@@ -319,14 +319,14 @@ pub trait AnyEventLedger: Send + Sync + fmt::Debug {
         name: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
-    /// What is kept of a subject, the first published first, after this event; some hundreds at most.
+    /// The events of a subject whose numbers come after `after`, in the order of their numbers; at most 128.
     fn of_subject<'a>(
         &'a self,
         subject: &'a str,
         after: &'a str,
     ) -> BoxFuture<'a, Result<Vec<EventOfSubject>, sqlx::Error>>;
 
-    /// Erases what events of a subject hold, some hundreds at most. The result is how many events.
+    /// Erases at most 128 events of a subject. The result is how many.
     fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 
     /// Begins a new build of the module's own read model. The result is its number. If publishers have removed events, it

@@ -1,8 +1,8 @@
-//! What the publisher's tables hold of a subject, and how it is erased.
+//! Finds and erases the events that hold data of a subject, in the publisher's tables.
 //!
 //! The payload of an erased event is empty, and its subject is forgotten. Its row stays with its key and its number, so that
-//! the order of its key goes on. A listener that has not handled the event passes it over: it moves its number, and the
-//! module's handler is not called.
+//! the order of its key continues. A listener that has not handled the event skips it: its inbox notes the event, and its
+//! handler is not called.
 //!
 //! An erased event keeps its key, which is in the listeners' inboxes too. So a key must not name a person.
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Column, ModuleDatabase, Value};
 
-/// Events that are shown or erased at once.
+/// The most events that one call returns or erases.
 const AT_ONCE: usize = 128;
 
 /// An event that holds data of a subject.
@@ -45,7 +45,7 @@ pub struct OfferOfSubject {
 }
 
 impl<D: ModuleDatabase> EventLedger<D> {
-    /// The events of a subject whose numbers come after `after`, in the order of their numbers; some hundreds at most.
+    /// The events of a subject whose numbers come after `after`, in the order of their numbers; at most 128.
     pub async fn of_subject(
         &self,
         subject: &str,
@@ -94,10 +94,10 @@ impl<D: ModuleDatabase> EventLedger<D> {
         Ok(events)
     }
 
-    /// Erases what events of a subject hold, some hundreds at most. The result is how many events: repeat it until there are none.
+    /// Erases at most 128 events of a subject, and returns how many. Repeat it until it returns 0.
     ///
     /// A listener that has taken an event may still handle it. An event whose transaction is not yet committed is not
-    /// erased: what comes later has to be erased again.
+    /// erased, so erase again after such transactions have ended.
     pub async fn erase(&self, subject: &str) -> Result<u64, sqlx::Error> {
         let locked = for_update(self.db().backend());
         let sql = format!(

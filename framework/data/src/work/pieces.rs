@@ -77,14 +77,14 @@ pub trait AnyLedger: Send + Sync + fmt::Debug {
     /// Gives up a parked piece for good. The result is how many.
     fn give_up(&self, id: String) -> BoxFuture<'_, Result<u64, sqlx::Error>>;
 
-    /// The pieces of a subject, after this one; some hundreds at most.
+    /// The pieces of a subject whose numbers come after `after`, in the order of their numbers; at most 128.
     fn of_subject<'a>(
         &'a self,
         subject: &'a str,
         after: &'a str,
     ) -> BoxFuture<'a, Result<Vec<PieceOfSubject>, sqlx::Error>>;
 
-    /// Deletes pieces of a subject, some hundreds at most. The result is how many.
+    /// Deletes at most 128 pieces of a subject. The result is how many.
     fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<u64, sqlx::Error>>;
 }
 

@@ -1,9 +1,9 @@
-//! What the table of durable work holds of a subject, and how it is erased.
+//! Finds and deletes the pieces of durable work that hold data of a subject.
 
 use super::{ledger::Ledger, tables::EPOCH};
 use crate::{Column, ModuleDatabase};
 
-/// Pieces that are shown or erased at once.
+/// The most pieces that one call returns or deletes.
 const AT_ONCE: usize = 128;
 
 /// A piece that holds data of a subject.
@@ -24,7 +24,7 @@ pub struct PieceOfSubject {
 }
 
 impl<D: ModuleDatabase> Ledger<D> {
-    /// The pieces of a subject whose numbers come after `after`, in the order of their numbers; some hundreds at most.
+    /// The pieces of a subject whose numbers come after `after`, in the order of their numbers; at most 128.
     pub async fn of_subject(
         &self,
         subject: &str,
@@ -53,9 +53,9 @@ impl<D: ModuleDatabase> Ledger<D> {
         Ok(pieces.collect())
     }
 
-    /// Deletes pieces of a subject, some hundreds at most. The result is how many: repeat it until there are none.
+    /// Deletes at most 128 pieces of a subject, and returns how many. Repeat it until it returns 0.
     ///
-    /// A piece that is being done goes on and is not tried again.
+    /// A piece that is running now continues. If it fails, it is not retried.
     pub async fn erase(&self, subject: &str) -> Result<u64, sqlx::Error> {
         let sql = format!(
             "DELETE FROM monolift_work WHERE id IN (SELECT id FROM monolift_work \

@@ -1,5 +1,5 @@
-//! What is kept of a subject, at the admin address: exported, or erased. The subject stands in the body, not in the path:
-//! paths are logged on the way.
+//! Exports and erases the data of a subject, at the admin address. The subject is in the body and not in the path, because
+//! proxies log paths.
 
 use super::{AdminState, who::Who};
 use crate::subject::{SubjectAnswer, SubjectQuestion};
@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Some hundreds of what is kept, after what was told last.
+/// A page of the subject's events and pieces, after the last ones of the previous page.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Exported {
@@ -19,7 +19,7 @@ pub(super) struct Exported {
     after_piece: String,
 }
 
-/// Whose data is erased, some hundreds of events and pieces of each module at a time.
+/// The subject whose data is erased. One request erases at most 128 events and 128 pieces of each module.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Erased {

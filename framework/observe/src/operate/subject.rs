@@ -14,7 +14,7 @@ fn subject(arguments: &Arguments) -> Result<&str, Failed> {
     Ok(named.ok_or_else(missing)?)
 }
 
-/// Prints all that is kept, as JSON.
+/// Prints the events and the durable work that hold data of the subject, as JSON.
 pub(super) fn export(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
     let subject = subject(arguments)?;
     let answer = client.send("POST", "/api/export", &json!({ "subject": subject }))?;
@@ -47,7 +47,7 @@ pub(super) fn export(client: &AdminClient, arguments: &Arguments) -> Result<Stri
     Ok(format!("{:#}\n", json!({ "subject": subject, "modules": modules })))
 }
 
-/// With JSON in the place of its text.
+/// Replaces a key or a payload that is JSON as text by the JSON value.
 fn readable(mut kept: Value) -> Value {
     for member in ["key", "payload"] {
         let parsed = kept[member].as_str().and_then(|text| serde_json::from_str(text).ok());
@@ -58,7 +58,7 @@ fn readable(mut kept: Value) -> Value {
     kept
 }
 
-/// Erases all that is kept, some hundreds of each module at a time, and prints how much.
+/// Erases the subject's events and pieces, a batch of each module at a time, and prints how many.
 pub(super) fn erase(client: &AdminClient, arguments: &Arguments) -> Result<String, Failed> {
     let subject = subject(arguments)?;
     if !arguments.has("--yes") && !is_confirmed(subject)? {
@@ -99,7 +99,7 @@ fn is_confirmed(subject: &str) -> Result<bool, Failed> {
     Ok(line.trim() == "yes")
 }
 
-/// Fails if a module is missing in the answer: it may keep something.
+/// Fails if the answer is incomplete: a module that did not answer may hold data of the subject.
 fn complete(answer: &Value) -> Result<(), Failed> {
     let modules = list(answer, "modules").iter();
     let failed = modules

@@ -72,9 +72,9 @@ impl<E> Deref for Delivery<E> {
     }
 }
 
-/// An event came before one of its key that has to be handled first. It is delivered again after that.
+/// The event was delivered before an earlier event of its key was handled. It is delivered again after that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an event before it of its key has to be handled first")]
+#[error("an earlier event of the same key has to be handled first")]
 pub(super) struct TooEarly;
 
 impl<E> Delivery<E> {
@@ -121,15 +121,15 @@ impl<E> Delivery<E> {
 /// How far the handling of an event has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its transaction was not begun.
+    /// Its transaction has not begun.
     Waiting,
-    /// Its transaction was begun and not committed.
+    /// Its transaction has begun and is not committed.
     Begun,
     /// It is noted as handled.
     Done,
-    /// One before it has to be handled first.
+    /// An earlier event of its key has to be handled first.
     TooEarly,
-    /// Others had a part in its transaction, and one of them may have failed. It has not used up an attempt.
+    /// Its undivided batch was rolled back, perhaps because of another member. This attempt does not count.
     Broken,
 }
 
@@ -165,7 +165,7 @@ impl State {
         slip: &Slip,
         attempt: u32,
     ) -> Result<Option<EventTx<'a, D>>, sqlx::Error> {
-        // One that has failed may do so again, and not only by itself: a constraint can be checked at the commit.
+        // An event that failed may fail again, even at the commit (a deferred constraint), which would fail its whole batch.
         let shares = attempt <= 1 && self.habit.shares();
         let batches = self.batches.downcast_ref::<Batches<D>>().filter(|_| shares);
         let batch = batches.map(|batches| (batches, &self.habit));

@@ -1,8 +1,8 @@
-//! When a feed looks for events.
+//! Decides when a feed looks for events.
 //!
-//! Publishing says so before the transaction is committed. So the feed looks when a transaction of its module's `Db` ends
-//! after that, and a few times later for the transactions of other pools. It also looks now and then, since another
-//! replica may publish without a word.
+//! Publishing wakes the feed before the transaction commits. So the feed looks again when a transaction of its module's
+//! `Db` ends, and at a few fixed delays for transactions of other pools. It also polls, because a replica in another
+//! process cannot wake it.
 
 use crate::line::Line;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-/// How often a feed looks while it hears nothing.
+/// The interval of polls while no event is published here.
 const NOW_AND_THEN: Duration = Duration::from_millis(250);
-/// When it looks after an event was published.
+/// Delays of the looks after an event was published.
 const SOON: [Duration; 5] = [
     Duration::from_millis(1),
     Duration::from_millis(3),
@@ -21,10 +21,10 @@ const SOON: [Duration; 5] = [
     Duration::from_millis(17),
     Duration::from_millis(67),
 ];
-/// The shortest time between two looks: transactions that publish nothing end too.
+/// The shortest time between two looks, because transactions that publish nothing wake the feed, too.
 const APART: Duration = Duration::from_millis(1);
 
-/// What a feed hears while it waits.
+/// The signals that a feed waits for.
 pub(super) struct Looks {
     published: watch::Receiver<()>,
     ended: watch::Receiver<()>,
@@ -42,7 +42,7 @@ impl Looks {
     /// After a look, waits for the time of the next one, at most until `until`.
     pub(super) async fn wait(&mut self, until: Instant) {
         let looked = Instant::now();
-        // The feed's own statements have ended too.
+        // Ignores the end of the feed's own statements.
         self.ended.mark_unchanged();
         let mut next = self.soon(looked);
         if next.is_none() {

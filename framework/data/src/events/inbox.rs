@@ -37,7 +37,7 @@ pub(super) enum Entry {
     New,
     /// It was handled before.
     Seen,
-    /// One before it of its key has to be handled first.
+    /// An earlier event of the same key has to be handled first.
     TooEarly,
 }
 
@@ -203,7 +203,7 @@ pub(super) async fn forget_notes<D: ModuleDatabase>(
 pub(super) enum Standing {
     /// It has not been handled.
     New,
-    /// One before it of its key has to be handled first.
+    /// An earlier event of the same key has to be handled first.
     TooEarly,
     /// It was handled or passed over, it seems. [`Slip::enter`] knows.
     Known,

@@ -188,8 +188,8 @@ const OPERATIONS: &[Operation] = &[
         body: &[
             SUBJECT,
             ("module", "the module; without it all"),
-            ("after_event", "the event that was told last"),
-            ("after_piece", "the piece of work that was told last"),
+            ("after_event", "the last event of the previous page"),
+            ("after_piece", "the last piece of work of the previous page"),
         ],
         answer: |schemas| schemas.subschema_for::<SubjectAnswer>(),
     },

@@ -64,7 +64,7 @@ pub trait Gallery {
 }
 
 #[monolift::module(name = "gallery", provides = Gallery, routes)]
-struct GalleryModule {
+pub struct GalleryModule {
     kept: monolift::State<AtomicUsize>,
 }
 

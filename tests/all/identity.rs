@@ -1,6 +1,6 @@
 //! A token's whole way: an issuer that shows its keys, the gateway, and the module that is told who asks.
 
-use crate::support::soon;
+use crate::{access::GalleryModule, support::soon};
 use axum::{Json, Router, routing::get};
 use monolift::{
     CallError, InterfaceError, Principal, async_trait,
@@ -134,7 +134,8 @@ async fn club(mode: Mode, issuer: &Issuer) -> RunningSystem {
         manifest.identity.stated = true;
         manifest.identity.issuers.insert("main".into(), keys);
     };
-    System::new(mode).fake::<dyn Club>(Arc::new(House)).manifest(trusted).start().await
+    let club = System::new(mode).fake::<dyn Club>(Arc::new(House)).module::<GalleryModule>();
+    club.manifest(trusted).start().await
 }
 
 async fn ask(address: SocketAddr, path: &str, token: Option<&str>) -> (u16, String) {
@@ -174,10 +175,16 @@ async fn the_module_is_told_who_asks(mode: Mode) {
         Issuer::start().await.token(&json!({ "iss": issuer.url })),
         token.replacen('.', "..", 1),
     ] {
-        let (status, text) = ask(address, "/me", Some(&forged)).await;
-        assert!(status == 401 && text.contains(r#"Bearer error="invalid_token""#), "{text}");
-        assert!(text.contains("application/problem+json") && !text.contains("expired"), "{text}");
+        // The second one is of the routes of a module's own.
+        for path in ["/me", "/pictures/box"] {
+            let (status, text) = ask(address, path, Some(&forged)).await;
+            assert!(status == 401 && text.contains(r#"Bearer error="invalid_token""#), "{text}");
+            assert!(text.contains("application/problem+json"), "{text}");
+            assert!(!text.contains("expired"), "{text}");
+        }
     }
+    let staff = issuer.token(&json!({ "scope": "pictures" }));
+    assert_eq!(ask(address, "/pictures/box", Some(&staff)).await.0, 405);
     club.stop().await;
 }
 

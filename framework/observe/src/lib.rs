@@ -46,8 +46,8 @@ pub use listed::{ListAnswer, ListOf, Summary, TraceFilter};
 pub use state::{CallFigures, Listening, OtherState, ProcessState, ReplicaView};
 pub use statements::Statements;
 pub use subject::{
-    KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectAnswer, SubjectOfModule,
-    SubjectQuestion,
+    Erased, KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectAnswer,
+    SubjectOfModule, SubjectQuestion,
 };
 pub use trace::{Trace, TraceCall, TraceEntry, TracePart, TraceStatement};
 pub use traces::{Kept, KeptBecause, Traces};

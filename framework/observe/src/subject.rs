@@ -99,6 +99,17 @@ pub struct SubjectAnswer {
 /// Some of the events and the pieces of work that are kept.
 pub type KeptOfSubject = (Vec<KeptEvent>, Vec<KeptPiece>);
 
+/// What was erased of a subject in a module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// How many events.
+    pub events: u64,
+    /// How many pieces of durable work.
+    pub work: u64,
+    /// Why it is not all.
+    pub error: Option<String>,
+}
+
 /// What a module that runs in this process keeps of subjects.
 pub trait ModuleSubjects: Send + Sync + fmt::Debug + 'static {
     /// The module.
@@ -110,6 +121,6 @@ pub trait ModuleSubjects: Send + Sync + fmt::Debug + 'static {
         question: &'a SubjectQuestion,
     ) -> BoxFuture<'a, Result<KeptOfSubject, String>>;
 
-    /// Erases at most 128 events and 128 pieces of a subject. The result is how many of each.
-    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<(u64, u64), String>>;
+    /// Erases at most 128 events and 128 pieces of a subject.
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Erased>;
 }

@@ -4,7 +4,7 @@ use super::{
     asked::{Here, ObservedClient},
     audit,
     gathered::{Asking, Gathered},
-    subject::{ModuleSubjects, SubjectAnswer, SubjectOfModule, SubjectQuestion},
+    subject::{Erased, ModuleSubjects, SubjectAnswer, SubjectOfModule, SubjectQuestion},
 };
 use crate::call::CallError;
 use futures_util::future::{BoxFuture, join_all};
@@ -72,18 +72,22 @@ async fn answer_of(
         pid: std::process::id(),
         ..SubjectOfModule::default()
     };
-    let told = if question.erase {
-        subjects.erase(&question.subject).await.map(|(events, work)| {
-            (answer.erased_events, answer.erased_work) = (events, work);
+    if question.erase {
+        let Erased { events, work, error } = subjects.erase(&question.subject).await;
+        // Some may be erased although there is an error.
+        if error.is_none() || events + work > 0 {
             audit::subject("subject.erase", module, events + work, &question.who);
-        })
-    } else {
-        subjects.kept(question).await.map(|(events, work)| {
+        }
+        (answer.erased_events, answer.erased_work, answer.error) = (events, work, error);
+        return answer;
+    }
+    match subjects.kept(question).await {
+        Ok((events, work)) => {
             let told = (events.len() + work.len()) as u64;
-            (answer.events, answer.work) = (events, work);
             audit::subject("subject.export", module, told, &question.who);
-        })
-    };
-    answer.error = told.err();
+            (answer.events, answer.work) = (events, work);
+        }
+        Err(error) => answer.error = Some(error),
+    }
     answer
 }

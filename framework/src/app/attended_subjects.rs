@@ -4,7 +4,7 @@ use crate::module::RunningModule;
 use futures_util::future::BoxFuture;
 use monolift_data::{events::AnyEventLedger, work::AnyLedger};
 use monolift_observe::{
-    KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectQuestion,
+    Erased, KeptEvent, KeptOfSubject, KeptOffer, KeptPiece, ModuleSubjects, SubjectQuestion,
 };
 use std::sync::Arc;
 
@@ -92,18 +92,20 @@ impl ModuleSubjects for Attended {
         Box::pin(async move { self.all(question).await.map_err(|error| error.to_string()) })
     }
 
-    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<(u64, u64), String>> {
+    fn erase<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Erased> {
         Box::pin(async move {
-            let text = |error: sqlx::Error| error.to_string();
-            let events = match &self.events {
-                Some(ledger) => ledger.erase(subject).await.map_err(text)?,
-                None => 0,
+            let mut erased = Erased::default();
+            let all = async {
+                if let Some(ledger) = &self.events {
+                    erased.events = ledger.erase(subject).await?;
+                }
+                if let Some(ledger) = &self.work {
+                    erased.work = ledger.erase(subject).await?;
+                }
+                Ok::<_, sqlx::Error>(())
             };
-            let work = match &self.work {
-                Some(ledger) => ledger.erase(subject).await.map_err(text)?,
-                None => 0,
-            };
-            Ok((events, work))
+            erased.error = all.await.err().map(|error| error.to_string());
+            erased
         })
     }
 }

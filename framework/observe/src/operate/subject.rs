@@ -66,7 +66,10 @@ pub(super) fn erase(client: &AdminClient, arguments: &Arguments) -> Result<Strin
     }
     let mut erased: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let failed = loop {
-        let answer = client.send("POST", "/api/erase", &json!({ "subject": subject }))?;
+        let answer = match client.send("POST", "/api/erase", &json!({ "subject": subject })) {
+            Ok(answer) => answer,
+            Err(failed) => break Some(failed.into()),
+        };
         let mut in_this_round = 0;
         for module in list(&answer, "modules") {
             let of = |member: &str| module[member].as_u64().unwrap_or_default();

@@ -8,6 +8,9 @@ impl ::monolift::Event for OrderPlaced {
     const KEEP: ::core::time::Duration = ::core::time::Duration::from_millis(
         172800000u64,
     );
+    const PAYLOAD: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
+        ::core::time::Duration::from_millis(86400000u64),
+    );
     fn key(&self) -> ::core::option::Option<::std::string::String> {
         ::monolift::event::key_of(&self.order)
     }

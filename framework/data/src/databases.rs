@@ -31,6 +31,8 @@ pub struct Need {
     pub pool: TypeId,
     /// Whether the field publishes events.
     pub events: bool,
+    /// Opens the database, for a field of this name.
+    pub open: for<'a> fn(&'a Injector, &'static str) -> BoxFuture<'a, Result<(), StartError>>,
     /// Applies what the module's database lacks, and opens nothing for the module.
     pub migrate: fn(&Source) -> BoxFuture<'_, Result<Migrated, OpenError>>,
 }
@@ -49,6 +51,9 @@ impl Need {
         AnyNeed::other(Self {
             pool: TypeId::of::<sqlx::Pool<D>>(),
             events,
+            open: |injector, field| {
+                Box::pin(async move { injector.field::<Db<D>>(field).await.map(drop) })
+            },
             migrate: |source| Box::pin(migrate::<D>(source)),
         })
     }

@@ -23,10 +23,13 @@ use crate::{
     },
     config::{Setting, Settings, SettingsErrors, overlay},
     link::{Client, Fake, Interface, InterfaceEntry, Links, interfaces},
-    module::{ModuleEntry, Resources, Router, StartError, StartErrors, databases, modules},
+    module::{
+        ModuleEntry, OpenModule, Resources, Router, StartError, StartErrors, databases, modules,
+    },
     serve::{Directory, Handler, Limits, Server},
     wire::{Listener, Memory, Peer, Statements, Tls},
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use monolift_manifest::{Address, DeadlineMode, Manifest, Process, RuleMode, Rules};
 use std::{
     any::{Any, TypeId},
@@ -444,6 +447,9 @@ fn fakes(place: &ThisProcess) -> Result<BTreeSet<String>, StartErrors> {
     }
 }
 
+/// Databases are opened so many at once: that takes most of a start. Modules are made after that, in their order.
+const OPENED_AT_ONCE: usize = 8;
+
 /// Makes the modules, starts their own work, and listens. What was begun before an error is in `app`,
 /// which is stopped then.
 async fn bring_up(
@@ -454,8 +460,11 @@ async fn bring_up(
     in_force: Vec<Setting>,
 ) -> Result<(), StartError> {
     app.exporting = Exporting::start(&app.place, &app.observed)?;
-    for entry in here {
-        app.modules.push(entry.start(Arc::clone(&resources)).await?);
+    let opening = here.iter().map(|entry| entry.open(Arc::clone(&resources)));
+    let open: Vec<OpenModule> =
+        stream::iter(opening).buffered(OPENED_AT_ONCE).try_collect().await?;
+    for module in open {
+        app.modules.push(module.start().await?);
     }
     app.observed.tell_systems(&app.modules);
     sharing::check(&app.place, &app.modules)?;

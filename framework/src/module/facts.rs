@@ -1,7 +1,7 @@
 //! What `#[monolift::module]` says of a module, and how one is made from that.
 
 use super::{
-    Injector, Lifecycle, Need, Resources, Router, StartError, Tasks,
+    Injector, Lifecycle, Need, Resources, Router, StartError, Tasks, Wanted,
     databases::{Heard, Identity, Migration, WorkKind, Working},
     resources::ForModule,
 };
@@ -84,7 +84,13 @@ pub type FieldNeed = (&'static str, fn() -> Need);
 pub struct ModuleEntry {
     /// What is known of it.
     pub facts: fn() -> &'static ModuleFacts,
-    start: fn(Arc<Resources>) -> BoxFuture<'static, Result<RunningModule, StartError>>,
+    start: fn(Arc<ForModule>) -> BoxFuture<'static, Result<RunningModule, StartError>>,
+}
+
+/// A module that is not made yet, and whose databases are open.
+pub(crate) struct OpenModule {
+    entry: ModuleEntry,
+    process: Arc<ForModule>,
 }
 
 inventory::collect!(ModuleEntry);
@@ -92,22 +98,33 @@ inventory::collect!(ModuleEntry);
 impl ModuleEntry {
     /// That of `M`.
     pub const fn of<M: Module>() -> Self {
-        Self { facts: M::facts, start: |resources| Box::pin(start::<M>(resources)) }
+        Self { facts: M::facts, start: |process| Box::pin(start::<M>(process)) }
     }
 
-    /// Makes the module and binds what it provides.
-    pub(crate) async fn start(
-        &self,
-        resources: Arc<Resources>,
-    ) -> Result<RunningModule, StartError> {
-        (self.start)(resources).await
+    /// Opens the module's databases.
+    pub(crate) async fn open(self, resources: Arc<Resources>) -> Result<OpenModule, StartError> {
+        let facts = (self.facts)();
+        let process = Arc::new(ForModule::new(facts, resources, Tasks::default()));
+        let injector = Injector::new(facts.name, Arc::<ForModule>::clone(&process));
+        for (field, need) in facts.needs {
+            if let Wanted::Database(need) = need().into() {
+                (need.open)(&injector, field).await?;
+            }
+        }
+        Ok(OpenModule { entry: self, process })
     }
 }
 
-async fn start<M: Module>(resources: Arc<Resources>) -> Result<RunningModule, StartError> {
+impl OpenModule {
+    /// Makes the module and binds what it provides.
+    pub(crate) async fn start(self) -> Result<RunningModule, StartError> {
+        (self.entry.start)(self.process).await
+    }
+}
+
+async fn start<M: Module>(process: Arc<ForModule>) -> Result<RunningModule, StartError> {
     let facts = M::facts();
-    let tasks = Tasks::default();
-    let process = Arc::new(ForModule::new(facts, Arc::clone(&resources), tasks.clone()));
+    let (tasks, resources) = (process.tasks.clone(), Arc::clone(&process.resources));
     let injector = Injector::new(facts.name, Arc::<ForModule>::clone(&process));
     let module = Arc::new(M::inject(injector).await?);
     let databases = &process.databases;

@@ -16,6 +16,7 @@ mod routes;
 mod routes;
 mod tasks;
 
+pub(crate) use facts::OpenModule;
 pub use facts::{
     FieldNeed, Module, ModuleEntry, ModuleFacts, RunningModule, is_declared, is_same, may_hear,
     modules,

@@ -1,6 +1,6 @@
 //! A program without the feature `data`: no module has a database, and none does durable work.
 
-use super::{ModuleFacts, Resources};
+use super::{Injector, ModuleFacts, Resources, StartError};
 use crate::config::{Setting, Settings, SettingsErrors};
 use futures_util::future::BoxFuture;
 use monolift_manifest::Manifest;
@@ -42,6 +42,9 @@ impl std::fmt::Display for Identity {
 pub(crate) struct Need {
     /// The type of the pool that `main` can hand in.
     pub(crate) pool: TypeId,
+    /// Opens it.
+    pub(crate) open:
+        for<'a> fn(&'a Injector, &'static str) -> BoxFuture<'a, Result<(), StartError>>,
 }
 
 /// A worker that works until what it is given is ready. There is none.

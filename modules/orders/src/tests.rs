@@ -52,13 +52,17 @@ impl World {
     }
 
     async fn until(&self, order: &OrderId, did: &[&str]) {
+        self.until_so(order, |done| done == did).await;
+    }
+
+    async fn until_so(&self, order: &OrderId, is_so: impl Fn(&[&str]) -> bool) {
         for _ in 0..1500 {
-            if self.did(order) == did {
+            if is_so(&self.did(order)) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{did:?} was not done, but {:?}", self.did(order));
+        panic!("this was done and no more: {:?}", self.did(order));
     }
 }
 
@@ -334,6 +338,8 @@ async fn a_repeated_request_has_one_order(mode: Mode) {
     placed.dedup();
     assert_eq!(placed.len(), 1);
     until_published(&system, &placed[0].id, &[OrderState::Placed]).await;
+    // What follows from an order is done after it was published.
+    world.until_so(&placed[0].id, |did| did.contains(&"sell")).await;
     let did = world.did(&placed[0].id);
     let fulfilled = did.iter().filter(|what| **what == "capture").count();
     assert_eq!(fulfilled, 1, "{did:?}");

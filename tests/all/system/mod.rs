@@ -4,6 +4,7 @@ mod browser;
 mod canaries;
 mod compare;
 mod deploy;
+mod frozen;
 mod http;
 mod hundred;
 mod kills;

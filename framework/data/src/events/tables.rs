@@ -161,10 +161,12 @@ const MIGRATIONS: &[Migration] = &[
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (5, 1);",
     ),
     (
-        "0006_payloads.sql",
+        "0006_payloads_and_replays.sql",
         "ALTER TABLE monolift_events ADD COLUMN payload_until_ms BIGINT;
     CREATE INDEX monolift_events_payloads ON monolift_events (module, payload_until_ms)
         WHERE payload_until_ms IS NOT NULL;
+    CREATE INDEX monolift_event_offers_replays ON monolift_event_offers (module, listener)
+        WHERE replay > 0;
     INSERT INTO monolift_event_tables (version, readable_since) VALUES (6, 1);",
     ),
 ];

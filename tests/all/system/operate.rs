@@ -194,10 +194,11 @@ fn parked_events_are_looked_at_handled_again_and_given_up() {
     process.stop();
 }
 
-/// A person's data: events that are parked for the notifications, and a piece of work that no worker knows.
+/// A person's data: events that are parked for the notifications and offered to nobody else, and a piece of work that no
+/// worker knows.
 const OF_A_PERSON: [&str; 3] = [
     "INSERT INTO monolift_events (id, module, name, version, number, payload, registry, offered, made_at_ms, \
-     keep_until_ms, epoch, subject) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1, 0, \
+     keep_until_ms, epoch, subject) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1000, 0, \
      9000000000000, 0, 'c4n4ry' FROM (VALUES ('e-1'), ('e-2')) AS ids",
     "INSERT INTO monolift_event_offers (module, listener, event, name, version, number, begins, due_at_ms, attempts, \
      leased_till_ms, parked_at_ms, error, skipped, epoch) \

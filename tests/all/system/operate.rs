@@ -133,10 +133,10 @@ fn parked_work_is_looked_at_run_again_and_given_up() {
     assert!(gone.starts_with("nothing listens at 127.0.0.1:"), "{gone}");
 }
 
-/// Two events that cannot be read, parked for the notifications.
+/// Two events that cannot be read, parked for the notifications and offered to nobody else.
 const UNREADABLE: [&str; 2] = [
     "INSERT INTO monolift_events (id, module, name, version, number, payload, registry, offered, made_at_ms, \
-     keep_until_ms, epoch) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1, 0, 9000000000000, 0 \
+     keep_until_ms, epoch) SELECT column1, 'orders', 'order-changed', 1, 0, '{\"order\": \"c4n4ry\"}', 1, 1000, 0, 9000000000000, 0 \
      FROM (VALUES ('e-1'), ('e-2')) AS ids",
     "INSERT INTO monolift_event_offers (module, listener, event, name, version, number, begins, due_at_ms, attempts, \
      leased_till_ms, parked_at_ms, error, skipped, epoch) \

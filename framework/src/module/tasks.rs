@@ -41,8 +41,10 @@ impl Tasks {
 
     /// Cuts the tasks. One that has a clone of this would keep itself alive.
     pub(crate) fn cut(&self) {
+        let mut spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
+        spawned.abort_all();
+        // None is told before that it is to stop, and none is spawned after it.
         self.stopping.send_replace(true);
-        self.spawned.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
     /// Tells the tasks, waits for them until `by`, and cuts the rest.

@@ -447,7 +447,7 @@ fn fakes(place: &ThisProcess) -> Result<BTreeSet<String>, StartErrors> {
     }
 }
 
-/// Databases are opened so many at once: that takes most of a start. Modules are made after that, in their order.
+/// How many modules open their databases concurrently, which takes most of a start. The modules are made afterwards, in order.
 const OPENED_AT_ONCE: usize = 8;
 
 /// Makes the modules, starts their own work, and listens. What was begun before an error is in `app`,

@@ -39,11 +39,11 @@ impl Tasks {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    /// Cuts the tasks. One that has a clone of this would keep itself alive.
+    /// Aborts all tasks. Without this, a task that holds a clone of its `Tasks` would keep itself alive.
     pub(crate) fn cut(&self) {
         let mut spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
         spawned.abort_all();
-        // None is told before that it is to stop, and none is spawned after it.
+        // After the abort, so that no task runs its stop. It keeps further tasks from being spawned.
         self.stopping.send_replace(true);
     }
 

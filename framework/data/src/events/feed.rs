@@ -33,7 +33,7 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// The shortest time between two claims of a listener, unless the first one took all that it asked for. Events that are
 /// published one after another are claimed, handled and acknowledged together.
 const BETWEEN: Duration = Duration::from_millis(8);
-/// How often it is looked whether a listener is still registered.
+/// How long a feed relies on a registration before it checks it again: an operator may have removed the listener.
 const REGISTERED: Duration = Duration::from_secs(5);
 
 /// The replays of the listener `$2`.
@@ -197,7 +197,7 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
              WHERE o.module = $1 AND o.listener = $2 ORDER BY o.event LIMIT 1"
         );
         let oldest = self.db.rows(sql.into(), values, &[Column::Number]).await?;
-        // Less than nothing is the age by a clock that went back since: it is not known how old the event is.
+        // If the clock went back, the age is negative, and so unknown.
         Ok(Some(oldest.first().map_or(0, |row| row[0].number())).filter(|age| *age >= 0))
     }
 
@@ -226,8 +226,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
         Ok(rows.first().map(|row| row[0].number() == 1))
     }
 
-    /// Claims offers, where a listener may have replays in turn with others. Nothing but the order of claims keeps that of
-    /// replays: a claim has to see what the one before it has taken.
+    /// Claims offers. `in_turn` serialises the claims of a listener with replays: only that keeps their order, because each
+    /// claim then sees what the previous one took.
     async fn claim(&self, ask: &Ask, in_turn: bool) -> Result<Vec<Offer>, sqlx::Error> {
         const TAKEN: &[Column] = &[
             Column::Text,
@@ -253,9 +253,8 @@ impl<D: ModuleDatabase> PublisherFeed<D> {
                 "(SELECT v.{column} FROM monolift_events v WHERE v.id = monolift_event_offers.event)"
             )
         };
-        // What is due is taken in the order in which it was published, as far as clocks tell. So an event of a key can be left out
-        // before one that is taken: the inbox has the second wait. A replay has no number there, and is taken only with all
-        // before it.
+        // Ids sort by the publisher's clock, so a claim can take an event and leave out an earlier one of its key. The inbox makes
+        // such an event wait. It does not order replays, so a replay is taken only together with all earlier ones of its key.
         //
         // PostgreSQL goes to the locked rows themselves. By their keys it would read all offers, as long as it has no
         // statistics of the table.

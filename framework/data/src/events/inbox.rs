@@ -209,7 +209,7 @@ pub(super) enum Standing {
     Known,
 }
 
-/// The last number of a key whose row somebody else has locked, before all that follow a number.
+/// Stands for the number of a key whose row another transaction has locked. No event follows it.
 const LOCKED: i64 = i64::MIN;
 
 /// Asks about events of one publisher, each of another key, and locks those keys. Writes nothing.
@@ -251,8 +251,8 @@ pub(super) async fn ask_for_all<D: ModuleDatabase>(
     Ok(slips.iter().map(standing).collect())
 }
 
-/// The last number of each key that has one, by the name of the event and the key. It locks their rows. Of a row that
-/// somebody else has locked it is not known: nothing is next to it.
+/// The last number of each key that has one, by the name of the event and the key. It locks their rows. A key
+/// whose row another transaction has locked gets [`LOCKED`], so its event waits and the batch does not.
 async fn last_numbers<D: ModuleDatabase>(
     backend: Backend,
     tx: &mut D::Connection,

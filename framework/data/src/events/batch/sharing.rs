@@ -37,7 +37,7 @@ const DIVIDED: Duration = Duration::from_secs(60);
 
 const _: () = assert!(MOST <= LIST, "the inbox is asked with one list");
 
-/// On PostgreSQL, what a process has locked that is frozen in a batch is free again after this.
+/// After this time PostgreSQL ends the transaction of a process that is frozen in a batch, and releases its locks.
 const FREED: &str = "SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 const SAVEPOINT: &str = "SAVEPOINT monolift_event";
@@ -77,7 +77,7 @@ impl<D: ModuleDatabase> Sharing<D> {
             while let Ok(more) = self.receiver.try_recv() {
                 self.waiting.push_back(more);
             }
-            // Their time was over while they waited.
+            // Drops handlers whose deadline passed while they waited.
             self.waiting.retain(|one| !one.answer.is_closed());
             let members = self.members();
             let Some(batch) = self.share(members).await else { continue };

@@ -139,6 +139,7 @@ async fn change(
     id: Option<String>,
     event: Option<String>,
 ) -> Response {
+    let named = event.clone();
     let question = EventsQuestion {
         change: Some(change),
         listener: Some(listener.clone()),
@@ -154,7 +155,8 @@ async fn change(
                     format!("no event `{id}` of {module} is parked for {listener}, or not any more")
                 }
                 (EventsChange::Remove, None) => {
-                    format!("{listener} does not listen to {module}")
+                    let name = named.map(|name| format!("`{name}` of ")).unwrap_or_default();
+                    format!("{listener} does not listen to {name}{module}")
                 }
                 (_, None) => return Json(json!({ "changed": 0 })).into_response(),
             };

@@ -174,7 +174,6 @@ fn change(client: &AdminClient, what: &str, module: &str, body: Value) -> Result
         "retry" => format!("{module}: {changed} handled again by {listener}\n"),
         "discard" => format!("{module}: {changed} given up for {listener}\n"),
         "replay" => format!("{module}: {changed} handled once more by {listener}\n"),
-        _ if changed == 0 => format!("{module}: {listener} listened to no such event\n"),
         _ => match body["event"].as_str() {
             Some(event) => format!("{module}: {listener} listens no more to {event}\n"),
             None => format!("{module}: {listener} is removed\n"),

@@ -266,11 +266,17 @@ impl Context {
         self.known()?.statement.get()
     }
 
-    /// The same, on behalf of a principal whose statement this process has verified before.
+    /// The same, on behalf of a principal with a statement about it, which may be known to be true.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_proven(mut self, principal: Arc<Principal>, statement: Arc<Statement>) -> Self {
-        self.baggage_mut().principal = OnceLock::from(Known::proven(principal, statement));
+    pub fn with_stated(
+        mut self,
+        principal: Arc<Principal>,
+        statement: Arc<Statement>,
+        is_proven: bool,
+    ) -> Self {
+        let known = Known::stated(principal, statement, is_proven);
+        self.baggage_mut().principal = OnceLock::from(known);
         self
     }
 

@@ -283,9 +283,13 @@ impl Known {
         Self { principal: Arc::new(principal), passed, statement, proven: false }
     }
 
-    pub(super) fn proven(principal: Arc<Principal>, statement: Arc<Statement>) -> Self {
+    pub(super) fn stated(
+        principal: Arc<Principal>,
+        statement: Arc<Statement>,
+        proven: bool,
+    ) -> Self {
         let (passed, statement) = (Passed::default(), OnceLock::from(statement));
-        Self { principal, passed, statement, proven: true }
+        Self { principal, passed, statement, proven }
     }
 
     /// Whether a rule lets it through. A rule that did is found again by its address.

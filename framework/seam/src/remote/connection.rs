@@ -9,8 +9,8 @@ use crate::{
     call::{CallError, CallErrorKind, planted},
     interface::{Argument, InterfaceDescriptor},
     wire::{
-        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, Outgoing, Served, Shown, Tls,
-        Transport, greet, overloaded, tarpc_context,
+        Answer, Bounds, Envelope, ExpectedAnswer, Interfaces, Memory, NUMBERED, Outgoing, Served,
+        Shown, Tls, Transport, greet, overloaded, tarpc_context,
     },
 };
 use monolift_manifest::Address;
@@ -90,7 +90,8 @@ impl Connection {
             address: target.address.clone(),
         });
         let shown = Tls::shown_on(&socket);
-        let transport = Transport::new(socket, input, bounds.bytes);
+        let numbers = whereabouts.us.shares(&peer, NUMBERED);
+        let transport = Transport::new(socket, input, bounds.bytes).numbering(numbers);
         Ok(Opened { connection, calls, transport, shown })
     }
 

@@ -34,8 +34,8 @@ const LEAST: usize = 9;
 /// What a frame may hold beside its payload: the context's entries and everything fixed.
 pub(super) const OVERHEAD: usize = 16 * 1024;
 
-/// A payload of so many bytes is long.
-const LONG: usize = 32 * 1024;
+/// A payload of so many bytes is long: it is sent without a copy, and a receiver may pass it over.
+pub(super) const LONG: usize = 32 * 1024;
 
 const CALL: u8 = 1;
 const CANCEL: u8 = 2;
@@ -128,7 +128,8 @@ impl Message {
                 out.put_u8(CALL);
                 out.put_u64_le(id);
                 out.put_u32_le(envelope.method);
-                write_context(&envelope.context, shown, out);
+                let is_long = envelope.payload.len() >= LONG;
+                write_context(&envelope.context, shown, is_long, out);
                 envelope.payload
             }
             Self::Cancel(id) => bare(out, CANCEL, id),

@@ -3,7 +3,7 @@
 //! The caller says who it is; the other side says what it serves and how the two will number it,
 //! or why it refuses. Both check that they speak of the same application.
 
-use super::{Bounds, Interfaces, Socket, codec, served::OUTLINES};
+use super::{Bounds, Interfaces, NUMBERED, Socket, codec, served::OUTLINES};
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
@@ -99,7 +99,7 @@ impl Peer {
         Self {
             protocol: PROTOCOL,
             oldest: Some(OLDEST),
-            features: BTreeSet::from([OUTLINES.to_owned()]),
+            features: BTreeSet::from([OUTLINES, NUMBERED].map(str::to_owned)),
             app: app.into(),
             process: process.into(),
             payload_limit: bounds.bytes,

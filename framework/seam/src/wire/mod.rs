@@ -22,7 +22,7 @@ pub use crate::carry::{
 pub(crate) use frame::TIMED;
 pub use frame::{Envelope, FrameError, Message};
 pub use hello::{HelloError, OLDEST, PROTOCOL, Peer, Refusal, greet, receive};
-pub use introduced::Introduced;
+pub use introduced::{Introduced, NUMBERED};
 pub use memory::{Account, Charge, DEFAULT_MEMORY, ExpectedAnswer, Memory, MemoryInUse};
 pub(crate) use pulse::Pulse;
 pub use pulse::PulseThresholds;

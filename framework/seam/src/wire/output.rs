@@ -31,15 +31,20 @@ pub(super) struct Output {
     kept: bool,
     /// Bytes that the socket has taken so far.
     taken: u64,
-    /// The signers of statements that were shown in it.
+    /// What was shown in it of signers and statements.
     shown: Introduced,
 }
 
 impl Output {
-    /// Nothing yet, behind which signers are shown as `shown` says.
+    /// Nothing yet, where so much was shown.
     pub(super) fn new(shown: Introduced) -> Self {
         let (pieces, end) = (VecDeque::new(), BytesMut::new());
         Self { pieces, end, before_end: 0, kept: false, taken: 0, shown }
+    }
+
+    /// Has statements named by numbers, if the other side understands them.
+    pub(super) fn number(&mut self, is_understood: bool) {
+        self.shown.number(is_understood);
     }
 
     /// Bytes that the socket has taken so far.

@@ -7,7 +7,9 @@
 //! It answers pings by itself, and knows whether the other side is about to go.
 
 use super::{
-    Answer, Envelope, FrameError, Introduced, Message, Socket, Statements, output::Output,
+    Answer, Envelope, FrameError, Introduced, Message, Socket, Statements,
+    frame::{LONG, OVERHEAD},
+    output::Output,
 };
 use crate::carry::{overloaded, refuse};
 use bytes::{Buf, BytesMut};
@@ -40,12 +42,13 @@ const READ_STEP: usize = 64 * 1024;
 const LONG_STEP: usize = 1024 * 1024;
 /// With less room than this, a read is given a new step.
 const LEAST_ROOM: usize = 8 * 1024;
-/// A message of so many bytes is long: others should not wait behind it.
-const LONG: usize = 32 * 1024;
-/// For so many messages after one.
+/// For so many messages after a long one, which others should not wait behind.
 const REMEMBERED: u32 = 64;
 /// Reads, and messages about the connection itself, in one turn.
 const AT_ONCE: usize = 128;
+/// Only calls with a long payload are passed over, and what others show is kept.
+const _: () = assert!(LONG + OVERHEAD <= READ_STEP);
+
 /// Nothing that tarpc is asked to do takes so long.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -68,7 +71,7 @@ pub struct Transport<Out, In> {
     long_since: Option<Instant>,
     /// Bytes of a message that are still to arrive and are not kept.
     passing_over: usize,
-    /// The signers of statements that the other side has shown.
+    /// What the other side has shown of signers and statements.
     seen: Introduced,
     sides: PhantomData<fn(Out) -> In>,
 }
@@ -118,6 +121,13 @@ impl<Out, In> Transport<Out, In> {
     #[must_use]
     pub(crate) fn believing(mut self, statements: Option<Arc<Statements>>) -> Self {
         self.seen.believe(statements);
+        self
+    }
+
+    /// The same, where statements are named by numbers if the other side understands them.
+    #[must_use]
+    pub(crate) fn numbering(mut self, is_understood: bool) -> Self {
+        self.output.number(is_understood);
         self
     }
 

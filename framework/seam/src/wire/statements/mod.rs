@@ -102,6 +102,15 @@ pub struct Statements {
 /// A statement that was verified, and its principal.
 type Proven = (Arc<Principal>, Arc<Statement>);
 
+/// What a caller says of its user.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) principal: Arc<Principal>,
+    pub(super) statement: Arc<Statement>,
+    /// The change of the roots since which it is proven, if it is.
+    pub(super) since: Option<u64>,
+}
+
 impl fmt::Debug for Statements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Statements({:?}, signs: {})", self.unproven, self.signs)
@@ -234,19 +243,30 @@ impl Statements {
             return context;
         }
         match self.proven(&context, now) {
-            Ok((principal, statement)) => context.with_proven(principal, statement),
+            Ok((principal, statement)) => context.with_stated(principal, statement, true),
             Err(doubt) => self.doubted(context, caller, doubt),
         }
     }
 
     /// The principal of these entries with their statement, if that was verified before and still holds: so most calls decode
     /// no principal.
-    pub(super) fn known(&self, entries: &[u8]) -> Option<Proven> {
+    pub(super) fn known(&self, entries: &[u8]) -> Option<Said> {
         let roots = self.changes_of_roots();
         let believed = self.believed.read().unwrap_or_else(PoisonError::into_inner);
-        let known = believed.get_since(roots, entries)?;
+        let (principal, statement) = believed.get_since(roots, entries)?;
         drop(believed);
-        holds(&known.1, now_ms()).then_some(known)
+        holds(&statement, now_ms()).then_some(Said { principal, statement, since: Some(roots) })
+    }
+
+    /// Looks whether what was said earlier is proven now. It may have been verified meanwhile, and it may hold no longer.
+    pub(super) fn prove_again(&self, said: &mut Said) {
+        if said.since == Some(self.changes_of_roots()) && holds(&said.statement, now_ms()) {
+            return;
+        }
+        match self.known(&said.statement.entries) {
+            Some(proven) => *said = proven,
+            None => said.since = None,
+        }
     }
 
     fn proven(&self, context: &Context, now: u64) -> Result<Proven, Doubt> {

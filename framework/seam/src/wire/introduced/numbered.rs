@@ -1,0 +1,160 @@
+//! Statements by number: one that was shown on a connection is named by a number there from then on.
+//!
+//! The sender chooses a place for each statement, and a number that says which place it is and is never used again. The
+//! receiver keeps what was in that place last, under its number. So a number stands for the one statement that it was given
+//! for, or for nothing.
+
+use crate::{
+    call::Statement,
+    wire::statements::{Said, Statements},
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The feature of a peer that understands numbers.
+pub const NUMBERED: &str = "numbered-statements";
+
+/// The statements that have a number at once. A gateway with more users than this at a time shows some again.
+const PLACES: usize = 128;
+/// The longest statement that gets a number, in bytes. So a connection takes 64 KiB for them at most, and what is decoded.
+const LONGEST: usize = 512;
+
+/// How a statement is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::wire) enum Name {
+    /// It is shown, and has no number.
+    Whole,
+    /// It is shown, and gets this number.
+    New(u64),
+    /// By this number alone.
+    Known(u64),
+}
+
+/// The statements that this side has given numbers to.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    places: Vec<Option<(u64, Arc<Statement>)>>,
+    count: u64,
+}
+
+impl Given {
+    /// Names a statement. One that `may_be_new` gets a number if it has none.
+    pub(super) fn name(&mut self, statement: &Arc<Statement>, may_be_new: bool) -> Name {
+        let at = place(statement);
+        match self.places.get(at) {
+            Some(Some((number, given))) if Arc::ptr_eq(given, statement) => Name::Known(*number),
+            _ if !may_be_new || statement.entries.len() > LONGEST => Name::Whole,
+            _ => {
+                self.count += 1;
+                let number = self.count * PLACES as u64 + at as u64;
+                self.places.resize(PLACES, None);
+                self.places[at] = Some((number, Arc::clone(statement)));
+                Name::New(number)
+            }
+        }
+    }
+}
+
+/// The place of a statement of the sender: which one it is only has to differ between most of them.
+fn place(statement: &Arc<Statement>) -> usize {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let address = Arc::as_ptr(statement).addr() as u64;
+    (address.wrapping_mul(SPREAD) >> 32) as usize % PLACES
+}
+
+/// The statements that the other side has given numbers to.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<Option<One>>);
+
+#[derive(Debug, Clone)]
+struct One {
+    number: u64,
+    said: Said,
+}
+
+impl Kept {
+    /// Keeps what was said under this number. Returns whether it may have one.
+    pub(super) fn keep(&mut self, number: u64, said: &Said) -> bool {
+        if said.statement.entries.len() > LONGEST {
+            return false;
+        }
+        // The bytes are copied, since they are part of all that was read from the connection at once.
+        let entries = Bytes::copy_from_slice(&said.statement.entries);
+        let statement = Arc::new(Statement { entries, ..(*said.statement).clone() });
+        let said = Said { statement, ..said.clone() };
+        self.0.resize(PLACES, None);
+        self.0[place_of(number)] = Some(One { number, said });
+        true
+    }
+
+    /// What this number stands for, and whether that is proven by now.
+    pub(super) fn find(&mut self, number: u64, statements: Option<&Statements>) -> Option<Said> {
+        let one = self.0.get_mut(place_of(number))?.as_mut()?;
+        if one.number != number {
+            return None;
+        }
+        if let Some(statements) = statements {
+            statements.prove_again(&mut one.said);
+        }
+        Some(one.said.clone())
+    }
+}
+
+fn place_of(number: u64) -> usize {
+    (number % PLACES as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Principal;
+
+    fn statement(of: &str) -> Arc<Statement> {
+        let entries = Bytes::copy_from_slice(of.as_bytes());
+        Arc::new(Statement { signed: entries.len(), entries, signer: None, expires_ms: 0 })
+    }
+
+    fn said(statement: &Arc<Statement>) -> Said {
+        let principal = Arc::new(Principal::user("ada"));
+        Said { principal, statement: Arc::clone(statement), since: None }
+    }
+
+    #[test]
+    fn a_number_stands_for_its_statement_or_for_nothing() {
+        let (mut given, mut kept) = (Given::default(), Kept::default());
+        let all: Vec<_> = (0..10 * PLACES).map(|at| statement(&format!("user {at}"))).collect();
+        let mut numbers = Vec::new();
+        // Some of them over and over, and each now and then.
+        for at in 0..all.len() {
+            for at in [at, at % 7, at] {
+                let number = match given.name(&all[at], true) {
+                    Name::New(number) => {
+                        assert!(kept.keep(number, &said(&all[at])));
+                        number
+                    }
+                    Name::Known(number) => number,
+                    Name::Whole => unreachable!("it is short"),
+                };
+                assert_eq!(kept.find(number, None).unwrap().statement, all[at]);
+                numbers.push((number, at));
+            }
+        }
+        for (number, at) in numbers {
+            assert!(kept.find(number, None).is_none_or(|said| said.statement == all[at]));
+        }
+        assert!(kept.find(u64::MAX, None).is_none() && kept.find(0, None).is_none());
+    }
+
+    #[test]
+    fn what_is_long_or_may_be_lost_gets_no_number() {
+        let (mut given, mut kept) = (Given::default(), Kept::default());
+        let (long, short) = (statement(&"x".repeat(LONGEST + 1)), statement("ada"));
+        assert_eq!(given.name(&long, true), Name::Whole);
+        assert!(
+            !kept.keep(PLACES as u64, &said(&long)) && kept.find(PLACES as u64, None).is_none()
+        );
+        assert_eq!(given.name(&short, false), Name::Whole);
+        let Name::New(number) = given.name(&short, true) else { panic!("it has no number yet") };
+        assert_eq!(given.name(&short, false), Name::Known(number));
+    }
+}

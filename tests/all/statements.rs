@@ -594,7 +594,7 @@ async fn a_statement_holds_no_longer_than_its_token_and_is_made_once() {
 async fn a_restarted_gateway_and_a_second_one_are_believed_and_a_removed_authority_is_not() {
     let (authority, new) = (Authority::new(), Authority::new());
     let tls = authority.tls("desk");
-    let desk = process(APP, tls.clone(), false);
+    let desk = Arc::new(process(APP, tls.clone(), false));
     let now = now_ms();
     let vouched = |by: &Statements, who: &str| {
         let mut context = edge().with_principal(user(who));
@@ -609,7 +609,15 @@ async fn a_restarted_gateway_and_a_second_one_are_believed_and_a_removed_authori
     let gateway = process(APP, authority.tls("gateway"), true);
     let kept = vouched(&gateway, "ada");
     assert_eq!(believed(&desk, kept.clone(), now).1, None);
+    // One that has a number on a connection, and is proven there.
+    let mut named = edge().with_principal(user("ada"));
+    gateway.vouch_at(&mut named, now);
+    let mut line = Line::to(&desk);
+    assert!((0..2).map(|_| line.call(&named)).all(|read| read.is_proven()));
     fs::write(authority.folder.join("authority.pem"), &new.pem).unwrap();
     assert!(tls.read_again().unwrap());
     assert_eq!(believed(&desk, kept, now), (None, Some(Doubt::Signature)));
+    let read = line.call(&named);
+    assert!(!read.is_proven());
+    assert_eq!(desk.believe_at(read, "hall", now).principal(), None);
 }

@@ -6,6 +6,7 @@
 use super::{
     Origin, Principal, Statement, Trace, TraceState,
     access::Acting,
+    baggage::{Baggage, Stated},
     clock::{self, CallSettings, clamp},
     polled,
     principal::Known,
@@ -47,14 +48,6 @@ pub struct Context {
     recorded: bool,
     /// Whether the trace begins here: then its span is that of what is done here, and has no parent.
     begins: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Baggage {
-    /// Set once: at the edge, or below the layer of an existing program.
-    principal: OnceLock<Known>,
-    idempotency_key: Option<String>,
-    trace_state: Option<TraceState>,
 }
 
 impl Context {
@@ -266,17 +259,14 @@ impl Context {
         self.known()?.statement.get()
     }
 
-    /// The same, on behalf of a principal with a statement about it, which may be known to be true.
+    /// The same, on behalf of this user of another process.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_stated(
-        mut self,
-        principal: Arc<Principal>,
-        statement: Arc<Statement>,
-        is_proven: bool,
-    ) -> Self {
-        let known = Known::stated(principal, statement, is_proven);
-        self.baggage_mut().principal = OnceLock::from(known);
+    pub fn with_stated(mut self, user: &Stated) -> Self {
+        match &mut self.baggage {
+            None => self.baggage = Some(user.shared()),
+            Some(baggage) => Arc::make_mut(baggage).principal = user.known(),
+        }
         self
     }
 

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod backoff;
+mod baggage;
 #[cfg(test)]
 mod captured;
 pub mod chance;
@@ -35,6 +36,7 @@ mod window;
 
 pub use crate::planted;
 pub use backoff::Backoff;
+pub use baggage::Stated;
 pub use clock::{CallSettings, MAX_DEADLINE};
 pub use context::{Context, spawn};
 pub use counter::Figures;

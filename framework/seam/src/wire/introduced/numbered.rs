@@ -75,13 +75,14 @@ struct One {
 impl Kept {
     /// Keeps what was said under this number. Returns whether it may have one.
     pub(super) fn keep(&mut self, number: u64, said: &Said) -> bool {
-        if said.statement.entries.len() > LONGEST {
+        let statement = said.user.statement();
+        if statement.entries.len() > LONGEST {
             return false;
         }
         // The bytes are copied, since they are part of all that was read from the connection at once.
-        let entries = Bytes::copy_from_slice(&said.statement.entries);
-        let statement = Arc::new(Statement { entries, ..(*said.statement).clone() });
-        let said = Said { statement, ..said.clone() };
+        let entries = Bytes::copy_from_slice(&statement.entries);
+        let user = said.user.with_copy(Statement { entries, ..(**statement).clone() });
+        let said = Said { user, since: None };
         self.0.resize(PLACES, None);
         self.0[place_of(number)] = Some(One { number, said });
         true
@@ -107,7 +108,7 @@ fn place_of(number: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Principal;
+    use crate::call::{Principal, Stated};
 
     fn statement(of: &str) -> Arc<Statement> {
         let entries = Bytes::copy_from_slice(of.as_bytes());
@@ -116,7 +117,7 @@ mod tests {
 
     fn said(statement: &Arc<Statement>) -> Said {
         let principal = Arc::new(Principal::user("ada"));
-        Said { principal, statement: Arc::clone(statement), since: None }
+        Said { user: Stated::new(principal, Arc::clone(statement), false), since: None }
     }
 
     #[test]
@@ -135,12 +136,12 @@ mod tests {
                     Name::Known(number) => number,
                     Name::Whole => unreachable!("it is short"),
                 };
-                assert_eq!(kept.find(number, None).unwrap().statement, all[at]);
+                assert_eq!(kept.find(number, None).unwrap().user.statement(), &all[at]);
                 numbers.push((number, at));
             }
         }
         for (number, at) in numbers {
-            assert!(kept.find(number, None).is_none_or(|said| said.statement == all[at]));
+            assert!(kept.find(number, None).is_none_or(|said| *said.user.statement() == all[at]));
         }
         assert!(kept.find(u64::MAX, None).is_none() && kept.find(0, None).is_none());
     }

@@ -14,7 +14,7 @@ mod recent;
 mod words;
 
 use super::{Tls, frame::write_user};
-use crate::call::{Context, Principal, Signer, Statement};
+use crate::call::{Context, Principal, Signer, Stated, Statement};
 use bytes::BytesMut;
 use recent::Recent;
 use std::{
@@ -95,18 +95,14 @@ pub struct Statements {
     unproven: Unproven,
     may_vouch: MayVouch,
     made: Mutex<Recent<Arc<Statement>>>,
-    believed: RwLock<Recent<Proven>>,
+    believed: RwLock<Recent<Stated>>,
     doubts: Mutex<BTreeMap<(String, Doubt), u64>>,
 }
-
-/// A statement that was verified, and its principal.
-type Proven = (Arc<Principal>, Arc<Statement>);
 
 /// What a caller says of its user.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
-    pub(super) principal: Arc<Principal>,
-    pub(super) statement: Arc<Statement>,
+    pub(super) user: Stated,
     /// The change of the roots since which it is proven, if it is.
     pub(super) since: Option<u64>,
 }
@@ -243,7 +239,7 @@ impl Statements {
             return context;
         }
         match self.proven(&context, now) {
-            Ok((principal, statement)) => context.with_stated(principal, statement, true),
+            Ok(user) => context.with_stated(&user),
             Err(doubt) => self.doubted(context, caller, doubt),
         }
     }
@@ -253,23 +249,23 @@ impl Statements {
     pub(super) fn known(&self, entries: &[u8]) -> Option<Said> {
         let roots = self.changes_of_roots();
         let believed = self.believed.read().unwrap_or_else(PoisonError::into_inner);
-        let (principal, statement) = believed.get_since(roots, entries)?;
+        let user = believed.get_since(roots, entries)?;
         drop(believed);
-        holds(&statement, now_ms()).then_some(Said { principal, statement, since: Some(roots) })
+        holds(user.statement(), now_ms()).then_some(Said { user, since: Some(roots) })
     }
 
     /// Looks whether what was said earlier is proven now. It may have been verified meanwhile, and it may hold no longer.
     pub(super) fn prove_again(&self, said: &mut Said) {
-        if said.since == Some(self.changes_of_roots()) && holds(&said.statement, now_ms()) {
+        if said.since == Some(self.changes_of_roots()) && holds(said.user.statement(), now_ms()) {
             return;
         }
-        match self.known(&said.statement.entries) {
+        match self.known(&said.user.statement().entries) {
             Some(proven) => *said = proven,
-            None => said.since = None,
+            None => *said = Said { user: said.user.unproven(), since: None },
         }
     }
 
-    fn proven(&self, context: &Context, now: u64) -> Result<Proven, Doubt> {
+    fn proven(&self, context: &Context, now: u64) -> Result<Stated, Doubt> {
         let statement = context.statement().ok_or(Doubt::Missing)?;
         let roots = self.changes_of_roots();
         if !holds(statement, now) {
@@ -308,7 +304,7 @@ impl Statements {
         let (signed, expires_ms) = (statement.signed, statement.expires_ms);
         let statement = Statement { entries: entries.clone(), signed, signer, expires_ms };
         let principal = context.shared_principal().ok_or(Doubt::Missing)?;
-        let proven = (principal, Arc::new(statement));
+        let proven = Stated::new(principal, Arc::new(statement), true);
         let mut believed = self.believed.write().unwrap_or_else(PoisonError::into_inner);
         // Decoded, it takes about as much again.
         let bytes = entries.len();

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     call::{
-        Context, MAX_DEADLINE, Origin, Principal, SignerId, Statement, Trace, TraceState, clock,
-        planted,
+        Context, MAX_DEADLINE, Origin, Principal, SignerId, Stated, Statement, Trace, TraceState,
+        clock, planted,
     },
     wire::{
         frame::{FrameError, LONG, OVERHEAD},
@@ -154,9 +154,7 @@ impl Entries {
             return Err(FrameError::Malformed("a number of what has none"));
         }
         context = match (self.user, self.service) {
-            (User::Said(Said { principal, statement, since }), _) => {
-                context.with_stated(principal, statement, since.is_some())
-            }
+            (User::Said(said), _) => context.with_stated(&said.user),
             (User::Read(principal, _), _) => context.with_principal(principal),
             (User::Nobody, Some(module)) if module.is_empty() => context.of_own_work(),
             (User::Nobody, Some(module)) => context.with_principal(Principal::service(&module)),
@@ -191,8 +189,8 @@ impl User {
                     .ok_or(FrameError::Malformed("a statement without a signature"))?;
                 let signer = seen.signer(&id, news);
                 let statement = Statement { entries: all, signed, signer, expires_ms };
-                let (principal, statement) = (Arc::new(principal), Arc::new(statement));
-                Ok(Self::Said(Said { principal, statement, since: None }))
+                let user = Stated::new(Arc::new(principal), Arc::new(statement), false);
+                Ok(Self::Said(Said { user, since: None }))
             }
             (Self::Nobody, NUMBERED) => {
                 let said = seen.find(u64::from_le_bytes(fixed(entry)?));

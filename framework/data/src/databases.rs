@@ -54,7 +54,7 @@ impl Need {
             open: |injector, field| {
                 Box::pin(async move { injector.field::<Db<D>>(field).await.map(drop) })
             },
-            migrate: |source| Box::pin(migrate::<D>(source)),
+            migrate: D::migrate,
         })
     }
 }
@@ -138,7 +138,7 @@ impl<D: ModuleDatabase> Inject for Db<D> {
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        databases(injector).get(injector).await
+        D::get(databases(injector), injector).await
     }
 }
 
@@ -169,7 +169,7 @@ impl<D: ModuleDatabase> Inject for ReadModel<D> {
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
         let databases = databases(injector);
-        databases.get::<D>(injector).await?;
+        D::get(databases, injector).await?;
         databases.has_read_model.store(true, SeqCst);
         Ok(Self::new(databases.source.module))
     }
@@ -243,7 +243,11 @@ impl Databases {
         }
     }
 
-    async fn get<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Db<D>, StartError> {
+    /// The module's database. Modules ask for it by [`ModuleDatabase::get`].
+    pub(crate) async fn open<D: ModuleDatabase>(
+        &self,
+        injector: &Injector,
+    ) -> Result<Db<D>, StartError> {
         let mut opened = self.opened.lock().await;
         if let Some(db) = opened.iter().find_map(|db| db.downcast_ref::<Db<D>>()) {
             return Ok(db.clone());
@@ -311,7 +315,7 @@ impl Databases {
         &self,
         injector: &Injector,
     ) -> Result<Events<D>, StartError> {
-        let db = self.get::<D>(injector).await?;
+        let db = D::get(self, injector).await?;
         Ok(Events::new(db.backend(), self.source.module, self.published.clone()))
     }
 
@@ -341,7 +345,7 @@ impl Databases {
 
     /// The queue of the module's database, for a field.
     async fn work<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Work<D>, StartError> {
-        self.get::<D>(injector).await?;
+        D::get(self, injector).await?;
         let opened = self.opened.lock().await;
         let work = opened.iter().find_map(|one| one.downcast_ref::<Work<D>>()).cloned();
         work.ok_or_else(|| {
@@ -460,7 +464,7 @@ async fn open<D: ModuleDatabase>(
     Ok((db, described))
 }
 
-async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenError> {
+pub(crate) async fn migrate<D: ModuleDatabase>(source: &Source) -> Result<Migrated, OpenError> {
     let settings = source.settings()?;
     let mut histories = source.histories();
     if let Some(db) = source.handed_in::<D>() {

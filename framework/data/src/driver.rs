@@ -3,8 +3,9 @@
 //! sqlx's traits cannot be asked for over all databases at once without a page of bounds for each
 //! function. The framework's own statements have two kinds of values, so one function is enough.
 
-use super::Backend;
+use super::{Backend, Databases, Db, Migrated, OpenError, Source};
 use futures_util::future::BoxFuture;
+use monolift_call::{Injector, StartError};
 use sqlx::{Any, Database, Pool, migrate::Migrate};
 use std::{any::TypeId, sync::Arc};
 
@@ -15,6 +16,39 @@ pub trait ModuleDatabase: Driver {
 
     /// Whether a URL of this backend can be opened as this type.
     fn speaks(backend: Backend) -> bool;
+
+    /// A module's database, opened when it is first asked for.
+    #[doc(hidden)]
+    fn get<'a>(
+        databases: &'a Databases,
+        injector: &'a Injector,
+    ) -> BoxFuture<'a, Result<Db<Self>, StartError>>;
+
+    /// Applies what a module's database lacks.
+    #[doc(hidden)]
+    fn migrate(source: &Source) -> BoxFuture<'_, Result<Migrated, OpenError>>;
+}
+
+/// What a module's crate calls of all that is generic over databases. It is stamped for each of them, so that a worker, a
+/// listener and all else is compiled once, in this crate, and not in that of each module.
+macro_rules! compiled_here {
+    () => {
+        fn get<'a>(
+            databases: &'a $crate::Databases,
+            injector: &'a ::monolift_call::Injector,
+        ) -> ::futures_util::future::BoxFuture<
+            'a,
+            Result<$crate::Db<Self>, ::monolift_call::StartError>,
+        > {
+            Box::pin(databases.open(injector))
+        }
+
+        fn migrate(
+            source: &$crate::Source,
+        ) -> ::futures_util::future::BoxFuture<'_, Result<$crate::Migrated, $crate::OpenError>> {
+            Box::pin($crate::databases::migrate::<Self>(source))
+        }
+    };
 }
 
 impl ModuleDatabase for Any {
@@ -26,6 +60,8 @@ impl ModuleDatabase for Any {
     fn speaks(backend: Backend) -> bool {
         backend.lacks().is_none()
     }
+
+    compiled_here!();
 }
 
 /// The database that a pool of this type is for, as a field's type names it: `Postgres` for `Pool<Postgres>`.
@@ -181,4 +217,4 @@ macro_rules! driver {
 
 driver!(Any);
 #[allow(unused_imports, reason = "no driver is compiled in")]
-pub(super) use driver;
+pub(super) use {compiled_here, driver};

@@ -1,6 +1,9 @@
 //! PostgreSQL, with the feature `postgres`.
 
-use crate::{Backend, ModuleDatabase, driver::driver};
+use crate::{
+    Backend, ModuleDatabase,
+    driver::{compiled_here, driver},
+};
 use sqlx::{Pool, Postgres};
 
 impl ModuleDatabase for Postgres {
@@ -11,6 +14,8 @@ impl ModuleDatabase for Postgres {
     fn speaks(backend: Backend) -> bool {
         backend == Backend::Postgres
     }
+
+    compiled_here!();
 }
 
 driver!(Postgres);

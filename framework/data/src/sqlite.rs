@@ -2,7 +2,10 @@
 
 mod private;
 
-use crate::{Backend, Location, ModuleDatabase, OpenError, driver::driver};
+use crate::{
+    Backend, Location, ModuleDatabase, OpenError,
+    driver::{compiled_here, driver},
+};
 use sqlx::{
     ConnectOptions, Connection, Pool, Sqlite,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
@@ -17,6 +20,8 @@ impl ModuleDatabase for Sqlite {
     fn speaks(backend: Backend) -> bool {
         backend == Backend::Sqlite
     }
+
+    compiled_here!();
 }
 
 driver!(Sqlite);

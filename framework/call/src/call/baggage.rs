@@ -3,6 +3,9 @@
 use super::{Principal, Statement, TraceState, principal::Known};
 use std::sync::{Arc, OnceLock};
 
+/// Both are set where a user is made.
+const SET: &str = "a user has a principal and a statement";
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Baggage {
     /// Set once: at the edge, or below the layer of an existing program.
@@ -14,28 +17,24 @@ pub(super) struct Baggage {
 /// A user with the statement about it, as another process calls for it. All calls for it share this.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
-pub struct Stated {
-    baggage: Arc<Baggage>,
-    statement: Arc<Statement>,
-}
+pub struct Stated(Arc<Baggage>);
 
 impl Stated {
     /// The user, and whether this process knows the statement to be true.
     pub fn new(principal: Arc<Principal>, statement: Arc<Statement>, is_proven: bool) -> Self {
-        let known = Known::stated(principal, Arc::clone(&statement), is_proven);
-        let baggage = Baggage { principal: OnceLock::from(known), ..Baggage::default() };
-        Self { baggage: Arc::new(baggage), statement }
+        let principal = OnceLock::from(Known::stated(principal, statement, is_proven));
+        Self(Arc::new(Baggage { principal, ..Baggage::default() }))
     }
 
     /// The statement.
     pub fn statement(&self) -> &Arc<Statement> {
-        &self.statement
+        self.known().statement.get().expect(SET)
     }
 
     /// The same, not known to be true.
     #[must_use]
     pub fn unproven(&self) -> Self {
-        self.of(Arc::clone(&self.statement))
+        self.of(Arc::clone(self.statement()))
     }
 
     /// The same with a copy of the statement, not known to be true.
@@ -45,15 +44,15 @@ impl Stated {
     }
 
     fn of(&self, statement: Arc<Statement>) -> Self {
-        let known = self.baggage.principal.get().expect("it is there from the beginning");
-        Self::new(Arc::clone(&known.principal), statement, false)
+        Self::new(Arc::clone(&self.known().principal), statement, false)
     }
 
-    pub(super) fn shared(&self) -> Arc<Baggage> {
-        Arc::clone(&self.baggage)
+    fn known(&self) -> &Known {
+        self.0.principal.get().expect(SET)
     }
 
-    pub(super) fn known(&self) -> OnceLock<Known> {
-        self.baggage.principal.clone()
+    /// What a context is given that carries nothing else.
+    pub(super) fn into_baggage(self) -> Arc<Baggage> {
+        self.0
     }
 }

@@ -262,10 +262,11 @@ impl Context {
     /// The same, on behalf of this user of another process.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_stated(mut self, user: &Stated) -> Self {
+    pub fn with_stated(mut self, user: Stated) -> Self {
+        let stated = user.into_baggage();
         match &mut self.baggage {
-            None => self.baggage = Some(user.shared()),
-            Some(baggage) => Arc::make_mut(baggage).principal = user.known(),
+            None => self.baggage = Some(stated),
+            Some(baggage) => Arc::make_mut(baggage).principal = stated.principal.clone(),
         }
         self
     }

@@ -4,7 +4,7 @@
 
 use super::Doubt;
 use crate::{
-    call::{Signer, SignerId},
+    call::{Signer, SignerId, Statement},
     wire::{
         introduced::signer_of,
         signature::{is_verified, sign},
@@ -78,8 +78,12 @@ impl StatementFiles {
         })
     }
 
-    pub(super) fn signer(&self) -> Option<Arc<Signer>> {
-        self.own.as_ref().map(|(_, signer)| Arc::clone(signer))
+    pub(super) fn can_sign(&self) -> bool {
+        self.own.is_some()
+    }
+
+    pub(super) fn has_signed(&self, statement: &Statement) -> bool {
+        self.own.as_ref().map(|(_, signer)| signer) == statement.signer.as_ref()
     }
 
     pub(super) fn sign(&self, message: impl FnOnce(&Signer) -> Vec<u8>) -> Option<SignedBy> {

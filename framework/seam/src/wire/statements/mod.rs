@@ -137,8 +137,8 @@ impl Statements {
     /// Whether this process could sign if it had to.
     pub fn can_sign(&self) -> bool {
         match &self.keys {
-            Keys::Tls(tls) => tls.signer().is_some(),
-            Keys::Files(files) => files.signer().is_some(),
+            Keys::Tls(tls) => tls.can_sign(),
+            Keys::Files(files) => files.can_sign(),
         }
     }
 
@@ -162,12 +162,11 @@ impl Statements {
         if !self.signs || context.origin().peer != 0 {
             return;
         }
-        let signer = self.signer();
         let token = user.expires().map_or(u64::MAX, in_ms);
         let is_good = |statement: &Statement| {
             let left = statement.expires_ms.saturating_sub(now);
             let is_long = left >= in_ms(RENEW) || (left > 0 && statement.expires_ms == token);
-            is_long && statement.expires_ms <= token && statement.signer == signer
+            is_long && statement.expires_ms <= token && self.is_by_own_key(statement)
         };
         if context.statement().is_some_and(|kept| is_good(kept)) {
             return;
@@ -220,10 +219,11 @@ impl Statements {
         Some(statement)
     }
 
-    fn signer(&self) -> Option<Arc<Signer>> {
+    /// Whether it is signed by the key that this process has now.
+    fn is_by_own_key(&self, statement: &Statement) -> bool {
         match &self.keys {
-            Keys::Tls(tls) => tls.signer(),
-            Keys::Files(files) => files.signer(),
+            Keys::Tls(tls) => tls.has_signed(statement),
+            Keys::Files(files) => files.has_signed(statement),
         }
     }
 
@@ -239,7 +239,7 @@ impl Statements {
             return context;
         }
         match self.proven(&context, now) {
-            Ok(user) => context.with_stated(&user),
+            Ok(user) => context.with_stated(user),
             Err(doubt) => self.doubted(context, caller, doubt),
         }
     }

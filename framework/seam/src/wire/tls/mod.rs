@@ -19,7 +19,7 @@ pub use name::spiffe_id;
 pub(super) use name::{is_of, process_of};
 
 use super::Socket;
-use crate::call::Signer;
+use crate::call::{Signer, Statement};
 use arc_swap::ArcSwap;
 use load::{Loaded, Texts};
 use monolift_manifest::TlsFiles;
@@ -171,9 +171,14 @@ impl Tls {
         *self.0.roots.borrow()
     }
 
-    /// The signer that this process is. `None` if its certificates are too long to be passed on.
-    pub(super) fn signer(&self) -> Option<Arc<Signer>> {
-        self.0.loaded.load().signer.clone()
+    /// Whether this process could sign. It cannot if its certificates are too long to be passed on.
+    pub(super) fn can_sign(&self) -> bool {
+        self.0.loaded.load().signer.is_some()
+    }
+
+    /// Whether this process has signed it, by the key that it has now.
+    pub(super) fn has_signed(&self, statement: &Statement) -> bool {
+        self.0.loaded.load().signer == statement.signer
     }
 
     /// Signs `message` by this process's key.

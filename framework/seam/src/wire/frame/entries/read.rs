@@ -154,7 +154,7 @@ impl Entries {
             return Err(FrameError::Malformed("a number of what has none"));
         }
         context = match (self.user, self.service) {
-            (User::Said(said), _) => context.with_stated(&said.user),
+            (User::Said(said), _) => context.with_stated(said.user),
             (User::Read(principal, _), _) => context.with_principal(principal),
             (User::Nobody, Some(module)) if module.is_empty() => context.of_own_work(),
             (User::Nobody, Some(module)) => context.with_principal(Principal::service(&module)),

@@ -46,7 +46,7 @@ macro_rules! compiled_here {
         fn migrate(
             source: &$crate::Source,
         ) -> ::futures_util::future::BoxFuture<'_, Result<$crate::Migrated, $crate::OpenError>> {
-            Box::pin($crate::databases::migrate::<Self>(source))
+            Box::pin($crate::source::migrate::<Self>(source))
         }
     };
 }

@@ -29,6 +29,7 @@ mod open;
 mod postgres;
 mod settings;
 mod shared;
+mod source;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -47,9 +48,7 @@ pub use autocommit::Autocommit;
 pub use begins::quoted;
 pub use connection::Connection;
 pub use constraint::OnConstraint;
-pub use databases::{
-    Common, Databases, Migrated, Need, Pools, Source, Working, role_of, schema_of,
-};
+pub use databases::{Databases, Need, Working};
 pub use db::{Backend, Db};
 pub use driver::{Column, Driver, ModuleDatabase, Value, pool_of};
 pub use error::OpenError;
@@ -63,6 +62,7 @@ pub use migration_file::Migration;
 pub use open::History;
 pub use settings::{DbSettings, Durability};
 pub use shared::SharedPools;
+pub use source::{Common, Migrated, Pools, Source, role_of, schema_of};
 pub use transaction::Lent;
 pub use tx::Tx;
 pub use url::check_url;

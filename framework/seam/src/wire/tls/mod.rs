@@ -23,7 +23,14 @@ use crate::call::{Signer, Statement};
 use arc_swap::ArcSwap;
 use load::{Loaded, Texts};
 use monolift_manifest::TlsFiles;
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tokio::{net::TcpStream, sync::watch, time::sleep};
 use tokio_rustls::{
     TlsStream,
@@ -44,8 +51,9 @@ struct Current {
     app: String,
     process: String,
     loaded: ArcSwap<Loaded>,
-    /// How often the roots have changed.
-    roots: watch::Sender<u64>,
+    /// How often the roots have changed. Who waits for a change is told by `changed`; each call reads this.
+    changes_of_roots: AtomicU64,
+    changed: watch::Sender<()>,
 }
 
 impl fmt::Debug for Tls {
@@ -77,7 +85,8 @@ impl Tls {
             app: app.to_owned(),
             process: process.to_owned(),
             loaded: ArcSwap::from_pointee(loaded),
-            roots: watch::Sender::new(0),
+            changes_of_roots: AtomicU64::new(0),
+            changed: watch::Sender::new(()),
         })))
     }
 
@@ -104,7 +113,7 @@ impl Tls {
 
     /// Uses what the files hold now. Returns whether that is something new.
     pub fn read_again(&self) -> Result<bool, TlsError> {
-        let Current { files, app, process, loaded, roots } = &*self.0;
+        let Current { files, app, process, loaded, changes_of_roots, changed } = &*self.0;
         let texts = Texts::read(files, process)?;
         let before = loaded.load_full();
         if before.texts == texts {
@@ -113,7 +122,8 @@ impl Tls {
         let new_roots = before.texts.authority != texts.authority;
         loaded.store(Arc::new(Loaded::of(texts, files, app, process)?));
         if new_roots {
-            roots.send_modify(|changes| *changes += 1);
+            changes_of_roots.fetch_add(1, SeqCst);
+            changed.send_replace(());
         }
         tracing::info!(new_roots, "[tls]: new certificates are in use");
         Ok(true)
@@ -154,7 +164,7 @@ impl Tls {
     /// Ready when certificates lead to none of the roots any more. It never is because they expire: who has them was there
     /// while they were valid.
     pub(crate) async fn distrusts(&self, shown: &Shown) {
-        let mut roots = self.0.roots.subscribe();
+        let mut roots = self.0.changed.subscribe();
         loop {
             roots.borrow_and_update();
             if self.0.loaded.load().verified(&shown.chain, shown.at).is_err() {
@@ -168,7 +178,7 @@ impl Tls {
 
     /// How often the roots have changed.
     pub(super) fn changes_of_roots(&self) -> u64 {
-        *self.0.roots.borrow()
+        self.0.changes_of_roots.load(SeqCst)
     }
 
     /// Whether this process could sign. It cannot if its certificates are too long to be passed on.

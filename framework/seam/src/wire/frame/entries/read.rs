@@ -19,6 +19,7 @@ use std::{sync::Arc, time::Duration};
 const ENTRY: usize = 5;
 
 const CUT: FrameError = FrameError::Malformed("its context is cut off");
+const TOO_LONG: FrameError = FrameError::Malformed("its context is longer than any may be");
 
 /// What has been read of a context.
 #[derive(Default)]
@@ -58,23 +59,25 @@ pub(in crate::wire::frame) fn read_context(
         if body.first() == Some(&SUBJECT)
             && let Some(length) = entries.find(body, seen)
         {
+            if body.len() - length < end {
+                return Err(TOO_LONG);
+            }
             body.advance(length);
         } else {
-            let is_of_a_principal = body.first().copied().is_some_and(is_of_a_principal);
-            let from = if is_of_a_principal { body.clone() } else { Bytes::new() };
-            let tag = body.try_get_u8().map_err(|_| CUT)?;
+            let tag = *body.first().ok_or(CUT)?;
             if tag == END {
+                body.advance(1);
                 break;
             }
-            let length = body.try_get_u32_le().map_err(|_| CUT)? as usize;
-            if length > body.len() {
-                return Err(CUT);
+            let (head, rest) = body.split_first_chunk::<ENTRY>().ok_or(CUT)?;
+            let [_, length @ ..] = *head;
+            let length = u32::from_le_bytes(length) as usize;
+            let (entry, rest) = rest.split_at_checked(length).ok_or(CUT)?;
+            if rest.len() < end {
+                return Err(TOO_LONG);
             }
-            let entry = body.split_to(length);
-            entries.add(tag, &entry, from, seen)?;
-        }
-        if body.len() < end {
-            return Err(FrameError::Malformed("its context is longer than any may be"));
+            entries.add(tag, entry, body, seen)?;
+            body.advance(ENTRY + length);
         }
     }
     entries.context(seen, body.len() >= LONG)
@@ -96,8 +99,8 @@ impl Entries {
     fn add(
         &mut self,
         tag: u8,
-        entry: &Bytes,
-        from: Bytes,
+        entry: &[u8],
+        from: &Bytes,
         seen: &mut Introduced,
     ) -> Result<(), FrameError> {
         match tag {
@@ -172,8 +175,8 @@ impl User {
     fn with(
         self,
         tag: u8,
-        entry: &Bytes,
-        from: Bytes,
+        entry: &[u8],
+        from: &Bytes,
         seen: &mut Introduced,
         news: &News,
     ) -> Result<Self, FrameError> {
@@ -181,7 +184,7 @@ impl User {
             (Self::Said(_), _) => {
                 Err(FrameError::Malformed("more of a principal behind its statement"))
             }
-            (_, SUBJECT) => Ok(Self::Read(Principal::user(text(entry)?), from)),
+            (_, SUBJECT) => Ok(Self::Read(Principal::user(text(entry)?), from.clone())),
             (Self::Read(principal, mut all), STATEMENT) => {
                 let signed = all.len() - from.len();
                 all.truncate(signed + ENTRY + entry.len());

@@ -534,7 +534,9 @@ async fn a_number_cannot_stand_for_anybody_else() {
         ("two of them", &[(17, &seven), (17, &seven)], 0),
         ("half a number", &[(17, &seven[..4])], 0),
         ("a number in a long call", shown, 100_000),
-        ("a number of what is long", &[(3, &[b'x'; 500]), (14, statement), (16, &eight)], 0),
+        ("a number of what is long", &[(3, &[b'x'; 1_000]), (14, statement), (16, &eight)], 0),
+        ("a number in what is signed", &[(3, b"eve"), (16, &eight), (14, statement)], 0),
+        ("a signer in what is signed", &[(3, b"eve"), (15, b"chain"), (14, statement)], 0),
     ] {
         let read = line.read(saying(entries, payload));
         assert!(read.is_err(), "{what}: {read:?}");

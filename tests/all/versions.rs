@@ -15,7 +15,7 @@ use monolift_call::link::Interface;
 use monolift_manifest::{Address, Connect};
 use monolift_seam::{
     serve::{Limits, Server},
-    wire::{Bounds, Interfaces, OUTLINES, Peer, codec, connect, greet},
+    wire::{Bounds, Interfaces, NUMBERED, OUTLINES, Peer, codec, connect, greet},
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -429,6 +429,18 @@ async fn outlines_are_said_to_those_who_know_the_feature() {
         assert!(peer.features.contains(OUTLINES));
         let outline = served.0[0].outline.as_ref();
         assert_eq!(outline.map(|outline| outline.read().is_some()), has_outline.then_some(true));
+    }
+}
+
+/// Over plain TCP a peer has proved nothing, and nothing is kept of it, whatever is between the two.
+#[tokio::test]
+async fn numbers_of_statements_are_understood_where_something_is_kept_of_a_peer() {
+    for (at, is_kept) in [(unix(), true), (Address::Tcp("127.0.0.1:0".into()), false)] {
+        let library: Arc<dyn after::Library> = Arc::new(Books);
+        let (_server, address) = serve_any(&at, library, Limits::default(), None).await;
+        let mut socket = connect(&address, None, "worker").await.unwrap();
+        let (peer, ..) = greet(&mut socket, &us(), Duration::from_secs(5)).await.unwrap();
+        assert_eq!(us().shares(&peer, NUMBERED), is_kept, "{at}");
     }
 }
 

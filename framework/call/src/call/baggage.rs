@@ -34,17 +34,7 @@ impl Stated {
     /// The same, not known to be true.
     #[must_use]
     pub fn unproven(&self) -> Self {
-        self.of(Arc::clone(self.statement()))
-    }
-
-    /// The same with a copy of the statement, not known to be true.
-    #[must_use]
-    pub fn with_copy(&self, statement: Statement) -> Self {
-        self.of(Arc::new(statement))
-    }
-
-    fn of(&self, statement: Arc<Statement>) -> Self {
-        Self::new(Arc::clone(&self.known().principal), statement, false)
+        Self::new(Arc::clone(&self.known().principal), Arc::clone(self.statement()), false)
     }
 
     fn known(&self) -> &Known {

@@ -12,7 +12,8 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 /// How often the table of builds is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// A build answers when the oldest event that waits for it is not older.
+/// A build answers when the oldest event that waits for it is not older, and younger than the build: those that were there
+/// before it have been handled.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 /// For how long the rows of an old build are kept: longer than any call that reads them.
 pub(crate) const KEPT: Duration = Duration::from_secs(10 * 60);
@@ -164,7 +165,7 @@ async fn attend<D: ModuleDatabase>(
         let hearer = Hearer::of(module, number);
         let is_old = for_ms >= i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         match stage {
-            Stage::Building if has_caught_up(listener, &hearer).await? => {
+            Stage::Building if has_caught_up(listener, &hearer, for_ms).await? => {
                 switch(db, &hearer).await?;
             }
             Stage::Retired if is_old => forget(listener, &hearer).await?,
@@ -195,11 +196,13 @@ fn listen<D: ModuleDatabase>(listener: &Listener<D>, number: i64) -> Listens {
 async fn has_caught_up<D: ModuleDatabase>(
     listener: &Listener<D>,
     hearer: &Hearer,
+    began_ms: i64,
 ) -> Result<bool, FeedError> {
+    let most = began_ms.min(CAUGHT_UP.as_millis() as i64);
     for (publisher, names, feed) in listener.publishers() {
         let feed = feed_of(publisher, feed)?;
         let behind = feed.progress(hearer.listener.to_string(), names).await?.behind_ms;
-        if behind.is_none_or(|behind| behind > CAUGHT_UP.as_millis() as i64) {
+        if behind.is_none_or(|behind| behind > 0 && behind >= most) {
             return Ok(false);
         }
     }

@@ -3,7 +3,7 @@
 //! The caller says who it is; the other side says what it serves and how the two will number it,
 //! or why it refuses. Both check that they speak of the same application.
 
-use super::{Bounds, Interfaces, NUMBERED, Socket, codec, served::OUTLINES};
+use super::{Bounds, Interfaces, Introduced, NUMBERED, Socket, codec, served::OUTLINES};
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
@@ -113,6 +113,15 @@ impl Peer {
         Self { http: true, ..self.clone() }
     }
 
+    /// The same as it is on this socket: who keeps nothing of what a peer has shown understands no numbers for it.
+    fn over(&self, socket: &Socket) -> Self {
+        let mut this = self.clone();
+        if !Introduced::is_kept_over(socket) {
+            this.features.remove(NUMBERED);
+        }
+        this
+    }
+
     /// Names come from the other side, and end up in logs: as a manifest would write them, or not at
     /// all.
     fn has_fit_names(&self) -> bool {
@@ -169,7 +178,7 @@ pub async fn greet(
     let talk = async {
         let mut input = BytesMut::new();
         socket.write_all(&MAGIC).await?;
-        say(socket, us).await?;
+        say(socket, &us.over(socket)).await?;
         match hear::<Reply>(socket, &mut input, LIMIT).await? {
             Reply::Refused(Refusal(why)) => Err(HelloError::Refused(in_one_line(&why))),
             Reply::Welcome { peer, .. } if !peer.has_fit_names() => Err(unfit_names()),
@@ -204,6 +213,7 @@ pub async fn receive<I: Into<Arc<Interfaces>>>(
         match decided {
             Ok(interfaces) => {
                 let interfaces: Arc<Interfaces> = interfaces.into();
+                let us = &us.over(socket);
                 say(socket, &Said::Welcome { peer: us, interfaces: &interfaces }).await?;
                 Ok((peer, input))
             }

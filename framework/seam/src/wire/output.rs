@@ -36,7 +36,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Nothing yet, where so much was shown.
+    /// Nothing yet, on a connection where `shown` has been shown.
     pub(super) fn new(shown: Introduced) -> Self {
         let (pieces, end) = (VecDeque::new(), BytesMut::new());
         Self { pieces, end, before_end: 0, kept: false, taken: 0, shown }

@@ -42,11 +42,11 @@ const READ_STEP: usize = 64 * 1024;
 const LONG_STEP: usize = 1024 * 1024;
 /// With less room than this, a read is given a new step.
 const LEAST_ROOM: usize = 8 * 1024;
-/// For so many messages after a long one, which others should not wait behind.
+/// A connection has long messages, which others should not wait behind, for so many messages after the last one.
 const REMEMBERED: u32 = 64;
 /// Reads, and messages about the connection itself, in one turn.
 const AT_ONCE: usize = 128;
-/// Only calls with a long payload are passed over, and what others show is kept.
+/// Only calls with a long payload are passed over: what others show is always read.
 const _: () = assert!(LONG + OVERHEAD <= READ_STEP);
 
 /// Nothing that tarpc is asked to do takes so long.

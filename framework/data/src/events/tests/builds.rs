@@ -100,6 +100,27 @@ async fn listeners(shop: &Shop) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// Events are young at first, and an old build has them all.
+#[tokio::test]
+async fn a_build_that_begins_right_after_an_event_answers_with_it() {
+    let shop = super::shop("young").await;
+    let tally = tally(&shop).await;
+    let process = listen(&shop, &tally, Duration::from_secs(60));
+    for build in 2..5 {
+        // It is looked once a second whether a build may answer: half-way between two looks.
+        sleep(Duration::from_millis(500)).await;
+        let published = (build - 1) * 3;
+        shop.publish(build, 1..=3).await;
+        until(async || read(&shop).await == (build - 1, published)).await;
+        tally.pause_ms.store(300, SeqCst);
+        assert_eq!(process.rebuild.begin(false).await.unwrap(), build);
+        until(async || read(&shop).await.0 == build).await;
+        assert_eq!(read(&shop).await.1, published);
+        tally.pause_ms.store(0, SeqCst);
+    }
+    process.kill().await;
+}
+
 #[tokio::test]
 async fn a_build_answers_once_it_is_whole_and_one_that_is_broken_off_never() {
     let shop = super::shop("builds").await;

@@ -1,6 +1,6 @@
 //! What one side of a connection has shown to the other, so that it need not be shown again: signers, and statements.
 //!
-//! Both sides come to the same, since each sees the same frames in the same order. A call with a long payload may be passed
+//! Both sides keep the same, since each sees the same frames in the same order. A call with a long payload may be passed
 //! over by a receiver that has no room for it, so what is shown there counts for that call alone.
 
 mod numbered;
@@ -49,7 +49,12 @@ impl Default for Introduced {
 impl Introduced {
     /// What was shown on `socket`: nothing yet.
     pub(super) fn over(socket: &Socket) -> Self {
-        Self { keeps: !matches!(socket, Socket::Tcp(_)), ..Self::default() }
+        Self { keeps: Self::is_kept_over(socket), ..Self::default() }
+    }
+
+    /// Whether anything is kept of a peer at the other end of `socket`.
+    pub(super) fn is_kept_over(socket: &Socket) -> bool {
+        !matches!(socket, Socket::Tcp(_))
     }
 
     /// Has statements that were verified before found again by `statements`.

@@ -8,16 +8,17 @@ use crate::{
     call::Statement,
     wire::statements::{Said, Statements},
 };
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// The feature of a peer that understands numbers.
 pub const NUMBERED: &str = "numbered-statements";
 
-/// The statements that have a number at once. A gateway with more users than this at a time shows some again.
+/// The statements that have a number at once. A gateway with more users than this at a time shows some again. This and
+/// [`LONGEST`] are a part of what [`NUMBERED`] means: a peer with others would end the connection.
 const PLACES: usize = 128;
-/// The longest statement that gets a number, in bytes. So a connection takes 64 KiB for them at most, and what is decoded.
-const LONGEST: usize = 512;
+/// The longest statement that gets a number, in bytes: those with signatures by RSA too. With the certificates of its signer a
+/// peer can make a connection keep 7 KiB for each, and what is decoded.
+const LONGEST: usize = 1024;
 
 /// How a statement is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,26 +41,29 @@ pub(super) struct Given {
 impl Given {
     /// Names a statement. One that `may_be_new` gets a number if it has none.
     pub(super) fn name(&mut self, statement: &Arc<Statement>, may_be_new: bool) -> Name {
-        let at = place(statement);
-        match self.places.get(at) {
-            Some(Some((number, given))) if Arc::ptr_eq(given, statement) => Name::Known(*number),
-            _ if !may_be_new || statement.entries.len() > LONGEST => Name::Whole,
-            _ => {
-                self.count += 1;
-                let number = self.count * PLACES as u64 + at as u64;
-                self.places.resize(PLACES, None);
-                self.places[at] = Some((number, Arc::clone(statement)));
-                Name::New(number)
-            }
+        let places = places(statement);
+        let mut there = places.iter().filter_map(|&at| self.places.get(at)?.as_ref());
+        if let Some((number, _)) = there.find(|(_, given)| Arc::ptr_eq(given, statement)) {
+            return Name::Known(*number);
         }
+        if !may_be_new || statement.entries.len() > LONGEST {
+            return Name::Whole;
+        }
+        self.places.resize(PLACES, None);
+        self.count += 1;
+        let free = places.iter().find(|&&at| self.places[at].is_none());
+        let at = *free.unwrap_or(&places[self.count as usize % 2]);
+        let number = self.count * PLACES as u64 + at as u64;
+        self.places[at] = Some((number, Arc::clone(statement)));
+        Name::New(number)
     }
 }
 
-/// The place of a statement of the sender: which one it is only has to differ between most of them.
-fn place(statement: &Arc<Statement>) -> usize {
+/// The two places that a statement of the sender can have. Most of those in use have to differ in one.
+fn places(statement: &Arc<Statement>) -> [usize; 2] {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let address = Arc::as_ptr(statement).addr() as u64;
-    (address.wrapping_mul(SPREAD) >> 32) as usize % PLACES
+    let spread = (Arc::as_ptr(statement).addr() as u64).wrapping_mul(SPREAD);
+    [spread >> 32, spread >> 48].map(|bits| bits as usize % PLACES)
 }
 
 /// The statements that the other side has given numbers to.
@@ -75,16 +79,11 @@ struct One {
 impl Kept {
     /// Keeps what was said under this number. Returns whether it may have one.
     pub(super) fn keep(&mut self, number: u64, said: &Said) -> bool {
-        let statement = said.user.statement();
-        if statement.entries.len() > LONGEST {
+        if said.user.statement().entries.len() > LONGEST {
             return false;
         }
-        // The bytes are copied, since they are part of all that was read from the connection at once.
-        let entries = Bytes::copy_from_slice(&statement.entries);
-        let user = said.user.with_copy(Statement { entries, ..(**statement).clone() });
-        let said = Said { user, since: None };
         self.0.resize(PLACES, None);
-        self.0[place_of(number)] = Some(One { number, said });
+        self.0[place_of(number)] = Some(One { number, said: said.clone() });
         true
     }
 
@@ -109,6 +108,7 @@ fn place_of(number: u64) -> usize {
 mod tests {
     use super::*;
     use crate::call::{Principal, Stated};
+    use bytes::Bytes;
 
     fn statement(of: &str) -> Arc<Statement> {
         let entries = Bytes::copy_from_slice(of.as_bytes());

@@ -304,10 +304,8 @@ impl Statements {
                 None
             }
         };
-        // The bytes are copied, since they are part of all that was read from the connection at once.
-        let entries = bytes::Bytes::copy_from_slice(&statement.entries);
-        let (signed, expires_ms) = (statement.signed, statement.expires_ms);
-        let statement = Statement { entries: entries.clone(), signed, signer, expires_ms };
+        let statement = Statement { signer, ..(**statement).clone() };
+        let entries = statement.entries.clone();
         let principal = context.shared_principal().ok_or(Doubt::Missing)?;
         let proven = Stated::new(principal, Arc::new(statement), true);
         let mut believed = self.believed.write().unwrap_or_else(PoisonError::into_inner);
@@ -365,7 +363,7 @@ fn now_ms() -> u64 {
         static ASKED: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
     }
     let now = clock::now();
-    let asked = ASKED.get().map(|(at, ms)| (now.saturating_duration_since(at), ms));
+    let asked = ASKED.get().and_then(|(at, ms)| Some((now.checked_duration_since(at)?, ms)));
     match asked.filter(|(passed, _)| *passed < TRUSTED) {
         Some((passed, ms)) => ms + in_ms(passed),
         None => {

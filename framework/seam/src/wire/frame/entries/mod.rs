@@ -1,7 +1,7 @@
 //! The context of a call in its frame: entries, each with a tag.
 //!
 //! The entries of a principal stand together, and a gateway's statement about it right behind them: that is signed over
-//! those bytes. Where both sides can, the call that shows a statement gives it a number, and later ones have that alone.
+//! those bytes. Where both sides can, a call that shows a statement gives it a number, and later ones have that alone.
 
 mod read;
 mod write;

@@ -106,13 +106,17 @@ impl Entries {
         match tag {
             DEADLINE_MICROS => self.left = Some(u64::from_le_bytes(fixed(entry)?)),
             TRACE => self.add_trace(entry)?,
-            SIGNER => seen.is_shown(entry, &mut self.news),
+            // What is signed holds no words about the connection: it is passed on as it is.
+            SIGNER if matches!(self.user, User::Nobody) => seen.is_shown(entry, &mut self.news),
+            NUMBER if matches!(self.user, User::Said(_)) => {
+                self.news.number = Some(u64::from_le_bytes(fixed(entry)?));
+            }
+            SIGNER | NUMBER => return Err(FrameError::Malformed("an entry at another place")),
             SERVICE => self.service = Some(text(entry)?),
             IDEMPOTENCY_KEY => self.key = Some(text(entry)?),
             TRACE_STATE => self.state = TraceState::parse(&text(entry)?),
             AGAIN => self.again = true,
             CLIENT => self.client = u32::from_le_bytes(fixed(entry)?),
-            NUMBER => self.news.number = Some(u64::from_le_bytes(fixed(entry)?)),
             _ if is_of_a_principal(tag) => {
                 let user = std::mem::take(&mut self.user);
                 self.user = user.with(tag, entry, from, seen, &self.news)?;
@@ -191,7 +195,9 @@ impl User {
                 let (id, expires_ms) = signer_and_end(entry)
                     .ok_or(FrameError::Malformed("a statement without a signature"))?;
                 let signer = seen.signer(&id, news);
-                let statement = Statement { entries: all, signed, signer, expires_ms };
+                // Copied: these bytes are part of all that was read from the connection at once.
+                let entries = Bytes::copy_from_slice(&all);
+                let statement = Statement { entries, signed, signer, expires_ms };
                 let user = Stated::new(Arc::new(principal), Arc::new(statement), false);
                 Ok(Self::Said(Said { user, since: None }))
             }

@@ -60,7 +60,8 @@ impl<D: ModuleDatabase> Db<D> {
         let db = db.naming_callers(settings)?;
         match db.backend() {
             Backend::Sqlite => {
-                let writer = pool(location, Backend::Sqlite, settings, 1).await;
+                // It connects when something is written: the file has been opened already.
+                let writer = options(Backend::Sqlite, settings, 1).connect_lazy(&location.url());
                 Ok(db.with_writer(writer.map_err(|error| cannot_open(location, error))?))
             }
             Backend::Postgres => Ok(db),
@@ -152,8 +153,9 @@ impl<D: ModuleDatabase> Db<D> {
             };
         }
         let lock = sqlite::prepare(location, backend).await?;
-        let pool = pool(location, backend, settings, settings.connections()).await;
-        let pool: Pool<D> = pool.map_err(|error| cannot_open(location, error))?;
+        let options = options(backend, settings, settings.connections());
+        let pool: Result<Pool<D>, _> = options.connect(&location.url()).await;
+        let pool = pool.map_err(|error| cannot_open(location, error))?;
         Ok((Self::new(pool, backend), lock))
     }
 }
@@ -162,12 +164,12 @@ fn cannot_open(location: &Location, error: sqlx::Error) -> OpenError {
     OpenError::of_database(format!("{location} cannot be opened"), error)
 }
 
-async fn pool<D: ModuleDatabase>(
-    location: &Location,
+/// How a pool is opened.
+fn options<D: ModuleDatabase>(
     backend: Backend,
     settings: &DbSettings,
     connections: u32,
-) -> Result<Pool<D>, sqlx::Error> {
+) -> PoolOptions<D> {
     let pragma: Option<Arc<str>> = match (backend, settings.durability) {
         (Backend::Postgres, _) => None,
         (Backend::Sqlite, Durability::Process) => Some("PRAGMA synchronous = NORMAL".into()),
@@ -188,6 +190,4 @@ async fn pool<D: ModuleDatabase>(
                 }
             })
         })
-        .connect(&location.url())
-        .await
 }

@@ -10,7 +10,7 @@ use sqlx::{
     ConnectOptions, Connection, Pool, Sqlite,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
-use std::{fs::File, path::Path, str::FromStr};
+use std::{fs::File, io::Read, path::Path, str::FromStr};
 
 impl ModuleDatabase for Sqlite {
     fn backend(_: &Pool<Self>) -> Backend {
@@ -80,9 +80,21 @@ async fn keep_url_private(url: &str, backend: Backend) -> Result<(), OpenError> 
     kept.map_err(|error| OpenError::from_source("the database's file cannot be prepared", error))
 }
 
+/// Whether the head of a database's file says that it writes ahead. A connection that asks would have to be made.
+fn writes_ahead(file: &Path) -> bool {
+    const VERSIONS: std::ops::Range<usize> = 18..20;
+    const WAL: [u8; 2] = [2, 2];
+    let mut head = [0; VERSIONS.end];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head[VERSIONS] == WAL
+}
+
 /// Makes the file if there is none, and has it remember that it writes ahead (WAL): then readers go
 /// on while one writes.
 async fn write_ahead(file: &Path) -> Result<(), OpenError> {
+    if writes_ahead(file) {
+        return Ok(());
+    }
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)

@@ -7,9 +7,15 @@ use argon2::{
 use std::{io, sync::Arc};
 use tokio::sync::Semaphore;
 
-/// Hashes that run at once, each over [`Effort::memory_kib`] of its own. A call that is given up leaves its hash
+/// Hashes that run at once at most, each over [`Effort::memory_kib`] of its own. A call that is given up leaves its hash
 /// running, which keeps its place until it ends: the limits of the methods count calls, this counts hashes.
-const AT_ONCE: usize = 4;
+pub(crate) const MOST: usize = 4;
+
+/// Hashes that run at once on this machine: they leave one processor to all other calls, if there are several.
+fn at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors - 1).clamp(1, MOST)
+}
 
 /// The places in which passwords are hashed.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(crate) struct Hashing {
 impl Default for Hashing {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(at_once())),
             #[cfg(test)]
             watch: Arc::default(),
         }

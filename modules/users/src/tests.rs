@@ -181,7 +181,7 @@ async fn no_more_than_four_passwords_are_hashed_at_once() {
         task.await.unwrap();
     }
     let most = hashing.watch.most();
-    assert!((1..=4).contains(&most), "{most}");
+    assert!((1..=password::MOST).contains(&most), "{most}");
 }
 
 /// Every call is answered: by the module, or at once by its limit, which says when to come back.

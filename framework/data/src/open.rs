@@ -60,8 +60,8 @@ impl<D: ModuleDatabase> Db<D> {
         let db = db.naming_callers(settings)?;
         match db.backend() {
             Backend::Sqlite => {
-                // It connects when something is written: the file has been opened already.
-                let writer = options(Backend::Sqlite, settings, 1).connect_lazy(&location.url());
+                // It connects now: else the first request that writes would do so, and show it in its trace.
+                let writer = options(Backend::Sqlite, settings, 1).connect(&location.url()).await;
                 Ok(db.with_writer(writer.map_err(|error| cannot_open(location, error))?))
             }
             Backend::Postgres => Ok(db),

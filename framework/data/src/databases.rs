@@ -54,7 +54,7 @@ impl<D: ModuleDatabase> Inject for Db<D> {
     }
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
-        D::get(databases(injector), injector).await
+        D::open(databases(injector), injector).await
     }
 }
 
@@ -85,7 +85,7 @@ impl<D: ModuleDatabase> Inject for ReadModel<D> {
 
     async fn inject(injector: &Injector) -> Result<Self, StartError> {
         let databases = databases(injector);
-        D::get(databases, injector).await?;
+        D::open(databases, injector).await?;
         databases.has_read_model.store(true, SeqCst);
         Ok(Self::new(databases.source.module))
     }
@@ -159,7 +159,7 @@ impl Databases {
         }
     }
 
-    /// The module's database. Modules ask for it by [`ModuleDatabase::get`].
+    /// The module's database. Modules' crates call [`ModuleDatabase::open`], which is compiled here.
     pub(crate) async fn open<D: ModuleDatabase>(
         &self,
         injector: &Injector,
@@ -231,7 +231,7 @@ impl Databases {
         &self,
         injector: &Injector,
     ) -> Result<Events<D>, StartError> {
-        let db = D::get(self, injector).await?;
+        let db = D::open(self, injector).await?;
         Ok(Events::new(db.backend(), self.source.module, self.published.clone()))
     }
 
@@ -261,7 +261,7 @@ impl Databases {
 
     /// The queue of the module's database, for a field.
     async fn work<D: ModuleDatabase>(&self, injector: &Injector) -> Result<Work<D>, StartError> {
-        D::get(self, injector).await?;
+        D::open(self, injector).await?;
         let opened = self.opened.lock().await;
         let work = opened.iter().find_map(|one| one.downcast_ref::<Work<D>>()).cloned();
         work.ok_or_else(|| {

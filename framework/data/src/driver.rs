@@ -19,7 +19,7 @@ pub trait ModuleDatabase: Driver {
 
     /// A module's database, opened when it is first asked for.
     #[doc(hidden)]
-    fn get<'a>(
+    fn open<'a>(
         databases: &'a Databases,
         injector: &'a Injector,
     ) -> BoxFuture<'a, Result<Db<Self>, StartError>>;
@@ -33,7 +33,7 @@ pub trait ModuleDatabase: Driver {
 /// listener and all else is compiled once, in this crate, and not in that of each module.
 macro_rules! compiled_here {
     () => {
-        fn get<'a>(
+        fn open<'a>(
             databases: &'a $crate::Databases,
             injector: &'a ::monolift_call::Injector,
         ) -> ::futures_util::future::BoxFuture<

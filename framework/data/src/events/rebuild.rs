@@ -12,8 +12,7 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 /// How often the table of builds is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// A build answers when the oldest event that waits for it is not older, and younger than the build: those that were there
-/// before it have been handled.
+/// A build answers when no event that waits for it is older than this, or was published before the build began.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 /// For how long the rows of an old build are kept: longer than any call that reads them.
 pub(crate) const KEPT: Duration = Duration::from_secs(10 * 60);
@@ -96,7 +95,7 @@ pub(crate) fn rebuilding<D: ModuleDatabase>(listener: &Arc<Listener<D>>) -> Arc<
 }
 
 /// A build that listens in this process.
-struct Listens {
+pub(super) struct Listens {
     stop: watch::Sender<bool>,
     task: JoinSet<()>,
 }
@@ -134,7 +133,8 @@ pub(super) async fn run<D: ModuleDatabase>(
     }
 }
 
-async fn attend<D: ModuleDatabase>(
+/// Looks once what builds there are, and has one answer that has caught up.
+pub(super) async fn attend<D: ModuleDatabase>(
     listener: &Listener<D>,
     kept: Duration,
     running: &mut BTreeMap<i64, Listens>,
@@ -196,9 +196,9 @@ fn listen<D: ModuleDatabase>(listener: &Listener<D>, number: i64) -> Listens {
 async fn has_caught_up<D: ModuleDatabase>(
     listener: &Listener<D>,
     hearer: &Hearer,
-    began_ms: i64,
+    age_ms: i64,
 ) -> Result<bool, FeedError> {
-    let most = began_ms.min(CAUGHT_UP.as_millis() as i64);
+    let most = age_ms.min(CAUGHT_UP.as_millis() as i64);
     for (publisher, names, feed) in listener.publishers() {
         let feed = feed_of(publisher, feed)?;
         let behind = feed.progress(hearer.listener.to_string(), names).await?.behind_ms;

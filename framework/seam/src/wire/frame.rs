@@ -34,7 +34,7 @@ const LEAST: usize = 9;
 /// What a frame may hold beside its payload: the context's entries and everything fixed.
 pub(super) const OVERHEAD: usize = 16 * 1024;
 
-/// A payload of so many bytes is long: it is sent without a copy, and a receiver may pass it over.
+/// The least bytes of a long payload. It is sent without a copy, and a receiver without room for it skips the frame.
 pub(super) const LONG: usize = 32 * 1024;
 
 const CALL: u8 = 1;

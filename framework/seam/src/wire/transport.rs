@@ -42,15 +42,15 @@ const READ_STEP: usize = 64 * 1024;
 const LONG_STEP: usize = 1024 * 1024;
 /// With less room than this, a read is given a new step.
 const LEAST_ROOM: usize = 8 * 1024;
-/// A connection has long messages, which others should not wait behind, for so many messages after the last one.
+/// After a long message, this many others have to follow before a connection counts as one without long messages.
 const REMEMBERED: u32 = 64;
 /// Reads, and messages about the connection itself, in one turn.
 const AT_ONCE: usize = 128;
-/// Only calls with a long payload are passed over: what others show is always read.
-const _: () = assert!(LONG + OVERHEAD <= READ_STEP);
-
 /// Nothing that tarpc is asked to do takes so long.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+const _: () =
+    assert!(LONG + OVERHEAD <= READ_STEP, "only calls with long payloads are passed over");
 
 /// Frames on a socket, seen from one side: `Out` goes out and `In` comes in.
 #[derive(Debug)]

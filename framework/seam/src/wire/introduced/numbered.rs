@@ -13,11 +13,11 @@ use std::sync::Arc;
 /// The feature of a peer that understands numbers.
 pub const NUMBERED: &str = "numbered-statements";
 
-/// The statements that have a number at once. A gateway with more users than this at a time shows some again. This and
-/// [`LONGEST`] are a part of what [`NUMBERED`] means: a peer with others would end the connection.
+/// How many statements have a number at once. With more users at a time some are shown again. This and [`LONGEST`] are part of
+/// what [`NUMBERED`] means: a peer with other values would end the connection.
 const PLACES: usize = 128;
-/// The longest statement that gets a number, in bytes: those with signatures by RSA too. With the certificates of its signer a
-/// peer can make a connection keep 7 KiB for each, and what is decoded.
+/// The longest statement that gets a number, in bytes. It has room for a signature by RSA. A hostile peer can make a connection
+/// keep 7 KiB for each place, since the certificates of the signer are kept too, and what is decoded.
 const LONGEST: usize = 1024;
 
 /// How a statement is named.
@@ -59,7 +59,7 @@ impl Given {
     }
 }
 
-/// The two places that a statement of the sender can have. Most of those in use have to differ in one.
+/// The two places that a statement can have at the sender, by its address in memory.
 fn places(statement: &Arc<Statement>) -> [usize; 2] {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let spread = (Arc::as_ptr(statement).addr() as u64).wrapping_mul(SPREAD);

@@ -37,7 +37,7 @@ const RENEW: Duration = Duration::from_secs(20);
 /// How far the clocks of two processes may be apart.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// The clock of calls tells how much time has passed for this long, before the system is asked again.
+/// How long a thread counts on from the system's time before it asks again.
 const TRUSTED: Duration = Duration::from_millis(100);
 
 /// Decides whether a process of the application is a gateway.
@@ -266,7 +266,10 @@ impl Statements {
         }
         match self.known(&said.user.statement().entries) {
             Some(proven) => *said = proven,
-            None => *said = Said { user: said.user.unproven(), since: None },
+            None if said.since.is_some() => {
+                *said = Said { user: said.user.unproven(), since: None };
+            }
+            None => {}
         }
     }
 
@@ -356,8 +359,8 @@ fn in_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time in milliseconds since 1970. A thread asks the system now and then, and counts on by the clock of calls, which costs
-/// a tenth.
+/// The time in milliseconds since 1970, at most [`TRUSTED`] behind a change of the system's clock. Each thread counts on from the
+/// last time that it asked, because asking for each call was a tenth of what reading and writing one took.
 fn now_ms() -> u64 {
     thread_local! {
         static ASKED: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };

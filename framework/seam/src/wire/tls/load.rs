@@ -56,6 +56,8 @@ pub(super) struct Loaded {
     pub(super) connector: TlsConnector,
     pub(super) acceptor: TlsAcceptor,
     pub(super) signer: Option<Arc<Signer>>,
+    /// How often the roots had changed when these were read.
+    pub(super) changes_of_roots: u64,
     roots: Arc<RootCertStore>,
     key: Arc<dyn SigningKey>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -99,6 +101,7 @@ impl Loaded {
                 connector: ready.connector,
                 acceptor: ready.acceptor,
                 signer,
+                changes_of_roots: 0,
                 roots: ready.roots,
                 key: ready.key,
                 algorithms: ready.algorithms,

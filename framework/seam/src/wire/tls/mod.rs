@@ -23,14 +23,7 @@ use crate::call::{Signer, Statement};
 use arc_swap::ArcSwap;
 use load::{Loaded, Texts};
 use monolift_manifest::TlsFiles;
-use std::{
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::watch, time::sleep};
 use tokio_rustls::{
     TlsStream,
@@ -51,9 +44,8 @@ struct Current {
     app: String,
     process: String,
     loaded: ArcSwap<Loaded>,
-    /// How often the roots have changed. Who waits for a change is told by `changed`; each call reads this.
-    changes_of_roots: AtomicU64,
-    changed: watch::Sender<()>,
+    /// Tells those who wait that the roots have changed.
+    new_roots: watch::Sender<()>,
 }
 
 impl fmt::Debug for Tls {
@@ -85,8 +77,7 @@ impl Tls {
             app: app.to_owned(),
             process: process.to_owned(),
             loaded: ArcSwap::from_pointee(loaded),
-            changes_of_roots: AtomicU64::new(0),
-            changed: watch::Sender::new(()),
+            new_roots: watch::Sender::new(()),
         })))
     }
 
@@ -113,19 +104,20 @@ impl Tls {
 
     /// Uses what the files hold now. Returns whether that is something new.
     pub fn read_again(&self) -> Result<bool, TlsError> {
-        let Current { files, app, process, loaded, changes_of_roots, changed } = &*self.0;
+        let Current { files, app, process, loaded, new_roots } = &*self.0;
         let texts = Texts::read(files, process)?;
         let before = loaded.load_full();
         if before.texts == texts {
             return Ok(false);
         }
-        let new_roots = before.texts.authority != texts.authority;
-        loaded.store(Arc::new(Loaded::of(texts, files, app, process)?));
-        if new_roots {
-            changes_of_roots.fetch_add(1, SeqCst);
-            changed.send_replace(());
+        let has_new_roots = before.texts.authority != texts.authority;
+        let mut now = Loaded::of(texts, files, app, process)?;
+        now.changes_of_roots = before.changes_of_roots + u64::from(has_new_roots);
+        loaded.store(Arc::new(now));
+        if has_new_roots {
+            new_roots.send_replace(());
         }
-        tracing::info!(new_roots, "[tls]: new certificates are in use");
+        tracing::info!(new_roots = has_new_roots, "[tls]: new certificates are in use");
         Ok(true)
     }
 
@@ -164,7 +156,7 @@ impl Tls {
     /// Ready when certificates lead to none of the roots any more. It never is because they expire: who has them was there
     /// while they were valid.
     pub(crate) async fn distrusts(&self, shown: &Shown) {
-        let mut roots = self.0.changed.subscribe();
+        let mut roots = self.0.new_roots.subscribe();
         loop {
             roots.borrow_and_update();
             if self.0.loaded.load().verified(&shown.chain, shown.at).is_err() {
@@ -178,7 +170,7 @@ impl Tls {
 
     /// How often the roots have changed.
     pub(super) fn changes_of_roots(&self) -> u64 {
-        self.0.changes_of_roots.load(SeqCst)
+        self.0.loaded.load().changes_of_roots
     }
 
     /// Whether this process could sign. It cannot if its certificates are too long to be passed on.

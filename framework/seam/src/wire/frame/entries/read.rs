@@ -106,12 +106,14 @@ impl Entries {
         match tag {
             DEADLINE_MICROS => self.left = Some(u64::from_le_bytes(fixed(entry)?)),
             TRACE => self.add_trace(entry)?,
-            // What is signed holds no words about the connection: it is passed on as it is.
+            // Not within a principal: that is passed on as it is, and these two are about this connection.
             SIGNER if matches!(self.user, User::Nobody) => seen.is_shown(entry, &mut self.news),
             NUMBER if matches!(self.user, User::Said(_)) => {
                 self.news.number = Some(u64::from_le_bytes(fixed(entry)?));
             }
-            SIGNER | NUMBER => return Err(FrameError::Malformed("an entry at another place")),
+            SIGNER | NUMBER => {
+                return Err(FrameError::Malformed("a signer or a number within a principal"));
+            }
             SERVICE => self.service = Some(text(entry)?),
             IDEMPOTENCY_KEY => self.key = Some(text(entry)?),
             TRACE_STATE => self.state = TraceState::parse(&text(entry)?),
@@ -158,7 +160,9 @@ impl Entries {
         }
         let said = if let User::Said(said) = &self.user { Some(said) } else { None };
         if !seen.learn(self.news, said, is_long) {
-            return Err(FrameError::Malformed("a number of what has none"));
+            return Err(FrameError::Malformed(
+                "a number without a statement, or for one that must have none",
+            ));
         }
         context = match (self.user, self.service) {
             (User::Said(said), _) => context.with_stated(said.user),
@@ -203,13 +207,18 @@ impl User {
             }
             (Self::Nobody, NUMBERED) => {
                 let said = seen.find(u64::from_le_bytes(fixed(entry)?));
-                said.map(Self::Said).ok_or(FrameError::Malformed("a number that stands for nobody"))
+                said.map(Self::Said)
+                    .ok_or(FrameError::Malformed("an unknown number of a statement"))
             }
             (Self::Read(principal, all), _) => {
                 Ok(Self::Read(with_entry(principal, tag, entry)?, all))
             }
-            (Self::Nobody, STATEMENT) => Err(FrameError::Malformed("a statement about nobody")),
-            (Self::Nobody, _) => Err(FrameError::Malformed("a role or a claim of nobody")),
+            (Self::Nobody, STATEMENT) => {
+                Err(FrameError::Malformed("a statement without a principal"))
+            }
+            (Self::Nobody, _) => {
+                Err(FrameError::Malformed("a role or a claim without a principal"))
+            }
         }
     }
 }

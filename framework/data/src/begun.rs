@@ -1,6 +1,6 @@
 //! A connection of a pool with a transaction open on it.
 
-use super::Backend;
+use super::{Backend, acquire::acquire};
 use sqlx::{Database, Pool, SqlStr, pool::PoolConnection};
 use sqlx_core::transaction::TransactionManager;
 
@@ -31,7 +31,7 @@ impl<D: Database> Begun<D> {
         // At most all that are idle are dead. One that has just been made is not.
         let mut others = pool.size();
         loop {
-            let mut connection = pool.acquire().await?;
+            let mut connection = acquire(pool).await?;
             let begun =
                 D::TransactionManager::begin(&mut connection, Some(statement.clone())).await;
             let Err(error) = begun else { return Ok(Self { connection, state: State::Open }) };

@@ -2,6 +2,7 @@
 
 use super::{
     Db,
+    acquire::acquire,
     autocommit::Autocommit,
     line::Places,
     tx::{IN_USE, begin_in_turn},
@@ -30,7 +31,7 @@ impl<D: Database> Connection<D> {
         // Only within a transaction is there a role, or the name of a caller.
         let (statements, places) = if db.begins.role.is_none() && !db.caller {
             let places = db.line.wait().await?;
-            (Autocommit::own(db.pool.acquire().await?), places)
+            (Autocommit::own(acquire(&db.pool).await?), places)
         } else {
             let begin = db.beginning(&db.begins.write)?;
             let (begun, places) = begin_in_turn(&db.pool, &db.line, db.backend, &begin).await?;

@@ -2,6 +2,7 @@
 
 use super::{
     Column, DbSettings, Identity, ModuleDatabase, OpenError, Value,
+    acquire::acquire,
     begins::Begins,
     caller::with_caller,
     connection::Connection,
@@ -167,7 +168,7 @@ impl<D: ModuleDatabase> Db<D> {
         if self.begins.role.is_none() {
             // The server commits it: a transaction would be two more round trips.
             let _places = self.line.wait().await?;
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = acquire(&self.pool).await?;
             return D::rows(&mut connection, sql, values, columns).await;
         }
         let mut tx = self.read().await?;
@@ -185,7 +186,7 @@ impl<D: ModuleDatabase> Db<D> {
     ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
         if self.begins.role.is_none() {
             let _places = self.writer_line.wait().await?;
-            let mut connection = self.writer.acquire().await?;
+            let mut connection = acquire(&self.writer).await?;
             return D::rows(&mut connection, sql, values, columns).await;
         }
         let mut tx = self.write().await?;
@@ -202,7 +203,7 @@ impl<D: ModuleDatabase> Db<D> {
     ) -> Result<u64, sqlx::Error> {
         if self.begins.role.is_none() {
             let _places = self.writer_line.wait().await?;
-            let mut connection = self.writer.acquire().await?;
+            let mut connection = acquire(&self.writer).await?;
             return D::execute(&mut connection, sql, values).await;
         }
         let mut tx = self.write().await?;

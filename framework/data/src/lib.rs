@@ -2,6 +2,7 @@
 //!
 //! For the other crates of Monolift; applications use `monolift`, which has all of it.
 
+mod acquire;
 mod attempt;
 mod autocommit;
 mod begins;

@@ -60,8 +60,8 @@ impl<D: ModuleDatabase> Db<D> {
         let db = db.naming_callers(settings)?;
         match db.backend() {
             Backend::Sqlite => {
-                // It connects now: else the first request that writes would do so, and show it in its trace.
-                let writer = options(Backend::Sqlite, settings, 1).connect(&location.url()).await;
+                // It connects when something is written: the file has been opened already.
+                let writer = options(location, settings, 1).connect_lazy(&location.url());
                 Ok(db.with_writer(writer.map_err(|error| cannot_open(location, error))?))
             }
             Backend::Postgres => Ok(db),
@@ -153,7 +153,7 @@ impl<D: ModuleDatabase> Db<D> {
             };
         }
         let lock = sqlite::prepare(location, backend).await?;
-        let options = options(backend, settings, settings.connections());
+        let options = options(location, settings, settings.connections());
         let pool: Result<Pool<D>, _> = options.connect(&location.url()).await;
         let pool = pool.map_err(|error| cannot_open(location, error))?;
         Ok((Self::new(pool, backend), lock))
@@ -166,26 +166,34 @@ fn cannot_open(location: &Location, error: sqlx::Error) -> OpenError {
 
 /// How a pool is opened.
 fn options<D: ModuleDatabase>(
-    backend: Backend,
+    location: &Location,
     settings: &DbSettings,
     connections: u32,
 ) -> PoolOptions<D> {
-    let pragma: Option<Arc<str>> = match (backend, settings.durability) {
-        (Backend::Postgres, _) => None,
-        (Backend::Sqlite, Durability::Process) => Some("PRAGMA synchronous = NORMAL".into()),
-        (Backend::Sqlite, Durability::Power) => Some("PRAGMA synchronous = FULL".into()),
-    };
+    let is_file = location.backend() == Some(Backend::Sqlite);
+    let pragmas: Option<Arc<str>> = is_file.then(|| {
+        // Readers go on while one writes. A file remembers it; one that a URL names is as its owner wants it.
+        let journal = match location {
+            Location::File(_) => "PRAGMA journal_mode = WAL; ",
+            Location::Url(_) | Location::Shared { .. } => "",
+        };
+        let durability = match settings.durability {
+            Durability::Process => "NORMAL",
+            Durability::Power => "FULL",
+        };
+        format!("{journal}PRAGMA synchronous = {durability}").into()
+    });
     PoolOptions::<D>::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         // A connection to a server may have gone stale. A file has not; to ask would take two changes of
         // threads for each statement.
-        .test_before_acquire(backend == Backend::Postgres)
+        .test_before_acquire(!is_file)
         .after_connect(move |connection, _| {
-            let pragma = pragma.clone();
+            let pragmas = pragmas.clone();
             Box::pin(async move {
-                match pragma {
-                    Some(pragma) => D::execute(connection, pragma, Vec::new()).await.map(drop),
+                match pragmas {
+                    Some(pragmas) => D::run(connection, pragmas).await,
                     None => Ok(()),
                 }
             })

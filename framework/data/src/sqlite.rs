@@ -6,11 +6,8 @@ use crate::{
     Backend, Location, ModuleDatabase, OpenError,
     driver::{compiled_here, driver},
 };
-use sqlx::{
-    ConnectOptions, Connection, Pool, Sqlite,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode},
-};
-use std::{fs::File, io::Read, path::Path, str::FromStr};
+use sqlx::{Pool, Sqlite, sqlite::SqliteConnectOptions};
+use std::{fs::File, path::Path, str::FromStr};
 
 impl ModuleDatabase for Sqlite {
     fn backend(_: &Pool<Self>) -> Backend {
@@ -33,11 +30,7 @@ pub(super) async fn prepare(
     backend: Backend,
 ) -> Result<Option<File>, OpenError> {
     match location {
-        Location::File(file) => {
-            let lock = lock_beside(file).await?;
-            write_ahead(file).await?;
-            Ok(Some(lock))
-        }
+        Location::File(file) => lock_beside(file).await.map(Some),
         // A shared one is on a server.
         Location::Url(url) | Location::Shared { url, .. } => {
             keep_url_private(url, backend).await?;
@@ -78,29 +71,4 @@ async fn keep_url_private(url: &str, backend: Backend) -> Result<(), OpenError> 
     });
     let kept = keeping.await.map_err(std::io::Error::other).and_then(|kept| kept);
     kept.map_err(|error| OpenError::from_source("the database's file cannot be prepared", error))
-}
-
-/// Whether the head of a database's file says that it writes ahead. A connection that asks would have to be made.
-fn writes_ahead(file: &Path) -> bool {
-    const VERSIONS: std::ops::Range<usize> = 18..20;
-    const WAL: [u8; 2] = [2, 2];
-    let mut head = [0; VERSIONS.end];
-    let read = File::open(file).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head[VERSIONS] == WAL
-}
-
-/// Makes the file if there is none, and has it remember that it writes ahead (WAL): then readers go
-/// on while one writes.
-async fn write_ahead(file: &Path) -> Result<(), OpenError> {
-    if writes_ahead(file) {
-        return Ok(());
-    }
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal);
-    let prepared = async { options.connect().await?.close().await };
-    prepared.await.map_err(|error| {
-        OpenError::from_source(format!("{} cannot be opened", file.display()), error)
-    })
 }

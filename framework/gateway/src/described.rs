@@ -6,6 +6,7 @@ use super::{HttpEntry, openapi};
 use crate::interface::InterfaceDescriptor;
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use bytes::Bytes;
+use std::sync::{Arc, LazyLock};
 
 /// The paths that the gateway takes for itself.
 pub(super) fn described_paths() -> impl Iterator<Item = &'static str> {
@@ -22,9 +23,12 @@ pub fn described(app: &str, serves: impl Fn(&'static InterfaceDescriptor) -> boo
         linked.filter(|descriptor| serves(descriptor)).collect();
     // What is linked comes in any order; the document is the same every time.
     interfaces.sort_by_key(|descriptor| (descriptor.module, descriptor.name));
-    let json = Bytes::from(openapi::document(app, &interfaces).to_string());
+    // It takes the schemas of all methods, and is asked for in few processes.
+    let title = app.to_owned();
+    let document = move || Bytes::from(openapi::document(&title, &interfaces).to_string());
+    let document = Arc::new(LazyLock::new(document));
     let answer_json = move || {
-        let json = json.clone();
+        let json = LazyLock::force(&document).clone();
         async { ([(header::CONTENT_TYPE, "application/json")], json).into_response() }
     };
     let router = Router::new().route("/openapi.json", get(answer_json));

@@ -10,7 +10,10 @@ use crate::{
     interface::{InterfaceDescriptor, Method},
     wire::{Interfaces, OUTLINES, Peer, Statements},
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// Decides whether a process may call a method: `(caller, interface, method)`.
 pub type CallerCheck = Box<dyn Fn(&str, &InterfaceDescriptor, &Method) -> bool + Send + Sync>;
@@ -22,16 +25,32 @@ pub type WebCheck = Box<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct Directory {
     handlers: Vec<Arc<dyn Handler>>,
     methods: Vec<ServedMethod>,
-    /// As a hello says it, made once: to a peer that compares outlines, and to one that does not.
-    outlined: Arc<Interfaces>,
-    plain: Arc<Interfaces>,
+    said: OnceLock<Said>,
     may_call: CallerCheck,
     web: Option<(Arc<dyn Web>, WebCheck)>,
     recorder: Option<Arc<dyn Recorder>>,
     statements: Option<Arc<Statements>>,
 }
 
-/// One of them.
+/// What a process serves, as a hello says it. It is made for the first one, since that takes the schemas of all methods, and
+/// many processes are never called.
+struct Said {
+    /// To a peer that compares outlines.
+    outlined: Arc<Interfaces>,
+    /// To one that does not.
+    plain: Arc<Interfaces>,
+}
+
+impl Said {
+    fn of(handlers: &[Arc<dyn Handler>]) -> Self {
+        let descriptors = handlers.iter().map(|handler| handler.descriptor());
+        let outlined = Interfaces::with_outlines(descriptors);
+        let plain = Arc::new(outlined.without_outlines());
+        Self { outlined: Arc::new(outlined), plain }
+    }
+}
+
+/// A method of a directory.
 pub(super) struct ServedMethod {
     pub(super) handler: Arc<dyn Handler>,
     /// Its number in its interface.
@@ -57,16 +76,11 @@ impl Directory {
                 habit: Arc::default(),
             })
         };
-        let outlined =
-            Interfaces::with_outlines(handlers.iter().map(|handler| handler.descriptor()));
-        let plain = Arc::new(outlined.without_outlines());
         let methods = handlers.iter().flat_map(methods_of).collect();
-        let outlined = Arc::new(outlined);
         Self {
             handlers,
             methods,
-            outlined,
-            plain,
+            said: OnceLock::new(),
             may_call,
             web: None,
             recorder: None,
@@ -130,7 +144,8 @@ impl Directory {
     /// As the hello of `us` says it to `peer`. One that goes on in HTTP makes no calls.
     pub(super) fn interfaces(&self, us: &Peer, peer: &Peer) -> Arc<Interfaces> {
         let compares = us.shares(peer, OUTLINES) && !peer.http;
-        Arc::clone(if compares { &self.outlined } else { &self.plain })
+        let said = self.said.get_or_init(|| Said::of(&self.handlers));
+        Arc::clone(if compares { &said.outlined } else { &said.plain })
     }
 
     /// For each method's number, whether `caller` may call it.

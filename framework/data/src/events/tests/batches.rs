@@ -4,7 +4,10 @@ use super::*;
 use std::{
     collections::BTreeMap,
     future::pending,
-    sync::{OnceLock, atomic::AtomicI64},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicI64},
+    },
 };
 use tokio::sync::Barrier;
 
@@ -291,12 +294,14 @@ async fn a_listener_that_wakes_up_late_changes_nothing() {
     let shop = shop("frozen").await;
     let frozen = Arc::new(Frozen(Mails::of(&shop.mails), watch::Sender::new(false)));
     shop.publish(1, 1..=3).await;
-    // It renews no lease, as a process that is stopped.
-    let sleeping = shop.listen_through(
-        Arc::new(Unrenewed(Arc::clone(&shop.feed))),
-        vec![Heard::of::<Stepped, _>(&frozen)],
-    );
-    until(async || frozen.1.receiver_count() > 0).await;
+    let stopped = Stopped {
+        feed: Arc::clone(&shop.feed),
+        has_offers: AtomicBool::new(false),
+        wakes: frozen.1.subscribe(),
+    };
+    let handlers = frozen.1.receiver_count();
+    let sleeping = shop.listen_through(Arc::new(stopped), vec![Heard::of::<Stepped, _>(&frozen)]);
+    until(async || frozen.1.receiver_count() > handlers).await;
     end_leases(&shop).await;
     let awake = shop.listen(stepped(&Mails::of(&shop.mails)));
     shop.until_mails(1, 1..=3).await;
@@ -309,18 +314,28 @@ async fn a_listener_that_wakes_up_late_changes_nothing() {
     assert_eq!(shop.mails(1).await, (1..=6).collect::<Vec<_>>());
 }
 
-/// A feed that cannot be told that its offers are still held.
+/// The feed of a process that is stopped with its first offers in hand: until it wakes up it takes no others, and it renews
+/// no lease.
 #[derive(Debug)]
-struct Unrenewed(Arc<PublisherFeed<sqlx::Any>>);
+struct Stopped {
+    feed: Arc<PublisherFeed<sqlx::Any>>,
+    has_offers: AtomicBool,
+    wakes: watch::Receiver<bool>,
+}
 
 #[async_trait]
-impl Feed for Unrenewed {
+impl Feed for Stopped {
     async fn take(&self, ask: Ask) -> Result<Vec<Offer>, FeedError> {
-        self.0.take(ask).await
+        if self.has_offers.load(SeqCst) {
+            drop(self.wakes.clone().wait_for(|awake| *awake).await);
+        }
+        let offers = self.feed.take(ask).await?;
+        self.has_offers.fetch_or(!offers.is_empty(), SeqCst);
+        Ok(offers)
     }
 
     async fn settle(&self, listener: String, settled: Vec<Settled>) -> Result<(), FeedError> {
-        self.0.settle(listener, settled).await
+        self.feed.settle(listener, settled).await
     }
 
     async fn renew(&self, _: String, _: Vec<String>, _: Vec<String>) -> Result<(), FeedError> {
@@ -328,10 +343,10 @@ impl Feed for Unrenewed {
     }
 
     async fn progress(&self, listener: String, names: Vec<String>) -> Result<Progress, FeedError> {
-        self.0.progress(listener, names).await
+        self.feed.progress(listener, names).await
     }
 
     async fn leave(&self, listener: String) -> Result<(), FeedError> {
-        self.0.leave(listener).await
+        self.feed.leave(listener).await
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     allocations,
     remote::{Items, ItemsClient, ItemsError, ItemsHere, in_one_process},
 };
-use monolift::{Context, app::RunningApp};
+use monolift::{Context, Principal, app::RunningApp};
 use monolift_call::call::{
     CallSettings,
     record::{Entry, Part, Recorder, Recording},
@@ -24,12 +24,23 @@ pub enum Way {
     Recorded,
     /// Monolift's client, in a request whose trace is sampled.
     Sampled,
+    /// Monolift's client on behalf of a user.
+    ForUser,
+    /// The same, of a method that only users may call.
+    Ruled,
 }
 
 impl Way {
     /// All ways.
-    pub const ALL: [Self; 5] =
-        [Self::Direct, Self::Dynamic, Self::Monolift, Self::Recorded, Self::Sampled];
+    pub const ALL: [Self; 7] = [
+        Self::Direct,
+        Self::Dynamic,
+        Self::Monolift,
+        Self::Recorded,
+        Self::Sampled,
+        Self::ForUser,
+        Self::Ruled,
+    ];
 }
 
 impl AsRef<str> for Way {
@@ -40,6 +51,8 @@ impl AsRef<str> for Way {
             Self::Monolift => "Monolift, not in a recorded request",
             Self::Recorded => "Monolift, in recorded requests of 100 calls",
             Self::Sampled => "Monolift, in a sampled request",
+            Self::ForUser => "Monolift, for a user",
+            Self::Ruled => "Monolift, for a user, of a method with `#[auth(user)]`",
         }
     }
 }
@@ -84,6 +97,7 @@ pub struct Calling {
     client: ItemsClient,
     plain: Context,
     sampled: Context,
+    user: Context,
     recorder: Arc<dyn Recorder>,
     _running: RunningApp,
 }
@@ -105,6 +119,7 @@ impl Calling {
         let mut trace = plain.trace();
         trace.sampled = true;
         let sampled = plain.clone().with_trace(trace);
+        let user = plain.clone().with_principal(Principal::user("ada"));
         // Waits until the time-stamp counter of a release build is calibrated.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let client = running.client();
@@ -113,6 +128,7 @@ impl Calling {
             client,
             plain,
             sampled,
+            user,
             recorder: Arc::new(Drops),
             _running: running,
         })
@@ -147,6 +163,11 @@ impl Calling {
                 measure(calls / A_REQUEST, request).await.of_each(A_REQUEST)
             }
             Way::Sampled => self.sampled.clone().scope(measure(calls, monolift)).await,
+            Way::ForUser => self.user.clone().scope(measure(calls, monolift)).await,
+            Way::Ruled => {
+                let ruled = async |at| self.client.count_for_users(at).await.unwrap_or(0);
+                self.user.clone().scope(measure(calls, ruled)).await
+            }
         }
     }
 }

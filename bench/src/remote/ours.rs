@@ -28,6 +28,10 @@ pub trait Items {
     /// Returns a number.
     #[idempotent]
     async fn count(&self, at: u64) -> Result<u64, ItemsError>;
+    /// Returns a number, to users only.
+    #[idempotent]
+    #[auth(user)]
+    async fn count_for_users(&self, at: u64) -> Result<u64, ItemsError>;
     /// Sleeps for a millisecond.
     #[idempotent]
     async fn sleep(&self) -> Result<(), ItemsError>;
@@ -54,6 +58,10 @@ impl Items for ItemsHere {
     }
 
     async fn count(&self, at: u64) -> Result<u64, ItemsError> {
+        Ok(std::hint::black_box(at) + 1)
+    }
+
+    async fn count_for_users(&self, at: u64) -> Result<u64, ItemsError> {
         Ok(std::hint::black_box(at) + 1)
     }
 

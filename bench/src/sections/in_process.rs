@@ -25,12 +25,17 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         columns: vec!["ns", "allocations"],
         rows: ways.iter().zip(&measured).map(row).collect(),
     });
-    let over = |way: usize, figure: fn(&Cost) -> f64| {
-        let rounds = measured[way].iter().zip(&measured[1]);
-        rounds.map(|(ours, dynamic)| figure(ours) - figure(dynamic)).collect::<Vec<_>>()
+    let of = |way| &measured[ways.iter().position(|one| *one == way).expect("it is measured")];
+    let over = |way, other, figure: fn(&Cost) -> f64| {
+        let rounds = of(way).iter().zip(of(other));
+        rounds.map(|(way, other)| figure(way) - figure(other)).collect::<Vec<_>>()
     };
-    bench.report.ratio("in_process_over_dyn_ns", over(2, |cost| cost.nanos));
-    bench.report.ratio("in_process_allocs_over_dyn", over(2, |cost| cost.allocations));
-    bench.report.ratio("in_process_recorded_over_dyn_ns", over(3, |cost| cost.nanos));
+    let nanos = |cost: &Cost| cost.nanos;
+    let report = &mut bench.report;
+    report.ratio("in_process_over_dyn_ns", over(Way::Monolift, Way::Dynamic, nanos));
+    let allocations = over(Way::Monolift, Way::Dynamic, |cost| cost.allocations);
+    report.ratio("in_process_allocs_over_dyn", allocations);
+    report.ratio("in_process_recorded_over_dyn_ns", over(Way::Recorded, Way::Dynamic, nanos));
+    report.ratio("in_process_rule_ns", over(Way::Ruled, Way::ForUser, nanos));
     Ok(())
 }

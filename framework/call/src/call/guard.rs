@@ -12,6 +12,7 @@ use super::{
     polled::{self, Polled},
     record::{self, CallRecord, Outcome, next_span},
     report::panic_text,
+    rule::Rule,
 };
 
 use std::{
@@ -257,12 +258,7 @@ impl<'a> Course<'a> {
     fn enter(&mut self) -> Result<(), Box<CallError>> {
         let begins = self.deadline.is_none();
         if begins {
-            if self.begin() {
-                return Err(Box::new(overdue()));
-            }
-            if self.callee.rule.is_some() && self.side == Side::Module {
-                self.admit()?;
-            }
+            self.begin()?;
         }
         self.polled.enter();
         if begins && let Err(error) = self.polled.begins(self.callee) {
@@ -272,20 +268,11 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Asks the method's rule, in the context that the call runs in.
-    fn admit(&self) -> Result<(), Box<CallError>> {
-        let ask = |context: Option<&Context>| access::admit(self.callee, self.settings, context);
-        let admitted = match &self.rare {
-            Some(rare) => ask(Some(&rare.inner)),
-            None => Context::look(|context| ask(Some(context))).unwrap_or_else(|| ask(None)),
-        };
-        admitted.map_err(Box::new)
-    }
-
-    /// Says whether it is too late.
+    /// An error if it is too late, or the method's rule does not let the call through.
     #[inline]
-    fn begin(&mut self) -> bool {
-        let around = Context::look(Around::of);
+    fn begin(&mut self) -> Result<(), Box<CallError>> {
+        let rule = self.callee.rule.filter(|_| self.side == Side::Module);
+        let around = Context::look(|context| Around::of(context, rule));
         let deadline = match (&around, self.callee.deadline) {
             (Some(Around { deadline, sampled: false, .. }), None) => *deadline,
             _ => {
@@ -302,12 +289,31 @@ impl<'a> Course<'a> {
         let caller = Caller::now(around.is_some_and(|around| around.of_a_peer));
         self.counted = self.callee.meter.cells(caller, self.side);
         let timed = self.side == Side::Caller || self.counted.is_some_and(Cells::times_this);
-        if !timed {
-            return clock::is_known_past(deadline);
+        let late = if timed {
+            let (began, late) = clock::begin(deadline);
+            self.began = Some(began);
+            late
+        } else {
+            clock::is_known_past(deadline)
+        };
+        if late {
+            return Err(Box::new(overdue()));
         }
-        let (began, overdue) = clock::begin(deadline);
-        self.began = Some(began);
-        overdue
+        match (rule, around) {
+            (None, _) | (_, Some(Around { admits: true, .. })) => Ok(()),
+            _ => self.admit(),
+        }
+    }
+
+    /// Asks the method's rule, in the context that the call runs in.
+    #[cold]
+    fn admit(&self) -> Result<(), Box<CallError>> {
+        let ask = |context: Option<&Context>| access::admit(self.callee, self.settings, context);
+        let admitted = match &self.rare {
+            Some(rare) => ask(Some(&rare.inner)),
+            None => Context::look(|context| ask(Some(context))).unwrap_or_else(|| ask(None)),
+        };
+        admitted.map_err(Box::new)
     }
 
     /// Whoever carries a call to another process watches its deadline: one timer does for all calls
@@ -368,16 +374,19 @@ struct Around {
     of_a_peer: bool,
     /// The span of what the request does itself, if it is recorded.
     root: Option<u64>,
+    /// Whether the method's rule lets it through. One that does not may still be only observed.
+    admits: bool,
 }
 
 impl Around {
     #[inline]
-    fn of(context: &Context) -> Self {
+    fn of(context: &Context, rule: Option<&'static Rule>) -> Self {
         Self {
             deadline: context.deadline,
             sampled: context.trace.sampled,
             of_a_peer: context.origin.peer != 0,
             root: context.recording().map(|recording| recording.root()),
+            admits: rule.is_none_or(|rule| context.satisfies(rule)),
         }
     }
 }

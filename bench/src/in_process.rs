@@ -78,7 +78,7 @@ impl Cost {
 /// The calls of a recorded request.
 const A_REQUEST: u64 = 100;
 
-/// The turns of a round in which two ways take turns.
+/// How many turns calls with and without a rule take in a round.
 const TURNS: u64 = 500;
 
 /// Records everything and keeps nothing.
@@ -168,25 +168,23 @@ impl Calling {
             }
             Way::Sampled => self.sampled.clone().scope(measure(calls, monolift)).await,
             Way::ForUser => self.user.clone().scope(measure(calls, monolift)).await,
-            Way::Ruled => self.ruled(calls).await,
+            Way::Ruled => {
+                let ruled = async |at| self.client.count_for_users(at).await.unwrap_or(0);
+                self.user.clone().scope(measure(calls, ruled)).await
+            }
         }
     }
 
-    async fn ruled(&self, calls: u64) -> Cost {
-        let call = async |at| self.client.count_for_users(at).await.unwrap_or(0);
-        self.user.clone().scope(measure(calls, call)).await
-    }
-
-    /// What the rule of a method costs in a call for a user, in nanoseconds. It is less than the machine's speed varies from one
-    /// moment to the next, so short turns are compared, one with that before it.
+    /// The nanoseconds that a method's rule adds to a call for a user. The machine's speed varies by more than that within a
+    /// second, so calls with and without the rule take short turns, and this is the median difference.
     pub async fn rule(&self, calls: u64) -> f64 {
         let mut differences = Vec::new();
         for _ in 0..TURNS {
             let without = self.measure(Way::ForUser, calls / TURNS).await;
-            let with = self.ruled(calls / TURNS).await;
+            let with = self.measure(Way::Ruled, calls / TURNS).await;
             differences.push(with.nanos - without.nanos);
         }
-        Spread::of(differences).map_or(0.0, |spread| spread.median)
+        Spread::of(differences).expect("there are turns").median
     }
 }
 

@@ -36,10 +36,7 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let allocations = over(Way::Monolift, Way::Dynamic, |cost| cost.allocations);
     report.ratio("in_process_allocs_over_dyn", allocations);
     report.ratio("in_process_recorded_over_dyn_ns", over(Way::Recorded, Way::Dynamic, nanos));
-    let mut rules = Vec::new();
-    for _ in 0..bench.pace.rounds {
-        rules.push(calling.rule(calls).await);
-    }
-    bench.report.ratio("in_process_rule_ns", rules);
+    let rules = bench.rounds(TITLE, &["a rule"], async |_| Ok(calling.rule(calls).await)).await?;
+    bench.report.ratio("in_process_rule_ns", rules.concat());
     Ok(())
 }

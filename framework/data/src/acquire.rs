@@ -1,6 +1,7 @@
 //! A connection of a pool, for the call that is running.
 
 use sqlx::{Database, Pool, pool::PoolConnection};
+use std::panic::resume_unwind;
 use tokio::task::JoinSet;
 
 /// Takes a connection of `pool`. One that has to be made is made in a task of its own: the statements that set it up are
@@ -15,6 +16,7 @@ pub(super) async fn acquire<D: Database>(pool: &Pool<D>) -> Result<PoolConnectio
     making.spawn(async move { pool.acquire().await });
     match making.join_next().await {
         Some(Ok(made)) => made,
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
         // The runtime stops.
         Some(Err(_)) | None => Err(sqlx::Error::PoolClosed),
     }

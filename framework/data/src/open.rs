@@ -170,9 +170,9 @@ fn options<D: ModuleDatabase>(
     settings: &DbSettings,
     connections: u32,
 ) -> PoolOptions<D> {
-    let is_file = location.backend() == Some(Backend::Sqlite);
-    let pragmas: Option<Arc<str>> = is_file.then(|| {
-        // Readers go on while one writes. A file remembers it; one that a URL names is as its owner wants it.
+    let is_sqlite = location.backend() == Some(Backend::Sqlite);
+    let pragmas: Option<Arc<str>> = is_sqlite.then(|| {
+        // WAL, so that readers go on while one writes. The owner of a URL decides about its file.
         let journal = match location {
             Location::File(_) => "PRAGMA journal_mode = WAL; ",
             Location::Url(_) | Location::Shared { .. } => "",
@@ -188,7 +188,7 @@ fn options<D: ModuleDatabase>(
         .acquire_timeout(ACQUIRE)
         // A connection to a server may have gone stale. A file has not; to ask would take two changes of
         // threads for each statement.
-        .test_before_acquire(!is_file)
+        .test_before_acquire(!is_sqlite)
         .after_connect(move |connection, _| {
             let pragmas = pragmas.clone();
             Box::pin(async move {

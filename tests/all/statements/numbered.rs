@@ -162,7 +162,7 @@ async fn a_number_cannot_stand_for_anybody_else() {
 }
 
 #[tokio::test]
-async fn a_number_stands_for_nobody_once_the_authority_is_removed() {
+async fn a_number_proves_no_user_once_the_authority_is_removed() {
     let now = now_ms();
     let Sides { authority, tls, desk, vouched } = sides();
     let ada = vouched("ada", now);

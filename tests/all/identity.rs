@@ -1,6 +1,6 @@
 //! A token's whole way: an issuer that shows its keys, the gateway, and the module that is told who asks.
 
-use crate::{access::GalleryModule, support::soon};
+use crate::{access::GalleryModule, log_lines::both, support::soon};
 use axum::{Json, Router, routing::get};
 use monolift::{
     CallError, InterfaceError, Principal, async_trait,
@@ -276,6 +276,17 @@ async fn a_module_of_the_application_can_be_the_issuer(mode: Mode) {
     assert_eq!(ask(address, "/office/keys", None).await.0, 200);
     assert_eq!(ask(address, "/office/hidden-keys", None).await.0, 401);
     club.stop().await;
+}
+
+/// A start that is refused ends like this too. Its last line says why, and not that keys are missing.
+#[tokio::test]
+async fn a_stop_before_the_keys_are_there_is_no_failure_to_fetch_them() {
+    let (log, _, _guard) = both();
+    let club = with_office(Mode::InProcess, &clerk(), "/office/keys").start().await;
+    tokio::task::yield_now().await; // the fetch waits for routes, which this process never has
+    club.stop().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!log.text().contains("cannot be fetched"), "{}", log.text());
 }
 
 #[tokio::test]

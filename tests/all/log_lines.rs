@@ -68,7 +68,7 @@ impl Author for Writer {
 }
 
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Page {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -87,7 +87,7 @@ impl Page {
         LogLayer::new(shape, Service::new("notes", "back")).with_writer(move || page.clone())
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -104,7 +104,7 @@ impl Page {
 }
 
 /// Both shapes of what is logged on this thread. A host puts them beside its own layers like this.
-fn both() -> (Page, Page, tracing::subscriber::DefaultGuard) {
+pub(crate) fn both() -> (Page, Page, tracing::subscriber::DefaultGuard) {
     let (text, ecs) = (Page::default(), Page::default());
     let subscriber = Registry::default()
         .with(tracing_subscriber::EnvFilter::new("info"))

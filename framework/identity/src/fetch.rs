@@ -22,16 +22,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a document was not got.
 #[derive(Debug, thiserror::Error)]
-#[error("{url}: {why}")]
-pub struct FetchError {
-    url: String,
-    why: String,
+pub enum FetchError {
+    /// The issuer did not give it.
+    #[error("{url}: {why}")]
+    Failed {
+        /// Where it was asked for.
+        url: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// This process stops, so it needs none. Nothing has failed.
+    #[error("this process stops")]
+    Stopped,
 }
 
 impl FetchError {
-    /// That of `url`.
+    /// `url` did not give it.
     pub fn new(url: &str, why: impl Into<String>) -> Self {
-        Self { url: url.to_owned(), why: why.into() }
+        Self::Failed { url: url.to_owned(), why: why.into() }
     }
 }
 

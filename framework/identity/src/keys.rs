@@ -172,6 +172,7 @@ impl Keys {
                     keys.take(new);
                     true
                 }
+                Err(FetchError::Stopped) => false,
                 Err(error) => {
                     let failed = keys.failed.fetch_add(1, Relaxed) + 1;
                     // The first one, and then ever fewer.

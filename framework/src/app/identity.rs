@@ -128,8 +128,7 @@ impl Fetch for Anywhere {
             return self.network.get(url);
         }
         Box::pin(async move {
-            let stopped = || FetchError::new(url, "the process has stopped");
-            let routes = self.routes(url).await.ok_or_else(stopped)?;
+            let routes = self.routes(url).await.ok_or(FetchError::Stopped)?;
             let answer = gateway::ask(routes, url, LONGEST_DOCUMENT).await;
             answer.map_err(|why| FetchError::new(url, why))
         })

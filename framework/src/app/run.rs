@@ -4,8 +4,11 @@ use super::{
     ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate, operate::command,
 };
 use crate::module::StartErrors;
-use std::{fmt::Write as _, process::ExitCode};
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long the reason of a refused start waits for what blocks a thread, such as a name that is being looked up.
+const LONGEST_END: Duration = Duration::from_millis(100);
 
 /// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it. With the argument `migrate` it only
 /// applies the migrations of the process's modules. Other arguments are commands of operation, which ask a process that runs.
@@ -28,6 +31,8 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
     match runtime.block_on(run(linked, prepare, &mut log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(errors) => {
+            // So that the reason is the last line: what has been started may log until then.
+            runtime.shutdown_timeout(LONGEST_END);
             log.refused(&errors);
             ExitCode::FAILURE
         }

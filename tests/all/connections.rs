@@ -344,12 +344,12 @@ async fn three_processes_have_no_more_connections_than_pgbouncer() {
 async fn a_module_with_many_calls_does_not_keep_another_one_waiting() {
     let postgres = Postgres::start();
     let url = roles(&postgres.database("shop"), "login", &["busy", "quiet"]).await;
-    let pools = SharedPools::new(2);
-    // It may have more than there are, so that its settings do not keep its calls out of the line.
+    let pools = SharedPools::new(1);
+    // It may have more than there is, so that its settings do not keep its calls out of the line.
     let settings = DbSettings { connections: Some(100), ..DbSettings::default() };
     let busy: Db = Db::open_in(&pools, &at(&url, "busy"), &settings, &[]).await.unwrap();
     let quiet = open(&pools, &url, "quiet").await;
-    let held = (busy.read().await.unwrap(), busy.read().await.unwrap());
+    let held = busy.read().await.unwrap();
     let order: Arc<Mutex<Vec<&str>>> = Arc::default();
     let (come, mut came) = tokio::sync::mpsc::unbounded_channel();
     let call = |db: &Db, who: &'static str| {
@@ -374,8 +374,8 @@ async fn a_module_with_many_calls_does_not_keep_another_one_waiting() {
         soon(call).await.unwrap();
     }
     let before = order.lock().unwrap().iter().position(|who| *who == "quiet").unwrap();
-    // Its turn is the next one. While it takes on its role for the first time, calls of the other connection are quicker.
-    assert!(before <= 20, "{before} calls of the busy module were first");
+    // Its turn is the next one.
+    assert!(before <= 1, "{before} calls of the busy module were first");
 }
 
 /// However large the pool is, a module has at once what its settings say.

@@ -55,7 +55,8 @@ async fn an_overdue_call_is_the_callers_own_at_every_depth(mode: Mode) {
         let error = call_error(answer);
         assert_eq!(error.kind(), CallErrorKind::DeadlineExceeded, "{error}");
         assert_eq!((error.call(), error.message()), (call, "the deadline passed"));
-        assert!((time..time * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
+        // Less than the default of 5 s.
+        assert!((time..Duration::from_secs(4)).contains(&start.elapsed()), "{:?}", start.elapsed());
     };
     let start = Instant::now();
     ended(within(time).scope(bottom.for_ever()).await, "worker.for_ever", start);
@@ -132,7 +133,7 @@ async fn spawned_work_is_part_of_the_call_when_it_is_asked_to_be(mode: Mode) {
     let system = system_with(mode, &Arc::default()).start().await;
     let worker: WorkerClient = system.client();
     let other = worker.clone();
-    let (part, apart) = within(Duration::from_secs(1))
+    let (part, apart) = within(Duration::from_secs(3))
         .with_idempotency_key("key")
         .scope(async move {
             let part = spawn(async move {
@@ -146,7 +147,7 @@ async fn spawned_work_is_part_of_the_call_when_it_is_asked_to_be(mode: Mode) {
             (part.await.unwrap(), apart.await.unwrap())
         })
         .await;
-    assert!(part.0 <= SECOND && apart.0 > SECOND, "{part:?} {apart:?}");
+    assert!(part.0 <= 3 * SECOND && apart.0 > 3 * SECOND, "{part:?} {apart:?}");
     assert_eq!((part.1.as_deref(), apart.1), (Some("key"), None));
     system.stop().await;
 }

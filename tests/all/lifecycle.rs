@@ -349,12 +349,7 @@ fn port(address: &str) -> u16 {
 
 #[tokio::test]
 async fn a_further_replica_on_one_machine_takes_the_next_port() {
-    let free = |below: u16| {
-        (below..u16::MAX - 3).step_by(4).find(|first| {
-            (*first..first + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok())
-        })
-    };
-    let first = free(20_000 + (std::process::id() % 20_000) as u16).expect("four free ports");
+    let first = port(&crate::system::free_port());
     let start = async || {
         let text = format!(
             "app = \"club\"\nhost = \"club\"\n[modules]\nworker = \"club\"\n[process.club]\nreplicas = 2\n\

@@ -82,7 +82,7 @@ macro_rules! shop {
             pub trait Shelf {
                 /// How many sales of the item there are, as the caller's transaction sees it.
                 #[local]
-                #[deadline("400ms")]
+                #[deadline("1s")]
                 async fn take(
                     &self,
                     tx: LocalTx<'_>,
@@ -184,7 +184,7 @@ macro_rules! shop {
                         Then::Panics => panic!("the shelf falls"),
                         Then::Hangs => {
                             // On SQLite there is no such function.
-                            let _ = sqlx::query("SELECT pg_sleep(1)").execute(&mut *tx).await;
+                            let _ = sqlx::query("SELECT pg_sleep(2)").execute(&mut *tx).await;
                             pending::<()>().await;
                         }
                         Then::OverlooksAnError => {

@@ -30,7 +30,10 @@ use tokio::{
     time::Instant,
 };
 
+/// How long a client waits for a hello, before it tries again.
 const HELLO: Duration = Duration::from_millis(100);
+/// How long a process that is played waits for one.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An address of this test's own.
 pub(crate) fn unix() -> Address {
@@ -129,7 +132,7 @@ impl Played {
         let served = Served::of(<dyn Worker>::descriptor());
         let us = Peer::new("test", "worker", Bounds { bytes: limit, ..Bounds::default() });
         let welcome = |_: &Peer| Ok(Interfaces(vec![served]));
-        let (_, input) = receive(&mut socket, &us, HELLO, welcome).await?;
+        let (_, input) = receive(&mut socket, &us, PATIENCE, welcome).await?;
         Ok(Self { socket, input })
     }
 
@@ -201,7 +204,7 @@ async fn a_process_of_another_application_says_so() {
     let refusing = tokio::spawn(async move {
         let mut socket = listener.accept().await.unwrap();
         let us = Peer::new("bank", "worker", Bounds::default());
-        receive(&mut socket, &us, HELLO, |_| Ok(Interfaces::default())).await.unwrap_err()
+        receive(&mut socket, &us, PATIENCE, |_| Ok(Interfaces::default())).await.unwrap_err()
     });
     let error = call_error(client(&address).echo("x".into()).await);
     assert_eq!(error.kind(), CallErrorKind::Unreachable);
@@ -216,7 +219,7 @@ async fn who_greets_and_never_answers_is_told_when_the_time_is_over() {
     let client = client(&address);
     let call = tokio::spawn({
         let client = client.clone();
-        within(Duration::from_millis(200)).scope(async move { client.echo("x".into()).await })
+        within(Duration::from_secs(1)).scope(async move { client.echo("x".into()).await })
     });
     let mut played = Played::accept(&listener).await;
     let id = played.called().await;

@@ -223,7 +223,8 @@ async fn three_events_arrive_apart(address: SocketAddr) {
         times.resize_with(seen.max(times.len()), || begun.elapsed());
     }
     assert_eq!(times.len(), 3, "{text}");
-    assert!(times[2] - times[0] > Duration::from_millis(400), "{times:?}");
+    // They are sent 600 ms apart. Of an answer that was gathered all come at once.
+    assert!(times[2] - times[0] > Duration::from_millis(100), "{times:?}");
 }
 
 #[every_mode]

@@ -6,6 +6,7 @@ use crate::{
 };
 use monolift::{
     CallError, Db, InterfaceError, Shared, State, async_trait,
+    data::Backend,
     testing::{Mode, System, every_mode},
 };
 use schemars::JsonSchema;
@@ -61,7 +62,11 @@ impl BankModule {
     async fn meet(&self, attempt: u32) {
         if attempt == 0 {
             // On SQLite the second begins when the first has ended.
-            let _ = timeout(Duration::from_millis(300), self.halfway.wait()).await;
+            let patience = match self.db.backend() {
+                Backend::Sqlite => Duration::from_millis(300),
+                Backend::Postgres => Duration::from_secs(3),
+            };
+            let _ = timeout(patience, self.halfway.wait()).await;
         }
     }
 
@@ -84,17 +89,19 @@ impl Bank for BankModule {
         self.db
             .transaction(async |mut tx| {
                 self.attempts.fetch_add(1, SeqCst);
-                let left = Self::add(&mut tx, from, -amount).await?;
+                if Self::add(&mut tx, from, -amount).await? < 0 {
+                    return Err(BankError::TooLittle);
+                }
                 self.meet(attempt.fetch_add(1, SeqCst)).await;
                 Self::add(&mut tx, to, amount).await?;
-                if left < 0 { Err(BankError::TooLittle) } else { Ok(()) }
+                Ok(())
             })
             .await
     }
 
     async fn double(&self, to: i64) -> Result<(), BankError> {
         let attempt = AtomicU32::new(0);
-        let postgres = self.db.backend() == monolift::data::Backend::Postgres;
+        let postgres = self.db.backend() == Backend::Postgres;
         self.db
             .transaction(async |mut tx| {
                 self.attempts.fetch_add(1, SeqCst);

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 const FRAME: usize = 64 * 1024;
-const HELLO: Duration = Duration::from_millis(100);
+const HELLO: Duration = Duration::from_secs(1);
 
 /// A system with a worker, which is held to little.
 async fn system_of(worker: &Arc<Obedient>) -> RunningSystem {
@@ -380,7 +380,7 @@ async fn who_calls_and_reads_no_answers_is_not_read_on() {
         // To be cut off in a frame would spoil the rest.
         let mut written = 0;
         let stalled = loop {
-            match timeout(HELLO, peer.socket.write(&frame[written..])).await {
+            match timeout(Duration::from_millis(100), peer.socket.write(&frame[written..])).await {
                 Err(_) => break true,
                 Ok(bytes) => written += bytes.unwrap(),
             }

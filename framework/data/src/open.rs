@@ -8,9 +8,11 @@ use monolift_manifest::Migrate;
 use sqlx::{Pool, pool::PoolOptions};
 use std::{
     fs::File,
-    sync::{Arc, Once},
+    future,
+    sync::{Arc, Mutex, Once, PoisonError},
     time::Duration,
 };
+use tokio::sync::oneshot;
 
 /// How long a call waits for a connection. Its own deadline is mostly shorter.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(30);
@@ -61,7 +63,8 @@ impl<D: ModuleDatabase> Db<D> {
         match db.backend() {
             Backend::Sqlite => {
                 // It connects when something is written: the file has been opened already.
-                let writer = options(location, settings, 1).connect_lazy(&location.url());
+                let (writer, _) = options(location, settings, 1);
+                let writer = writer.connect_lazy(&location.url());
                 Ok(db.with_writer(writer.map_err(|error| cannot_open(location, error))?))
             }
             Backend::Postgres => Ok(db),
@@ -153,8 +156,12 @@ impl<D: ModuleDatabase> Db<D> {
             };
         }
         let lock = sqlite::prepare(location, backend).await?;
-        let options = options(location, settings, settings.connections());
-        let pool: Result<Pool<D>, _> = options.connect(&location.url()).await;
+        let (options, failed) = options(location, settings, settings.connections());
+        let url = location.url();
+        let pool: Result<Pool<D>, _> = tokio::select! {
+            pool = options.connect(&url) => pool,
+            Ok(error) = failed => Err(error),
+        };
         let pool = pool.map_err(|error| cannot_open(location, error))?;
         Ok((Self::new(pool, backend), lock))
     }
@@ -164,12 +171,13 @@ fn cannot_open(location: &Location, error: sqlx::Error) -> OpenError {
     OpenError::of_database(format!("{location} cannot be opened"), error)
 }
 
-/// How a pool is opened.
+/// How a pool is opened, and the first error of a connection that cannot be set up. A pool of sqlx would only log it, and try
+/// again until the time for a connection is over.
 fn options<D: ModuleDatabase>(
     location: &Location,
     settings: &DbSettings,
     connections: u32,
-) -> PoolOptions<D> {
+) -> (PoolOptions<D>, oneshot::Receiver<sqlx::Error>) {
     let is_sqlite = location.backend() == Some(Backend::Sqlite);
     let pragmas: Option<Arc<str>> = is_sqlite.then(|| {
         // WAL, so that readers go on while one writes. The owner of a URL decides about its file.
@@ -183,19 +191,29 @@ fn options<D: ModuleDatabase>(
         };
         format!("{journal}PRAGMA synchronous = {durability}").into()
     });
-    PoolOptions::<D>::new()
+    let (fail, failed) = oneshot::channel();
+    let fail = Arc::new(Mutex::new(Some(fail)));
+    let options = PoolOptions::<D>::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         // A connection to a server may have gone stale. A file has not; to ask would take two changes of
         // threads for each statement.
         .test_before_acquire(!is_sqlite)
         .after_connect(move |connection, _| {
-            let pragmas = pragmas.clone();
+            let (pragmas, fail) = (pragmas.clone(), Arc::clone(&fail));
             Box::pin(async move {
-                match pragmas {
-                    Some(pragmas) => D::run(connection, pragmas).await,
-                    None => Ok(()),
+                let Some(pragmas) = pragmas else { return Ok(()) };
+                let Err(error) = D::run(connection, pragmas).await else { return Ok(()) };
+                let Some(fail) = fail.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+                    return Err(error);
+                };
+                match fail.send(error) {
+                    // Who opens the pool has the reason, and drops this.
+                    Ok(()) => future::pending().await,
+                    // The pool is open.
+                    Err(error) => Err(error),
                 }
             })
-        })
+        });
+    (options, failed)
 }

@@ -6,7 +6,7 @@ use super::{HttpEntry, openapi};
 use crate::interface::InterfaceDescriptor;
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use bytes::Bytes;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 /// The paths that the gateway takes for itself.
 pub(super) fn described_paths() -> impl Iterator<Item = &'static str> {
@@ -25,10 +25,11 @@ pub fn described(app: &str, serves: impl Fn(&'static InterfaceDescriptor) -> boo
     interfaces.sort_by_key(|descriptor| (descriptor.module, descriptor.name));
     // It takes the schemas of all methods, and is asked for in few processes.
     let title = app.to_owned();
-    let document = move || Bytes::from(openapi::document(&title, &interfaces).to_string());
-    let document = Arc::new(LazyLock::new(document));
+    let document = OnceLock::new();
+    let make = move || Bytes::from(openapi::document(&title, &interfaces).to_string());
+    let document = Arc::new(move || document.get_or_init(&make).clone());
     let answer_json = move || {
-        let json = LazyLock::force(&document).clone();
+        let json = document();
         async { ([(header::CONTENT_TYPE, "application/json")], json).into_response() }
     };
     let router = Router::new().route("/openapi.json", get(answer_json));

@@ -99,7 +99,7 @@ fn a_request_that_does_not_end_is_not_waited_for() {
     assert!(said.contains("stopping: what is in flight has 300ms"), "{said}");
     assert!(said.contains("requests were still under way"), "{said}");
     // Less than the deadline of the call, which is 5 s.
-    assert!(Duration::from_millis(300) < took && took < Duration::from_secs(3), "{took:?}");
+    assert!(Duration::from_millis(300) < took && took < Duration::from_secs(4), "{took:?}");
     waiting.join().unwrap().unwrap_err();
 }
 
@@ -144,7 +144,8 @@ fn a_process_that_is_killed_is_missed_by_its_callers_only_and_comes_back() {
     assert!([502, 503].contains(&failed.status), "{failed:?}");
     assert_eq!(failed.header("content-type"), Some("application/problem+json"));
     assert!(!failed.body.contains("127.0.0.1"), "{failed:?}");
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    // It is not waited for: the deadline of the call is 5 s.
+    assert!(took < Duration::from_secs(4), "{took:?}");
     // What needs no payment is as it was; the order that failed is held until it is settled.
     assert_eq!(get(&two.address, &path_of(&placed)).body, placed.body);
     assert_eq!(order(&two.address, "before").unwrap().body, placed.body);

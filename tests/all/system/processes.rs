@@ -167,14 +167,17 @@ pub fn is_ready(address: &str) -> bool {
 
 /// A port that is free now, and that nobody else in this test was given. It is below those that a system takes for
 /// outgoing connections, so it is still free when a process listens on it. The next ones are for further replicas. Tests that
-/// run at once begin at different places.
+/// nextest runs at once have ports of their own.
 pub fn free_port() -> String {
     const FIRST: u32 = 10_000;
-    const COUNT: u32 = 22_000;
+    const SLOTS: u32 = 11;
+    const IN_A_SLOT: u32 = 2_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    let slot = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok());
+    let slot = slot.unwrap_or_else(std::process::id) % SLOTS;
     loop {
-        let next = NEXT.fetch_add(8, Relaxed) + std::process::id() * 61;
-        let port = format!("127.0.0.1:{}", FIRST + next % COUNT);
+        let next = (NEXT.fetch_add(8, Relaxed) + std::process::id() * 56) % IN_A_SLOT;
+        let port = format!("127.0.0.1:{}", FIRST + slot * IN_A_SLOT + next);
         if TcpListener::bind(&port).is_ok() {
             return port;
         }

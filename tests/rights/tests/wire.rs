@@ -24,9 +24,9 @@ use payments_api as _;
 use reports_api as _;
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, SystemTime},
 };
 use stock_api as _;
@@ -140,6 +140,8 @@ impl Drop for Certificates {
 /// A process of one module, in a folder of its own.
 struct Process {
     child: Child,
+    /// Kept, so that it can go on to say something.
+    _says: BufReader<ChildStdout>,
     module: &'static str,
     address: String,
     data: PathBuf,
@@ -150,23 +152,32 @@ impl Process {
         let data = format!("ml-rights-{}-{module}", std::process::id());
         let data = std::env::temp_dir().join(data);
         std::fs::create_dir_all(&data).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let listen = format!("SHOP_PROCESS__{}__LISTEN", module.to_uppercase());
         let TlsFiles { authority, certificate, key } = certificates.files();
-        let child = Command::new(program(module))
+        let mut child = Command::new(program(module))
             .env("MONOLIFT_MANIFEST", root().join("app-split/deployment.toml"))
             .env("SHOP_DATA", &data)
-            .env(listen, &address)
+            .env(listen, "127.0.0.1:0")
+            .env("SHOP_LOG__FORMAT", "text")
             .env("SHOP_USERS__PASSWORD_MEMORY_KIB", "8")
             .env("SHOP_TLS__AUTHORITY", authority)
             .env("SHOP_TLS__CERTIFICATE", certificate)
             .env("SHOP_TLS__KEY", key)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, module, address, data }
+        let mut says = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert_ne!(says.read_line(&mut line).unwrap(), 0, "{module} has ended");
+            if let Some((_, address)) = line.split_once("other processes call it at ") {
+                break address.trim().to_owned();
+            }
+        };
+        Self { child, _says: says, module, address, data }
     }
 }
 

@@ -264,6 +264,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::ErrorKind;
     use tokio::net::TcpListener;
 
     const NAME: &str = "_calls._tcp.stock.shop";
@@ -293,12 +294,23 @@ mod tests {
         out
     }
 
+    /// Both on one port, as a name server has them.
+    async fn one_port() -> (UdpSocket, TcpListener) {
+        loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            // Another process may have this port for TCP.
+            match TcpListener::bind(udp.local_addr().unwrap()).await {
+                Ok(tcp) => return (udp, tcp),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+            }
+        }
+    }
+
     #[tokio::test]
     async fn records_are_asked_for_over_udp_and_over_tcp_when_they_are_many() {
         for flags in [0, IS_CUT] {
-            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let (udp, tcp) = one_port().await;
             let server = udp.local_addr().unwrap();
-            let tcp = TcpListener::bind(server).await.unwrap();
             let hosts_there = [(1, 7100, "a"), (2, 7100, "spare"), (1, 7101, "b")];
             let serving = tokio::spawn(async move {
                 let mut query = [0; 512];

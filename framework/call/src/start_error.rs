@@ -1,5 +1,6 @@
 //! Why a process does not start.
 
+use crate::call::chain;
 use std::{error::Error, fmt};
 
 /// One reason why a process does not start.
@@ -73,12 +74,7 @@ impl fmt::Display for StartErrors {
             if at > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{error}")?;
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                write!(f, ": {source}")?;
-                cause = source.source();
-            }
+            f.write_str(&chain(error))?;
         }
         Ok(())
     }

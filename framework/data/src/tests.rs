@@ -2,6 +2,7 @@
 
 use super::{Backend, Db, DbSettings, History, Location, Migration, OpenError};
 use crate::call::Context;
+use monolift_call::{StartError, StartErrors};
 use sqlx::{Any, Pool, Sqlite, sqlite::SqliteConnectOptions};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -73,8 +74,8 @@ async fn a_file_that_is_no_database_is_refused_at_once() {
     for location in [folder.location(), Location::Url(url)] {
         let opening = tokio::time::timeout(Duration::from_secs(15), open(&location, &[FIRST]));
         let error = opening.await.expect("it does not try again").unwrap_err();
-        let reason = std::error::Error::source(&error).unwrap().to_string();
-        assert!(reason.contains("not a database"), "{error}: {reason}");
+        let reasons = StartErrors::from(StartError::new("its database").because(error)).to_string();
+        assert_eq!(reasons.matches("file is not a database").count(), 1, "{reasons}");
     }
 }
 

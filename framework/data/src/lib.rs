@@ -28,6 +28,7 @@ mod newer;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reached;
 mod settings;
 mod shared;
 mod source;

@@ -8,11 +8,12 @@
 //! them would also be wrong, because one text means different tables in different roles.
 
 use super::{
-    Backend, Column, Db, DbSettings, ModuleDatabase, OpenError,
+    Backend, Column, Db, DbSettings, Location, ModuleDatabase, OpenError,
     begins::{Begins, Role},
     begun::Begun,
     line::{Line, places},
     open::ACQUIRE,
+    reached::reached,
 };
 use crate::call::{Origin, turns::Turns};
 use sqlx::{Pool, pool::PoolOptions};
@@ -128,13 +129,13 @@ const SETTINGS: &str = "SELECT 'SET LOCAL ' || known.name || ' TO ' || \
 impl<D: ModuleDatabase> SharedPool<D> {
     async fn open(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
         let mark = if url.contains('?') { '&' } else { '?' };
-        let pool = PoolOptions::<D>::new()
+        let options = PoolOptions::<D>::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
             // Each use begins a transaction, which shows that the connection is alive.
-            .test_before_acquire(false)
-            .connect(&format!("{url}{mark}statement-cache-capacity=0"))
-            .await?;
+            .test_before_acquire(false);
+        let whole_url = format!("{url}{mark}statement-cache-capacity=0");
+        let pool = reached(options, &whole_url, &Location::Url(url.to_owned())).await?;
         let (turns, url) = (places(connections), url.to_owned());
         Ok(Self { url, pool, turns, members: Vec::new() })
     }

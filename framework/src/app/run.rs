@@ -3,11 +3,11 @@
 use super::{
     ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate, operate::command,
 };
-use crate::module::StartErrors;
+use crate::{StartError, module::StartErrors};
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How long the reason of a refused start waits for what blocks a thread, such as a name that is being looked up.
+/// How long a program that ends at once waits for what blocks a thread, such as a name that is being looked up.
 const LONGEST_END: Duration = Duration::from_millis(100);
 
 /// Runs the process that `linked` says until SIGTERM or ctrl-C, and stops it. With the argument `migrate` it only
@@ -28,22 +28,32 @@ pub fn main(linked: Linked, prepare: impl FnOnce(App) -> App) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(linked, prepare, &mut log)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = runtime.block_on(run(linked, prepare, &mut log));
+    if !matches!(ended, Ok(End::Drained)) {
+        // Before a reason is said, so that it is the last line: what has been started may log until then.
+        runtime.shutdown_timeout(LONGEST_END);
+    }
+    match ended {
+        Ok(_) => ExitCode::SUCCESS,
         Err(errors) => {
-            // So that the reason is the last line: what has been started may log until then.
-            runtime.shutdown_timeout(LONGEST_END);
             log.refused(&errors);
             ExitCode::FAILURE
         }
     }
 }
 
+/// How a program ends that has run as it should.
+enum End {
+    /// What was in flight has had its time.
+    Drained,
+    AtOnce,
+}
+
 async fn run(
     linked: Linked,
     prepare: impl FnOnce(App) -> App,
     log: &mut Log,
-) -> Result<(), StartErrors> {
+) -> Result<End, StartErrors> {
     // Before anything starts, so that a signal during the start is not lost.
     let mut stop = Stop::listen();
     let mut launcher = Launcher::connect().await?;
@@ -54,20 +64,33 @@ async fn run(
     match std::env::var(ASK).as_deref() {
         Ok("config") => {
             println!("{}", serde_json::json!(app.settings_in_force()));
-            return Ok(());
+            return Ok(End::AtOnce);
         }
         Ok("rights") => {
             println!("{}", serde_json::json!(app.rights()));
-            return Ok(());
+            return Ok(End::AtOnce);
         }
         _ => {}
     }
     // Other arguments were commands, which start nothing.
     if std::env::args().len() > 1 {
-        return migrate(app, log).await;
+        tokio::select! {
+            migrated = migrate(app, log) => migrated?,
+            () = stop.asked() => {
+                let stopped = "it was stopped before all migrations were applied: run it again";
+                return Err(StartError::new(stopped).into());
+            }
+        }
+        return Ok(End::AtOnce);
     }
     let app = app.with_admin_by_default().with_development_certificates()?;
-    let running = app.start().await?;
+    let running = tokio::select! {
+        running = app.start() => running?,
+        () = stop.asked() => {
+            log.say("stopped before it had started");
+            return Ok(End::AtOnce);
+        }
+    };
     #[cfg(feature = "trim")]
     let _trimming = tokio::task::JoinSet::from_iter([super::trim::keep_trimmed()]);
     let mut readiness = running.readiness();
@@ -95,14 +118,16 @@ async fn run(
     stopped(running, stop, log).await
 }
 
-async fn stopped(running: RunningApp, mut stop: Stop, log: &Log) -> Result<(), StartErrors> {
+async fn stopped(running: RunningApp, mut stop: Stop, log: &Log) -> Result<End, StartErrors> {
     let drain = running.manifest().calls.drain;
     log.say(&format!("stopping: what is in flight has {drain:?}; ctrl-C again ends it at once"));
     tokio::select! {
-        () = running.stop() => {}
-        () = stop.asked() => log.say("stopped at once: what was in flight is lost"),
+        () = running.stop() => Ok(End::Drained),
+        () = stop.asked() => {
+            log.say("stopped at once: what was in flight is lost");
+            Ok(End::AtOnce)
+        }
     }
-    Ok(())
 }
 
 /// The signals that ask a process to stop.

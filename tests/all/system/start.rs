@@ -3,7 +3,7 @@
 
 use super::{
     http::get,
-    processes::{Process, Run, eventually, is_ready},
+    processes::{Process, Run, eventually, free_port, is_ready},
     shop::{ALL_SPLIT, MONOLITH, PAYMENTS_OUT},
 };
 use std::{fs, net::TcpListener, path::Path};
@@ -156,6 +156,28 @@ fn a_manifest_that_does_not_fit_stops_the_start() {
 
     let run = Run::new("misfit").with("MONOLIFT_MANIFEST", "/no/such.toml");
     refused(run.start(&without), &["/no/such.toml cannot be read"]);
+}
+
+/// A server that is not there is waited for. Whoever started the program hears why, and can stop it meanwhile.
+#[test]
+fn a_start_that_waits_for_a_database_can_be_stopped() {
+    let run = MONOLITH.run("no-server").listening("monolith").gateway("monolith");
+    let url = format!("postgres://shop:c4n4ry@{}/shop", free_port());
+    let run = run.with("SHOP_ORDERS__DB__URL", url);
+    for arguments in [&[][..], &["migrate"]] {
+        let program = MONOLITH.program("app-monolith");
+        let mut waiting = Process::start_in(&program, arguments, &run.env, &run.data);
+        let told = waiting.says("a database is waited for, 30s at most");
+        assert!(told.contains("Connection refused") && told.contains("postgres://shop@"), "{told}");
+        waiting.signal("TERM");
+        let (status, said) = waiting.ended();
+        let stopped = match arguments {
+            [] => "stopped before it had started",
+            _ => "it was stopped before all migrations were applied: run it again",
+        };
+        assert_eq!(status.success(), arguments.is_empty(), "{said}");
+        assert!(said.trim_end().ends_with(stopped) && !said.contains("c4n4ry"), "{said}");
+    }
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! The first connection of a pool: that it is waited for is logged, and why it failed is said.
+//!
+//! While nobody listens at a server's address, sqlx tries again until the time for a connection is over, since the server
+//! may be starting too. It logs nothing meanwhile, and then says only that the pool timed out. So the reason is asked for
+//! by an attempt apart from the pool.
+
+use crate::ModuleDatabase;
+use sqlx::{Connection, Error, Pool, pool::PoolOptions};
+use std::{fmt::Display, io, pin::pin, time::Duration};
+use tokio::time::timeout;
+
+/// A database that has not answered for this long is said to be waited for.
+const LONG: Duration = Duration::from_secs(2);
+
+/// Opens a pool with its first connection. `shown` is its database as a log may show it.
+pub(super) async fn reached<D: ModuleDatabase>(
+    options: PoolOptions<D>,
+    url: &str,
+    shown: impl Display,
+) -> Result<Pool<D>, Error> {
+    let patience = options.get_acquire_timeout();
+    let mut connecting = pin!(options.connect(url));
+    if let Ok(pool) = timeout(LONG, &mut connecting).await {
+        return pool;
+    }
+    if let Some(error) = failure::<D>(url).await {
+        tracing::warn!(database = %shown, %error, "a database is waited for, {patience:?} at most");
+    }
+    match connecting.await {
+        Err(Error::PoolTimedOut) => Err(failure::<D>(url).await.unwrap_or(Error::PoolTimedOut)),
+        pool => pool,
+    }
+}
+
+/// Why no connection can be made now, if none can.
+async fn failure<D: ModuleDatabase>(url: &str) -> Option<Error> {
+    match timeout(LONG, D::Connection::connect(url)).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close_hard().await;
+            None
+        }
+        Ok(Err(error)) => Some(error),
+        Err(_) => {
+            let late = format!("no answer within {LONG:?}");
+            Some(Error::Io(io::Error::new(io::ErrorKind::TimedOut, late)))
+        }
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+    use sqlx::Postgres;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_said_to_be_the_reason() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error_at = async |address| {
+            let options = PoolOptions::<Postgres>::new().acquire_timeout(LONG + LONG / 8);
+            let url = format!("postgres://shop@{address}/shop");
+            reached(options, &url, "the shop's").await.unwrap_err().to_string()
+        };
+        let (refused, late) = tokio::join!(error_at(gone), error_at(silent.local_addr().unwrap()));
+        assert!(refused.contains("Connection refused"), "{refused}");
+        assert!(late.contains("no answer within 2s"), "{late}");
+    }
+}

@@ -9,10 +9,10 @@ use sqlx::{Pool, pool::PoolOptions};
 use std::{
     fs::File,
     future,
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Once},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{self, UnboundedReceiver, error::SendError};
 
 /// How long a call waits for a connection. Its own deadline is mostly shorter.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(30);
@@ -156,11 +156,11 @@ impl<D: ModuleDatabase> Db<D> {
             };
         }
         let lock = sqlite::prepare(location, backend).await?;
-        let (options, failed) = options(location, settings, settings.connections());
+        let (options, mut failed) = options(location, settings, settings.connections());
         let url = location.url();
         let pool: Result<Pool<D>, _> = tokio::select! {
             pool = reached(options, &url, location) => pool,
-            Ok(error) = failed => Err(error),
+            Some(error) = failed.recv() => Err(error),
         };
         let pool = pool.map_err(|error| cannot_open(location, error))?;
         Ok((Self::new(pool, backend), lock))
@@ -177,7 +177,7 @@ fn options<D: ModuleDatabase>(
     location: &Location,
     settings: &DbSettings,
     connections: u32,
-) -> (PoolOptions<D>, oneshot::Receiver<sqlx::Error>) {
+) -> (PoolOptions<D>, UnboundedReceiver<sqlx::Error>) {
     let is_sqlite = location.backend() == Some(Backend::Sqlite);
     let pragmas: Option<Arc<str>> = is_sqlite.then(|| {
         // WAL, so that readers go on while one writes. The owner of a URL decides about its file.
@@ -191,8 +191,7 @@ fn options<D: ModuleDatabase>(
         };
         format!("{journal}PRAGMA synchronous = {durability}").into()
     });
-    let (fail, failed) = oneshot::channel();
-    let fail = Arc::new(Mutex::new(Some(fail)));
+    let (fail, failed) = mpsc::unbounded_channel();
     let options = PoolOptions::<D>::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
@@ -200,18 +199,15 @@ fn options<D: ModuleDatabase>(
         // threads for each statement.
         .test_before_acquire(!is_sqlite)
         .after_connect(move |connection, _| {
-            let (pragmas, fail) = (pragmas.clone(), Arc::clone(&fail));
+            let (pragmas, fail) = (pragmas.clone(), fail.clone());
             Box::pin(async move {
                 let Some(pragmas) = pragmas else { return Ok(()) };
                 let Err(error) = D::run(connection, pragmas).await else { return Ok(()) };
-                let Some(fail) = fail.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-                    return Err(error);
-                };
                 match fail.send(error) {
                     // Who opens the pool has the reason, and drops this.
                     Ok(()) => future::pending().await,
                     // The pool is open.
-                    Err(error) => Err(error),
+                    Err(SendError(error)) => Err(error),
                 }
             })
         });

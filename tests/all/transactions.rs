@@ -2,10 +2,12 @@
 
 use crate::{
     connections::roles,
+    log_lines::both,
     postgres::{PgBouncer, Postgres},
+    support::within,
 };
 use monolift::{
-    CallError, Db, InterfaceError, Shared, State, async_trait,
+    CallError, CallErrorKind, Db, InterfaceError, Shared, State, async_trait,
     data::Backend,
     testing::{Mode, System, every_mode},
 };
@@ -205,4 +207,28 @@ async fn on_a_shared_pool_they_run_again_too() {
     let db = BTreeMap::from([("url", pgbouncer.through(&url)), ("role", "teller".to_owned())]);
     let system = System::new(Mode::InProcess).module::<BankModule>();
     conflicts(system.settings("bank", [("db", db)]), true).await;
+}
+
+/// sqlx tries to connect until the deadline of the call, and says nothing meanwhile.
+#[tokio::test]
+async fn a_call_that_gets_no_connection_logs_why() {
+    let postgres = Postgres::start();
+    let db = BTreeMap::from([("url", postgres.database("bank"))]);
+    let system = System::new(Mode::InProcess).module::<BankModule>().settings("bank", [("db", db)]);
+    let system = system.share::<Halfway>("bank", Arc::new(Barrier::new(2))).start().await;
+    let bank: BankClient = system.client();
+    bank.balances().await.unwrap();
+    drop(postgres);
+    let (log, _, _guard) = both();
+    let BankError::Call(error) =
+        within(Duration::from_secs(3)).scope(bank.balances()).await.unwrap_err()
+    else {
+        panic!("the module has no such error");
+    };
+    assert_eq!(error.kind(), CallErrorKind::DeadlineExceeded, "{error}");
+    let log = log.text();
+    let line = log.lines().find(|line| line.contains("no connection to the module's database"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(" WARN bank.balances ") && line.contains("refused"), "{line}");
+    system.stop().await;
 }

@@ -5,12 +5,15 @@
 //! by an attempt apart from the pool.
 
 use crate::ModuleDatabase;
-use sqlx::{Connection, Error, Pool, pool::PoolOptions};
+use sqlx::{ConnectOptions, Connection, Database, Error, Pool, pool::PoolOptions};
 use std::{fmt::Display, io, pin::pin, time::Duration};
 use tokio::time::timeout;
 
-/// A database that has not answered for this long is said to be waited for.
-const LONG: Duration = Duration::from_secs(2);
+/// If a connection takes this long, the log says why.
+pub(super) const LONG: Duration = Duration::from_secs(1);
+
+/// How connections to a database are made.
+type Options<D> = <<D as Database>::Connection as Connection>::Options;
 
 /// Opens a pool with its first connection. `shown` is its database as a log may show it.
 pub(super) async fn reached<D: ModuleDatabase>(
@@ -19,22 +22,23 @@ pub(super) async fn reached<D: ModuleDatabase>(
     shown: impl Display,
 ) -> Result<Pool<D>, Error> {
     let patience = options.get_acquire_timeout();
-    let mut connecting = pin!(options.connect(url));
+    let how: Options<D> = url.parse()?;
+    let mut connecting = pin!(options.connect_with(how.clone()));
     if let Ok(pool) = timeout(LONG, &mut connecting).await {
         return pool;
     }
-    if let Some(error) = failure::<D>(url).await {
+    if let Some(error) = failure::<D>(&how).await {
         tracing::warn!(database = %shown, %error, "a database is waited for, {patience:?} at most");
     }
     match connecting.await {
-        Err(Error::PoolTimedOut) => Err(failure::<D>(url).await.unwrap_or(Error::PoolTimedOut)),
+        Err(Error::PoolTimedOut) => Err(failure::<D>(&how).await.unwrap_or(Error::PoolTimedOut)),
         pool => pool,
     }
 }
 
 /// Why no connection can be made now, if none can.
-async fn failure<D: ModuleDatabase>(url: &str) -> Option<Error> {
-    match timeout(LONG, D::Connection::connect(url)).await {
+pub(super) async fn failure<D: Database>(how: &Options<D>) -> Option<Error> {
+    match timeout(LONG, how.connect()).await {
         Ok(Ok(connection)) => {
             let _ = connection.close_hard().await;
             None
@@ -58,12 +62,12 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error_at = async |address| {
-            let options = PoolOptions::<Postgres>::new().acquire_timeout(LONG + LONG / 8);
+            let options = PoolOptions::<Postgres>::new().acquire_timeout(LONG + LONG / 4);
             let url = format!("postgres://shop@{address}/shop");
             reached(options, &url, "the shop's").await.unwrap_err().to_string()
         };
         let (refused, late) = tokio::join!(error_at(gone), error_at(silent.local_addr().unwrap()));
         assert!(refused.contains("Connection refused"), "{refused}");
-        assert!(late.contains("no answer within 2s"), "{late}");
+        assert!(late.contains("no answer within 1s"), "{late}");
     }
 }

@@ -1,8 +1,8 @@
-//! The first connection of a pool: that it is waited for is logged, and why it failed is said.
+//! Why a connection takes long: sqlx keeps it to itself.
 //!
 //! While nobody listens at a server's address, sqlx tries again until the time for a connection is over, since the server
-//! may be starting too. It logs nothing meanwhile, and then says only that the pool timed out. So the reason is asked for
-//! by an attempt apart from the pool.
+//! may be starting. It logs nothing meanwhile, and then says only that the pool timed out. So the reason is asked for by an
+//! attempt apart from the pool.
 
 use crate::ModuleDatabase;
 use sqlx::{ConnectOptions, Connection, Database, Error, Pool, pool::PoolOptions};

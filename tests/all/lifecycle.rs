@@ -3,7 +3,7 @@
 use crate::support::{Obedient, Worker, WorkerClient, WorkerError, call_error, soon, system_with};
 use monolift::{
     CallErrorKind, Config, Db, Inject, Lifecycle, Shared, StartError, Tasks,
-    app::{App, Linked, Program},
+    app::{App, Linked, Program, Started},
     async_trait,
     module::{Injector, Module, ModuleFacts},
     testing::{Mode, System, every_mode},
@@ -150,6 +150,64 @@ fn what_a_module_spawned_ends_with_a_system_that_is_dropped() {
             assert_eq!(journal.read(), ["gamma is made", "gamma starts"]);
         });
     }
+}
+
+#[monolift::module(name = "early", lifecycle)]
+pub struct Early {
+    journal: Shared<Journal>,
+}
+
+#[async_trait]
+impl Lifecycle for Early {
+    async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.journal.write("early starts");
+        Ok(())
+    }
+
+    async fn stop(&self) {
+        self.journal.write("early stops");
+    }
+}
+
+#[monolift::module(name = "late", lifecycle)]
+pub struct Late {
+    journal: Shared<Journal>,
+}
+
+#[async_trait]
+impl Lifecycle for Late {
+    async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.journal.write("late waits");
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_a_start_has_begun_is_stopped_where_the_start_is() {
+    let linked = Linked {
+        manifest: "app = \"club\"\nhost = \"club\"\n[modules]\nearly = \"club\"\nlate = \"club\"\n",
+        file: "the test's manifest",
+        root: "/nonexistent",
+        kind: Program::Host,
+        modules: &["early", "late"],
+        calls: &[("early", &[]), ("late", &["early"])],
+        host_calls: &[],
+        circles: &[],
+        local_calls: &[],
+    };
+    let journal = Journal::default();
+    let app = App::new(linked).unwrap();
+    let app = app.share("early", journal.clone()).share("late", journal.clone());
+    let late_waits = async {
+        while journal.read().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match soon(app.start_until(late_waits)).await.unwrap() {
+        Started::InPart(running) => running.stop().await,
+        Started::Up(_) => panic!("a module is still starting"),
+    }
+    assert_eq!(journal.read(), ["early starts", "late waits", "early stops"]);
 }
 
 /// What a module that does not do as it should does instead.

@@ -1,26 +1,18 @@
 //! A connection of a pool, for the call that is running.
 
-use crate::reached::{LONG, failure};
+use crate::reached::explained;
 use sqlx::{Database, Pool, pool::PoolConnection};
-use std::{panic::resume_unwind, pin::pin};
-use tokio::{task::JoinSet, time::timeout};
+use std::panic::resume_unwind;
+use tokio::task::JoinSet;
 
 /// Takes a connection of `pool`. If none comes for long, the log says why: sqlx tries to make one until the call's deadline
 /// has passed, and says nothing.
 pub(super) async fn acquire<D: Database>(pool: &Pool<D>) -> Result<PoolConnection<D>, sqlx::Error> {
-    let mut acquired = pin!(acquired(pool));
-    if let Ok(acquired) = timeout(LONG, &mut acquired).await {
-        return acquired;
-    }
-    let saying_why = async {
-        if let Some(error) = failure::<D>(&pool.connect_options()).await {
-            tracing::warn!(%error, "no connection to the module's database can be made");
-        }
+    let how = pool.connect_options();
+    let say = |error| {
+        tracing::warn!(%error, "no connection to the module's database can be made");
     };
-    tokio::select! {
-        acquired = &mut acquired => acquired,
-        () = saying_why => acquired.await,
-    }
+    explained::<D, _>(acquired(pool), &how, say).await
 }
 
 /// Takes one. One that has to be made is made in a task of its own: the statements that set it up are none of the call's, and

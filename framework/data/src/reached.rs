@@ -7,13 +7,13 @@
 use crate::ModuleDatabase;
 use sqlx::{ConnectOptions, Connection, Database, Error, Pool, pool::PoolOptions};
 use std::{fmt::Display, io, pin::pin, time::Duration};
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 /// If a connection takes this long, the log says why.
-pub(super) const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(1);
 
 /// How connections to a database are made.
-type Options<D> = <<D as Database>::Connection as Connection>::Options;
+pub(super) type Options<D> = <<D as Database>::Connection as Connection>::Options;
 
 /// Opens a pool with its first connection. `shown` is its database as a log may show it.
 pub(super) async fn reached<D: ModuleDatabase>(
@@ -23,27 +23,40 @@ pub(super) async fn reached<D: ModuleDatabase>(
 ) -> Result<Pool<D>, Error> {
     let patience = options.get_acquire_timeout();
     let how: Options<D> = url.parse()?;
-    let mut connecting = pin!(options.connect_with(how.clone()));
-    if let Ok(pool) = timeout(LONG, &mut connecting).await {
-        return pool;
-    }
-    if let Some(error) = failure::<D>(&how).await {
+    let opened = explained::<D, _>(options.connect_with(how.clone()), &how, |error| {
         tracing::warn!(database = %shown, %error, "a database is waited for, {patience:?} at most");
-    }
-    match connecting.await {
+    });
+    match opened.await {
         Err(Error::PoolTimedOut) => Err(failure::<D>(&how).await.unwrap_or(Error::PoolTimedOut)),
         pool => pool,
     }
 }
 
-/// Why no connection can be made now, if none can.
-pub(super) async fn failure<D: Database>(how: &Options<D>) -> Option<Error> {
-    match timeout(LONG, how.connect()).await {
-        Ok(Ok(connection)) => {
-            let _ = connection.close_hard().await;
-            None
-        }
-        Ok(Err(error)) => Some(error),
+/// Waits for something that needs a connection. If that takes long, `say` gets the reason.
+pub(super) async fn explained<D: Database, T>(
+    waiting: impl Future<Output = T>,
+    how: &Options<D>,
+    say: impl Fn(Error),
+) -> T {
+    let mut waiting = pin!(waiting);
+    if let Ok(done) = timeout(LONG, &mut waiting).await {
+        return done;
+    }
+    tokio::select! {
+        done = &mut waiting => return done,
+        error = failure::<D>(how) => error.into_iter().for_each(say),
+    }
+    waiting.await
+}
+
+/// Why no connection can be made now, if none can. It is tried in a task of its own, so that the statements of the new
+/// connection are not recorded as a call's.
+async fn failure<D: Database>(how: &Options<D>) -> Option<Error> {
+    let how = how.clone();
+    let mut trying = JoinSet::new();
+    trying.spawn(async move { how.connect().await?.close_hard().await });
+    match timeout(LONG, trying.join_next()).await {
+        Ok(tried) => tried?.ok()?.err(),
         Err(_) => {
             let late = format!("no answer within {LONG:?}");
             Some(Error::Io(io::Error::new(io::ErrorKind::TimedOut, late)))

@@ -79,6 +79,23 @@ async fn a_file_that_is_no_database_is_refused_at_once() {
     }
 }
 
+/// To turn a file to writing ahead, SQLite needs it alone.
+#[tokio::test]
+async fn a_file_that_another_program_reads_is_waited_for() {
+    let folder = Folder::new("read");
+    let file = SqliteConnectOptions::new().filename(folder.0.join("notes.db"));
+    let reading = Pool::<Sqlite>::connect_with(file.create_if_missing(true)).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE words (word TEXT)").execute(&reading).await.unwrap();
+    let mut reader = reading.begin().await.unwrap();
+    sqlx::raw_sql("SELECT * FROM words").execute(&mut *reader).await.unwrap();
+    let location = folder.location();
+    let opening = tokio::spawn(async move { open(&location, &[FIRST]).await.map(drop) });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!opening.is_finished());
+    reader.rollback().await.unwrap();
+    opening.await.unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_start_at_once_migrate_once() {
     let folder = Folder::new("at-once");

@@ -34,7 +34,7 @@ use monolift_manifest::{Address, DeadlineMode, Manifest, Process, RuleMode, Rule
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
-    env,
+    env, future,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -52,6 +52,15 @@ fn access(rules: &Rules) -> Access {
     };
     let modules = rules.modules.iter().map(|(module, said)| (module.clone(), mode(said)));
     Access { all: mode(&rules.all), modules: modules.collect(), ..Access::default() }
+}
+
+/// How a start ends that nothing refuses: see [`App::start_until`].
+#[derive(Debug)]
+pub enum Started {
+    /// All of it runs.
+    Up(RunningApp),
+    /// It was stopped before. What runs already is for the caller to stop.
+    InPart(RunningApp),
 }
 
 /// A process that has not started yet.
@@ -282,7 +291,18 @@ impl App {
     }
 
     /// Checks everything, then makes the modules, connects them and listens.
-    pub async fn start(mut self) -> Result<RunningApp, StartErrors> {
+    pub async fn start(self) -> Result<RunningApp, StartErrors> {
+        match self.start_until(future::pending()).await? {
+            Started::Up(app) | Started::InPart(app) => Ok(app),
+        }
+    }
+
+    /// The same, until `stopped` is ready: a start may wait, for a database that does not answer or a module's own
+    /// [`Lifecycle::start`](crate::Lifecycle::start), and a host may be asked to stop meanwhile.
+    pub async fn start_until(
+        mut self,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Started, StartErrors> {
         let here = self.checked_entries()?;
         let served = if self.encoded {
             Arc::new(Links::new(Arc::clone(&self.call_settings)))
@@ -345,12 +365,17 @@ impl App {
             exporting: None,
             admin: None,
         };
-        match bring_up(&mut app, &here, resources, tls, in_force).await {
-            Ok(()) => Ok(app),
-            Err(error) => {
+        let ended = tokio::select! {
+            ended = bring_up(&mut app, &here, resources, tls, in_force) => Some(ended),
+            () = stopped => None,
+        };
+        match ended {
+            Some(Ok(())) => Ok(Started::Up(app)),
+            Some(Err(error)) => {
                 app.give_up().await;
                 Err(error.into())
             }
+            None => Ok(Started::InPart(app)),
         }
     }
 

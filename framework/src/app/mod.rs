@@ -73,7 +73,7 @@ mod trim;
 #[cfg(feature = "data")]
 mod work;
 
-pub use build::{App, FAKES};
+pub use build::{App, FAKES, Started};
 pub use in_force::ASK;
 pub(crate) use linked::ThisProcess;
 pub use linked::{Linked, LocalCall, Program};

@@ -1,7 +1,8 @@
 //! The whole life of a program whose `main` is one line.
 
 use super::{
-    ASK, App, Linked, RunningApp, launcher::Launcher, log::Log, migrate::migrate, operate::command,
+    ASK, App, Linked, RunningApp, Started, launcher::Launcher, log::Log, migrate::migrate,
+    operate::command,
 };
 use crate::{StartError, module::StartErrors};
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
@@ -84,10 +85,11 @@ async fn run(
         return Ok(End::AtOnce);
     }
     let app = app.with_admin_by_default().with_development_certificates()?;
-    let running = tokio::select! {
-        running = app.start() => running?,
-        () = stop.asked() => {
-            log.say("stopped before it had started");
+    let running = match app.start_until(stop.asked()).await? {
+        Started::Up(running) => running,
+        Started::InPart(running) => {
+            stopped(running, stop, log).await?;
+            // A thread may still wait for a lock that the start needed.
             return Ok(End::AtOnce);
         }
     };

@@ -166,8 +166,8 @@ pub fn is_ready(address: &str) -> bool {
 }
 
 /// A port that is free now, and that nobody else in this test was given. It is below those that a system takes for
-/// outgoing connections, so it is still free when a process listens on it. The next ones are for further replicas. Tests that
-/// nextest runs at once have ports of their own.
+/// outgoing connections, so it is still free when a process listens on it. The next ones are for further replicas. Of the tests
+/// that nextest runs at once, eleven have ports of their own.
 pub fn free_port() -> String {
     const FIRST: u32 = 10_000;
     const SLOTS: u32 = 11;

@@ -172,7 +172,7 @@ fn a_start_that_waits_for_a_database_can_be_stopped() {
         waiting.signal("TERM");
         let (status, said) = waiting.ended();
         let stopped = match arguments {
-            [] => "stopped before it had started",
+            [] => "stopping: what is in flight has 20s; ctrl-C again ends it at once",
             _ => "it was stopped before all migrations were applied: run it again",
         };
         assert_eq!(status.success(), arguments.is_empty(), "{said}");

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What happened, in order.
 #[derive(Debug, Clone, Default)]
@@ -172,12 +172,14 @@ impl Lifecycle for Early {
 #[monolift::module(name = "late", lifecycle)]
 pub struct Late {
     journal: Shared<Journal>,
+    waits: Shared<Arc<Notify>>,
 }
 
 #[async_trait]
 impl Lifecycle for Late {
     async fn start(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.journal.write("late waits");
+        self.waits.notify_one();
         std::future::pending().await
     }
 }
@@ -195,15 +197,10 @@ async fn what_a_start_has_begun_is_stopped_where_the_start_is() {
         circles: &[],
         local_calls: &[],
     };
-    let journal = Journal::default();
-    let app = App::new(linked).unwrap();
-    let app = app.share("early", journal.clone()).share("late", journal.clone());
-    let late_waits = async {
-        while journal.read().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    match soon(app.start_until(late_waits)).await.unwrap() {
+    let (journal, waits) = (Journal::default(), Arc::new(Notify::new()));
+    let app = App::new(linked).unwrap().share("early", journal.clone());
+    let app = app.share("late", journal.clone()).share("late", Arc::clone(&waits));
+    match soon(app.start_until(waits.notified())).await.unwrap() {
         Started::InPart(running) => running.stop().await,
         Started::Up(_) => panic!("a module is still starting"),
     }

@@ -1,6 +1,6 @@
 //! A connection of a pool, for the call that is running.
 
-use crate::reached::explained;
+use crate::connecting::explained;
 use sqlx::{Database, Pool, pool::PoolConnection};
 use std::panic::resume_unwind;
 use tokio::task::JoinSet;

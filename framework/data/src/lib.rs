@@ -8,6 +8,7 @@ mod autocommit;
 mod begins;
 mod begun;
 mod caller;
+mod connecting;
 mod connection;
 mod constraint;
 mod databases;
@@ -28,7 +29,6 @@ mod newer;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod reached;
 mod settings;
 mod shared;
 mod source;

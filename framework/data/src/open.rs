@@ -2,7 +2,7 @@
 
 use super::{
     Backend, Db, DbSettings, Durability, Location, Migration, ModuleDatabase, OpenError,
-    SharedPools, check_url, migrate, reached::reached, shared::JoinError, sqlite, verify,
+    SharedPools, check_url, connecting::connect, migrate, shared::JoinError, sqlite, verify,
 };
 use monolift_manifest::Migrate;
 use sqlx::{Pool, pool::PoolOptions};
@@ -159,7 +159,7 @@ impl<D: ModuleDatabase> Db<D> {
         let (options, mut failed) = options(location, settings, settings.connections());
         let url = location.url();
         let pool: Result<Pool<D>, _> = tokio::select! {
-            pool = reached(options, &url, location) => pool,
+            pool = connect(options, &url, location) => pool,
             Some(error) = failed.recv() => Err(error),
         };
         let pool = pool.map_err(|error| cannot_open(location, error))?;

@@ -11,9 +11,9 @@ use super::{
     Backend, Column, Db, DbSettings, Location, ModuleDatabase, OpenError,
     begins::{Begins, Role},
     begun::Begun,
+    connecting::connect,
     line::{Line, places},
     open::ACQUIRE,
-    reached::reached,
 };
 use crate::call::{Origin, turns::Turns};
 use sqlx::{Pool, pool::PoolOptions};
@@ -135,7 +135,7 @@ impl<D: ModuleDatabase> SharedPool<D> {
             // Each use begins a transaction, which shows that the connection is alive.
             .test_before_acquire(false);
         let whole_url = format!("{url}{mark}statement-cache-capacity=0");
-        let pool = reached(options, &whole_url, &Location::Url(url.to_owned())).await?;
+        let pool = connect(options, &whole_url, &Location::Url(url.to_owned())).await?;
         let (turns, url) = (places(connections), url.to_owned());
         Ok(Self { url, pool, turns, members: Vec::new() })
     }

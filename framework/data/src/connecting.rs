@@ -1,8 +1,7 @@
-//! Why a connection takes long: sqlx keeps it to itself.
+//! Connecting to a database, and why that takes long.
 //!
-//! While nobody listens at a server's address, sqlx tries again until the time for a connection is over, since the server
-//! may be starting. It logs nothing meanwhile, and then says only that the pool timed out. So the reason is asked for by an
-//! attempt apart from the pool.
+//! If a server refuses connections, sqlx retries until the pool's timeout, because the server may be starting. It logs nothing,
+//! and its error says only that the pool timed out. So a separate attempt to connect finds out the reason.
 
 use crate::ModuleDatabase;
 use sqlx::{ConnectOptions, Connection, Database, Error, Pool, pool::PoolOptions};
@@ -16,7 +15,7 @@ const LONG: Duration = Duration::from_secs(1);
 pub(super) type Options<D> = <<D as Database>::Connection as Connection>::Options;
 
 /// Opens a pool with its first connection. `shown` is its database as a log may show it.
-pub(super) async fn reached<D: ModuleDatabase>(
+pub(super) async fn connect<D: ModuleDatabase>(
     options: PoolOptions<D>,
     url: &str,
     shown: impl Display,
@@ -77,7 +76,7 @@ mod tests {
         let error_at = async |address| {
             let options = PoolOptions::<Postgres>::new().acquire_timeout(LONG + LONG / 4);
             let url = format!("postgres://shop@{address}/shop");
-            reached(options, &url, "the shop's").await.unwrap_err().to_string()
+            connect(options, &url, "the shop's").await.unwrap_err().to_string()
         };
         let (refused, late) = tokio::join!(error_at(gone), error_at(silent.local_addr().unwrap()));
         assert!(refused.contains("Connection refused"), "{refused}");
